@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python >= 3.11 and nothing else: what they use is installed into .venv, at the versions and hashes of
+# requirements.lock. PYTHON=/path/to/python3 chooses one; else the first on PATH that is new enough.
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PYTEST := $(BIN)/pytest -n 2
+
+.PHONY: install demo run test test-long chaos check bench proto lock clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml scripts/install.sh
+	sh scripts/install.sh
+
+demo: install
+	$(BIN)/python scripts/demo.py
+
+run: install
+	$(BIN)/creditgate up
+
+test: install
+	$(PYTEST)
+
+test-long: install
+	$(PYTEST) --long
+
+chaos: install
+	$(BIN)/pytest --chaos tests/chaos
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/gen_proto.py --check
+
+bench: install
+	$(BIN)/python benchmarks/bench.py
+
+proto: install
+	$(BIN)/python scripts/gen_proto.py
+
+lock: install
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --group dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv

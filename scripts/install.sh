@@ -1,0 +1,24 @@
+#!/bin/sh
+# Makes .venv with what requirements.lock names, and this project in it. Works again after it was interrupted.
+set -eu
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+
+for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+  if is_new_enough "$candidate"; then
+    found=$candidate
+    break
+  fi
+done
+if [ -z "${found:-}" ]; then
+  echo "creditgate needs Python 3.11 or newer; ${PYTHON:-python3} is not. Set PYTHON=/path/to/python3." >&2
+  exit 1
+fi
+if ! "$found" -m venv .venv; then
+  echo "$found cannot make a virtual environment: on Debian, install the package python3-venv." >&2
+  exit 1
+fi
+pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+pip install --require-hashes --requirement requirements.lock
+pip install --no-deps --no-build-isolation --editable .
+touch .venv/.installed
