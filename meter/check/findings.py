@@ -1,0 +1,41 @@
+"""What a check reports."""
+
+from enum import StrEnum
+
+from meter.v1 import ledger_pb2 as pb
+
+
+class Invariant(StrEnum):
+    """The short names of the rules, as findings bear them."""
+
+    ACCOUNT = "account"  # an account's sums are those of its entries
+    ADMISSION = "admission"  # nothing was admitted that was not available
+    AGGREGATES = "aggregates"  # usage by hour and day is that of the debits
+    CHAIN = "chain"  # each entry found the account as the one before it left it
+    DUPLICATES = "duplicates"  # a request charged twice was given back
+    ENTRY = "entry"  # an entry says what its effect line says
+    HOLDS = "holds"  # each hold ends once; those open are what is held
+    INVOICES = "invoices"  # an invoice is the sum of its lines, and of its period's debits; numbers have no gaps
+    JOURNAL = "journal"  # sequences are dense
+    OPERATIONS = "operations"  # each recorded change took effect once, in order, as recorded
+    OVERAGE = "overage"  # below the overage protection only by shortfall, or because that was lowered
+    REDIS = "redis"  # Redis has what the ledger has
+    WATERMARK = "watermark"  # the flushed position is that of the newest entry
+
+
+class Findings:
+    """Collects findings, up to a limit: who has more has seen enough."""
+
+    LIMIT = 1000  # keeps the response far below 4 MB
+
+    def __init__(self) -> None:
+        self.all: list[pb.Finding] = []
+        self.left_out = 0
+
+    def add(self, invariant: Invariant, detail: str, account_id: str = "", shard: int | None = None) -> None:
+        """Reports one difference; `detail` has the numbers."""
+        if len(self.all) >= self.LIMIT:
+            self.left_out += 1
+            return
+        place = "" if shard is None else str(shard)
+        self.all.append(pb.Finding(invariant=invariant, account_id=account_id, shard=place, detail=detail))

@@ -1,0 +1,77 @@
+"""One entry of the ledger, as the checks read it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, select
+
+from meter.effect import Effect, parse
+from meter.journal import Position
+from meter.ledger.schema import entries
+
+_ROWS_AT_A_TIME = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry's columns, and its effect line, parsed."""
+
+    shard: int
+    position: Position
+    request_id: str | None
+    duplicate_of: str | None
+    kind: str
+    occurred_at_ms: int
+    usage_day: int
+    amount_nanos: int
+    balance_nanos: int
+    held_nanos: int
+    shortfall_nanos: int
+    hold_id: str
+    late: bool
+    incurred: bool
+    model: str
+    usage: tuple[tuple[str, int, int], ...]
+    dimensions: dict[str, str]
+    effect: Effect
+
+    @property
+    def id(self) -> str:
+        return f"{self.shard}-{self.position}"
+
+    @property
+    def is_charge(self) -> bool:
+        """A debit that stands: not a duplicate, whose credits are given back."""
+        return self.kind == "DEBIT" and self.duplicate_of is None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """ValueError if the row's JSON or its effect line cannot be read."""
+        return cls(
+            shard=row.shard,
+            position=Position(row.epoch, row.seq),
+            request_id=row.request_id,
+            duplicate_of=row.duplicate_of,
+            kind=row.kind,
+            occurred_at_ms=row.occurred_at_ms,
+            usage_day=row.usage_day,
+            amount_nanos=row.amount_nanos,
+            balance_nanos=row.balance_nanos,
+            held_nanos=row.held_nanos,
+            shortfall_nanos=row.shortfall_nanos,
+            hold_id=row.hold_id,
+            late=row.late,
+            incurred=row.incurred,
+            model=row.model,
+            usage=tuple((unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)),
+            dimensions=json.loads(row.dimensions),
+            effect=parse(row.effect),
+        )
+
+
+def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:
+    """The account's entries in the journal's order, streamed."""
+    wanted = select(entries).where(entries.c.account_id == account_id).order_by(entries.c.epoch, entries.c.seq)
+    yield from connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME})

@@ -1,0 +1,44 @@
+"""What a service method raises instead of answering: one shallow tree, turned into a status at the transport's edge."""
+
+
+class ServiceError(Exception):
+    """No decision was made. `code` is a gRPC status name, `reason` a word for machines, `field` the request's field to blame."""
+
+    code = "INTERNAL"
+
+    def __init__(self, reason: str, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+
+
+class InvalidField(ServiceError):
+    """A field's value cannot be used; the message says what would be right."""
+
+    code = "INVALID_ARGUMENT"
+
+    def __init__(self, field: str, message: str, reason: str = "INVALID_FIELD") -> None:
+        super().__init__(reason, f"{field}: {message}", field)
+
+
+class NotFound(ServiceError):
+    code = "NOT_FOUND"
+
+
+class AlreadyExists(ServiceError):
+    code = "ALREADY_EXISTS"
+
+
+class FailedPrecondition(ServiceError):
+    code = "FAILED_PRECONDITION"
+
+
+class OutOfRange(ServiceError):
+    code = "OUT_OF_RANGE"
+
+
+class Unavailable(ServiceError):
+    """May or may not have taken effect: repeat with the same request id."""
+
+    code = "UNAVAILABLE"

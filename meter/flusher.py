@@ -1,0 +1,228 @@
+"""The flusher: carries the journals into the ledger, each entry once, in order.
+
+One round looks at every shard's journal, posts what is there in transactions of a bounded size, and after each commit trims what is now
+durable. It keeps no state that matters: a flusher that is killed, or whose commit's outcome is unknown, begins again from the position that
+the ledger has. Any number of flushers may run.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, cast
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.retry import Retry
+from sqlalchemy.exc import DBAPIError
+
+from meter.journal import Method, Position, journal_key
+from meter.ledger.engine import Ledger
+from meter.ledger.holds import holds_open
+from meter.ledger.lines import KINDS, EpochLine, Line, RawEntry, UnreadableEntry, read
+from meter.ledger.positions import Positions
+from meter.ledger.posting import Batch, Posted, post
+from meter.ledger.standing import UnknownAccount
+from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
+
+BATCH_ENTRIES = 2000  # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
+SOCKET_TIMEOUT_S = 10
+_HOLDS_EVERY_S = 5.0
+_MOST_PAUSE_S = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A journal at a glance."""
+
+    shard: int
+    length: int
+    end: Position | None  # id of the newest entry it ever had; None: there is no journal
+
+
+def journal_client(url: str) -> Redis:
+    """A client for the flusher, which never repeats a command by itself. Connects when first used."""
+    return Redis.from_url(
+        url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_TIMEOUT_S, socket_connect_timeout=SOCKET_TIMEOUT_S
+    )
+
+
+class Flusher:
+    """Flushes `shards` journals of one Redis into one ledger. For one thread at a time; it blocks."""
+
+    def __init__(self, journals: Redis, ledger: Ledger, shards: int, interval_ms: int, metrics: FlusherMetrics) -> None:
+        self._journals, self._ledger, self._positions = journals, ledger, Positions(ledger)
+        self._shards, self._interval_s, self._metrics = shards, interval_ms / 1000, metrics
+        self._reached: dict[int, Position] = {}  # no later than the ledger's positions: they only grow
+        self._stopped: dict[int, str] = {}
+        self._stopped_before: dict[int, str] = {}
+        self._holds_due = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Flushes until told to stop; a failure is logged, counted, and tried again after a growing pause."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                busy = self.flush_once() >= BATCH_ENTRIES
+                failures, pause = 0, 0.0 if busy else self._interval_s
+            except Exception:
+                failures += 1
+                pause = min(_MOST_PAUSE_S, self._interval_s * 2 ** min(failures, 16))
+                self._metrics.ledger_failures.inc()
+                log.exception("flush_failed", failures=failures, retry_in_s=pause)
+            stop.wait(pause)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Flushes until every journal is in the ledger; False if stopped shards, or the time, did not allow it. Raises as `flush_once`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            flushed = self.flush_once()
+            left = {look.shard for look in self._look() if look.length}
+            if left <= self._stopped.keys():
+                return not self._stopped
+            if time.monotonic() > deadline:
+                return False
+            if not flushed:
+                time.sleep(self._interval_s)  # another flusher is at it
+
+    def flush_once(self) -> int:
+        """One round over all shards; how many entries it wrote. LedgerUnavailable or RedisError: the rest is left for the next round."""
+        if not self._reached:
+            self._reached = self._positions.all()
+        self._stopped_before, self._stopped = self._stopped, {}
+        looks = self._look()
+        flushed = sum(self._flush(group) for group in self._groups(look for look in looks if self._may_flush(look)))
+        if not any(look.length for look in looks):
+            self._metrics.lag_seconds.set(0)
+        for reason in STOPS:
+            self._metrics.shards_stopped.labels(reason).set(list(self._stopped.values()).count(reason))
+        self._count_holds()
+        return flushed
+
+    def _look(self) -> list[_Look]:
+        pipeline = self._journals.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.xinfo_stream(journal_key(shard))
+        looks = [_look(shard, reply) for shard, reply in enumerate(pipeline.execute(raise_on_error=False))]
+        for look in looks:
+            self._metrics.journal_length.labels(look.shard).set(look.length)
+        return looks
+
+    def _may_flush(self, look: _Look) -> bool:
+        """Whether the journal has something to flush, and has not fallen behind the ledger."""
+        reached = self._reached[look.shard]
+        if look.end is None and reached.seq == 0:
+            return False  # not opened yet
+        if look.end is None or look.end < reached:
+            self._stop(look.shard, LOST, f"journal ends at {look.end}, the ledger holds {reached}")
+            return False
+        return look.length > 0
+
+    def _groups(self, looks: Iterable[_Look]) -> Iterator[list[int]]:
+        """Shards to be posted in one transaction. One that was stopped goes alone, lest it fail the others."""
+        group: list[int] = []
+        entries = 0
+        for look in looks:
+            if look.shard in self._stopped_before:
+                yield [look.shard]
+                continue
+            group.append(look.shard)
+            entries += min(look.length, BATCH_ENTRIES)
+            if entries >= BATCH_ENTRIES:
+                yield group
+                group, entries = [], 0
+        if group:
+            yield group
+
+    def _flush(self, group: Sequence[int]) -> int:
+        batches = [batch for batch in self._take(group) if batch.lines]
+        try:
+            return self._post(batches) if batches else 0
+        except (DBAPIError, UnknownAccount) as error:
+            if len(batches) > 1:
+                return sum(self._flush([batch.shard]) for batch in batches)
+            self._stop(batches[0].shard, REJECTED, str(error))
+            return 0
+
+    def _take(self, group: Sequence[int]) -> list[Batch]:
+        pipeline = self._journals.pipeline(transaction=False)
+        for shard in group:
+            pipeline.xrange(journal_key(shard), count=BATCH_ENTRIES)
+        found: list[list[RawEntry]] = pipeline.execute()
+        return [self._read(shard, raw) for shard, raw in zip(group, found, strict=True)]
+
+    def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
+        """The entries' lines, up to the first that cannot be read: that one stops the shard."""
+        lines: list[Line | EpochLine] = []
+        try:
+            lines.extend(read(shard, raw) for raw in found)
+        except UnreadableEntry as error:
+            self._stop(shard, UNREADABLE, str(error))
+        return Batch(shard, tuple(lines))
+
+    def _post(self, batches: Sequence[Batch]) -> int:
+        with self._metrics.transaction_seconds.time(), self._ledger.write() as connection:
+            posted = post(connection, batches, self._fence)
+        self._count(posted)
+        self._reached |= posted.positions
+        self._trim(posted.positions)
+        return len(posted.lines)
+
+    def _trim(self, positions: Mapping[int, Position]) -> None:
+        """Removes what the ledger has committed, and nothing above."""
+        pipeline = self._journals.pipeline(transaction=False)
+        for shard, position in positions.items():
+            pipeline.xtrim(journal_key(shard), minid=str(Position(position.epoch, position.seq + 1)), approximate=False)
+        pipeline.execute()
+
+    def _fence(self, shard: int, epoch: int) -> None:
+        fields = {
+            "e": "",
+            "m": Method.EPOCH.value,
+            "q": "gap in the journal: entries were lost before the ledger had them",
+            "p": "",
+        }
+        try:
+            self._journals.xadd(journal_key(shard), cast("Any", fields), id=f"{epoch}-0")
+        except ResponseError as error:
+            if "equal or smaller" not in str(error):
+                raise
+
+    def _stop(self, shard: int, reason: str, detail: str) -> None:
+        self._stopped[shard] = reason
+        if self._stopped_before.get(shard) != reason:
+            log.error("shard_not_flushed", shard=shard, reason=reason, detail=detail)
+
+    def _count(self, posted: Posted) -> None:
+        for kind, rows in Counter(line.effect.kind for line in posted.lines).items():
+            self._metrics.rows.labels(KINDS[kind]).inc(rows)
+        self._metrics.batch_rows.observe(len(posted.lines))
+        self._metrics.duplicates.inc(posted.duplicates)
+        self._metrics.drifts.inc(posted.drifts)
+        self._metrics.gaps.inc(posted.gaps)
+        if posted.oldest_ms is not None:
+            self._metrics.lag_seconds.set(max(0.0, time.time() - posted.oldest_ms / 1000))
+
+    def _count_holds(self) -> None:
+        """Now and then: it reads a table."""
+        if time.monotonic() < self._holds_due:
+            return
+        self._holds_due = time.monotonic() + _HOLDS_EVERY_S
+        with self._ledger.read() as connection:
+            holds = holds_open(connection)
+        self._metrics.holds_open.set(holds.count)
+        age_s = 0.0 if holds.oldest_ms is None else time.time() - holds.oldest_ms / 1000
+        self._metrics.holds_oldest_seconds.set(max(0.0, age_s))
+
+
+def _look(shard: int, reply: Any) -> _Look:
+    if isinstance(reply, ResponseError) and "no such key" in str(reply).lower():
+        return _Look(shard, 0, None)
+    if isinstance(reply, Exception):
+        raise reply
+    return _Look(shard, reply["length"], Position.from_id(reply["last-generated-id"].decode()))

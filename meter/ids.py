@@ -1,0 +1,22 @@
+"""Texts that clients choose: ids of accounts and of requests, descriptions."""
+
+from meter.errors import InvalidField
+
+MAX_ID_BYTES = 128
+MAX_DESCRIPTION_BYTES = 512
+
+
+def check_id(field: str, value: str) -> None:
+    """InvalidField unless 1 to 128 bytes of printable UTF-8 without spaces (keys and records join ids with a space)."""
+    if not value:
+        raise InvalidField(field, "must not be empty")
+    if len(value) > MAX_ID_BYTES or (not value.isascii() and len(value.encode()) > MAX_ID_BYTES):
+        raise InvalidField(field, f"at most {MAX_ID_BYTES} bytes of UTF-8")
+    if " " in value or not value.isprintable():
+        raise InvalidField(field, "must be printable, without spaces or control characters")
+
+
+def check_description(field: str, value: str) -> None:
+    """InvalidField unless at most 512 bytes of printable UTF-8; empty is none."""
+    if len(value.encode()) > MAX_DESCRIPTION_BYTES or not value.isprintable():
+        raise InvalidField(field, f"at most {MAX_DESCRIPTION_BYTES} bytes of printable UTF-8")

@@ -1,0 +1,1 @@
+"""The ledger: durable, exact books in SQLite or PostgreSQL."""

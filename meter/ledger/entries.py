@@ -1,0 +1,106 @@
+"""Entries: the rows that the books are made of, and the finding of duplicates among them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy.exc import IntegrityError
+
+from meter.ledger.lines import KINDS, Line
+from meter.ledger.schema import entries
+from meter.ledger.usage import usage_lines
+
+_KEYS_PER_QUERY = 500
+
+Request = tuple[str, str]  # account, request id
+Duplicates = dict[str, str]  # entry id -> id of the first entry of its request
+
+
+def insert_entries(connection: Connection, lines: Sequence[Line]) -> Duplicates:
+    """Inserts a row for each line. A request id that an account has used before leaves its row without one; which these were."""
+    rows = [_row(line) for line in lines]
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(entries), rows)
+        return {}
+    except IntegrityError:
+        duplicates = _unname_repeats(lines, rows, _first_entries(connection, lines))
+        connection.execute(insert(entries), rows)
+        return duplicates
+
+
+def effects_of(connection: Connection, shard: int, lines: Sequence[Line]) -> dict[tuple[int, int], str]:
+    """The effect that the books have at each (epoch, number) from the first of the lines to the last."""
+    place = tuple_(entries.c.epoch, entries.c.seq)
+    first, last = lines[0].position, lines[-1].position
+    found = select(entries.c.epoch, entries.c.seq, entries.c.effect).where(
+        entries.c.shard == shard,
+        place >= tuple_(first.epoch, first.seq),
+        place <= tuple_(last.epoch, last.seq),
+    )
+    return {(epoch, seq): effect for epoch, seq, effect in connection.execute(found)}
+
+
+def _row(line: Line) -> dict[str, object]:
+    effect, pricing = line.effect, line.pricing
+    return {
+        "shard": line.shard,
+        "epoch": line.position.epoch,
+        "seq": line.position.seq,
+        "account_id": line.account_id,
+        "request_id": line.request_id,
+        "duplicate_of": None,
+        "kind": KINDS[effect.kind],
+        "occurred_at_ms": effect.at_ms,
+        "usage_day": effect.usage_day,
+        "amount_nanos": effect.balance_delta,
+        "balance_nanos": effect.before.remaining + effect.balance_delta,
+        "held_nanos": effect.held_delta,
+        "shortfall_nanos": effect.shortfall,
+        "hold_id": effect.hold_id,
+        "model": pricing.model if pricing else "",
+        "price_version": pricing.version if pricing else "",
+        "usage_lines": _json(usage_lines(line)),
+        "dimensions": _json(line.dimensions or {}),
+        "description": line.description,
+        "late": effect.late,
+        "incurred": effect.incurred,
+        "effect": line.effect_text,
+    }
+
+
+def _json(value: Mapping[str, str] | Sequence[object]) -> str:
+    if not value:
+        return "{}" if isinstance(value, Mapping) else "[]"
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def _first_entries(connection: Connection, lines: Iterable[Line]) -> dict[Request, str]:
+    """Of the lines' requests, those that are in the books already, with their entry's id."""
+    wanted = [wished for line in lines if (wished := _request(line))]
+    request = tuple_(entries.c.account_id, entries.c.request_id)
+    columns = (entries.c.account_id, entries.c.request_id, entries.c.shard, entries.c.epoch, entries.c.seq)
+    firsts = {}
+    for start in range(0, len(wanted), _KEYS_PER_QUERY):
+        found = select(*columns).where(request.in_(wanted[start : start + _KEYS_PER_QUERY]))
+        for account_id, request_id, shard, epoch, seq in connection.execute(found):
+            firsts[account_id, request_id] = f"{shard}-{epoch}-{seq}"
+    return firsts
+
+
+def _unname_repeats(lines: Sequence[Line], rows: Sequence[dict[str, object]], firsts: dict[Request, str]) -> Duplicates:
+    duplicates: Duplicates = {}
+    for line, row in zip(lines, rows, strict=True):
+        request = _request(line)
+        if request in firsts:
+            row["request_id"] = None
+            # An operation stands all the same: it was recorded, and is told apart by its own number.
+            if line.operation is None:
+                row["duplicate_of"] = duplicates[line.entry_id] = firsts[request]
+        elif request:
+            firsts[request] = line.entry_id
+    return duplicates
+
+
+def _request(line: Line) -> Request | None:
+    return (line.account_id, line.request_id) if line.request_id else None

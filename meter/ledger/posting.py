@@ -1,0 +1,190 @@
+"""Posting: one transaction's worth of journal, into every table that it concerns.
+
+The caller's transaction locks the shards' rows, so one writer at a time posts a shard. What counts is decided under that lock: lines at or
+below the position have been posted by somebody; those behind it are posted now, once.
+
+A duplicate (its request id was used before, but the replay record in Redis had lapsed) stays in the history, marked; a refund of what it
+charged is recorded in the same transaction. It counts neither as usage nor in an invoice, since its credits are given back.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Connection, insert
+
+from meter.effect import Kind
+from meter.journal import Position
+from meter.ledger.entries import Duplicates, effects_of, insert_entries
+from meter.ledger.errors import AmountOutOfRange
+from meter.ledger.holds import update_holds
+from meter.ledger.lines import EpochLine, Line, gaps
+from meter.ledger.operations import record_grant
+from meter.ledger.positions import enter_epoch, lock_free, move, record_gap
+from meter.ledger.schema import grants
+from meter.ledger.standing import Standing, load_standings, store_standings
+from meter.ledger.usage import add_usage
+from meter.operations import GrantCredits
+
+log = structlog.get_logger()
+
+Fence = Callable[[int, int], None]  # shard, epoch: begins the epoch in the journal, so that nothing older is admitted
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines from the head of a shard's journal, in its order."""
+
+    shard: int
+    lines: tuple[Line | EpochLine, ...]
+
+
+@dataclass(slots=True)
+class Posted:
+    """What a transaction did; true once it is committed."""
+
+    positions: dict[int, Position] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    duplicates: int = 0
+    drifts: int = 0
+    gaps: int = 0
+    oldest_ms: int | None = None  # of the lines, by the real clock
+
+
+def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Posted:
+    """Posts what is new of the batches, leaving out the shards that somebody else is posting at this moment."""
+    posted = Posted()
+    found = lock_free(connection, [batch.shard for batch in batches])
+    for batch in batches:
+        if batch.shard in found:
+            _advance(connection, batch, found[batch.shard], fence, posted)
+    if posted.lines:
+        _enter(connection, posted)
+    move(connection, {shard: position for shard, position in posted.positions.items() if position != found[shard]})
+    return posted
+
+
+def _advance(connection: Connection, batch: Batch, position: Position, fence: Fence, posted: Posted) -> None:
+    """Moves over the batch: notes its new lines, the epochs they begin, and what is missing."""
+    old = [line for line in batch.lines if line.position <= position and isinstance(line, Line)]
+    new = [line for line in batch.lines if line.position > position]
+    missing = gaps(position, (line.position for line in new)) + _written_anew(connection, batch.shard, old)
+    for first, last_seq in missing:
+        # The journal is fenced before the ledger may move on: then a gap cannot be passed over without the gate being stopped.
+        fence(batch.shard, first.epoch + 1)
+        if record_gap(connection, batch.shard, first, last_seq):
+            posted.gaps += 1
+            log.error(
+                "journal_gap",
+                shard=batch.shard,
+                first=str(first),
+                last=f"{first.epoch}-{last_seq}",
+                action="shard fenced",
+            )
+    for line in new:
+        if isinstance(line, EpochLine):
+            enter_epoch(connection, batch.shard, line.position.epoch, line.reason)
+        else:
+            posted.lines.append(line)
+    posted.positions[batch.shard] = new[-1].position if new else position
+
+
+def _written_anew(connection: Connection, shard: int, old: Sequence[Line]) -> list[tuple[Position, int]]:
+    """Positions whose entry is not the one that the books have: Redis lost the first, and went on from before it."""
+    if not old:
+        return []
+    effects = effects_of(connection, shard, old)
+    strange = [line for line in old if effects.get((line.position.epoch, line.position.seq)) != line.effect_text]
+    for line in strange:
+        log.error("journal_entry_given_up", entry=line.entry_id, effect=line.effect_text)
+    return [(line.position, line.position.seq) for line in strange]
+
+
+def _enter(connection: Connection, posted: Posted) -> None:
+    standings = load_standings(connection, posted.lines)
+    posted.lines, posted.drifts = _carry(standings, posted.lines)
+    duplicates = insert_entries(connection, posted.lines)
+    posted.duplicates = len(duplicates)
+    add_usage(
+        connection, (line for line in posted.lines if line.entry_id not in duplicates) if duplicates else posted.lines
+    )
+    update_holds(connection, posted.lines)
+    _insert_grants(connection, posted.lines)
+    store_standings(connection, standings.values())
+    _give_back(connection, posted.lines, duplicates)
+    real = (line.effect.at_ms for line in posted.lines if standings[line.account_id].applied_clock_ms is None)
+    posted.oldest_ms = min(real, default=None)
+
+
+def _carry(standings: dict[str, Standing], lines: Sequence[Line]) -> tuple[list[Line], int]:
+    """The lines on top of what the books know of their accounts, and how many had found something else."""
+    carried, drifts = [], 0
+    for line in lines:
+        counted, drifted = standings[line.account_id].take(line)
+        carried.append(counted)
+        if drifted:
+            drifts += 1
+            log.error(
+                "account_drift",
+                entry=line.entry_id,
+                found=line.effect.before.tokens(),
+                kept=counted.effect.before.tokens(),
+            )
+    return carried, drifts
+
+
+def _insert_grants(connection: Connection, lines: Sequence[Line]) -> None:
+    rows = [
+        _grant(line, line.operation.change)
+        for line in lines
+        if line.operation and isinstance(line.operation.change, GrantCredits) and line.effect.amount
+    ]
+    if rows:
+        connection.execute(insert(grants), rows)
+
+
+def _grant(line: Line, change: GrantCredits) -> dict[str, object]:
+    return {
+        "grant_id": change.grant_id,
+        "account_id": line.account_id,
+        "request_id": line.request_id,
+        "type": change.type,
+        "amount_nanos": change.amount_nanos,
+        "priority": change.priority,
+        "effective_at_ms": change.effective_at_ms,
+        "expires_at_ms": change.expires_at_ms,
+        "description": change.description,
+        "create_time_ms": line.effect.at_ms,
+    }
+
+
+def _give_back(connection: Connection, lines: Sequence[Line], duplicates: Duplicates) -> None:
+    """Records a refund for each duplicate that charged something; the gate applies it like any other grant."""
+    for line in lines if duplicates else ():
+        if line.entry_id in duplicates:
+            log.warning(
+                "duplicate",
+                entry=line.entry_id,
+                first=duplicates[line.entry_id],
+                charged_nanos=-line.effect.balance_delta,
+            )
+            if line.effect.kind is Kind.DEBIT and line.effect.amount > 0:
+                _refund(connection, line, duplicates[line.entry_id])
+
+
+def _refund(connection: Connection, line: Line, first: str) -> None:
+    change = GrantCredits(
+        grant_id=f"refund-{line.entry_id}",
+        type="REFUND",
+        amount_nanos=line.effect.amount,
+        priority=0,
+        effective_at_ms=None,
+        expires_at_ms=None,
+        description=f"Entry {line.entry_id} repeated entry {first}, and is given back",
+        refund_of=line.entry_id,
+    )
+    try:
+        # A space keeps clear of all ids that clients may choose.
+        record_grant(connection, line.account_id, change, f"refund {line.entry_id}")
+    except AmountOutOfRange as error:
+        log.error("duplicate_not_given_back", entry=line.entry_id, amount_nanos=line.effect.amount, error=str(error))

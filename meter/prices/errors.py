@@ -1,0 +1,37 @@
+"""How pricing fails: never by charging nothing."""
+
+from pathlib import Path
+
+_SHOWN_CHARACTERS = 128  # model names come from clients; an error message stays short
+
+
+class UnknownModel(LookupError):  # noqa: N818  named after the reason that clients see
+    """No price is in force for `model` at the time asked about."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"no price is known for model {model[:_SHOWN_CHARACTERS]!r}: check its name (write provider/model to name "
+            "the provider), or add it to the price override file"
+        )
+
+
+class UnpricedUnit(LookupError):  # noqa: N818
+    """Usage was reported in a `unit` that `model` has no price for."""
+
+    def __init__(self, model: str, unit: str) -> None:
+        self.model = model
+        self.unit = unit
+        super().__init__(
+            f"model {model!r} has no price for unit {unit[:_SHOWN_CHARACTERS]!r}: check the unit's name, or give it a "
+            "price (0 if it is free) in the price override file"
+        )
+
+
+class PriceFileError(ValueError):
+    """The override file is wrong at `where`, a key path such as `models.acme[0].per_million`."""
+
+    def __init__(self, path: Path, where: str, problem: str) -> None:
+        self.path = path
+        self.where = where
+        super().__init__(f"{path}: {where}: {problem}" if where else f"{path}: {problem}")

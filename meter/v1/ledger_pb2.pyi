@@ -1,0 +1,293 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class EntryKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENTRY_KIND_UNSPECIFIED: _ClassVar[EntryKind]
+    DEBIT: _ClassVar[EntryKind]
+    GRANT: _ClassVar[EntryKind]
+    AUTHORIZE: _ClassVar[EntryKind]
+    EXTEND: _ClassVar[EntryKind]
+    RELEASE: _ClassVar[EntryKind]
+    EXPIRE: _ClassVar[EntryKind]
+    CREATE: _ClassVar[EntryKind]
+    UPDATE: _ClassVar[EntryKind]
+    CLOCK: _ClassVar[EntryKind]
+
+class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GRANULARITY_UNSPECIFIED: _ClassVar[Granularity]
+    HOUR: _ClassVar[Granularity]
+    DAY: _ClassVar[Granularity]
+
+class InvoiceStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INVOICE_STATUS_UNSPECIFIED: _ClassVar[InvoiceStatus]
+    DRAFT: _ClassVar[InvoiceStatus]
+    FINAL: _ClassVar[InvoiceStatus]
+ENTRY_KIND_UNSPECIFIED: EntryKind
+DEBIT: EntryKind
+GRANT: EntryKind
+AUTHORIZE: EntryKind
+EXTEND: EntryKind
+RELEASE: EntryKind
+EXPIRE: EntryKind
+CREATE: EntryKind
+UPDATE: EntryKind
+CLOCK: EntryKind
+GRANULARITY_UNSPECIFIED: Granularity
+HOUR: Granularity
+DAY: Granularity
+INVOICE_STATUS_UNSPECIFIED: InvoiceStatus
+DRAFT: InvoiceStatus
+FINAL: InvoiceStatus
+
+class Entry(_message.Message):
+    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred")
+    class DimensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_DATE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
+    HOLD_ID_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALL_NANOS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PRICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    INCURRED_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    account_id: str
+    request_id: str
+    kind: EntryKind
+    occurred_at: _timestamp_pb2.Timestamp
+    usage_date: str
+    amount_nanos: int
+    balance_nanos: int
+    held_nanos: int
+    hold_id: str
+    shortfall_nanos: int
+    model: str
+    price_version: str
+    usage: _containers.RepeatedCompositeFieldContainer[UsageLine]
+    dimensions: _containers.ScalarMap[str, str]
+    description: str
+    late: bool
+    incurred: bool
+    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ...) -> None: ...
+
+class UsageLine(_message.Message):
+    __slots__ = ("unit", "quantity", "amount_nanos")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    quantity: int
+    amount_nanos: int
+    def __init__(self, unit: _Optional[str] = ..., quantity: _Optional[int] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
+
+class ListEntriesRequest(_message.Message):
+    __slots__ = ("account_id", "start_time", "end_time", "kinds", "model", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    kinds: _containers.RepeatedScalarFieldContainer[EntryKind]
+    model: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[_Union[EntryKind, str]]] = ..., model: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEntriesResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class QueryUsageRequest(_message.Message):
+    __slots__ = ("account_id", "start_time", "end_time", "granularity", "model", "dimension", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    GRANULARITY_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    granularity: Granularity
+    model: str
+    dimension: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., model: _Optional[str] = ..., dimension: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class UsageBucket(_message.Message):
+    __slots__ = ("start_time", "model", "unit", "dimension_value", "quantity", "amount_nanos", "requests")
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_VALUE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    start_time: _timestamp_pb2.Timestamp
+    model: str
+    unit: str
+    dimension_value: str
+    quantity: int
+    amount_nanos: int
+    requests: int
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., dimension_value: _Optional[str] = ..., quantity: _Optional[int] = ..., amount_nanos: _Optional[int] = ..., requests: _Optional[int] = ...) -> None: ...
+
+class QueryUsageResponse(_message.Message):
+    __slots__ = ("buckets", "next_page_token")
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    buckets: _containers.RepeatedCompositeFieldContainer[UsageBucket]
+    next_page_token: str
+    def __init__(self, buckets: _Optional[_Iterable[_Union[UsageBucket, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class InvoiceLine(_message.Message):
+    __slots__ = ("model", "unit", "price_version", "quantity", "unit_price", "amount_nanos")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    PRICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    UNIT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    unit: str
+    price_version: str
+    quantity: int
+    unit_price: str
+    amount_nanos: int
+    def __init__(self, model: _Optional[str] = ..., unit: _Optional[str] = ..., price_version: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
+
+class Invoice(_message.Message):
+    __slots__ = ("invoice_number", "account_id", "currency", "status", "period_start", "period_end", "lines", "total_nanos", "credits_applied_nanos", "overage_due_nanos", "opening_balance_nanos", "credits_granted_nanos", "closing_balance_nanos", "entry_count")
+    INVOICE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_START_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_END_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_NANOS_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_APPLIED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    OVERAGE_DUE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    OPENING_BALANCE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_GRANTED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_BALANCE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    invoice_number: str
+    account_id: str
+    currency: str
+    status: InvoiceStatus
+    period_start: _timestamp_pb2.Timestamp
+    period_end: _timestamp_pb2.Timestamp
+    lines: _containers.RepeatedCompositeFieldContainer[InvoiceLine]
+    total_nanos: int
+    credits_applied_nanos: int
+    overage_due_nanos: int
+    opening_balance_nanos: int
+    credits_granted_nanos: int
+    closing_balance_nanos: int
+    entry_count: int
+    def __init__(self, invoice_number: _Optional[str] = ..., account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[InvoiceLine, _Mapping]]] = ..., total_nanos: _Optional[int] = ..., credits_applied_nanos: _Optional[int] = ..., overage_due_nanos: _Optional[int] = ..., opening_balance_nanos: _Optional[int] = ..., credits_granted_nanos: _Optional[int] = ..., closing_balance_nanos: _Optional[int] = ..., entry_count: _Optional[int] = ...) -> None: ...
+
+class CreateInvoiceRequest(_message.Message):
+    __slots__ = ("account_id", "period_start", "period_end")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_START_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_END_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    period_start: _timestamp_pb2.Timestamp
+    period_end: _timestamp_pb2.Timestamp
+    def __init__(self, account_id: _Optional[str] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetInvoiceRequest(_message.Message):
+    __slots__ = ("invoice_number",)
+    INVOICE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    invoice_number: str
+    def __init__(self, invoice_number: _Optional[str] = ...) -> None: ...
+
+class ListInvoicesRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListInvoicesResponse(_message.Message):
+    __slots__ = ("invoices", "next_page_token")
+    INVOICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    invoices: _containers.RepeatedCompositeFieldContainer[Invoice]
+    next_page_token: str
+    def __init__(self, invoices: _Optional[_Iterable[_Union[Invoice, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CheckBooksRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("invariant", "account_id", "shard", "detail")
+    INVARIANT_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    invariant: str
+    account_id: str
+    shard: str
+    detail: str
+    def __init__(self, invariant: _Optional[str] = ..., account_id: _Optional[str] = ..., shard: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class CheckBooksResponse(_message.Message):
+    __slots__ = ("findings", "accounts_checked", "entries_checked", "invoices_checked")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    INVOICES_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    accounts_checked: int
+    entries_checked: int
+    invoices_checked: int
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., accounts_checked: _Optional[int] = ..., entries_checked: _Optional[int] = ..., invoices_checked: _Optional[int] = ...) -> None: ...
