@@ -1,0 +1,5 @@
+"""The command `creditgate`."""
+
+from gate.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,216 @@
+"""Commands that read the books: entries, usage, invoices, check."""
+
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from meter.invoice_text import to_csv, to_table
+from rich.table import Table
+
+from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, print_json, service
+from meter.v1.ledger_pb2 import (
+    DAY,
+    HOUR,
+    CheckBooksRequest,
+    CreateInvoiceRequest,
+    Entry,
+    EntryKind,
+    GetInvoiceRequest,
+    ListEntriesRequest,
+    ListEntriesResponse,
+    QueryUsageRequest,
+)
+
+CHECK_TIMEOUT_S = 3600.0
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")]
+Since = Annotated[
+    str, typer.Option(metavar="TIME", help="From this UTC time on, such as 2026-11-01 or 2026-11-01T12:00.")
+]
+Until = Annotated[str, typer.Option(metavar="TIME", help="Before this UTC time.")]
+Model = Annotated[str, typer.Option(help="Only this model.")]
+Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
+PageToken = Annotated[str, typer.Option(help="From the page before.")]
+
+
+class InvoiceFormat(StrEnum):
+    """How an invoice is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (entries, usage, invoice, check):
+        app.command()(command)
+
+
+def entries(
+    account_id: AccountId,
+    since: Since = "",
+    until: Until = "",
+    kind: Annotated[
+        list[str] | None, typer.Option(help="debit, grant, authorize, ...; default: debit and grant.")
+    ] = None,
+    model: Model = "",
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show an account's balance history, newest first."""
+    request = ListEntriesRequest(
+        account_id=account_id, start_time=_time(since), end_time=_time(until), model=model,
+        kinds=[_kind(name) for name in kind or ()], page_size=limit, page_token=page_token,
+    )  # fmt: skip
+    with service() as call:
+        page = call.ledger.ListEntries(request, timeout=TIMEOUT_S)
+    if as_json:
+        print_json(page)
+    else:
+        _print_entries(page)
+
+
+def usage(
+    account_id: AccountId,
+    since: Since = "",
+    until: Until = "",
+    by: Annotated[str, typer.Option(help="hour or day.")] = "day",
+    dimension: Annotated[str, typer.Option(help="Split by this dimension's values.")] = "",
+    model: Model = "",
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show usage by time, model and unit."""
+    if by not in ("hour", "day"):
+        raise typer.BadParameter("--by is hour or day")
+    request = QueryUsageRequest(
+        account_id=account_id, start_time=_time(since), end_time=_time(until), granularity=HOUR if by == "hour" else DAY,
+        model=model, dimension=dimension, page_size=limit, page_token=page_token,
+    )  # fmt: skip
+    with service() as call:
+        page = call.ledger.QueryUsage(request, timeout=TIMEOUT_S)
+    if as_json:
+        print_json(page)
+        return
+    table = Table("from (UTC)", "model", "unit", *([dimension] if dimension else []), box=None)
+    for heading in ("quantity", "requests", "credits"):
+        table.add_column(heading, justify="right")
+    for bucket in page.buckets:
+        split = [bucket.dimension_value] if dimension else []
+        numbers = f"{bucket.quantity:,}", f"{bucket.requests:,}", money(bucket.amount_nanos)
+        table.add_row(_when(bucket.start_time), bucket.model or "-", bucket.unit, *split, *numbers)
+    console.print(table)
+    _print_next(page.next_page_token)
+
+
+def invoice(
+    account_id: Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Account id.")] = "",
+    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Calendar month (UTC); default: this one.")] = "",
+    since: Since = "",
+    until: Until = "",
+    number: Annotated[str, typer.Option(help="Print this invoice again instead.")] = "",
+    output: Annotated[InvoiceFormat, typer.Option("--format", help="How to print it.")] = InvoiceFormat.TABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account's invoice for a period, and print it. Made again, it is the same."""
+    if bool(account_id) == bool(number):
+        raise typer.BadParameter("give either an account or --number")
+    with service() as call:
+        if number:
+            made = call.ledger.GetInvoice(GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S)
+        else:
+            start, end = _month(month) if month else (_time(since), _time(until))
+            request = CreateInvoiceRequest(account_id=account_id, period_start=start, period_end=end)
+            made = call.ledger.CreateInvoice(request, timeout=TIMEOUT_S)
+    if as_json or output is InvoiceFormat.JSON:
+        print_json(made)
+    elif output is InvoiceFormat.CSV:
+        print(to_csv(made), end="")
+    else:
+        console.print(to_table(made))
+
+
+def check(
+    account_id: Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Only this account.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the books and compare them with Redis. Exits with 1 if anything is wrong."""
+    with service() as call:
+        result = call.ledger.CheckBooks(CheckBooksRequest(account_id=account_id), timeout=CHECK_TIMEOUT_S)
+    if as_json:
+        print_json(result)
+    else:
+        for finding in result.findings:
+            console.print(
+                f"[red]{finding.invariant}[/red] {finding.account_id} {finding.shard} {finding.detail}", soft_wrap=True
+            )
+        checked = f"{result.accounts_checked:,} accounts, {result.entries_checked:,} entries, {result.invoices_checked:,} invoices"
+        console.print(f"{checked}: {f'{len(result.findings)} findings' if result.findings else 'the books are right'}")
+    if result.findings:
+        raise typer.Exit(1)
+
+
+def _print_entries(page: ListEntriesResponse) -> None:
+    table = Table("when (UTC)", "kind", "what", box=None)
+    for heading in ("credits", "balance"):
+        table.add_column(heading, justify="right")
+    for entry in page.entries:
+        kind = EntryKind.Name(entry.kind).lower()
+        table.add_row(
+            _when(entry.occurred_at), kind, _what(entry), money(entry.amount_nanos), money(entry.balance_nanos)
+        )
+    console.print(table)
+    _print_next(page.next_page_token)
+
+
+def _what(entry: Entry) -> str:
+    used = ", ".join(f"{line.quantity:,} {line.unit}" for line in entry.usage if line.unit != "amount")
+    notes = (
+        ["late"] * entry.late
+        + ["incurred"] * entry.incurred
+        + [f"shortfall {money(entry.shortfall_nanos)}"] * bool(entry.shortfall_nanos)
+    )
+    return "; ".join(filter(None, [entry.model, used, entry.description, *notes]))
+
+
+def _print_next(token: str) -> None:
+    if token:
+        console.print(f"more: --page-token {token}", soft_wrap=True)
+
+
+def _kind(name: str) -> EntryKind:
+    try:
+        return EntryKind.Value(name.upper())  # type: ignore[return-value]  # its stub says int
+    except ValueError:
+        names = ", ".join(known.lower() for known in EntryKind.keys()[1:])
+        raise typer.BadParameter(f"--kind is one of {names}") from None
+
+
+def _time(text: str) -> Timestamp | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CallFailed(f"{text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00") from None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
+    return stamp
+
+
+def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
+    try:
+        first = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
+    following = (first + timedelta(days=32)).replace(day=1)
+    return _time(first.isoformat()), _time(following.isoformat())
+
+
+def _when(stamp: Timestamp) -> str:
+    return stamp.ToDatetime().isoformat(sep=" ", timespec="seconds")

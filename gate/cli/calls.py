@@ -1,0 +1,79 @@
+"""Calls to the running service, and what the commands print."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+from rich.console import Console
+
+from gate.settings import load_settings
+from gate.v1.gate_pb2_grpc import GateStub
+from meter.money import format_credits
+from meter.v1.accounts_pb2_grpc import AccountsStub
+from meter.v1.ledger_pb2_grpc import LedgerStub
+
+TIMEOUT_S = 30.0
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, with the proto's field names.")]
+
+console = Console(highlight=False)
+
+
+class CallFailed(Exception):
+    """The service refused a call, or could not be reached; the message says which and why."""
+
+
+class Service:
+    """The services of one running Creditgate."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.gate: Any = GateStub(channel)  # the generated stubs have no types
+        self.accounts: Any = AccountsStub(channel)
+        self.ledger: Any = LedgerStub(channel)
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """The service at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
+    target = load_settings().listen.grpc_target
+    with grpc.insecure_channel(target) as channel:
+        try:
+            yield Service(channel)
+        except grpc.RpcError as error:
+            raise CallFailed(explain(error, target)) from None
+
+
+def explain(error: Any, target: str) -> str:
+    """A failed call in one line: what happened, and the reason's word."""
+    if error.code() is grpc.StatusCode.UNAVAILABLE and "Error" not in str(error.trailing_metadata()):
+        if not (reason := _reason(error)):
+            return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
+    else:
+        reason = _reason(error)
+    return f"{error.details()} ({reason or error.code().name})"
+
+
+def _reason(error: Any) -> str:
+    status = rpc_status.from_call(error)
+    info = ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
+
+
+def print_json(message: Message) -> None:
+    """The message in protobuf's JSON form: int64 as strings, so that no reader rounds them."""
+    print(MessageToJson(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+
+
+def money(nanos: int, currency: str = "") -> str:
+    """Credits for a table: grouped, exact."""
+    whole, _, fraction = format_credits(abs(nanos)).partition(".")
+    return f"{'-' if nanos < 0 else ''}{int(whole):,}.{fraction}{f' {currency}' if currency else ''}"

@@ -1,0 +1,64 @@
+"""Commands that run something: everything, the gate alone, the flusher alone; and what prepares them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gate.cli.calls import console
+from gate.logs import configure_logging
+from gate.settings import effective, load_settings
+
+Listen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")]
+MetricsListen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port for Prometheus.")]
+DataDir = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the embedded Valkey and the SQLite ledger live.")
+]
+ExitWithParent = Annotated[bool, typer.Option("--exit-with-parent", hidden=True)]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (up, serve, flush, migrate, config):
+        app.command()(command)
+
+
+def up(listen: Listen = None, metrics_listen: MetricsListen = None, data_dir: DataDir = None) -> None:
+    """Run everything: embedded Valkey, SQLite ledger, gate, flusher, metrics."""
+    from gate import supervisor  # not at the top: the supervisor's process stays free of grpc
+
+    settings = load_settings(listen=listen, metrics_listen=metrics_listen, data_dir=data_dir)
+    configure_logging(settings, "up")
+    raise typer.Exit(supervisor.up(settings))
+
+
+def serve(
+    listen: Listen = None, metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False
+) -> None:
+    """Run the gate alone, beside a Redis and a ledger that exist already."""
+    from gate import app
+
+    app.run_gate(load_settings(listen=listen, metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+
+
+def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:
+    """Run the flusher alone: journal into ledger."""
+    from gate import app
+
+    app.run_flusher(load_settings(metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+
+
+def migrate() -> None:
+    """Bring the ledger's tables to this version."""
+    from gate import app
+
+    app.migrate_ledger(load_settings())
+
+
+def config() -> None:
+    """Check the settings and print the effective ones."""
+    table = Table("variable", "value", "meaning", box=None)
+    for setting in effective(load_settings()):
+        table.add_row(setting.env_name, setting.value, setting.description)
+    console.print(table)

@@ -1,0 +1,29 @@
+#!lua
+-- create_account: the account's first operation.
+--
+-- KEYS[1] account   KEYS[2] journal
+-- ARGV[1] epoch     ARGV[2] method    ARGV[3] operation, as recorded
+-- ARGV[4] currency  ARGV[5] overage protection, nanos   ARGV[6] daily limit, nanos, or -   ARGV[7] test clock, ms, or -
+--
+-- Returns {'ok', effect} | {'replayed'} | {'stale'}. The effect's sums are the account as created.
+-- Writes the journal and the account; nothing at all unless it returns 'ok'.
+-- @include account
+-- @include journal
+local account_key, journal_key = KEYS[1], KEYS[2]
+local epoch, method, operation = ARGV[1], ARGV[2], ARGV[3]
+local currency, overage, limit, clock = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+
+if redis.call('HGET', account_key, 'ep') == epoch then return {'replayed'} end
+local now = now_ms(clock)
+local account = {
+  ep = epoch, op = '1', st = 'active', cur = currency, clk = clock, now = now,
+  day = string.format('%.0f', math.floor(now / 86400000)),
+  sp = overage, held = '0', ovr = overage, tot = '0', used = '0',
+  room = limit == '-' and '0' or limit, lim = limit, dbase = '0', mbase = '0',
+}
+local effect = effect_line('C', account, '0', {}, '-')
+local failed = journal(journal_key, epoch, effect, method, operation, '')
+if failed then return failed end
+redis.call('DEL', account_key)
+for _, field in ipairs(FIELDS) do redis.call('HSET', account_key, field, account[field]) end
+return {'ok', effect}

@@ -1,0 +1,28 @@
+#!lua flags=allow-oom
+-- grant_credits: adds credits. That the sums stay within int64 was settled when the operation was recorded.
+--
+-- KEYS[1] account   KEYS[2] journal
+-- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
+-- ARGV[5] amount, nanos
+--
+-- Returns {'ok', effect} | {'replayed'} | {'behind', op} | {'absent'} | {'stale'}.
+-- Writes the journal and the account; nothing at all unless it returns 'ok'.
+-- @include account
+-- @include journal
+-- @include operation
+local account_key, journal_key = KEYS[1], KEYS[2]
+local epoch, op_seq, method, operation, amount = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local account = read_account(account_key, epoch)
+if not account then return {'absent'} end
+local out = out_of_turn(account, op_seq)
+if out then return out end
+
+local effect = effect_line('G', account, amount, {}, '-')
+local failed = journal(journal_key, epoch, effect, method, operation, '')
+if failed then return failed end
+write_day(account_key, account)
+redis.call('HSET', account_key, 'op', op_seq)
+redis.call('HINCRBY', account_key, 'sp', amount)
+redis.call('HINCRBY', account_key, 'tot', amount)
+return {'ok', effect}

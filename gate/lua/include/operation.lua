@@ -1,0 +1,10 @@
+-- Operations: changes by an administrator, durable in the ledger before they come here. Each account numbers its own, densely; `op` is
+-- the last one applied. So any process may apply one again after a crash, at any later time, and it takes effect once.
+
+-- nil when `op_seq` is the account's next; otherwise the reply that the script must return.
+local function out_of_turn(account, op_seq)
+  local applied = tonumber(account.op)
+  if tonumber(op_seq) <= applied then return {'replayed'} end
+  if tonumber(op_seq) > applied + 1 then return {'behind', account.op} end
+  return nil
+end

@@ -1,0 +1,78 @@
+"""The gate's metrics. Base units, closed label sets; an account, a request or a key is never a label."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (
+    0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005,
+    0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+)  # fmt: skip
+
+
+class GateMetrics:
+    """Everything the gate counts; each metric is described in gate/README.md."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "creditgate_requests_total",
+            "Calls ended, by outcome: OK, DENIED, or the status.",
+            ["method", "outcome"],
+            registry=registry,
+        )
+        self.rpc_seconds = Histogram(
+            "creditgate_rpc_seconds", "Time in the service, by method.", ["method"], buckets=SECONDS, registry=registry
+        )
+        self.script_seconds = Histogram(
+            "creditgate_script_seconds",
+            "Round trip of a script, queueing included.",
+            ["script"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "creditgate_in_flight", "Calls being served.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.denials = Counter("creditgate_denials_total", "Denials, by reason.", ["reason"], registry=registry)
+        self.refusals = Counter(
+            "creditgate_refusals_total", "Errors that the gate itself gave, by reason.", ["reason"], registry=registry
+        )
+        self.replays = Counter(
+            "creditgate_replays_total", "Replies given again for a repeated request id.", registry=registry
+        )
+        self.late_debits = Counter("creditgate_late_debits_total", "Debits whose hold had expired.", registry=registry)
+        self.shortfall = Counter(
+            "creditgate_shortfall_credits_total",
+            "Usage that exceeded what was available: recorded as debt.",
+            registry=registry,
+        )
+        self.charged = Counter("creditgate_charged_credits_total", "Usage charged.", registry=registry)
+        self.holds_expired = Counter(
+            "creditgate_holds_expired_total", "Holds given back by the reaper.", registry=registry
+        )
+        self.holds_open = Gauge(
+            "creditgate_holds_open",
+            "Open holds, of all accounts.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.holds_oldest_seconds = Gauge(
+            "creditgate_holds_oldest_seconds",
+            "Age of the open hold that expires first; 0 without one.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.shards_closed = Gauge(
+            "creditgate_shards_closed",
+            "Shards that admit nothing: not yet verified, or being rebuilt.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.shards_lost = Counter(
+            "creditgate_shards_lost_total",
+            "Times that Redis was found behind the ledger: acknowledged writes were lost.",
+            registry=registry,
+        )
+        self.accounts_restored = Counter(
+            "creditgate_accounts_restored_total",
+            "Accounts missing in Redis and loaded from the ledger.",
+            registry=registry,
+        )

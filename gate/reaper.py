@@ -1,0 +1,71 @@
+"""The reaper: gives back the holds whose time is over. Any number of gates may run one; each hold ends once all the same."""
+
+import asyncio
+import time
+
+import structlog
+
+from gate.keys import expiries_key
+from gate.metrics import GateMetrics
+from gate.runner import Runner
+from gate.store import Store
+from gate.wire import CommandFailed
+from meter.errors import ServiceError
+
+_BATCH = 200
+_TEST_CLOCK = "+inf"  # the score of holds that live by a test clock
+
+log = structlog.get_logger()
+
+
+class Reaper:
+    """Looks through the holds by expiry; the script decides by the account's clock."""
+
+    def __init__(self, store: Store, runner: Runner, shards: int, interval_ms: int, metrics: GateMetrics) -> None:
+        self._store, self._runner, self._shards = store, runner, shards
+        self._interval_s = interval_ms / 1000
+        self._metrics = metrics
+
+    async def keep(self) -> None:
+        """Runs for good."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self._look()
+                await asyncio.gather(*(self.reap(shard) for shard in range(self._shards)))
+            except (ServiceError, CommandFailed) as error:
+                log.warning("holds_not_reaped", error=str(error))
+
+    async def reap(self, shard: int) -> int:
+        """Expires the shard's holds that are due, oldest first; how many."""
+        now_ms = await self._store.now_ms()
+        command = ("ZRANGE", expiries_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
+        return await self._expire(await self._runner.wire.command(shard, *command))
+
+    async def expire_of(self, shard: int, account_id: str) -> int:
+        """Expires an account's holds that are due by its test clock."""
+        command = ("ZRANGE", expiries_key(shard), _TEST_CLOCK, _TEST_CLOCK, "BYSCORE")
+        members = await self._runner.wire.command(shard, *command)
+        own = f"{account_id} ".encode()
+        return await self._expire([member for member in members if member.startswith(own)])
+
+    async def _expire(self, members: list[bytes]) -> int:
+        expired = 0
+        for member in members:
+            account_id, hold_id = member.decode().split(" ")
+            expired += await self._store.expire(account_id, hold_id)
+        self._metrics.holds_expired.inc(expired)
+        return expired
+
+    async def _look(self) -> None:
+        """Counts the open holds, and tells the age of the one that expires first."""
+        wire, shards = self._runner.wire, range(self._shards)
+        counts = await asyncio.gather(*(wire.command(shard, "ZCARD", expiries_key(shard)) for shard in shards))
+        firsts = await asyncio.gather(*(wire.command(shard, "ZRANGE", expiries_key(shard), 0, 0) for shard in shards))
+        ages = [time.time() - _authorized_at_s(member.decode().split(" ")[1]) for first in firsts for member in first]
+        self._metrics.holds_open.set(sum(counts))
+        self._metrics.holds_oldest_seconds.set(max(ages, default=0.0))
+
+
+def _authorized_at_s(hold_id: str) -> float:
+    return int(hold_id[1:13], 16) / 1000

@@ -1,0 +1,114 @@
+"""The gate's calls: check the shape, price it, let the store decide, answer.
+
+The methods know no gRPC server: they take a message and return one, and raise a ServiceError when no decision was made.
+"""
+
+import asyncio
+
+from gate import replies, shape
+from gate.metrics import GateMetrics
+from gate.pricing import Pricer
+from gate.status import as_service_error, status_of
+from gate.store import Outcome, Store
+from gate.v1.gate_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    BatchItem,
+    BatchRequest,
+    BatchResponse,
+    BatchResult,
+    DebitRequest,
+    DebitResponse,
+    ExtendRequest,
+    ExtendResponse,
+    GetBalanceRequest,
+    GetBalanceResponse,
+    ReleaseRequest,
+    ReleaseResponse,
+)
+from gate.wire import CommandFailed
+from meter.errors import InvalidField, ServiceError
+from meter.ids import check_id
+from meter.money import NANOS_PER_CREDIT
+
+
+class GateService:
+    """gate.v1.Gate; what each call means stands in proto/gate/v1/gate.proto."""
+
+    def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
+        self._store, self._pricer, self._metrics = store, pricer, metrics
+
+    async def Authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
+        shape.check_authorize(request)
+        cost = await self._pricer.cost_of(request)
+        outcome = await self._store.authorize(request, cost)
+        self._count(outcome)
+        if outcome.replayed:
+            cost = await self._pricer.cost_of(request, outcome.effect.hold_id)
+        return replies.authorized(request, cost, outcome)
+
+    async def Debit(self, request: DebitRequest) -> DebitResponse:
+        shape.check_debit(request)
+        cost = await self._pricer.cost_of(request, request.hold_id)
+        outcome = await self._store.debit(request, cost)
+        self._count(outcome)
+        if not outcome.replayed and not outcome.denial:
+            self._count_charge(outcome)
+        return replies.debited(cost, outcome)
+
+    async def Release(self, request: ReleaseRequest) -> ReleaseResponse:
+        shape.check_release(request)
+        outcome = await self._store.release(request)
+        self._count(outcome)
+        return replies.released(outcome)
+
+    async def Extend(self, request: ExtendRequest) -> ExtendResponse:
+        shape.check_extend(request)
+        cost = await self._pricer.cost_of(request, request.hold_id)
+        outcome = await self._store.extend(request, cost)
+        self._count(outcome)
+        return replies.extended(cost, outcome)
+
+    async def GetBalance(self, request: GetBalanceRequest) -> GetBalanceResponse:
+        check_id("account_id", request.account_id)
+        look, currency = await self._store.get_balance(request.account_id)
+        return replies.overview(request.account_id, look, currency)
+
+    async def Batch(self, request: BatchRequest) -> BatchResponse:
+        shape.check_batch(request)
+        # Each task sends its command in its first step, so commands go out in the order of the items.
+        results = await asyncio.gather(*(self._item(item) for item in request.items))
+        return BatchResponse(results=results)
+
+    async def _item(self, item: BatchItem) -> BatchResult:
+        try:
+            match item.WhichOneof("request"):
+                case "authorize":
+                    return BatchResult(authorize=await self.Authorize(item.authorize))
+                case "debit":
+                    return BatchResult(debit=await self.Debit(item.debit))
+                case "release":
+                    return BatchResult(release=await self.Release(item.release))
+                case "extend":
+                    return BatchResult(extend=await self.Extend(item.extend))
+                case "get_balance":
+                    return BatchResult(get_balance=await self.GetBalance(item.get_balance))
+                case _:
+                    raise InvalidField("items", "an item names none of authorize, debit, release, extend, get_balance")
+        except (ServiceError, CommandFailed) as error:
+            return BatchResult(error=status_of(as_service_error(error)))
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.denial:
+            self._metrics.denials.labels(outcome.denial).inc()
+        elif outcome.replayed:
+            self._metrics.replays.inc()
+
+    def _count_charge(self, outcome: Outcome) -> None:
+        effect = outcome.effect
+        # Counters of prometheus are floats: for graphs, never for accounts.
+        self._metrics.charged.inc(effect.amount / NANOS_PER_CREDIT)
+        if effect.shortfall:
+            self._metrics.shortfall.inc(effect.shortfall / NANOS_PER_CREDIT)
+        if effect.late:
+            self._metrics.late_debits.inc()

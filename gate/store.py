@@ -1,0 +1,187 @@
+"""The store: one method for each script of the gate, from a checked request to what it came to.
+
+A method prepares the script's keys and arguments, runs it, and returns an Outcome. Two things it puts right by itself, because nothing had
+been written: an account that is missing in Redis is restored from the ledger, and a shard whose epoch has moved on is verified again.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from gate.errors import refusal
+from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, replay_key, shard_of
+from gate.pricing import Cost
+from gate.restore import Restorer
+from gate.runner import Runner
+from gate.shards import Shards
+from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
+from meter.check import Sighting
+from meter.effect import Effect, parse
+from meter.errors import Unavailable
+from meter.journal import Method, Position
+from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
+from meter.v1.journal_pb2 import JournaledRequest
+
+DEFAULT_HOLD_TTL_MS = 600_000
+LATE_WINDOW_MS = 86_400_000  # how long an expired hold is still known, so that its debit is charged as late
+_ATTEMPTS = 4
+
+Keys = list[str]
+Arguments = list[str | bytes | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a script decided. For a denial, `effect` is a look at the account and `denial` the reason."""
+
+    effect: Effect
+    replayed: bool = False
+    denial: str = ""
+
+
+class Store:
+    """The gate's scripts as methods. Any of them may raise a ServiceError; RedisUnavailable leaves the outcome unknown."""
+
+    def __init__(self, runner: Runner, shards: Shards, restorer: Restorer, replay_window_ms: int) -> None:
+        self._runner, self._shards, self._restorer = runner, shards, restorer
+        self._replay_window_ms = replay_window_ms
+
+    async def authorize(self, request: AuthorizeRequest, cost: Cost) -> Outcome:
+        """Places a hold (gate/lua/authorize.lua)."""
+        shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
+        hold_id = new_hold_id("" if cost.price is None else cost.price.version)
+        keys = [
+            account_key(shard, request.account_id),
+            replay_key(shard, request.account_id, request.request_id),
+            journal_key(shard),
+            hold_key(shard, request.account_id, hold_id),
+            expiries_key(shard),
+        ]
+        arguments: Arguments = [
+            fingerprint(Method.AUTHORIZE, body), self._replay_window_ms, cost.amount_nanos, request.min_amount_nanos,
+            cost.currency, hold_id, request.hold_ttl_ms or DEFAULT_HOLD_TTL_MS, hold_member(request.account_id, hold_id),
+            Method.AUTHORIZE, body, cost.pricing,
+        ]  # fmt: skip
+        return await self._decide("authorize", shard, request.account_id, keys, arguments)
+
+    async def debit(self, request: DebitRequest, cost: Cost) -> Outcome:
+        """Charges usage, settling a hold if one is named (gate/lua/debit.lua)."""
+        shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
+        amount, hold_id = cost.amount_nanos, request.hold_id
+        keys = [
+            account_key(shard, request.account_id),
+            replay_key(shard, request.account_id, request.request_id),
+            journal_key(shard),
+        ]
+        if hold_id:
+            keys += [hold_key(shard, request.account_id, hold_id), expiries_key(shard)]
+        arguments: Arguments = [
+            fingerprint(Method.DEBIT, body), self._replay_window_ms, amount, cost.currency, int(request.incurred),
+            INT64_MIN + SETTING_MAX + amount, INT64_MAX - amount,
+            hold_id or "-", hold_member(request.account_id, hold_id) if hold_id else "-",
+            Method.DEBIT, body, cost.pricing,
+        ]  # fmt: skip
+        return await self._decide("debit", shard, request.account_id, keys, arguments)
+
+    async def release(self, request: ReleaseRequest) -> Outcome:
+        """Gives a hold back (gate/lua/release.lua)."""
+        shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
+        keys = self._hold_keys(shard, request)
+        arguments: Arguments = [
+            fingerprint(Method.RELEASE, body), self._replay_window_ms, request.hold_id,
+            hold_member(request.account_id, request.hold_id), Method.RELEASE, body,
+        ]  # fmt: skip
+        return await self._decide("release", shard, request.account_id, keys, arguments)
+
+    async def extend(self, request: ExtendRequest, cost: Cost) -> Outcome:
+        """Adds to a hold's amount or time (gate/lua/extend.lua)."""
+        shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
+        keys = self._hold_keys(shard, request)
+        arguments: Arguments = [
+            fingerprint(Method.EXTEND, body), self._replay_window_ms, cost.amount_nanos, cost.currency, request.hold_ttl_ms,
+            request.hold_id, hold_member(request.account_id, request.hold_id), Method.EXTEND, body, cost.pricing,
+        ]  # fmt: skip
+        return await self._decide("extend", shard, request.account_id, keys, arguments)
+
+    async def expire(self, account_id: str, hold_id: str) -> bool:
+        """Gives a hold back if its time is over (gate/lua/expire.lua); whether it did."""
+        shard, member = self._shard(account_id), hold_member(account_id, hold_id)
+        keys = [
+            account_key(shard, account_id),
+            journal_key(shard),
+            hold_key(shard, account_id, hold_id),
+            expiries_key(shard),
+        ]
+        body = JournaledRequest(account_id=account_id, hold_id=hold_id).SerializeToString()
+        arguments: Arguments = [hold_id, member, LATE_WINDOW_MS, Method.EXPIRE, body]
+        status, *_ = await self._run("expire", shard, account_id, keys, arguments)
+        return status == b"ok"
+
+    async def get_balance(self, account_id: str) -> tuple[Effect, str]:
+        """A look at the account, and its currency (gate/lua/get_balance.lua)."""
+        shard = self._shard(account_id)
+        _, look, currency = await self._run("get_balance", shard, account_id, [account_key(shard, account_id)], [])
+        return parse(look.decode()), currency.decode()
+
+    async def now_ms(self) -> int:
+        """The store's clock."""
+        seconds, micros = await self._runner.wire.command(0, "TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def sight(self, shard: int, account_id: str) -> Sighting | None:
+        """The account and its journal's end at one instant, for the check of the books (gate/lua/sight.lua)."""
+        keys = [account_key(shard, account_id), journal_key(shard)]
+        status, *rest = await self._runner.run("sight", shard, keys, self._shards.epoch(shard))
+        if status == b"absent":
+            return None
+        look = parse(rest[1].decode())
+        return Sighting(Position.from_id(rest[0].decode()), look.day, look.before)
+
+    def _shard(self, account_id: str) -> int:
+        return shard_of(account_id, self._shards.count)
+
+    def _hold_keys(self, shard: int, request: ReleaseRequest | ExtendRequest) -> Keys:
+        return [
+            account_key(shard, request.account_id),
+            replay_key(shard, request.account_id, request.request_id),
+            journal_key(shard),
+            hold_key(shard, request.account_id, request.hold_id),
+            expiries_key(shard),
+        ]
+
+    async def _decide(self, name: str, shard: int, account_id: str, keys: Keys, arguments: Arguments) -> Outcome:
+        status, *rest = await self._run(name, shard, account_id, keys, arguments)
+        match status:
+            case b"ok":
+                return Outcome(parse(rest[0].decode()))
+            case b"replayed":
+                return Outcome(parse(rest[0].decode()), replayed=True)
+            case b"denied":
+                return Outcome(parse(rest[1].decode()), denial=rest[0].decode())
+            case _:
+                raise refusal(rest[0].decode())
+
+    async def _run(self, name: str, shard: int, account_id: str, keys: Keys, arguments: Arguments) -> list[bytes]:
+        """Runs a script under the shard's epoch; what was absent or stale is put right first, and it is run again."""
+        for _ in range(_ATTEMPTS):
+            reply = await self._runner.run(name, shard, keys, self._shards.epoch(shard), *arguments)
+            if reply[0] == b"absent":
+                await self._restorer.restore(account_id)
+            elif reply[0] == b"stale":
+                self._shards.close(shard)
+            else:
+                return reply
+        raise Unavailable("ACCOUNT_RESTORING", "the account is being restored from the ledger; repeat the call shortly")
+
+
+def fingerprint(method: Method, body: bytes) -> str:
+    """Tells a repeat from another request under the same id."""
+    return blake2b(body, digest_size=9, person=method.encode()).hexdigest()
+
+
+def new_hold_id(price_version: str, clock: Callable[[], float] = time.time) -> str:
+    """A hold id that nobody can guess; it sorts by time and carries the price version that it pins."""
+    prefix = f"h{int(clock() * 1000):012x}{random.SystemRandom().getrandbits(72):018x}"
+    return f"{prefix}.{price_version}" if price_version else prefix
