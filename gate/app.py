@@ -1,17 +1,17 @@
 """The composition root: builds the gate's process and the flusher's. It alone knows both halves."""
 
 import asyncio
-import os
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, nullcontext
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from gate.accounts import AccountsService
+from gate.exposition import metrics_server
 from gate.keys import shard_of
 from gate.logs import configure_logging
 from gate.metrics import GateMetrics
@@ -57,15 +57,13 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    registry = _registry(settings)
-    ledger = open_ledger(settings.ledger_url)
-    Positions(ledger).ensure(settings.shards)
-    journals = journal_client(settings.shared_redis_url())
-    flusher = Flusher(journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry))
-    print("creditgate flusher ready", flush=True)
-    flusher.run(stop)
-    flusher.drain(settings.drain_timeout_ms / 1000)
-    ledger.close()
+    with _metrics(settings) as registry, closing(open_ledger(settings.ledger_url)) as ledger:
+        Positions(ledger).ensure(settings.shards)
+        journals = journal_client(settings.shared_redis_url())
+        flusher = Flusher(journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry))
+        print("creditgate flusher ready", flush=True)
+        flusher.run(stop)
+        flusher.drain(settings.drain_timeout_ms / 1000)
 
 
 def migrate_ledger(settings: Settings) -> None:
@@ -90,7 +88,7 @@ async def _serve(settings: Settings) -> None:
 async def _gate(settings: Settings) -> AsyncIterator[GrpcioServer]:
     """The gate, listening; what it opened is closed in the reverse order."""
     async with AsyncExitStack() as opened:
-        metrics = GateMetrics(_registry(settings))
+        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
         opened.callback(ledger.close)
         positions, operations = Positions(ledger), Operations(ledger)
@@ -142,9 +140,9 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _registry(settings: Settings) -> CollectorRegistry:
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[CollectorRegistry]:
     """This process's metrics: served by itself, or written where its parent collects them."""
     registry = CollectorRegistry()
-    if settings.metrics_listen is not None and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        start_http_server(settings.metrics_listen.port, settings.metrics_listen.host, registry)
-    return registry
+    with nullcontext() if settings.metrics_listen is None else metrics_server(settings.metrics_listen, registry):
+        yield registry

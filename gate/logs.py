@@ -6,7 +6,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from gate.settings import Settings
+from gate.settings import Settings, unknown_variables
 
 # Libraries speak only when something is wrong; our own events follow the setting.
 _LIBRARY_LEVEL = logging.WARNING
@@ -22,6 +22,8 @@ def configure_logging(settings: Settings, process: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    for unknown in unknown_variables():
+        structlog.get_logger().warning("unknown_setting", setting=unknown)
     libraries = logging.StreamHandler(sys.stderr)
     libraries.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -180,16 +180,17 @@ class EffectiveSetting(NamedTuple):
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process: from `overrides` that are not None, the environment, defaults; or SettingsError."""
-    problems = [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
     try:
-        settings = Settings(**{field: value for field, value in overrides.items() if value is not None})
+        return Settings(**{field: value for field, value in overrides.items() if value is not None})
     except ValidationError as invalid:
         # A default that was not computed because of another bad setting is no problem of its own.
         errors = [error for error in invalid.errors() if error["type"] != "default_factory_not_called"]
-        raise SettingsError([*problems, *map(_problem, errors)]) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
+        raise SettingsError([*unknown_variables(), *map(_problem, errors)]) from None
+
+
+def unknown_variables() -> list[str]:
+    """A line for each CREDITGATE_ variable that is none of ours: mistyped, or of another version. They have no effect."""
+    return [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
 
 
 def effective(settings: Settings) -> list[EffectiveSetting]:
@@ -220,8 +221,8 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    alike = get_close_matches(name.upper(), map(env_name, Settings.model_fields), n=1)
-    return f"{name}: there is no such setting; " + (f"did you mean {alike[0]}?" if alike else "unset it")
+    alike = get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, n=1)
+    return f"{name}: there is no such setting; " + (f"did you mean {env_name(alike[0])}?" if alike else "unset it")
 
 
 def _problem(error: ErrorDetails) -> str:

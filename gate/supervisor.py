@@ -1,6 +1,6 @@
 """What `creditgate up` runs: the store, the flusher and the gate as children of one small process.
 
-This process never imports grpc: a process must not fork once grpc has started in it.
+Nothing of grpc is started in this process: a process must not fork once it has.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own are no subclass
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)

@@ -7,7 +7,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, print_json, service
+from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, service
 from gate.v1.gate_pb2 import Balance, GetBalanceRequest, GetBalanceResponse
 from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
@@ -15,6 +15,7 @@ from meter.v1.accounts_pb2 import (
     SUSPENDED,
     Account,
     AccountStatus,
+    AdvanceTestClockRequest,
     CreateAccountRequest,
     GetAccountRequest,
     Grant,
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     account.command("show")(show)
     account.command("list")(list_accounts)
     account.command("update")(update)
+    account.command("advance-clock")(advance_clock)
     app.add_typer(account, name="account")
     app.command("grant")(grant)
     app.command("balance")(balance)
@@ -50,6 +52,9 @@ def create(
     currency: Annotated[str, typer.Option(help="ISO 4217; fixed from now on.")] = "USD",
     overage: Overage = "0",
     daily_limit: DailyLimit = None,
+    test_clock: Annotated[
+        str, typer.Option(metavar="TIME", help="The account lives by a clock that starts here (UTC), for tests.")
+    ] = "",
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
@@ -59,6 +64,7 @@ def create(
         currency=currency,
         overage_protection_nanos=parse_credits(overage or "0"),
         daily_limit_nanos=None if daily_limit is None else parse_credits(daily_limit),
+        test_clock_time=parse_time(test_clock),
     )
     with service() as call:
         created = call.accounts.CreateAccount(
@@ -130,6 +136,21 @@ def update(
     with service() as call:
         updated = call.accounts.UpdateAccount(request, timeout=TIMEOUT_S)
     _print_account(updated, as_json)
+
+
+def advance_clock(
+    account_id: AccountId,
+    time: Annotated[
+        str, typer.Argument(metavar="TIME", help="UTC, such as 2026-11-01T12:00; not before its present time.")
+    ],
+    request_id: RequestId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Move an account's test clock forward; holds that end by then expire."""
+    request = AdvanceTestClockRequest(account_id=account_id, time=parse_time(time), request_id=request_id)
+    with service() as call:
+        advanced = call.accounts.AdvanceTestClock(request, timeout=TIMEOUT_S)
+    _print_account(advanced, as_json)
 
 
 def grant(

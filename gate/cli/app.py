@@ -4,11 +4,11 @@ import sys
 
 import typer
 
+from gate.child import StartupError
 from gate.cli import accounts, books, replay, servers
 from gate.cli.calls import CallFailed
-from gate.runner import UnfitRedis
 from gate.settings import SettingsError
-from gate.wire import CommandFailed
+from gate.wire import CommandFailed, UnfitRedis
 from meter.errors import ServiceError
 from meter.ledger.errors import LedgerError
 from meter.money import AmountError
@@ -25,11 +25,23 @@ accounts.register(app)
 books.register(app)
 replay.register(app)
 
+_FOR_THE_USER = (
+    AmountError,
+    CallFailed,
+    CommandFailed,
+    LedgerError,
+    OSError,
+    ServiceError,
+    SettingsError,
+    StartupError,
+    UnfitRedis,
+)
+
 
 def main() -> None:
     """Runs the command; what the user can mend is one line on stderr and exit status 1."""
     try:
         app()
-    except (CallFailed, SettingsError, LedgerError, AmountError, UnfitRedis, CommandFailed, ServiceError, OSError) as error:
+    except _FOR_THE_USER as error:
         print(f"creditgate: {error}", file=sys.stderr)
         sys.exit(1)

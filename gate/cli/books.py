@@ -1,15 +1,15 @@
 """Commands that read the books: entries, usage, invoices, check."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
-from meter.invoice_text import to_csv, to_table
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, print_json, service
+from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, parse_time, print_json, service
+from meter.invoice_text import to_csv, to_table
 from meter.v1.ledger_pb2 import (
     DAY,
     HOUR,
@@ -63,7 +63,7 @@ def entries(
 ) -> None:
     """Show an account's balance history, newest first."""
     request = ListEntriesRequest(
-        account_id=account_id, start_time=_time(since), end_time=_time(until), model=model,
+        account_id=account_id, start_time=parse_time(since), end_time=parse_time(until), model=model,
         kinds=[_kind(name) for name in kind or ()], page_size=limit, page_token=page_token,
     )  # fmt: skip
     with service() as call:
@@ -89,7 +89,7 @@ def usage(
     if by not in ("hour", "day"):
         raise typer.BadParameter("--by is hour or day")
     request = QueryUsageRequest(
-        account_id=account_id, start_time=_time(since), end_time=_time(until), granularity=HOUR if by == "hour" else DAY,
+        account_id=account_id, start_time=parse_time(since), end_time=parse_time(until), granularity=HOUR if by == "hour" else DAY,
         model=model, dimension=dimension, page_size=limit, page_token=page_token,
     )  # fmt: skip
     with service() as call:
@@ -124,7 +124,7 @@ def invoice(
         if number:
             made = call.ledger.GetInvoice(GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S)
         else:
-            start, end = _month(month) if month else (_time(since), _time(until))
+            start, end = _month(month) if month else (parse_time(since), parse_time(until))
             request = CreateInvoiceRequest(account_id=account_id, period_start=start, period_end=end)
             made = call.ledger.CreateInvoice(request, timeout=TIMEOUT_S)
     if as_json or output is InvoiceFormat.JSON:
@@ -191,25 +191,13 @@ def _kind(name: str) -> EntryKind:
         raise typer.BadParameter(f"--kind is one of {names}") from None
 
 
-def _time(text: str) -> Timestamp | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CallFailed(f"{text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00") from None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
-    return stamp
-
-
 def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
     try:
         first = date.fromisoformat(f"{text}-01")
     except ValueError:
         raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
     following = (first + timedelta(days=32)).replace(day=1)
-    return _time(first.isoformat()), _time(following.isoformat())
+    return parse_time(first.isoformat()), parse_time(following.isoformat())
 
 
 def _when(stamp: Timestamp) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import grpc
 import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
@@ -71,6 +73,19 @@ def _reason(error: Any) -> str:
 def print_json(message: Message) -> None:
     """The message in protobuf's JSON form: int64 as strings, so that no reader rounds them."""
     print(MessageToJson(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+
+
+def parse_time(text: str) -> Timestamp | None:
+    """A time as typed, UTC unless it names a zone; None for no text. CallFailed says how to write it."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CallFailed(f"{text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00") from None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
+    return stamp
 
 
 def money(nanos: int, currency: str = "") -> str:

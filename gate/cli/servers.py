@@ -8,7 +8,7 @@ from rich.table import Table
 
 from gate.cli.calls import console
 from gate.logs import configure_logging
-from gate.settings import effective, load_settings
+from gate.settings import SettingsError, effective, load_settings, unknown_variables
 
 Listen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")]
 MetricsListen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port for Prometheus.")]
@@ -58,7 +58,10 @@ def migrate() -> None:
 
 def config() -> None:
     """Check the settings and print the effective ones."""
+    settings = load_settings()
+    if problems := unknown_variables():
+        raise SettingsError(problems)
     table = Table("variable", "value", "meaning", box=None)
-    for setting in effective(load_settings()):
+    for setting in effective(settings):
         table.add_row(setting.env_name, setting.value, setting.description)
     console.print(table)
