@@ -37,8 +37,13 @@ class Restorer:
         if task is None:
             task = asyncio.create_task(self._restore(account_id))
             self._restoring[account_id] = task
-            task.add_done_callback(lambda _: self._restoring.pop(account_id, None))
+            task.add_done_callback(lambda done: self._restored(account_id, done))
         await asyncio.shield(task)  # others wait for it too: the first caller's going away must not end it
+
+    def _restored(self, account_id: str, done: asyncio.Task[None]) -> None:
+        del self._restoring[account_id]
+        if not done.cancelled():
+            done.exception()  # retrieved here: those who waited for it may all have gone away
 
     async def apply(self, operation: Operation) -> None:
         """Applies an operation that has just been recorded, and whatever was recorded before it and is not applied yet."""

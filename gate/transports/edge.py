@@ -38,6 +38,7 @@ class Edge:
         async def call(request: Message, context: Context) -> Message:
             started = perf_counter()
             self.in_flight += 1
+            self._metrics.in_flight.set(self.in_flight)
             try:
                 if self.in_flight > self._max_in_flight:
                     raise Unavailable(
@@ -51,6 +52,7 @@ class Edge:
                 return await self._abort(name, error, context)
             finally:
                 self.in_flight -= 1
+                self._metrics.in_flight.set(self.in_flight)
                 seconds.observe(perf_counter() - started)
             (denied if getattr(response, "decision", None) == DENIED else ok).inc()
             return response

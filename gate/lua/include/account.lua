@@ -7,7 +7,7 @@ local FIELDS = {'ep', 'op', 'st', 'cur', 'clk', 'day', 'sp', 'held', 'ovr', 'tot
 local function less(a, b)
   local a_negative, b_negative = a:byte() == 45, b:byte() == 45
   if a_negative ~= b_negative then return a_negative end
-  if #a ~= #b then return (#a < #b) end
+  if #a ~= #b then return (#a < #b) ~= a_negative end
   if a_negative then return b < a end
   return a < b
 end
