@@ -15,12 +15,13 @@ from typing import Any, cast
 import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from sqlalchemy.exc import DBAPIError
 
 from meter.journal import Method, Position, journal_key
 from meter.ledger.engine import Ledger
+from meter.ledger.errors import LedgerUnavailable
 from meter.ledger.holds import holds_open
 from meter.ledger.lines import KINDS, EpochLine, Line, RawEntry, UnreadableEntry, read
 from meter.ledger.positions import Positions
@@ -28,7 +29,7 @@ from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.standing import UnknownAccount
 from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
-BATCH_ENTRIES = 2000  # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
+BATCH_ENTRIES = 5000  # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
 SOCKET_TIMEOUT_S = 10
 _HOLDS_EVERY_S = 5.0
 _MOST_PAUSE_S = 5.0
@@ -70,11 +71,14 @@ class Flusher:
             try:
                 busy = self.flush_once() >= BATCH_ENTRIES
                 failures, pause = 0, 0.0 if busy else self._interval_s
-            except Exception:
+            except Exception as error:
                 failures += 1
                 pause = min(_MOST_PAUSE_S, self._interval_s * 2 ** min(failures, 16))
                 self._metrics.ledger_failures.inc()
-                log.exception("flush_failed", failures=failures, retry_in_s=pause)
+                expected = isinstance(
+                    error, LedgerUnavailable | RedisError
+                )  # these happen; anything else wants its traceback
+                log.error("flush_failed", error=str(error), failures=failures, retry_in_s=pause, exc_info=not expected)
             stop.wait(pause)
 
     def drain(self, timeout_s: float) -> bool:

@@ -62,7 +62,8 @@ def draw_up(heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: P
     lines = _lines(charges, price_of)
     total = sum(line.amount_nanos for line in lines)
     _check_balanced(total, sums)
-    overage_due = min(total, max(0, _debt(sums.closing_nanos) - _debt(sums.opening_nanos)))
+    # Debt from before the period was due on an earlier invoice: credits pay it first, and what is left pays this one.
+    credits_applied = min(total, max(0, sums.opening_nanos + sums.granted_nanos))
     return pb.Invoice(
         invoice_number=heading.number,
         account_id=heading.account_id,
@@ -72,13 +73,24 @@ def draw_up(heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: P
         period_end=timestamp(heading.period.end_ms),
         lines=lines,
         total_nanos=total,
-        credits_applied_nanos=total - overage_due,
-        overage_due_nanos=overage_due,
+        credits_applied_nanos=credits_applied,
+        overage_due_nanos=total - credits_applied,
         opening_balance_nanos=sums.opening_nanos,
         credits_granted_nanos=sums.granted_nanos,
         closing_balance_nanos=sums.closing_nanos,
         entry_count=sums.debits,
     )
+
+
+def supersedes(drawn: pb.Invoice, latest: pb.Invoice) -> bool:
+    """Whether `drawn` says something else than the `latest` revision, and knows as much of the history, or more.
+
+    A final one is never superseded. Of two drafts the older has the smaller counts: both only grow along the history.
+    """
+    if latest.status == pb.FINAL or drawn == latest:
+        return False
+    no_older = drawn.entry_count >= latest.entry_count and drawn.credits_granted_nanos >= latest.credits_granted_nanos
+    return drawn.status == pb.FINAL or no_older
 
 
 class UnbalancedError(Exception):
@@ -127,7 +139,3 @@ def _check_balanced(total: int, sums: Sums) -> None:
         raise UnbalancedError(
             f"closing balance {sums.closing_nanos} is not opening {sums.opening_nanos} + granted {sums.granted_nanos} - total {total} nanos"
         )
-
-
-def _debt(balance_nanos: int) -> int:
-    return max(0, -balance_nanos)

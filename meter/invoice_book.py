@@ -1,6 +1,6 @@
 """The book of invoices: draws them from the ledger's rows, numbers them, and keeps every revision.
 
-An invoice is drawn in a snapshot, without a lock, and kept in a short locked transaction, if nobody kept another one meanwhile.
+An invoice is drawn in a snapshot, without a lock, and kept in a short locked transaction, unless somebody kept a newer one meanwhile.
 """
 
 from calendar import monthrange
@@ -11,9 +11,9 @@ from itertools import count
 from sqlalchemy import Connection, func, insert, select, tuple_
 
 from meter.effect import MS_PER_DAY
-from meter.errors import InvalidField, NotFound, Unavailable
+from meter.errors import InvalidField, NotFound
 from meter.ids import check_id
-from meter.invoice import Period
+from meter.invoice import Period, supersedes
 from meter.invoice_source import draw
 from meter.ledger.engine import Ledger
 from meter.ledger.errors import AccountNotFound
@@ -22,7 +22,6 @@ from meter.pages import Page, page_of
 from meter.times import exact_ms
 from meter.v1 import ledger_pb2 as pb
 
-_ATTEMPTS = 10  # each lost one means that somebody else kept a newer revision meanwhile
 _PREFIX, _DIGITS = "INV-", 6
 _LOCK = 0x494E5649  # PostgreSQL's advisory lock on the numbering
 
@@ -81,20 +80,17 @@ def create_invoice(ledger: Ledger, wanted: Wanted, now_ms: int) -> pb.Invoice:
 
     It is final once its period has ended by the account's clock: `now_ms`, or its test clock. NotFound for an unknown account.
     """
-    for _ in range(_ATTEMPTS):
-        with ledger.read() as connection:
-            clock_ms = _clock(connection, wanted.account_id, now_ms)
-            period = wanted.period or month_of(clock_ms)
-            latest = _latest(connection, wanted.account_id, period)
-            if latest and latest.invoice.status == pb.FINAL:
-                return latest.invoice
-            number = latest.number if latest else ""
-            drawn = draw(connection, wanted.account_id, period, final=clock_ms >= period.end_ms, number=number)
-        if latest and _body(drawn) == latest.body:
-            return drawn
-        if _keep(ledger, drawn, period, latest):
-            return drawn
-    raise Unavailable("INVOICE_BUSY", "this invoice is being drawn by many calls at once; repeat the call")
+    with ledger.read() as connection:
+        clock_ms = _clock(connection, wanted.account_id, now_ms)
+        period = wanted.period or month_of(clock_ms)
+        latest = _latest(connection, wanted.account_id, period)
+        if latest and latest.invoice.status == pb.FINAL:
+            return latest.invoice
+        number = latest.number if latest else ""
+        drawn = draw(connection, wanted.account_id, period, final=clock_ms >= period.end_ms, number=number)
+    if latest and _body(drawn) == latest.body:
+        return drawn
+    return _keep(ledger, drawn, period)
 
 
 def get_invoice(connection: Connection, number: str) -> pb.Invoice:
@@ -153,17 +149,17 @@ def _latest(connection: Connection, account_id: str, period: Period) -> Kept | N
     return None if row is None else Kept(row.invoice_number, row.revision, row.body)
 
 
-def _keep(ledger: Ledger, drawn: pb.Invoice, period: Period, seen: Kept | None) -> bool:
-    """Keeps a new revision, with the next number if it is the first. False if another was kept since `seen`: this one may be older."""
+def _keep(ledger: Ledger, drawn: pb.Invoice, period: Period) -> pb.Invoice:
+    """Keeps a new revision, with the next number if it is the first; or returns the one that somebody else kept meanwhile, if newer."""
     with ledger.write() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        if _latest(connection, drawn.account_id, period) != seen:
-            return False
-        if seen is None:
-            drawn.invoice_number = _next_number(connection)
-        _insert(connection, drawn, period, seen.revision + 1 if seen else 1)
-    return True
+        latest = _latest(connection, drawn.account_id, period)
+        drawn.invoice_number = latest.number if latest else _next_number(connection)
+        if latest and not supersedes(drawn, latest.invoice):
+            return latest.invoice
+        _insert(connection, drawn, period, latest.revision + 1 if latest else 1)
+    return drawn
 
 
 def _next_number(connection: Connection) -> str:

@@ -49,9 +49,10 @@ def _charges(connection: Connection, account_id: str, period: Period) -> Iterato
     within = and_(entries.c.occurred_at_ms >= period.start_ms, entries.c.occurred_at_ms < period.end_ms)
     wanted = select(entries.c.model, entries.c.price_version, entries.c.usage_lines)
     wanted = wanted.where(*_counted(account_id), entries.c.kind == "DEBIT", within)
-    for row in connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}):
-        lines = ((unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines))
-        yield Charge(row.model, row.price_version, tuple(lines))
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        for row in rows:
+            lines = ((unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines))
+            yield Charge(row.model, row.price_version, tuple(lines))
 
 
 def _price(connection: Connection, version: str) -> ModelPrice | None:

@@ -98,12 +98,14 @@ def usage(
         print_json(page)
         return
     table = Table("from (UTC)", "model", "unit", *([dimension] if dimension else []), box=None)
+    table.columns[0].no_wrap = True
     for heading in ("quantity", "requests", "credits"):
         table.add_column(heading, justify="right")
     for bucket in page.buckets:
         split = [bucket.dimension_value] if dimension else []
         numbers = f"{bucket.quantity:,}", f"{bucket.requests:,}", money(bucket.amount_nanos)
-        table.add_row(_when(bucket.start_time), bucket.model or "-", bucket.unit, *split, *numbers)
+        start = _when(bucket.start_time).removesuffix(" 00:00:00") if by == "day" else _when(bucket.start_time)
+        table.add_row(start, bucket.model or "-", _short(bucket.unit), *split, *numbers)
     console.print(table)
     _print_next(page.next_page_token)
 
@@ -157,6 +159,7 @@ def check(
 
 def _print_entries(page: ListEntriesResponse) -> None:
     table = Table("when (UTC)", "kind", "what", box=None)
+    table.columns[0].no_wrap = True
     for heading in ("credits", "balance"):
         table.add_column(heading, justify="right")
     for entry in page.entries:
@@ -169,13 +172,17 @@ def _print_entries(page: ListEntriesResponse) -> None:
 
 
 def _what(entry: Entry) -> str:
-    used = ", ".join(f"{line.quantity:,} {line.unit}" for line in entry.usage if line.unit != "amount")
+    used = ", ".join(f"{line.quantity:,} {_short(line.unit)}" for line in entry.usage if line.unit != "amount")
     notes = (
         ["late"] * entry.late
         + ["incurred"] * entry.incurred
         + [f"shortfall {money(entry.shortfall_nanos)}"] * bool(entry.shortfall_nanos)
     )
     return "; ".join(filter(None, [entry.model, used, entry.description, *notes]))
+
+
+def _short(unit: str) -> str:
+    return unit.removesuffix("_tokens").replace("_", " ")
 
 
 def _print_next(token: str) -> None:

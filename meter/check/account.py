@@ -48,13 +48,15 @@ class AccountCheck:
 
     def _see(self, line: Line) -> None:
         self._found(Invariant.CHAIN, *self._chain.see(line))
-        line = replace(line, effect=self._chain.last or line.effect)
+        effect, state = self._chain.posted
+        if effect is not line.effect:
+            line = replace(line, effect=effect)
         self._found(Invariant.ENTRY, *walk.columns(line), *walk.place(line, self._account.shard))
         self._found(Invariant.ADMISSION, *walk.admission(line))
         self._found(Invariant.OVERAGE, *self._overage.see(line))
         self._found(Invariant.HOLDS, *self._holds.see(line))
         self._found(Invariant.OPERATIONS, *self._operations.see(line))
-        self._as_seen.see(line)
+        self._as_seen.see(line, state)
         self._sums.see(line)
         self._aggregates.see(line)
         self._duplicates.see(line)
@@ -62,9 +64,9 @@ class AccountCheck:
     def _compare(self) -> None:
         connection, account_id = self._connection, self._account.account_id
         self._found(Invariant.ACCOUNT, *self._sums.compare(connection, account_id))
-        if self._chain.last is not None and self._chain.state is not None:
-            last = sums.last_state(connection, account_id, self._chain.last.day, self._chain.state)
-            self._found(Invariant.ACCOUNT, *last)
+        if self._chain.last is not None:
+            effect, state = self._chain.posted
+            self._found(Invariant.ACCOUNT, *sums.last_state(connection, account_id, effect.day, state))
         self._found(Invariant.ACCOUNT, *sums.grants_kept(connection, account_id, self._sums.granted))
         self._found(Invariant.HOLDS, *sums.holds_open(connection, account_id, self._holds.open))
         self._found(Invariant.OPERATIONS, *self._operations.compare())

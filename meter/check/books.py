@@ -36,7 +36,7 @@ async def check_books(ledger: Ledger, redis: RedisView, fresh: Fresh, account_id
         after = batch[-1].account_id
         if account_id is not None:
             break
-    response.findings.extend(findings.all)
+    response.findings.extend(findings.listed())
     return response
 
 

@@ -29,13 +29,23 @@ class Findings:
     LIMIT = 1000  # keeps the response far below 4 MB
 
     def __init__(self) -> None:
-        self.all: list[pb.Finding] = []
-        self.left_out = 0
+        self._kept: list[pb.Finding] = []
+        self._left_out = 0
 
     def add(self, invariant: Invariant, detail: str, account_id: str = "", shard: int | None = None) -> None:
         """Reports one difference; `detail` has the numbers."""
-        if len(self.all) >= self.LIMIT:
-            self.left_out += 1
+        if len(self._kept) >= self.LIMIT:
+            self._left_out += 1
             return
         place = "" if shard is None else str(shard)
-        self.all.append(pb.Finding(invariant=invariant, account_id=account_id, shard=place, detail=detail))
+        self._kept.append(pb.Finding(invariant=invariant, account_id=account_id, shard=place, detail=detail))
+
+    def listed(self) -> list[pb.Finding]:
+        """What was found, and at its end how many more were left out."""
+        if not self._left_out:
+            return self._kept
+        last = self._kept[-1]
+        return [
+            *self._kept,
+            pb.Finding(invariant=last.invariant, detail=f"{self._left_out} more findings are left out"),
+        ]

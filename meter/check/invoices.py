@@ -67,8 +67,8 @@ def _drawn_again(connection: Connection, row: Row[Any]) -> Iterator[str]:
     period = Period(row.period_start_ms, row.period_end_ms)
     try:
         now = draw(connection, row.account_id, period, final=row.status == "FINAL", number=row.invoice_number)
-    except UnbalancedError as error:
-        yield f"{_name(row)}: {error}"
+    except (UnbalancedError, ValueError) as error:
+        yield f"{_name(row)}: cannot be drawn again: {error}"
         return
     grown = any(getattr(was, name) != getattr(now, name) for name in _GROWS) and now.entry_count >= was.entry_count
     if was != now and not (row.status == "DRAFT" and grown):

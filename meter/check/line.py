@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sqlalchemy import Connection, Row, select
 
-from meter.effect import Effect, parse
+from meter.effect import Effect, Kind, parse
 from meter.journal import Position
 from meter.ledger.schema import entries
 
@@ -67,11 +67,18 @@ class Line:
             model=row.model,
             usage=tuple((unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)),
             dimensions=json.loads(row.dimensions),
-            effect=parse(row.effect),
+            effect=_as_posted(row, parse(row.effect)),
         )
+
+
+def _as_posted(row: Row[Any], effect: Effect) -> Effect:
+    """A grant that Redis had lost and took again was posted as one of nothing: it had counted already."""
+    again = effect.kind is Kind.GRANT and row.request_id is None and row.amount_nanos == 0
+    return replace(effect, amount=0) if again else effect
 
 
 def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:
     """The account's entries in the journal's order, streamed."""
     wanted = select(entries).where(entries.c.account_id == account_id).order_by(entries.c.epoch, entries.c.seq)
-    yield from connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME})
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        yield from rows

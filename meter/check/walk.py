@@ -60,10 +60,18 @@ class Chain:
     """
 
     def __init__(self) -> None:
-        self.last: Effect | None = None  # the last entry's, as posted
-        self.state: State | None = None  # as that left the account
+        self.last: Effect | None = None
+        self.state: State | None = None
+
+    @property
+    def posted(self) -> tuple[Effect, State]:
+        """The last entry's effect as it was posted, and the account as that left it."""
+        assert self.last is not None, "see() comes first"
+        assert self.state is not None
+        return self.last, self.state
 
     def see(self, line: Line) -> Iterator[str]:
+        """Follows the account by one entry."""
         effect, was, found = line.effect, self.state, line.effect.before
         if self.last is None or was is None:
             if effect.kind is not Kind.CREATE:
@@ -144,9 +152,10 @@ class AsOf:
     day: int = 0
     state: State | None = None
 
-    def see(self, line: Line) -> None:
+    def see(self, line: Line, state: State) -> None:
+        """Notes the state that the entry left."""
         if self.position is not None and line.position <= self.position:
-            self.day, self.state = line.effect.day, line.effect.after()
+            self.day, self.state = line.effect.day, state
 
 
 def _same_amount(line: Line, hold: OpenHold | None, amount: int) -> Iterator[str]:

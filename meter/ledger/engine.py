@@ -1,13 +1,15 @@
 """Opening a ledger, and its two kinds of transaction, alike on SQLite and PostgreSQL."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+import psycopg
+from sqlalchemy import URL, Connection, Engine, Table, UpdateBase, create_engine, event, insert, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from meter.ledger.errors import LedgerError, LedgerUnavailable
@@ -55,6 +57,8 @@ class Ledger:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except PoolTimeout as error:
+            raise LedgerUnavailable(f"all connections to the ledger at {self.name} are in use") from error
         except (OperationalError, InterfaceError) as error:
             raise LedgerUnavailable(f"the ledger at {self.name} did not answer: {error.orig}") from error
         except DBAPIError as error:
@@ -85,11 +89,40 @@ def ledger_url(text: str) -> URL:
 
 def insert_or_ignore(connection: Connection, table: Table, rows: Iterable[Mapping[str, object]]) -> int:
     """Inserts the rows whose keys are free; how many."""
-    inserted = 0
     statement = upsert(connection, table).on_conflict_do_nothing()
-    for row in rows:
-        inserted += connection.execute(statement, row).rowcount
-    return inserted
+    counted = {"preserve_rowcount": True}
+    return sum(connection.execute(statement, row, execution_options=counted).rowcount for row in rows)
+
+
+def write_many(connection: Connection, statement: UpdateBase, rows: Sequence[Mapping[str, object]]) -> None:
+    """Executes the statement for each of the rows, all of which have the same names; a bulk insert at a third of the usual cost.
+
+    The rows go to the driver as they are: numbers, texts and booleans need no conversion.
+    """
+    if rows:
+        compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+        connection.exec_driver_sql(str(compiled), rows)
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Inserts rows that have the same names, in bulk; IntegrityError if a key is taken."""
+    if connection.dialect.name == "sqlite":
+        write_many(connection, insert(table), rows)
+    elif rows:
+        _copy(connection, table, rows)
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    names = ", ".join(rows[0])
+    statement = f"COPY {table.name} ({names}) FROM STDIN"
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
 def upsert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -105,7 +138,8 @@ _READ_OPTIONS: dict[str, dict[str, Any]] = {
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        # Named parameters, as psycopg has them too: see `write_many`.
+        engine = create_engine(url, paramstyle="named", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

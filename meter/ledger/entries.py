@@ -3,14 +3,16 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from meter.ledger.engine import insert_many
 from meter.ledger.lines import KINDS, Line
 from meter.ledger.schema import entries
 from meter.ledger.usage import usage_lines
 
 _KEYS_PER_QUERY = 500
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 
 Request = tuple[str, str]  # account, request id
 Duplicates = dict[str, str]  # entry id -> id of the first entry of its request
@@ -21,11 +23,11 @@ def insert_entries(connection: Connection, lines: Sequence[Line]) -> Duplicates:
     rows = [_row(line) for line in lines]
     try:
         with connection.begin_nested():
-            connection.execute(insert(entries), rows)
+            insert_many(connection, entries, rows)
         return {}
     except IntegrityError:
         duplicates = _unname_repeats(lines, rows, _first_entries(connection, lines))
-        connection.execute(insert(entries), rows)
+        insert_many(connection, entries, rows)
         return duplicates
 
 
@@ -72,7 +74,7 @@ def _row(line: Line) -> dict[str, object]:
 def _json(value: Mapping[str, str] | Sequence[object]) -> str:
     if not value:
         return "{}" if isinstance(value, Mapping) else "[]"
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return _encode(value)
 
 
 def _first_entries(connection: Connection, lines: Iterable[Line]) -> dict[Request, str]:

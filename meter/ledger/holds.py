@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from meter.effect import Kind
-from meter.ledger.engine import upsert
+from meter.ledger.engine import upsert, write_many
 from meter.ledger.lines import Line
 from meter.ledger.schema import accounts, open_holds
 
@@ -71,13 +71,10 @@ def _store(connection: Connection, rows: dict[Key, dict[str, object]]) -> None:
     # An extended hold keeps the time at which it was authorized.
     changed = {name: insert.excluded[name] for name in ("amount_nanos", "day", "expires_ms")}
     statement = insert.on_conflict_do_update(index_elements=["account_id", "hold_id"], set_=changed)
-    if rows:
-        connection.execute(statement, list(rows.values()))
+    write_many(connection, statement, list(rows.values()))
 
 
 def _delete(connection: Connection, keys: set[Key]) -> None:
     own = (open_holds.c.account_id == bindparam("account")) & (open_holds.c.hold_id == bindparam("hold"))
-    if keys:
-        connection.execute(
-            delete(open_holds).where(own), [{"account": account, "hold": hold} for account, hold in keys]
-        )
+    rows = [{"account": account, "hold": hold} for account, hold in sorted(keys)]
+    write_many(connection, delete(open_holds).where(own), rows)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from meter.effect import Kind
 from meter.journal import Position
+from meter.ledger.engine import insert_many
 from meter.ledger.entries import Duplicates, effects_of, insert_entries
 from meter.ledger.errors import AmountOutOfRange
 from meter.ledger.holds import update_holds
@@ -140,7 +141,7 @@ def _insert_grants(connection: Connection, lines: Sequence[Line]) -> None:
         if line.operation and isinstance(line.operation.change, GrantCredits) and line.effect.amount
     ]
     if rows:
-        connection.execute(insert(grants), rows)
+        insert_many(connection, grants, rows)
 
 
 def _grant(line: Line, change: GrantCredits) -> dict[str, object]:

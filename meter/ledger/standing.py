@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select, update
 
 from meter.effect import State
+from meter.ledger.engine import write_many
 from meter.ledger.lines import Line, continues
 from meter.ledger.schema import accounts
 from meter.operations import AdvanceClock, Operation, Update
@@ -79,7 +80,7 @@ def store_standings(connection: Connection, standings: Iterable[Standing]) -> No
         name: bindparam(f"new_{name}") for name in (*_COLUMNS[1:], "remaining_nanos", "held_nanos")
     }
     statement = update(accounts).where(accounts.c.account_id == bindparam("account")).values(values)
-    connection.execute(statement, [_values(standing) for standing in standings])
+    write_many(connection, statement, [_values(standing) for standing in standings])
 
 
 def _values(standing: Standing) -> dict[str, object]:

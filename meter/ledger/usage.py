@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, Table
 
 from meter.effect import MS_PER_DAY, Kind
-from meter.ledger.engine import upsert
+from meter.ledger.engine import upsert, write_many
 from meter.ledger.lines import Line
 from meter.ledger.schema import usage_daily, usage_hourly
 from meter.times import MS_PER_HOUR
@@ -73,4 +73,4 @@ def _store(connection: Connection, table: Table, sums: Sums) -> None:
     statement = insert.on_conflict_do_update(index_elements=list(_KEY), set_=added)
     # Sorted: transactions that touch the same rows lock them in the same order.
     rows = [dict(zip(_KEY + _SUMS, (*key, *sums[key]), strict=True)) for key in sorted(sums)]
-    connection.execute(statement, rows)
+    write_many(connection, statement, rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 _SHOWN_CHARACTERS = 128  # model names come from clients; an error message stays short
 
 
-class UnknownModel(LookupError):  # noqa: N818  named after the reason that clients see
+class UnknownModel(LookupError):
     """No price is in force for `model` at the time asked about."""
 
     def __init__(self, model: str) -> None:
@@ -16,7 +16,7 @@ class UnknownModel(LookupError):  # noqa: N818  named after the reason that clie
         )
 
 
-class UnpricedUnit(LookupError):  # noqa: N818
+class UnpricedUnit(LookupError):
     """Usage was reported in a `unit` that `model` has no price for."""
 
     def __init__(self, model: str, unit: str) -> None:

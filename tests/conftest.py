@@ -1,0 +1,54 @@
+"""What all tests share: options, and one real Valkey for each worker."""
+
+from collections.abc import Iterator
+
+import fakeredis
+import pytest
+import redis
+from lua_table import Bench
+from servers import ValkeyServer, valkey_server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run properties and faults at their full counts")
+    parser.addoption("--chaos", action="store_true", help="run the tests that kill real processes under load")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker in ("long", "chaos"):
+        if not config.getoption(marker):
+            skip = pytest.mark.skip(reason=f"only with --{marker}")
+            for item in items:
+                if item.get_closest_marker(marker):  # not `item.keywords`: they hold the names of folders too
+                    item.add_marker(skip)
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether counts are to be the full ones."""
+    return bool(request.config.getoption("long"))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """This worker's server; tests that share it use `redis_db`, or account names of their own."""
+    with valkey_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_db(valkey: ValkeyServer) -> Iterator[redis.Redis]:
+    """A client of this worker's server, emptied."""
+    with valkey.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(params=["valkey", "fakeredis"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Where the Lua tables are tried: each on two engines."""
+    if request.param == "valkey":
+        yield Bench(request.getfixturevalue("redis_db"), is_real=True)
+    else:
+        with fakeredis.FakeRedis(server_type="valkey") as client:
+            yield Bench(client, is_real=False)

@@ -1,0 +1,111 @@
+"""Invoices as people see them: the terminal's table, and CSV."""
+
+import asyncio
+import csv
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from histories import FEBRUARY, GPT, JANUARY, Scribe, service_of, usage
+from rich.console import Console
+
+from meter.invoice_text import to_csv, to_table
+from meter.ledger.engine import Ledger
+from meter.ledger.prices import Prices
+from meter.money import parse_credits
+from meter.prices import ModelPrice
+from meter.service import LedgerService
+from meter.times import timestamp
+from meter.v1 import ledger_pb2 as pb
+
+pytest_plugins = ("ledgers",)
+
+CREDIT = 1_000_000_000
+
+
+@pytest.fixture
+def scribe(ledger: Ledger) -> Scribe:
+    scribe = Scribe(ledger)
+    scribe.create("acme")
+    return scribe
+
+
+@pytest.fixture
+def service(scribe: Scribe) -> LedgerService:
+    return service_of(scribe)
+
+
+def create(service: LedgerService) -> pb.Invoice:
+    january = {"period_start": timestamp(JANUARY), "period_end": timestamp(FEBRUARY)}
+    return asyncio.run(service.CreateInvoice(pb.CreateInvoiceRequest(account_id="acme", **january)))
+
+
+@pytest.fixture
+def invoice(scribe: Scribe, service: LedgerService) -> pb.Invoice:
+    price = ModelPrice(GPT, "USD", 1, (("input_tokens", 2_500_000), ("output_tokens", 10_000_000)))
+    Prices(scribe.ledger).record(price)
+    scribe.grant(1500 * CREDIT)
+    lines = (("input_tokens", 123_456_789_012, 308_641_972_530), ("output_tokens", 99, 990))
+    scribe.debit(sum(nanos for *_, nanos in lines), pricing=usage(*lines, version=price.version))
+    scribe.debit(1500 * CREDIT)
+    return create(service)
+
+
+def rendered(invoice: pb.Invoice) -> list[str]:
+    console = Console(width=80, record=True, file=_Nowhere())
+    console.print(to_table(invoice))
+    return console.export_text().splitlines()
+
+
+class _Nowhere:
+    """Takes what the console writes as it goes."""
+
+    def write(self, _: str) -> int:
+        return 0
+
+    def flush(self) -> None:
+        pass
+
+
+def test_the_table_fits_80_columns_and_has_every_amount(invoice: pb.Invoice) -> None:
+    text = rendered(invoice)
+    assert max(map(len, text)) <= 80
+    page = "\n".join(text)
+    for shown in (
+        "INV-000001",
+        "acme",
+        "2026-01-01 to 2026-01-31 (UTC)",
+        "DRAFT",
+        GPT,
+        "input tokens",
+        "123,456,789,012",
+        "2.5",
+    ):
+        assert shown in page
+    for amount in ("308.64197253", "0.00000099", "1808.64197352", "-1500.00", "308.64197352", "-308.64197352"):
+        assert amount in page, page
+
+
+def test_decimal_points_stand_below_each_other(invoice: pb.Invoice) -> None:
+    amounts = [line.rstrip() for line in rendered(invoice) if line.rstrip()[-1:].isdigit() and "." in line[60:]]
+    assert len(amounts) == 9
+    assert len({line.rindex(".") for line in amounts}) == 1
+
+
+def test_an_invoice_of_nothing_is_a_page_too(service: LedgerService) -> None:
+    assert any("nothing was used" in line for line in rendered(create(service)))
+
+
+@pytest.fixture
+def rows(invoice: pb.Invoice) -> Iterator[dict[str, str]]:
+    return iter(csv.DictReader(to_csv(invoice).splitlines()))
+
+
+def test_csv_has_exact_decimals_that_are_the_nanos_and_add_up(rows: Iterator[dict[str, str]]) -> None:
+    found = list(rows)
+    assert all(parse_credits(row["amount"]) == int(row["amount_nanos"]) for row in found)
+    sums = {row["row"]: Decimal(row["amount"]) for row in found if row["row"] != "line"}
+    assert sum(Decimal(row["amount"]) for row in found if row["row"] == "line") == sums["total"]
+    assert sums["credits_applied"] + sums["overage_due"] == sums["total"] == Decimal("1808.64197352")
+    assert {row["invoice_number"] for row in found} == {"INV-000001"}
+    assert {row["period_end"] for row in found} == {"2026-02-01T00:00:00Z"}
