@@ -43,7 +43,8 @@ class _Look:
 
     shard: int
     length: int
-    end: Position | None  # id of the newest entry it ever had; None: there is no journal
+    end: Position | None = None  # id of the newest entry it ever had; None: there is no journal
+    head: bytes | None = None  # id of the oldest entry
 
 
 def journal_client(url: str) -> Redis:
@@ -62,6 +63,7 @@ class Flusher:
         self._reached: dict[int, Position] = {}  # no later than the ledger's positions: they only grow
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
+        self._heads: dict[int, tuple[bytes, float]] = {}  # each journal's oldest entry, and when it was first seen
         self._holds_due = 0.0
 
     def run(self, stop: Event) -> None:
@@ -75,10 +77,9 @@ class Flusher:
                 failures += 1
                 pause = min(_MOST_PAUSE_S, self._interval_s * 2 ** min(failures, 16))
                 self._metrics.ledger_failures.inc()
-                expected = isinstance(
-                    error, LedgerUnavailable | RedisError
-                )  # these happen; anything else wants its traceback
-                log.error("flush_failed", error=str(error), failures=failures, retry_in_s=pause, exc_info=not expected)
+                self._count_waiting(time.time())
+                surprising = not isinstance(error, LedgerUnavailable | RedisError)
+                log.error("flush_failed", error=str(error), failures=failures, retry_in_s=pause, exc_info=surprising)
             stop.wait(pause)
 
     def drain(self, timeout_s: float) -> bool:
@@ -99,10 +100,12 @@ class Flusher:
         if not self._reached:
             self._reached = self._positions.all()
         self._stopped_before, self._stopped = self._stopped, {}
+        began = time.time()
         looks = self._look()
         flushed = sum(self._flush(group) for group in self._groups(look for look in looks if self._may_flush(look)))
         if not any(look.length for look in looks):
             self._metrics.lag_seconds.set(0)
+        self._count_waiting(began)
         for reason in STOPS:
             self._metrics.shards_stopped.labels(reason).set(list(self._stopped.values()).count(reason))
         self._count_holds()
@@ -115,7 +118,14 @@ class Flusher:
         looks = [_look(shard, reply) for shard, reply in enumerate(pipeline.execute(raise_on_error=False))]
         for look in looks:
             self._metrics.journal_length.labels(look.shard).set(look.length)
+            self._note_head(look)
         return looks
+
+    def _note_head(self, look: _Look) -> None:
+        if look.head is None:
+            self._heads.pop(look.shard, None)
+        elif look.shard not in self._heads or self._heads[look.shard][0] != look.head:
+            self._heads[look.shard] = (look.head, time.time())
 
     def _may_flush(self, look: _Look) -> bool:
         """Whether the journal has something to flush, and has not fallen behind the ledger."""
@@ -212,6 +222,12 @@ class Flusher:
         if posted.oldest_ms is not None:
             self._metrics.lag_seconds.set(max(0.0, time.time() - posted.oldest_ms / 1000))
 
+    def _count_waiting(self, before: float) -> None:
+        """The lag, where something has been waiting since `before`."""
+        waiting = [since for _, since in self._heads.values() if since < before]
+        if waiting:
+            self._metrics.lag_seconds.set(time.time() - min(waiting))
+
     def _count_holds(self) -> None:
         """Now and then: it reads a table."""
         if time.monotonic() < self._holds_due:
@@ -226,7 +242,9 @@ class Flusher:
 
 def _look(shard: int, reply: Any) -> _Look:
     if isinstance(reply, ResponseError) and "no such key" in str(reply).lower():
-        return _Look(shard, 0, None)
+        return _Look(shard, 0)
     if isinstance(reply, Exception):
         raise reply
-    return _Look(shard, reply["length"], Position.from_id(reply["last-generated-id"].decode()))
+    first = reply["first-entry"]
+    end = Position.from_id(reply["last-generated-id"].decode())
+    return _Look(shard, reply["length"], end, first[0] if first else None)

@@ -23,7 +23,7 @@ class FlusherMetrics:
 
         self.lag_seconds = gauge(
             "creditgate_flush_lag_seconds",
-            "Age of the oldest entry that the ledger does not have, or had not when last flushed",
+            "Age of the oldest entry that the ledger has just taken, or is still waiting for",
         )
         self.journal_length = gauge("creditgate_journal_length", "Entries in a shard's journal", ("shard",))
         self.shards_stopped = gauge(

@@ -136,6 +136,12 @@ def record_grant(connection: Connection, account_id: str, change: GrantCredits, 
     return _record(connection, account, request_id, change, {"granted_nanos": granted_nanos})
 
 
+def recorded_operation(connection: Connection, account_id: str, seq: int) -> Operation:
+    """An account's operation of this number, which must exist."""
+    place = (operations.c.account_id == account_id) & (operations.c.seq == seq)
+    return Operation.from_json(connection.scalars(select(operations.c.body).where(place)).one())
+
+
 def _same_update(was: Change, changes: Mapping[str, str | int | None]) -> bool:
     return isinstance(was, Update) and asdict(was).items() >= changes.items()
 
@@ -156,8 +162,7 @@ def _creation(connection: Connection, account: AccountRow, change: Create, reque
     )
     if settings != change:
         raise AccountExists(account.account_id)
-    first = (operations.c.account_id == account.account_id) & (operations.c.seq == 1)
-    return Operation.from_json(connection.scalars(select(operations.c.body).where(first)).one())
+    return recorded_operation(connection, account.account_id, 1)
 
 
 def _recorded(connection: Connection, account: AccountRow, request_id: str, same: Same) -> Operation | None:

@@ -7,8 +7,8 @@ A duplicate (its request id was used before, but the replay record in Redis had 
 charged is recorded in the same transaction. It counts neither as usage nor in an invoice, since its credits are given back.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import structlog
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from meter.ledger.entries import Duplicates, effects_of, insert_entries
 from meter.ledger.errors import AmountOutOfRange
 from meter.ledger.holds import update_holds
 from meter.ledger.lines import EpochLine, Line, gaps
-from meter.ledger.operations import record_grant
+from meter.ledger.operations import record_grant, recorded_operation
 from meter.ledger.positions import enter_epoch, lock_free, move, record_gap
 from meter.ledger.schema import grants
 from meter.ledger.standing import Standing, load_standings, store_standings
@@ -113,6 +113,7 @@ def _enter(connection: Connection, posted: Posted) -> None:
     _insert_grants(connection, posted.lines)
     store_standings(connection, standings.values())
     _give_back(connection, posted.lines, duplicates)
+    _grant_again(connection, standings.values())
     real = (line.effect.at_ms for line in posted.lines if standings[line.account_id].applied_clock_ms is None)
     posted.oldest_ms = min(real, default=None)
 
@@ -173,6 +174,25 @@ def _give_back(connection: Connection, lines: Sequence[Line], duplicates: Duplic
                 _refund(connection, line, duplicates[line.entry_id])
 
 
+def _grant_again(connection: Connection, standings: Iterable[Standing]) -> None:
+    """Records the grants anew whose entries were lost, though later ones were not: they are durable, and must take effect."""
+    for standing in standings:
+        for seq in standing.lost_operations:
+            change = recorded_operation(connection, standing.account_id, seq).change
+            log.error("operation_lost", account_operation=seq, change=type(change).__name__)
+            if isinstance(change, GrantCredits):
+                again = replace(change, grant_id=f"{change.grant_id}-again", description=f"{change.description} (lost, granted again)")
+                _record(connection, standing.account_id, again, f"again {seq}")
+
+
+def _record(connection: Connection, account_id: str, change: GrantCredits, request_id: str) -> None:
+    """Records credits of the ledger's own accord. A space in the request id keeps clear of all ids that clients may choose."""
+    try:
+        record_grant(connection, account_id, change, request_id)
+    except AmountOutOfRange as error:
+        log.error("credits_not_given_back", amount_nanos=change.amount_nanos, error=str(error))
+
+
 def _refund(connection: Connection, line: Line, first: str) -> None:
     change = GrantCredits(
         grant_id=f"refund-{line.entry_id}",
@@ -184,8 +204,4 @@ def _refund(connection: Connection, line: Line, first: str) -> None:
         description=f"Entry {line.entry_id} repeated entry {first}, and is given back",
         refund_of=line.entry_id,
     )
-    try:
-        # A space keeps clear of all ids that clients may choose.
-        record_grant(connection, line.account_id, change, f"refund {line.entry_id}")
-    except AmountOutOfRange as error:
-        log.error("duplicate_not_given_back", entry=line.entry_id, amount_nanos=line.effect.amount, error=str(error))
+    _record(connection, line.account_id, change, f"refund {line.entry_id}")

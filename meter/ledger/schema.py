@@ -42,7 +42,7 @@ epochs = Table(
     Column("reason", Text, nullable=False),
 )
 
-# Positions of journal entries that were lost before the ledger had them.
+# Positions of journal entries that were lost: never in the ledger, or written anew after Redis had lost the first, which the ledger has.
 journal_gaps = Table(
     "journal_gaps",
     metadata,

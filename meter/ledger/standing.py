@@ -1,7 +1,7 @@
 """Where accounts stand: their sums after the last entry flushed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -33,6 +33,7 @@ class Standing:
     applied_op: int
     applied_status: str
     applied_clock_ms: int | None
+    lost_operations: list[int] = field(default_factory=list)  # passed over: what Redis did by them was lost with their entries
 
     def take(self, line: Line) -> tuple[Line, bool]:
         """Moves on by one line; the line as it counts here, and whether it had found other sums than these."""
@@ -49,6 +50,7 @@ class Standing:
     def _apply(self, line: Line, operation: Operation) -> Line:
         if operation.seq <= self.applied_op:
             return line.of_nothing()  # Redis had lost it and took it again: here it has counted already
+        self.lost_operations.extend(range(self.applied_op + 1, operation.seq))
         self.applied_op = operation.seq
         match operation.change:
             case Update(status=status):

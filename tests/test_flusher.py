@@ -1,0 +1,222 @@
+"""The flusher: from what the scripts journaled to the books."""
+
+import json
+
+import pytest
+import redis
+from books import PRICED, account, assert_books_add_up, assert_redis_agrees, entries, make_flusher, rows, usage, value
+from prometheus_client import CollectorRegistry
+from till import CREDIT, Till
+
+from gate.keys import journal_key
+from meter.effect import MS_PER_DAY, Kind
+from meter.flusher import Flusher
+from meter.journal import Position
+from meter.ledger import schema
+from meter.ledger.engine import Ledger
+from meter.ledger.lines import KINDS
+from meter.ledger.operations import Operations
+from meter.ledger.positions import Positions
+from meter.money import INT64_MAX
+from meter.v1.ledger_pb2 import EntryKind
+
+pytest_plugins = ("ledgers",)
+
+
+@pytest.fixture
+def till(redis_db: redis.Redis, ledger: Ledger) -> Till:
+    return Till(redis_db, ledger).open()
+
+
+@pytest.fixture
+def flusher(till: Till) -> Flusher:
+    return make_flusher(till)
+
+
+def test_every_kind_of_effect_becomes_a_line_of_the_history(till: Till, flusher: Flusher) -> None:
+    till.create("acme", 25 * CREDIT, overage=CREDIT, limit=20 * CREDIT, clock=20_000 * MS_PER_DAY)
+    settled, given_back, expired = (till.authorize("acme", CREDIT, ttl_ms=1000) for _ in range(3))
+    till.extend("acme", settled, CREDIT, ttl_ms=10_000)
+    assert flusher.flush_once() == 6  # what follows ends holds of an earlier transaction
+    till.debit("acme", 3 * CREDIT, hold_id=settled, pricing=PRICED)
+    till.release("acme", given_back)
+    till.advance("acme", 20_000 * MS_PER_DAY + 1000)
+    till.expire("acme", expired)
+    till.debit("acme", 2 * CREDIT, hold_id=expired, description="a late one")
+    till.debit("acme", 40 * CREDIT, incurred=True)
+    till.update("acme", status="suspended", daily_limit_nanos=None)
+    assert flusher.drain(10)
+    history = [
+        (entry["kind"], entry["amount_nanos"] // CREDIT, entry["held_nanos"] // CREDIT) for entry in entries(till)
+    ]
+    assert history == [
+        ("CREATE", 0, 0), ("GRANT", 25, 0), ("AUTHORIZE", 0, 1), ("AUTHORIZE", 0, 1), ("AUTHORIZE", 0, 1), ("EXTEND", 0, 1),
+        ("DEBIT", -3, -2), ("RELEASE", 0, -1), ("CLOCK", 0, 0), ("EXPIRE", 0, -1), ("DEBIT", -2, 0), ("DEBIT", -40, 0),
+        ("UPDATE", 0, 0),
+    ]  # fmt: skip
+    late, incurred = entries(till)[10:12]
+    assert (late["late"], late["description"], late["hold_id"], late["usage_day"]) == (
+        True,
+        "a late one",
+        expired,
+        20_000,
+    )
+    assert (incurred["incurred"], incurred["shortfall_nanos"]) == (True, 40 * CREDIT - 21 * CREDIT)
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_the_kinds_of_entries_are_those_of_the_service() -> None:
+    assert set(KINDS.values()) == set(EntryKind.keys()) - {"ENTRY_KIND_UNSPECIFIED"}
+    assert set(KINDS) == set(Kind) - {Kind.BALANCE}
+
+
+def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(till: Till, flusher: Flusher) -> None:
+    till.create(
+        "test", 100 * CREDIT, limit=50 * CREDIT, clock=20_512 * MS_PER_DAY - 1
+    )  # the last millisecond of a month
+    till.create("real", 100 * CREDIT, limit=50 * CREDIT)
+    for account_id in ("test", "real"):
+        hold = till.authorize(account_id, CREDIT)
+        till.authorize(account_id, 2 * CREDIT)
+        till.debit(account_id, 3 * CREDIT)
+        if account_id == "test":
+            till.advance("test", 20_512 * MS_PER_DAY)
+        till.debit(account_id, 4 * CREDIT, hold_id=hold)
+        till.debit(account_id, 5 * CREDIT)
+        till.update(account_id, daily_limit_nanos=60 * CREDIT, overage_protection_nanos=CREDIT)
+    assert flusher.drain(10)
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "test")
+    assert_redis_agrees(till, "real")
+
+
+def test_usage_is_added_up_by_unit_and_by_each_dimension(till: Till, flusher: Flusher) -> None:
+    till.create("acme", 100 * CREDIT)
+    for user in ("ada", "bob", "ada"):
+        till.debit("acme", 8_000_000, pricing=PRICED, dimensions={"user": user, "project": "x"})
+        assert flusher.drain(10)  # in transactions of their own
+    till.debit("acme", 7)
+    till.authorize("acme", CREDIT)
+    assert flusher.drain(10)
+    model = PRICED.model
+    expected = {
+        (model, "input_tokens", "", ""): (3600, 9_000_000, 3),
+        (model, "output_tokens", "", ""): (1500, 15_000_000, 3),
+        (model, "input_tokens", "user", "ada"): (2400, 6_000_000, 2),
+        (model, "output_tokens", "user", "ada"): (1000, 10_000_000, 2),
+        (model, "input_tokens", "user", "bob"): (1200, 3_000_000, 1),
+        (model, "output_tokens", "user", "bob"): (500, 5_000_000, 1),
+        (model, "input_tokens", "project", "x"): (3600, 9_000_000, 3),
+        (model, "output_tokens", "project", "x"): (1500, 15_000_000, 3),
+        ("", "amount", "", ""): (1, 7, 1),
+    }
+    assert usage(till, schema.usage_hourly) == expected
+    assert usage(till, schema.usage_daily) == expected
+    assert json.loads(entries(till)[2]["usage_lines"]) == [list(line) for line in PRICED.lines]
+
+
+def test_amounts_at_the_edge_of_int64_are_exact(till: Till, flusher: Flusher) -> None:
+    till.create("acme", INT64_MAX)
+    assert till.debit("acme", INT64_MAX - 2**53 - 1)
+    assert till.debit("acme", 2**53)
+    assert till.debit("acme", 1)
+    assert flusher.drain(10)
+    assert [entry["balance_nanos"] for entry in entries(till)] == [0, INT64_MAX, 2**53 + 1, 1, 0]
+    assert usage(till)["", "amount", "", ""] == (3, INT64_MAX, 3)
+    assert_redis_agrees(till, "acme")
+
+
+def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(till: Till, flusher: Flusher) -> None:
+    till.create("acme", 25 * CREDIT)
+    shard = till.shard("acme")
+    till.open_epoch(shard, 5, "rebuilt")
+    assert flusher.drain(10)
+    assert len(entries(till)) == 2
+    assert Positions(till.ledger).of(shard) == Position(5, 0)
+    began = [(row["epoch"], row["reason"]) for row in rows(till.ledger, schema.epochs) if row["shard"] == shard]
+    assert began == [(1, "first start"), (5, "rebuilt")]
+    till.create(till.account_in(shard, "other"))
+    assert flusher.drain(10)
+    assert Positions(till.ledger).of(shard) == Position(5, 1)
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_debit_repeated_after_its_replay_window_is_given_back(till: Till, in_one_batch: bool) -> None:
+    registry = CollectorRegistry()
+    flusher = make_flusher(till, registry=registry)
+    till.create("acme", 25 * CREDIT)
+    till.debit("acme", CREDIT, "r-1", pricing=PRICED)
+    if not in_one_batch:
+        assert flusher.drain(10)
+    till.forget("acme", "r-1")
+    till.debit("acme", CREDIT, "r-1", pricing=PRICED)
+    till.debit("acme", CREDIT, "r-2", pricing=PRICED)
+    assert flusher.drain(10)
+    first, second, third = entries(till)[2:]
+    entry_id = f"{till.shard('acme')}-1-{first['seq']}"
+    assert [(entry["request_id"], entry["duplicate_of"]) for entry in (first, second, third)] == [
+        ("r-1", None), (None, entry_id), ("r-2", None),
+    ]  # fmt: skip
+    assert usage(till)[PRICED.model, "input_tokens", "", ""] == (2400, 6_000_000, 2)
+    assert value(registry, "creditgate_duplicates_total") == 1
+    (refund,) = Operations(till.ledger).pending()
+    assert (refund.change.type, refund.change.amount_nanos) == ("REFUND", CREDIT)  # type: ignore[union-attr]
+    assert refund.change.refund_of == f"{till.shard('acme')}-1-{second['seq']}"  # type: ignore[union-attr]
+    assert till.apply(refund) == b"ok"
+    assert flusher.drain(10)
+    assert Operations(till.ledger).pending() == []
+    assert account(till, "acme")["remaining_nanos"] == 23 * CREDIT
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_what_charged_nothing_needs_no_refund_when_repeated(till: Till, flusher: Flusher) -> None:
+    till.create("acme", 25 * CREDIT)
+    for request_id, call in (("r-1", till.authorize), ("r-2", till.debit)):
+        for _ in range(2):
+            call("acme", 0 if call == till.debit else CREDIT, request_id)
+            till.forget("acme", request_id)
+    assert flusher.drain(10)
+    assert [entry["duplicate_of"] is not None for entry in entries(till)[2:]] == [False, True, False, True]
+    assert Operations(till.ledger).pending() == []
+    assert account(till, "acme")["held_nanos"] == 2 * CREDIT  # both holds are there, and end by themselves
+    assert_books_add_up(till)
+
+
+def test_a_grant_stands_though_a_call_in_flight_had_its_request_id(till: Till, flusher: Flusher) -> None:
+    till.create("acme", 25 * CREDIT)
+    till.debit("acme", CREDIT, "same")
+    till.grant("acme", 2 * CREDIT, "same")  # the debit is not in the ledger yet
+    assert flusher.drain(10)
+    assert [(entry["request_id"], entry["duplicate_of"]) for entry in entries(till)[2:]] == [
+        ("same", None),
+        (None, None),
+    ]
+    assert account(till, "acme")["remaining_nanos"] == 26 * CREDIT
+    assert_books_add_up(till)
+
+
+def test_open_holds_and_lag_are_measured(till: Till) -> None:
+    registry = CollectorRegistry()
+    till.create("acme", 25 * CREDIT)
+    till.create("test", 25 * CREDIT, clock=1000)
+    till.authorize("acme", CREDIT)
+    till.authorize("test", CREDIT)
+    flusher = make_flusher(till, registry=registry)
+    till.redis.xlen(journal_key(0))
+    assert flusher.flush_once() > 0
+    assert value(registry, "creditgate_ledger_holds_open") == 2
+    assert value(registry, "creditgate_ledger_holds_oldest_seconds") < 60  # the test clock's is not of our time
+    assert 0 < value(registry, "creditgate_flush_lag_seconds") < 60
+    flusher.flush_once()
+    assert value(registry, "creditgate_flush_lag_seconds") == 0
+    assert value(registry, "creditgate_flush_batch_rows_sum") == 6
+
+
+def test_no_metric_has_an_id_as_its_label(till: Till) -> None:
+    registry = CollectorRegistry()
+    till.create("acme", 25 * CREDIT)
+    assert make_flusher(till, registry=registry).drain(10)
+    labels = {name for metric in registry.collect() for sample in metric.samples for name in sample.labels}
+    assert labels == {"shard", "reason", "kind", "le"}
