@@ -14,13 +14,14 @@
 local account_key, journal_key, hold_key, expiries_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, hold_id, member, late_ttl_ms, method, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
+-- The account comes first: to a gate that has not heard of a newer epoch, its holds would look gone.
+local account = read_account(account_key, epoch)
+if not account then return {'absent'} end
 local hold = read_hold(hold_key, hold_id, epoch)
 if not hold or hold.state == 'x' then
   redis.call('ZREM', expiries_key, member)
   return {'gone'}
 end
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
 if not is_expired(hold, account) then return {'kept'} end
 
 local effect = effect_line('X', account, hold.amount, hold, '-')
