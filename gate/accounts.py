@@ -9,8 +9,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from gate.keys import shard_of
 from gate.reaper import Reaper
 from gate.restore import Restorer
-from meter.errors import InvalidField, NotFound
+from meter.errors import InvalidField
 from meter.ids import check_description, check_id
+from meter.ledger.errors import AccountNotFound
 from meter.ledger.operations import AccountRow, Operations
 from meter.money import SETTING_MAX
 from meter.operations import GrantCredits, Operation
@@ -54,7 +55,7 @@ class AccountsService:
         _check_request_id(request.request_id, required=False)
         _check_setting("account.overage_protection_nanos", account.overage_protection_nanos)
         _check_setting("account.daily_limit_nanos", account.daily_limit_nanos)
-        row, operation = await asyncio.to_thread(
+        row, operation, is_new = await asyncio.to_thread(
             self._operations.create_account,
             account.account_id,
             shard=shard_of(account.account_id, self._shards),
@@ -64,7 +65,8 @@ class AccountsService:
             test_clock_ms=_optional_ms("account.test_clock_time", account),
             request_id=request.request_id,
         )
-        await self._restorer.apply(operation)
+        # Created before, it may be missing in Redis: then it is to be loaded with its credits, not created anew.
+        await (self._restorer.apply(operation) if is_new else self._restorer.restore(account.account_id))
         return _account(row)
 
     async def GetAccount(self, request: GetAccountRequest) -> Account:
@@ -104,6 +106,10 @@ class AccountsService:
         grant = request.grant
         check_id("account_id", request.account_id)
         _check_request_id(request.request_id, required=True)
+        if grant.account_id not in ("", request.account_id):
+            raise InvalidField("grant.account_id", "must be empty, or the account_id of the request")
+        if grant.type not in GrantType.values():
+            raise InvalidField("grant.type", f"must be one of {', '.join(GrantType.keys()[1:])}")
         if grant.amount_nanos <= 0:
             raise InvalidField("grant.amount_nanos", f"must be above 0; it is {grant.amount_nanos}")
         if not 0 <= grant.priority <= 1000:
@@ -142,7 +148,7 @@ class AccountsService:
     async def _row(self, account_id: str) -> AccountRow:
         row = await asyncio.to_thread(self._operations.account, account_id)
         if row is None:
-            raise NotFound("ACCOUNT_NOT_FOUND", f"account_id: there is no account {account_id}", "account_id")
+            raise AccountNotFound(account_id)
         return row
 
 
@@ -170,9 +176,8 @@ def _paths(mask: FieldMask) -> set[str]:
     if not paths:
         raise InvalidField("update_mask", f"name what to change: {', '.join(_UPDATABLE)}")
     if unknown := paths - set(_UPDATABLE):
-        raise InvalidField(
-            "update_mask", f"{', '.join(sorted(unknown))} cannot be changed; what can: {', '.join(_UPDATABLE)}"
-        )
+        # One is enough: a message of many would not fit into a status.
+        raise InvalidField("update_mask", f"{min(unknown)[:64]!r} cannot be changed; what can: {', '.join(_UPDATABLE)}")
     return paths
 
 

@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 NANOS_PER_CREDIT = 1_000_000_000
 INT64_MAX = 2**63 - 1
 INT64_MIN = -INT64_MAX  # symmetric on purpose: a negated amount must fit too
-# Overage protections and daily limits stay below this, and debt above its negative, so that changing a setting cannot leave int64.
+# Most that an overage protection or a daily limit may be. Scripts keep as much clear of INT64_MIN, so that changing one cannot leave int64.
 SETTING_MAX = 2**61 - 1
 
 _NANO = Decimal(1).scaleb(-9)

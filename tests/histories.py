@@ -53,7 +53,7 @@ class Scribe:
         self, account_id: str = "acme", *, overage: int = 0, limit: int | None = None, clock: int | None = None
     ) -> None:
         self.shards[account_id] = len(self.shards) % SHARDS
-        _, operation = self._operations.create_account(
+        _, operation, _ = self._operations.create_account(
             account_id,
             shard=self.shards[account_id],
             currency="USD",

@@ -50,7 +50,7 @@ def create(
     clock: int | None = None,
     request_id: str = "",
 ) -> tuple[AccountRow, Operation]:
-    return operations.create_account(
+    account, operation, _ = operations.create_account(
         account_id,
         shard=3,
         currency=currency,
@@ -59,6 +59,7 @@ def create(
         test_clock_ms=clock,
         request_id=request_id,
     )
+    return account, operation
 
 
 def grant_of(amount: int, grant_id: str = "g1") -> GrantCredits:

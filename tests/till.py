@@ -50,7 +50,7 @@ class Till:
         self, account_id: str, credits: int = 0, overage: int = 0, limit: int | None = None, clock: int | None = None
     ) -> None:
         """An account, with credits."""
-        _, operation = Operations(self.ledger).create_account(
+        _, operation, _ = Operations(self.ledger).create_account(
             account_id,
             shard=self.shard(account_id),
             currency="USD",

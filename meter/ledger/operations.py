@@ -48,16 +48,17 @@ class Operations:
         daily_limit_nanos: int | None,
         test_clock_ms: int | None,
         request_id: str = "",
-    ) -> tuple[AccountRow, Operation]:
-        """Records a new account. Without a request id, one that has these settings is returned as it is; else AccountExists."""
+    ) -> tuple[AccountRow, Operation, bool]:
+        """Records a new account; whether it is new. Without a request id, one that has these settings is returned; else AccountExists."""
         change = Create(currency, overage_protection_nanos, daily_limit_nanos, test_clock_ms)
         _check_settings(change, granted_nanos=0)
         operation = Operation(account_id, 1, request_id or f"auto-{uuid.uuid4().hex}", change)
         with self._ledger.write() as connection:
-            if insert_or_ignore(connection, accounts, [_new_account(operation, change, shard)]):
+            is_new = insert_or_ignore(connection, accounts, [_new_account(operation, change, shard)]) == 1
+            if is_new:
                 _insert(connection, operation)
             account = lock_account(connection, account_id)
-            return account, _creation(connection, account, change, request_id)
+            return account, _creation(connection, account, change, request_id), is_new
 
     def update_account(
         self, account_id: str, changes: Mapping[str, str | int | None], *, request_id: str
