@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gate.v1 import gate_pb2
-from meter.errors import InvalidField
+from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal import Pricing
 from meter.ledger.prices import Prices
+from meter.money import INT64_MAX
 from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
@@ -45,7 +48,7 @@ class Pricer:
     async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
         """The cost of a request that has passed gate/shape.py; by the price that `hold_id` pins, if that is of the same model.
 
-        InvalidField for an unknown model or a unit without a price.
+        InvalidField for an unknown model or a unit without a price; OutOfRange for a cost beyond int64.
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
@@ -56,8 +59,26 @@ class Pricer:
             cost = price.cost(quantities)
         except UnpricedUnit as error:
             raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
+        if cost.amount_nanos > INT64_MAX:
+            raise OutOfRange("AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage")
         lines = tuple((line.unit, line.quantity, line.amount_nanos) for line in cost.lines)
         return Cost(cost.amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities)
+
+    async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
+        """Looks up every price that these need, so that `cost_of` answers them without waiting: they must keep their order."""
+        for item in items:
+            match item.WhichOneof("request"):
+                case "authorize":
+                    await self._prepare(item.authorize)
+                case "debit":
+                    await self._prepare(item.debit, item.debit.hold_id)
+                case "extend":
+                    await self._prepare(item.extend, item.extend.hold_id)
+
+    async def _prepare(self, request: Priced, hold_id: str = "") -> None:
+        if request.HasField("usage"):
+            with suppress(ServiceError):  # told by the item itself
+                await self._price(request.usage.model, version_of(hold_id))
 
     async def _price(self, model: str, pinned: str) -> ModelPrice:
         """The pinned price if it is this model's, else the one in force."""
@@ -90,11 +111,11 @@ def version_of(hold_id: str) -> str:
 
 
 def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
-    """Metered units by name, those of zero left out."""
+    """Metered units by name. A count of zero says something only where it was named: `requests: 0` waives a price per request."""
     named = {
         "input_tokens": usage.input_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "output_tokens": usage.output_tokens,
     }
-    return {unit: quantity for unit, quantity in (named | dict(usage.units)).items() if quantity}
+    return {unit: quantity for unit, quantity in named.items() if quantity} | dict(usage.units)

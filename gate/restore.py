@@ -5,6 +5,7 @@ to a moment at which it was missing: nothing can have been journaled for it sinc
 """
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -48,27 +49,36 @@ class Restorer:
     async def apply(self, operation: Operation) -> None:
         """Applies an operation that has just been recorded, and whatever was recorded before it and is not applied yet."""
         for _ in range(_ATTEMPTS):
-            status = await self._apply(operation)
-            if status in (b"ok", b"replayed"):
+            if await self._apply(operation) in (b"ok", b"replayed"):
                 return
-            if status == b"stale":
-                self._shards.close(self._shard(operation.account_id))
-            else:
-                await self.restore(operation.account_id)
+            await self.restore(operation.account_id)
         raise Unavailable(
             "OPERATION_PENDING", "the change is recorded and will be applied shortly; repeat the call to see it through"
         )
 
     async def sweep(self) -> None:
         """Runs for good: applies what was recorded and not applied, by whomever."""
+        after = ("", 0)
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
-                pending = await asyncio.to_thread(self._operations.pending, limit=_SWEEP_LIMIT)
-                for account_id in dict.fromkeys(operation.account_id for operation in pending):
-                    await self.restore(account_id)
-            except (ServiceError, CommandFailed) as error:
+                pending = await asyncio.to_thread(self._operations.pending, None, _SWEEP_LIMIT, after)
+            except ServiceError as error:
                 log.warning("operations_pending", error=str(error))
+                continue
+            # Page by page, and each shard for itself: one that cannot be restored now must not keep the others waiting.
+            after = (pending[-1].account_id, pending[-1].seq) if len(pending) == _SWEEP_LIMIT else ("", 0)
+            accounts: dict[int, dict[str, None]] = {}
+            for operation in pending:
+                accounts.setdefault(self._shard(operation.account_id), {})[operation.account_id] = None
+            await asyncio.gather(*(self._sweep(account_ids) for account_ids in accounts.values()))
+
+    async def _sweep(self, account_ids: Iterable[str]) -> None:
+        try:
+            for account_id in account_ids:
+                await self.restore(account_id)
+        except (ServiceError, CommandFailed) as error:
+            log.warning("operations_pending", error=str(error))
 
     async def _restore(self, account_id: str) -> None:
         shard = self._shard(account_id)
@@ -105,8 +115,7 @@ class Restorer:
                 hold.expires_ms,
                 hold_member(account_id, hold.hold_id),
             ]
-        reply = await self._runner.run("load_account", shard, keys, epoch, *fields)
-        if reply[0] == b"ok":
+        if await self._run("load_account", shard, keys, epoch, *fields) == b"ok":
             self._metrics.accounts_restored.inc()
             log.info("account_restored", shard=shard, holds=len(snapshot.holds))
 
@@ -134,8 +143,14 @@ class Restorer:
                 name, arguments = "grant_credits", [operation.seq, operation.method, body, change.amount_nanos]
             case AdvanceClock():
                 name, arguments = "advance_clock", [operation.seq, operation.method, body, change.time_ms]
-        reply = await self._runner.run(name, shard, keys, epoch, *arguments)
-        return reply[0]
+        return await self._run(name, shard, keys, epoch, *arguments)
+
+    async def _run(self, name: str, shard: int, keys: list[str], epoch: int, *arguments: str | bytes | int) -> bytes:
+        """The status. Another epoch may have begun without this gate's knowing: then the shard is closed, and verified again."""
+        status, *_ = await self._runner.run(name, shard, keys, epoch, *arguments)
+        if status == b"stale":
+            self._shards.close(shard)
+        return status
 
     def _shard(self, account_id: str) -> int:
         return shard_of(account_id, self._shards.count)

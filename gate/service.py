@@ -76,6 +76,7 @@ class GateService:
 
     async def Batch(self, request: BatchRequest) -> BatchResponse:
         shape.check_batch(request)
+        await self._pricer.prepare(request.items)
         # Each task sends its command in its first step, so commands go out in the order of the items.
         results = await asyncio.gather(*(self._item(item) for item in request.items))
         return BatchResponse(results=results)

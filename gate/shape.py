@@ -12,6 +12,7 @@ MAX_DIMENSION_VALUE = 256
 MAX_MODEL = 200
 MAX_QUANTITY = 10**12  # of one unit in one request; keeps every sum of quantities within int64
 MAX_UNITS = 32
+MAX_UNIT_NAME = 64
 MAX_HOLD_TTL_MS = 86_400_000
 MAX_BATCH = 1000
 _TOKEN_FIELDS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
@@ -94,9 +95,11 @@ def _check_usage(usage: gate_pb2.Usage) -> None:
     if len(usage.units) > MAX_UNITS:
         raise InvalidField("usage.units", f"at most {MAX_UNITS} units")
     for unit, quantity in usage.units.items():
+        if not 1 <= len(unit) <= MAX_UNIT_NAME or not unit.isprintable():
+            raise InvalidField("usage.units", f"names are 1 to {MAX_UNIT_NAME} printable characters")
         if unit in _TOKEN_FIELDS:
             raise InvalidField("usage.units", f"{unit} has a field of its own: give it there")
-        _check_quantity(f"usage.units[{unit[:MAX_DIMENSION_KEY]}]", quantity)
+        _check_quantity(f"usage.units[{unit}]", quantity)
 
 
 def _check_quantity(field: str, quantity: int) -> None:

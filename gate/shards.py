@@ -88,8 +88,9 @@ class Shards:
     async def flushed(self, shard: int, wait_s: float = _FLUSH_WAIT_S) -> None:
         """Returns when the ledger holds all that the shard's journal holds at the time of the call; Unavailable if it takes too long."""
         goal = await self.journal_end(shard)
-        if goal is None:
-            return
+        if goal is None:  # it begins before the shard is opened, and never ends: Redis was emptied
+            self.close(shard)
+            raise ShardClosed(shard)
         deadline = asyncio.get_running_loop().time() + wait_s
         while await asyncio.to_thread(self._positions.of, shard) < goal:
             if asyncio.get_running_loop().time() > deadline:

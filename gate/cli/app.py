@@ -12,6 +12,7 @@ from gate.wire import CommandFailed, UnfitRedis
 from meter.errors import ServiceError
 from meter.ledger.errors import LedgerError
 from meter.money import AmountError
+from meter.prices import PriceFileError
 
 app = typer.Typer(
     name="creditgate",
@@ -31,6 +32,7 @@ _FOR_THE_USER = (
     CommandFailed,
     LedgerError,
     OSError,
+    PriceFileError,
     ServiceError,
     SettingsError,
     StartupError,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
+from rich.text import Text
 
 from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, parse_time, print_json, service
 from meter.invoice_text import to_csv, to_table
@@ -100,7 +101,7 @@ def usage(
     table = Table("from (UTC)", "model", "unit", *([dimension] if dimension else []), box=None)
     table.columns[0].no_wrap = True
     for heading in ("quantity", "requests", "credits"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for bucket in page.buckets:
         split = [bucket.dimension_value] if dimension else []
         numbers = f"{bucket.quantity:,}", f"{bucket.requests:,}", money(bucket.amount_nanos)
@@ -111,7 +112,7 @@ def usage(
 
 
 def invoice(
-    account_id: Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Account id.")] = "",
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")] = "",
     month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Calendar month (UTC); default: this one.")] = "",
     since: Since = "",
     until: Until = "",
@@ -138,7 +139,7 @@ def invoice(
 
 
 def check(
-    account_id: Annotated[str, typer.Argument(metavar="[ACCOUNT]", help="Only this account.")] = "",
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Recompute the books and compare them with Redis. Exits with 1 if anything is wrong."""
@@ -148,9 +149,8 @@ def check(
         print_json(result)
     else:
         for finding in result.findings:
-            console.print(
-                f"[red]{finding.invariant}[/red] {finding.account_id} {finding.shard} {finding.detail}", soft_wrap=True
-            )
+            where = f" {finding.account_id} {finding.shard} {finding.detail}"
+            console.print(Text.assemble((finding.invariant, "red"), where), soft_wrap=True)
         checked = f"{result.accounts_checked:,} accounts, {result.entries_checked:,} entries, {result.invoices_checked:,} invoices"
         console.print(f"{checked}: {f'{len(result.findings)} findings' if result.findings else 'the books are right'}")
     if result.findings:
@@ -161,7 +161,7 @@ def _print_entries(page: ListEntriesResponse) -> None:
     table = Table("when (UTC)", "kind", "what", box=None)
     table.columns[0].no_wrap = True
     for heading in ("credits", "balance"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for entry in page.entries:
         kind = EntryKind.Name(entry.kind).lower()
         table.add_row(
@@ -201,9 +201,9 @@ def _kind(name: str) -> EntryKind:
 def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
     try:
         first = date.fromisoformat(f"{text}-01")
-    except ValueError:
+        following = (first + timedelta(days=32)).replace(day=1)
+    except (ValueError, OverflowError):
         raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
-    following = (first + timedelta(days=32)).replace(day=1)
     return parse_time(first.isoformat()), parse_time(following.isoformat())
 
 

@@ -1,5 +1,6 @@
 """Calls to the running service, and what the commands print."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,7 +25,10 @@ TIMEOUT_S = 30.0
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, with the proto's field names.")]
 
-console = Console(highlight=False)
+_PIPE_WIDTH = 10_000  # into a file or a pipe no line is folded, and no number cut short
+
+# Without markup: what is in brackets is part of an account's name, or of a description.
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 class CallFailed(Exception):
@@ -53,11 +57,9 @@ def service() -> Iterator[Service]:
 
 def explain(error: Any, target: str) -> str:
     """A failed call in one line: what happened, and the reason's word."""
-    if error.code() is grpc.StatusCode.UNAVAILABLE and "Error" not in str(error.trailing_metadata()):
-        if not (reason := _reason(error)):
-            return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
-    else:
-        reason = _reason(error)
+    reason = _reason(error)
+    if not reason and error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
     return f"{error.details()} ({reason or error.code().name})"
 
 

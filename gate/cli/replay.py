@@ -86,7 +86,7 @@ def replay(
 
 def read_trace(path: Path) -> Iterator[Row]:
     """The rows of a trace; CallFailed names the line that is wrong."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = csv.reader(file)
         if next(lines, None) != _HEADER:
             raise CallFailed(f"{path}: the first line must be {','.join(_HEADER)}")
@@ -97,7 +97,7 @@ def read_trace(path: Path) -> Iterator[Row]:
                 moment = datetime.fromisoformat(at[:26])  # traces count in 100 ns, datetime in 1000
                 first = first or moment
                 yield Row((moment - first).total_seconds(), int(input_tokens), int(output_tokens))
-            except ValueError:
+            except (ValueError, TypeError):  # TypeError: a time with a zone among times without
                 raise CallFailed(
                     f"{path}, line {number}: {','.join(line)!r} is not of the form {','.join(_HEADER)}"
                 ) from None
@@ -127,7 +127,7 @@ class _Run:
             try:
                 account = Account(account_id=name, currency=currency)
                 await stub.CreateAccount(
-                    CreateAccountRequest(account=account, request_id=f"replay-{name}"), timeout=_CALL_S
+                    CreateAccountRequest(account=account, request_id=f"{self.run_id}/create"), timeout=_CALL_S
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
@@ -135,7 +135,7 @@ class _Run:
                 continue
             if nanos:
                 grant = Grant(amount_nanos=nanos, description="for the replay")
-                request = GrantCreditsRequest(account_id=name, request_id=f"replay-{name}-grant", grant=grant)
+                request = GrantCreditsRequest(account_id=name, request_id=f"{self.run_id}/grant", grant=grant)
                 await stub.GrantCredits(request, timeout=_CALL_S)
 
     async def _play(self, stub: Any, rows: list[Row], names: list[str]) -> None:
@@ -151,9 +151,12 @@ class _Run:
                     await self._request(stub, number, row, names[number % len(names)])
                     progress.advance(bar)
 
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self.concurrency, len(rows))):
-                    workers.create_task(work())
+            try:
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self.concurrency, len(rows))):
+                        workers.create_task(work())
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None  # one call's failure has ended all
         self.elapsed_s = perf_counter() - started
 
     async def _request(self, stub: Any, number: int, row: Row, account_id: str) -> None:
@@ -198,6 +201,7 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
