@@ -5,9 +5,9 @@ journaled, remembered for replays, and returned; the reply to the client and the
 exact integers. So Lua adds nothing up for reporting, and a replayed reply cannot differ from the first.
 """
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 ABSENT = "-"
 MS_PER_DAY = 86_400_000
@@ -28,8 +28,7 @@ class Kind(StrEnum):
     BALANCE = "B"  # a look, never journaled
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """An account's sums, as its hash in Redis keeps them (`gate/keys.py`).
 
     `room` is daily limit - used today - held today, with 0 in place of an absent limit: so that it is known when a limit is set.
@@ -83,8 +82,7 @@ class State:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """One line, parsed. Which of the amounts mean something depends on `kind`; see `after`."""
 
     kind: Kind
@@ -146,39 +144,39 @@ class Effect:
 
     def after(self) -> State:
         """The account as this effect left it."""
-        was, amount = self.before, self.amount
-        match self.kind:
-            case Kind.AUTHORIZE | Kind.EXTEND | Kind.RELEASE | Kind.EXPIRE:
-                delta = self.held_delta
-                counts = self.kind is Kind.AUTHORIZE or self.hold_counts_today
-                return replace(
-                    was,
-                    spendable=was.spendable - delta,
-                    held=was.held + delta,
-                    room=was.room - delta if counts else was.room,
-                )
-            case Kind.DEBIT:
-                ended = self.hold_amount
-                counts = self.charge_counts_today
-                return replace(
-                    was,
-                    spendable=was.spendable + ended - amount,
-                    held=was.held - ended,
-                    used=was.used + amount,
-                    room=was.room + (ended if self.hold_counts_today else 0) - (amount if counts else 0),
-                    day_base=was.day_base if counts else was.day_base + amount,
-                )
-            case Kind.GRANT:
-                return replace(was, spendable=was.spendable + amount, total=was.total + amount)
-            case _:
-                return was
+        kind, amount = self.kind, self.amount
+        if kind is Kind.DEBIT:
+            return self._after_debit()
+        spendable, held, overage, total, used, room, limit, day_base, month_base = self.before
+        if kind is Kind.GRANT:
+            return State(spendable + amount, held, overage, total + amount, used, room, limit, day_base, month_base)
+        delta = self.held_delta
+        if delta and (kind is Kind.AUTHORIZE or self.hold_counts_today):
+            room -= delta
+        return State(spendable - delta, held + delta, overage, total, used, room, limit, day_base, month_base)
+
+    def _after_debit(self) -> State:
+        spendable, held, overage, total, used, room, limit, day_base, month_base = self.before
+        amount, ended = self.amount, self.hold_amount
+        if self.charge_counts_today:
+            room -= amount
+        else:
+            day_base += amount
+        if self.hold_counts_today:
+            room += ended
+        return State(
+            spendable + ended - amount, held - ended, overage, total, used + amount, room, limit, day_base, month_base
+        )
+
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def parse(line: str) -> Effect:
     """An effect line, parsed. Its form is written by `effect_line` in gate/lua/include/account.lua."""
     kind, at_ms, day, amount, hold_amount, hold_day, expires_ms, flags, hold_id, *state = line.split(" ")
     return Effect(
-        Kind(kind),
+        _KINDS.get(kind) or Kind(kind),
         int(at_ms),
         int(day),
         int(amount),

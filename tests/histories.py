@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from meter.check import RedisView
 from meter.effect import MS_PER_DAY, State, date_of, parse
@@ -97,7 +97,7 @@ class Scribe:
                 room = was.room + (limit or 0) - (was.limit or 0)
                 self.states[account_id] = (
                     day,
-                    replace(was, spendable=spendable, overage=overage, room=room, limit=limit),
+                    was._replace(spendable=spendable, overage=overage, room=room, limit=limit),
                 )
             case GrantCredits() as change:
                 kind, amount = "G", change.amount_nanos
@@ -185,7 +185,7 @@ class Scribe:
         if today <= day:
             return day, state
         month_base = state.used if date_of(today)[:7] > date_of(day)[:7] else state.month_base
-        return today, replace(state, room=state.limit or 0, day_base=state.used, month_base=month_base)
+        return today, state._replace(room=state.limit or 0, day_base=state.used, month_base=month_base)
 
     def _request_id(self) -> str:
         self.numbers += 1

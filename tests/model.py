@@ -214,7 +214,7 @@ class Model:
                 return DebitResponse(
                     decision=DENIED, denial=self._denial(account, request, cost), balance=account.balance()
                 )
-        elif min(account.spendable, account.room) - cost < DEBT_FLOOR or account.used + cost > MOST:
+        elif self._leaves_range(account, hold, cost):
             raise Refused("AMOUNT_OUT_OF_RANGE")
         late = hold is not None and account.is_over(hold)
         covered = max(0, account.spendable) + (hold.amount if hold and hold.open else 0)
@@ -226,6 +226,19 @@ class Model:
             decision=ALLOWED, charged_nanos=cost, shortfall_nanos=shortfall, balance=account.balance(), late=late
         )
         return self._done(account, request, "D", cost, reply)
+
+    def _leaves_range(self, account: Account, hold: Hold | None, cost: int) -> bool:
+        returned = hold.amount if hold and hold.open else 0
+        returned_today = returned if hold and hold.day == account.day else 0
+        counts_today = hold is None or account.is_over(hold) or hold.day == account.day
+        if account.used + cost > MOST:
+            return True
+        if cost <= (returned_today if counts_today else returned):
+            return False  # no more than the hold gives back
+        floor = -MOST if account.limit is None else DEBT_FLOOR
+        return account.spendable + returned - cost < DEBT_FLOOR or (
+            counts_today and account.room + returned_today - cost < floor
+        )
 
     def release(self, request: ReleaseRequest) -> ReleaseResponse:
         account, seen = self._begin(request, ReleaseResponse)

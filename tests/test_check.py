@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from histories import DAY, FEBRUARY, HOUR, JANUARY, Scribe, service_of, usage
@@ -225,7 +225,7 @@ def _unrefunded(scribe: Scribe) -> None:
 def _redis(days: int = 0, **changes: int) -> Callable[[Scribe], None]:
     def corrupt(scribe: Scribe) -> None:
         day, state = scribe.states["acme"]
-        scribe.states["acme"] = (day + days, replace(state, **changes))
+        scribe.states["acme"] = (day + days, state._replace(**changes))
 
     return corrupt
 

@@ -1,6 +1,5 @@
 """The effect line: what it says of an account before and after, by exact arithmetic."""
 
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,7 +42,7 @@ AFTER = [
 
 @pytest.mark.parametrize(("line", "changed"), [pytest.param(line, changed, id=says) for says, line, changed in AFTER])
 def test_after(line: str, changed: dict[str, int]) -> None:
-    assert effect(line).after() == replace(BEFORE, **changed)
+    assert effect(line).after() == BEFORE._replace(**changed)
 
 
 def test_every_kind_has_a_row() -> None:
@@ -69,7 +68,7 @@ def test_shortfall_is_what_neither_the_hold_nor_the_rest_covered(
     spendable: int, hold: int, amount: int, shortfall: int
 ) -> None:
     day = DAY if hold else "-"
-    assert effect(f"D 7 {DAY} {amount} {hold} {day} - i -", replace(BEFORE, spendable=spendable)).shortfall == shortfall
+    assert effect(f"D 7 {DAY} {amount} {hold} {day} - i -", BEFORE._replace(spendable=spendable)).shortfall == shortfall
 
 
 def test_only_a_debit_has_a_shortfall() -> None:
@@ -103,7 +102,7 @@ def test_a_line_is_read_field_by_field() -> None:
         late=True,
         incurred=True,
         hold_id="h1.v1",
-        before=replace(BEFORE, limit=None),
+        before=BEFORE._replace(limit=None),
     )
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -113,8 +112,7 @@ def replayed(entries: list[JournalEntry]) -> tuple[int, State]:
         effect = entry.effect
         assert effect is not None
         if effect.kind is Kind.UPDATE:
-            moved = replace(
-                rolled(state, day, effect.day),
+            moved = rolled(state, day, effect.day)._replace(
                 overage=effect.before.overage,
                 spendable=rolled(state, day, effect.day).spendable + effect.before.overage - state.overage,
                 limit=effect.before.limit,
@@ -132,7 +130,7 @@ def rolled(state: State, day: int, today: int) -> State:
     if today == day:
         return state
     month_base = state.used if month_of(today) != month_of(day) else state.month_base
-    return replace(state, room=state.limit or 0, day_base=state.used, month_base=month_base)
+    return state._replace(room=state.limit or 0, day_base=state.used, month_base=month_base)
 
 
 def month_of(day: int) -> tuple[int, int]:

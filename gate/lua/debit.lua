@@ -6,7 +6,8 @@
 -- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
 -- ARGV[4] amount, nanos     ARGV[5] currency of the price, or - for a plain amount
 -- ARGV[6] 1 if incurred (never denied), else 0
--- ARGV[7] least that spendable and room must be, and ARGV[8] most that used may be, for the sums to stay within int64
+-- ARGV[7] least that spendable, and a limited day's room, must be, and ARGV[8] most that used may be (and room at least its
+--   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
 -- ARGV[9] hold id, or -     ARGV[10] the hold's member in the holds by expiry, or -
 -- ARGV[11] method           ARGV[12] request, as received                  ARGV[13] pricing, or empty
 --
@@ -40,18 +41,28 @@ if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY
 local function denied(reason)
   return {'denied', reason, effect_line('B', account, '0', {}, '-')}
 end
-if incurred or hold.id then
-  if less(account.sp, lowest) or less(account.room, lowest) or less(most_used, account.used) then
-    return {'refused', 'AMOUNT_OUT_OF_RANGE'}
+local returned = hold.state == 'o'
+if hold.state == 'x' then hold.amount = '0' end -- its credits went back when it expired
+local returns_today, counts_today = hold.day == account.day, not hold.id or late or hold.day == account.day
+local function leaves_int64()
+  if less(most_used, account.used) then return true end
+  local same_day = returns_today or not counts_today
+  if returned and same_day and not less(hold.amount, amount) then return false end -- it takes no more than the hold gives back
+  local sp, room = account.sp, account.room
+  if returned then
+    sp = exact_sum(account_key, sp, hold.amount)
+    if returns_today then room = exact_sum(account_key, room, hold.amount) end
   end
+  return less(sp, lowest) or counts_today and less(room, account.lim == '-' and negated(most_used) or lowest)
+end
+if incurred or hold.id then
+  if leaves_int64() then return {'refused', 'AMOUNT_OUT_OF_RANGE'} end
 else
   if account.st ~= 'active' then return denied('ACCOUNT_SUSPENDED') end
   if less(account.sp, amount) then return denied('INSUFFICIENT_CREDITS') end
   if account.lim ~= '-' and less(account.room, amount) then return denied('DAILY_LIMIT_EXCEEDED') end
 end
 
-local returned = hold.state == 'o'
-if hold.state == 'x' then hold.amount = '0' end -- its credits went back when it expired
 local flags = (late and 'l' or '') .. (incurred and 'i' or '')
 if flags == '' then flags = '-' end
 local effect = effect_line('D', account, amount, hold, flags)
@@ -65,7 +76,6 @@ end
 if hold.id then redis.call('DEL', hold_key) end
 redis.call('HINCRBY', account_key, 'sp', negated(amount))
 redis.call('HINCRBY', account_key, 'used', amount)
-local counts_today = not hold.id or late or hold.day == account.day
 if counts_today then
   redis.call('HINCRBY', account_key, 'room', negated(amount))
 else

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 from sqlalchemy import Connection, Row, select
@@ -74,7 +74,7 @@ class Line:
 def _as_posted(row: Row[Any], effect: Effect) -> Effect:
     """A grant that Redis had lost and took again was posted as one of nothing: it had counted already."""
     again = effect.kind is Kind.GRANT and row.request_id is None and row.amount_nanos == 0
-    return replace(effect, amount=0) if again else effect
+    return effect._replace(amount=0) if again else effect
 
 
 def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:

@@ -84,7 +84,7 @@ class Chain:
             if found != due:
                 yield f"{line.id}: found the account at [{found.tokens()}], left at [{due.tokens()}]"
             if not continues(due, found):
-                effect = replace(effect, before=_carried(due, found))
+                effect = effect._replace(before=_carried(due, found))
         self.last, self.state = effect, effect.after()
 
 
@@ -172,8 +172,7 @@ def _placed(effect: Effect) -> OpenHold:
 
 def _carried(sums: State, found: State) -> State:
     """What was found, but for the sums."""
-    return replace(
-        found,
+    return found._replace(
         spendable=sums.remaining + found.overage - sums.held,
         held=sums.held,
         total=sums.total,
@@ -188,15 +187,14 @@ def _rolled(state: State, day: int, today: int) -> State:
     if today <= day:
         return state
     new_month = date_of(today)[:7] != date_of(day)[:7]
-    return replace(
-        state, room=state.limit or 0, day_base=state.used, month_base=state.used if new_month else state.month_base
+    return state._replace(
+        room=state.limit or 0, day_base=state.used, month_base=state.used if new_month else state.month_base
     )
 
 
 def _updated(state: State, settings: State) -> State:
     """The account with other settings: what may be spent moves by their differences."""
-    return replace(
-        state,
+    return state._replace(
         spendable=state.spendable + settings.overage - state.overage,
         overage=settings.overage,
         room=state.room + (settings.limit or 0) - (state.limit or 0),

@@ -57,8 +57,7 @@ class Line:
     def carried_on(self, known: State) -> "Line":
         """The same deed on top of sums that differ from those it found: what was lost in between stays lost, what it did is kept."""
         found = self.effect.before
-        before = replace(
-            found,
+        before = found._replace(
             spendable=known.remaining + found.overage - known.held,
             held=known.held,
             total=known.total,
@@ -66,11 +65,11 @@ class Line:
             day_base=known.used - found.used_today,
             month_base=known.used - found.used_this_month,
         )
-        return replace(self, effect=replace(self.effect, before=before))
+        return replace(self, effect=self.effect._replace(before=before))
 
     def of_nothing(self) -> "Line":
         """The same line without an amount: it stands, and changes nothing."""
-        return replace(self, effect=replace(self.effect, amount=0))
+        return replace(self, effect=self.effect._replace(amount=0))
 
 
 @dataclass(frozen=True, slots=True)
