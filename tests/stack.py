@@ -43,7 +43,9 @@ class Process:
     def start(self) -> None:
         """Starts it and returns once it says that it is ready."""
         with self._output.open("wb") as output, self.log.open("ab") as errors:
-            self._process = subprocess.Popen([*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors)
+            self._process = subprocess.Popen(
+                [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
+            )
         wait_until(self._is_ready, 30)
 
     @property

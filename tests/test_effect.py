@@ -1,6 +1,5 @@
 """The effect line: what it says of an account before and after, by exact arithmetic."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -181,7 +181,11 @@ def _grant_again(connection: Connection, standings: Iterable[Standing]) -> None:
             change = recorded_operation(connection, standing.account_id, seq).change
             log.error("operation_lost", account_operation=seq, change=type(change).__name__)
             if isinstance(change, GrantCredits):
-                again = replace(change, grant_id=f"{change.grant_id}-again", description=f"{change.description} (lost, granted again)")
+                again = replace(
+                    change,
+                    grant_id=f"{change.grant_id}-again",
+                    description=f"{change.description} (lost, granted again)",
+                )
                 _record(connection, standing.account_id, again, f"again {seq}")
 
 

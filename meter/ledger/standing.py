@@ -33,7 +33,7 @@ class Standing:
     applied_op: int
     applied_status: str
     applied_clock_ms: int | None
-    lost_operations: list[int] = field(default_factory=list)  # passed over: what Redis did by them was lost with their entries
+    lost_operations: list[int] = field(default_factory=list)  # passed over: their entries were lost
 
     def take(self, line: Line) -> tuple[Line, bool]:
         """Moves on by one line; the line as it counts here, and whether it had found other sums than these."""
