@@ -84,7 +84,7 @@ class Operations:
         change = AdvanceClock(time_ms)
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = _recorded(connection, account, request_id, change.__eq__)
+            operation = _recorded(connection, account, request_id, lambda was: was == change)
             if operation is None:
                 _check_clock(account, time_ms)
                 operation = _record(connection, account, request_id, change, {"test_clock_ms": time_ms})
@@ -154,7 +154,7 @@ def _same_grant(was: Change, change: GrantCredits) -> bool:
 def _creation(connection: Connection, account: AccountRow, change: Create, request_id: str) -> Operation:
     """The operation that created the account, if it is this one or as good."""
     if request_id:
-        operation = _recorded(connection, account, request_id, change.__eq__)
+        operation = _recorded(connection, account, request_id, lambda was: was == change)
         if operation is None:
             raise AccountExists(account.account_id)
         return operation
