@@ -21,8 +21,8 @@ class Address:
         return f"{_UNIX}{self.path}" if self.path else f"{self._url_host}:{self.port}"
 
     def http_url(self, path: str) -> str:
-        """The address as a plain URL for people to open; only for host and port."""
-        return f"http://{self._url_host}:{self.port}{path}"
+        """The address as a plain URL for people to open; of a unix socket, the socket."""
+        return self.grpc_target if self.path else f"http://{self._url_host}:{self.port}{path}"
 
     @property
     def _url_host(self) -> str:
@@ -34,13 +34,10 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """`host:port` (IPv6 in brackets) or `unix:/path`; ValueError says what to write instead."""
-    return _unix(text) if text.startswith(_UNIX) else parse_host_port(text)
+    return _unix(text) if text.startswith(_UNIX) else _host_and_port(text)
 
 
-def parse_host_port(text: str) -> Address:
-    """`host:port` alone, for servers that have no unix socket."""
-    if text.startswith(_UNIX):
-        raise ValueError("a unix socket is not possible here; write host:port, such as 127.0.0.1:9464")
+def _host_and_port(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed) or host != host.strip() or host == "[]":

@@ -1,11 +1,16 @@
 """/metrics over HTTP: of one process, or of all children of the supervisor together."""
 
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter, make_wsgi_app, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from gate.address import Address
@@ -16,7 +21,7 @@ from gate.child import ChildEnd, StartupError
 def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[None]:
     """Serves the registry meanwhile, from a thread; StartupError if the address cannot be had."""
     try:
-        server, thread = start_http_server(address.port, address.host, registry)
+        server, thread = _start(address, registry)
     except OSError as error:
         raise StartupError(f"cannot serve metrics on {address}: {error}") from None
     try:
@@ -25,6 +30,46 @@ def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[No
         server.shutdown()
         server.server_close()
         thread.join()
+        if address.path:
+            Path(address.path).unlink(missing_ok=True)
+
+
+def _start(address: Address, registry: CollectorRegistry) -> tuple[WSGIServer, threading.Thread]:
+    if not address.path:
+        return start_http_server(address.port, address.host, registry)
+    _clear(Path(address.path))
+    server = _UnixServer(address.path, _QuietHandler)  # type: ignore[arg-type]  # typeshed knows host and port only
+    server.set_app(make_wsgi_app(registry))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    return server, thread
+
+
+def _clear(path: Path) -> None:
+    """Removes a socket that a killed process has left behind; OSError if somebody serves there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise OSError("another process serves there")
+    path.unlink(missing_ok=True)
+
+
+class _UnixServer(ThreadingMixIn, WSGIServer):
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's own looks for the host's name
+        self.server_name, self.server_port = "localhost", 0
+        self.setup_environ()
+
+    def get_request(self) -> tuple[Any, Any]:
+        request, _ = super().get_request()
+        return request, ("unix", 0)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """A scrape is no event."""
 
 
 class ChildMetrics:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gate.address import Address, parse_address, parse_host_port
+from gate.address import Address, parse_address
 
 __all__ = [
     "EMBEDDED",
@@ -44,7 +44,7 @@ def _listen(value: str | Address) -> Address:
 
 
 def _metrics_listen(value: str | Address | None) -> Address | None:
-    return parse_host_port(value) if value and isinstance(value, str) else value or None
+    return parse_address(value) if value and isinstance(value, str) else value or None
 
 
 def _absolute(value: str | Path) -> Path:
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     metrics_listen: Annotated[Address | None, PlainValidator(_metrics_listen)] = Field(
         default=Address(host="127.0.0.1", port=9464),
-        description="Where /metrics is served for Prometheus: host:port. Empty: nowhere.",
+        description="Where /metrics is served over HTTP, for Prometheus: host:port or unix:/path. Empty: nowhere.",
     )
     data_dir: Annotated[Path, BeforeValidator(_absolute)] = Field(
         default_factory=_default_data_dir,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.address import Address, parse_address, parse_host_port
+from gate.address import Address, parse_address
 from gate.settings import Settings, SettingsError, effective, load_settings, masked, unknown_variables
 
 
@@ -71,7 +71,7 @@ def test_the_environment_of_a_child_gives_equal_settings(monkeypatch: pytest.Mon
 
 BAD = {
     "listen": ["", "50051", "localhost", ":50051", "host:0", "host:65536", "host:x", "::1:50051", "unix:gate.sock"],
-    "metrics_listen": ["9464", "unix:/run/metrics.sock", "host:"],
+    "metrics_listen": ["9464", "host:"],
     "data_dir": [""],
     "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
     "ledger_url": ["", "ledger.db", "sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://host/db", "postgres://h"],
@@ -186,7 +186,7 @@ def test_a_unix_path_that_no_kernel_takes_is_refused() -> None:
 
 
 def test_the_url_of_an_ipv6_address_has_brackets() -> None:
-    assert parse_host_port("[::1]:9464").http_url("/metrics") == "http://[::1]:9464/metrics"
+    assert parse_address("[::1]:9464").http_url("/metrics") == "http://[::1]:9464/metrics"
 
 
 def test_importing_the_settings_reads_nothing() -> None:

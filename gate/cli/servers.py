@@ -11,7 +11,7 @@ from gate.logs import configure_logging
 from gate.settings import SettingsError, effective, load_settings, unknown_variables
 
 Listen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")]
-MetricsListen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port for Prometheus.")]
+MetricsListen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for Prometheus.")]
 DataDir = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the embedded Valkey and the SQLite ledger live.")
 ]

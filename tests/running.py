@@ -1,0 +1,54 @@
+"""One stack for each worker, shared by all tests that need no more of it than accounts of their own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from live import PRICES, Customer, new_customer
+from stack import Client, Stack, running_stack
+
+from meter.v1.ledger_pb2 import CheckBooksRequest
+
+pytest_plugins = ("ledgers",)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two gates and a flusher, on SQLite, or with --long on PostgreSQL. Test clocks and unique accounts keep its tests apart."""
+    ledger_url = request.getfixturevalue("postgres") % "postgres" if request.config.getoption("long") else ""
+    prices = tmp_path_factory.mktemp("prices") / "prices.yaml"
+    prices.write_text(PRICES)
+    settings = {"reap_interval_ms": "20", "redis_timeout_ms": "20000", "prices_file": str(prices)}
+    with running_stack(ledger_url, gates=2, **settings) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def client(stack: Stack) -> Iterator[Client]:
+    """Of the first gate."""
+    client = stack.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def other_client(stack: Stack) -> Iterator[Client]:
+    """Of the second gate."""
+    client = stack.client(1)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def open_account(client: Client) -> Iterator[Callable[..., Customer]]:
+    """Opens an account with so many credits and these settings. When the test is over, its books must be right."""
+    opened: list[Customer] = []
+
+    def open_one(credits: str = "0", **settings: Any) -> Customer:
+        opened.append(new_customer(client, credits, **settings))
+        return opened[-1]
+
+    yield open_one
+    for customer in opened:
+        request = CheckBooksRequest(account_id=customer.account_id)
+        assert not client.ledger.CheckBooks(request).findings
