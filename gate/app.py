@@ -111,7 +111,7 @@ async def _gate(settings: Settings) -> AsyncIterator[GrpcioServer]:
         opened.push_async_callback(wire.close)
         await shards.verify_all()
 
-        restorer = Restorer(runner, shards, operations, metrics)
+        restorer = Restorer(runner, shards, operations, metrics, settings.replay_window_ms)
         store = Store(runner, shards, restorer, settings.replay_window_ms)
         reaper = Reaper(store, runner, settings.shards, settings.reap_interval_ms, metrics)
         pricer = Pricer(await asyncio.to_thread(PriceTable.load, settings.prices_file), Prices(ledger))

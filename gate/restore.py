@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, shard_of
+from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, replay_key, shard_of
 from gate.metrics import GateMetrics
 from gate.runner import Runner
 from gate.shards import Shards
@@ -28,8 +28,11 @@ log = structlog.get_logger()
 class Restorer:
     """Applies operations and loads accounts; every step may be repeated by anyone at any time."""
 
-    def __init__(self, runner: Runner, shards: Shards, operations: Operations, metrics: GateMetrics) -> None:
+    def __init__(
+        self, runner: Runner, shards: Shards, operations: Operations, metrics: GateMetrics, replay_window_ms: int
+    ) -> None:
         self._runner, self._shards, self._operations, self._metrics = runner, shards, operations, metrics
+        self._replay_window_ms = replay_window_ms
         self._restoring: dict[str, asyncio.Task[None]] = {}
 
     async def restore(self, account_id: str) -> None:
@@ -121,7 +124,8 @@ class Restorer:
 
     async def _apply(self, operation: Operation) -> bytes:
         shard, body, change = self._shard(operation.account_id), operation.to_json(), operation.change
-        keys, epoch = [account_key(shard, operation.account_id), journal_key(shard)], self._shards.epoch(shard)
+        account_id, epoch = operation.account_id, self._shards.epoch(shard)
+        keys = [account_key(shard, account_id), journal_key(shard), replay_key(shard, account_id, operation.request_id)]
         arguments: list[str | bytes | int]
         match change:
             case Create():
@@ -143,7 +147,7 @@ class Restorer:
                 name, arguments = "grant_credits", [operation.seq, operation.method, body, change.amount_nanos]
             case AdvanceClock():
                 name, arguments = "advance_clock", [operation.seq, operation.method, body, change.time_ms]
-        return await self._run(name, shard, keys, epoch, *arguments)
+        return await self._run(name, shard, keys, epoch, *arguments, self._replay_window_ms)
 
     async def _run(self, name: str, shard: int, keys: list[str], epoch: int, *arguments: str | bytes | int) -> bytes:
         """The status. Another epoch may have begun without this gate's knowing: then the shard is closed, and verified again."""

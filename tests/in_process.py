@@ -64,7 +64,7 @@ class InProcessGate:
         metrics = GateMetrics(CollectorRegistry())
         self._client, self._loop = client, loop
         self._ledger: Any = MemoryLedger()
-        self._restorer = Restorer(runner, shards, self._ledger, metrics)
+        self._restorer = Restorer(runner, shards, self._ledger, metrics, REPLAY_MS)
         self.store = Store(runner, shards, self._restorer, REPLAY_MS)
         self.service = GateService(self.store, Pricer(PriceTable.load(prices), self._ledger), metrics)
         self._operations: dict[str, int] = {}

@@ -39,10 +39,10 @@ KEYS = {
     "expire": (ACCOUNT_KEY, JOURNAL_KEY, HOLD_KEY, EXPIRIES_KEY),
     "get_balance": (ACCOUNT_KEY,),
     "sight": (ACCOUNT_KEY, JOURNAL_KEY),
-    "create_account": (ACCOUNT_KEY, JOURNAL_KEY),
-    "update_account": (ACCOUNT_KEY, JOURNAL_KEY),
-    "grant_credits": (ACCOUNT_KEY, JOURNAL_KEY),
-    "advance_clock": (ACCOUNT_KEY, JOURNAL_KEY),
+    "create_account": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
+    "update_account": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
+    "grant_credits": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
+    "advance_clock": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
     "load_account": (ACCOUNT_KEY, JOURNAL_KEY, EXPIRIES_KEY),
     "open_epoch": (JOURNAL_KEY,),
 }
@@ -54,10 +54,10 @@ ARGUMENTS = {
     "expire": "epoch hold_id member late_ms method request",
     "get_balance": "epoch",
     "sight": "epoch",
-    "create_account": "epoch method request currency overage limit clock",
-    "update_account": "epoch op method request status overage limit",
-    "grant_credits": "epoch op method request amount",
-    "advance_clock": "epoch op method request clock",
+    "create_account": "epoch method request currency overage limit clock replay_ms",
+    "update_account": "epoch op method request status overage limit replay_ms",
+    "grant_credits": "epoch op method request amount replay_ms",
+    "advance_clock": "epoch op method request clock replay_ms",
     "load_account": "epoch",  # and the account and its holds, as `call` gives them
     "open_epoch": "epoch method request",
 }
@@ -205,7 +205,7 @@ def expected_dump(name: str, row: Row, before: dict[str, Any]) -> dict[str, Any]
         entry = {"e": row.line, "m": values["method"], "q": values["request"], "p": values["pricing"]}
         dump[JOURNAL_KEY] = ([*before[JOURNAL_KEY][0], ("1-1", entry)], None)
         if REPLAY_KEY in KEYS[name]:
-            dump[REPLAY_KEY] = (f"f1 {row.line}", REPLAY_MS)
+            dump[REPLAY_KEY] = (f"{'f1' if 'fingerprint' in ARGUMENTS[name] else 'operation'} {row.line}", REPLAY_MS)
     return dump
 
 

@@ -79,6 +79,13 @@ def test_an_id_belongs_to_one_call_whatever_the_method(open_account: Open) -> No
     assert customer.balance() == after
 
 
+def test_a_grant_s_id_is_used_up_for_calls(open_account: Open) -> None:
+    customer, request_id = open_account("10"), new_id()
+    customer.client.grant(customer.account_id, CREDIT, request_id)
+    assert is_reused(customer.client.gate.Debit, customer.asks(DebitRequest, 1, request_id=request_id))
+    assert customer.balance().remaining_nanos == 11 * CREDIT
+
+
 def test_accounts_do_not_share_their_ids(open_account: Open) -> None:
     one, other, request_id = open_account("1"), open_account("1"), new_id()
     assert one.debit(1, request_id=request_id).balance.remaining_nanos == CREDIT - 1

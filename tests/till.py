@@ -86,21 +86,32 @@ class Till:
         account_id, body, change = operation.account_id, operation.to_json(), operation.change
         shard = self.shard(account_id)
         keys, epoch = [account_key(shard, account_id), journal_key(shard)], self.epochs[shard]
+        keys.append(replay_key(shard, account_id, operation.request_id))
         match change:
             case Create():
                 limit, clock = _or_dash(change.daily_limit_nanos), _or_dash(change.test_clock_ms)
-                arguments = (operation.method, body, change.currency, change.overage_protection_nanos, limit, clock)
+                arguments = (
+                    operation.method,
+                    body,
+                    change.currency,
+                    change.overage_protection_nanos,
+                    limit,
+                    clock,
+                    900_000,
+                )
                 reply = self._run("create_account", keys, epoch, *arguments)
             case Update():
                 limit = _or_dash(change.daily_limit_nanos)
-                settings = (change.status, change.overage_protection_nanos, limit)
+                settings = (change.status, change.overage_protection_nanos, limit, 900_000)
                 reply = self._run("update_account", keys, epoch, operation.seq, operation.method, body, *settings)
             case GrantCredits():
                 reply = self._run(
-                    "grant_credits", keys, epoch, operation.seq, operation.method, body, change.amount_nanos
+                    "grant_credits", keys, epoch, operation.seq, operation.method, body, change.amount_nanos, 900_000
                 )
             case AdvanceClock():
-                reply = self._run("advance_clock", keys, epoch, operation.seq, operation.method, body, change.time_ms)
+                reply = self._run(
+                    "advance_clock", keys, epoch, operation.seq, operation.method, body, change.time_ms, 900_000
+                )
         return reply[0]
 
     def authorize(self, account_id: str, amount: int, request_id: str = "", ttl_ms: int = 600_000) -> str:

@@ -1,17 +1,19 @@
 #!lua flags=allow-oom
 -- grant_credits: adds credits. That the sums stay within int64 was settled when the operation was recorded.
 --
--- KEYS[1] account   KEYS[2] journal
+-- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] amount, nanos
+-- ARGV[6] how long to remember the request id, ms
 --
 -- Returns {'ok', effect} | {'replayed'} | {'behind', op} | {'absent'} | {'stale'}.
--- Writes the journal and the account; nothing at all unless it returns 'ok'.
+-- Writes the journal, the account and the replay record; nothing at all unless it returns 'ok'.
 -- @include account
 -- @include journal
 -- @include operation
-local account_key, journal_key = KEYS[1], KEYS[2]
+local account_key, journal_key, replay_key = KEYS[1], KEYS[2], KEYS[3]
 local epoch, op_seq, method, operation, amount = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local replay_ttl_ms = ARGV[6]
 
 local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
@@ -25,4 +27,5 @@ write_day(account_key, account)
 redis.call('HSET', account_key, 'op', op_seq)
 redis.call('HINCRBY', account_key, 'sp', amount)
 redis.call('HINCRBY', account_key, 'tot', amount)
+remember_operation(replay_key, effect, replay_ttl_ms)
 return {'ok', effect}

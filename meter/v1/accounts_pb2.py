@@ -26,17 +26,17 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17meter/v1/accounts.proto\x12\x08meter.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.meter.v1.AccountStatus\x12 \n\x18overage_protection_nanos\x18\x04 \x01(\x03\x12\x1e\n\x11\x64\x61ily_limit_nanos\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x0ftest_clock_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\n\x12_daily_limit_nanos\"N\n\x14\x43reateAccountRequest\x12\"\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x11.meter.v1.Account\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListAccountsResponse\x12#\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x11.meter.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14UpdateAccountRequest\x12\"\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x11.meter.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xa0\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12!\n\x04type\x18\x03 \x01(\x0e\x32\x13.meter.v1.GrantType\x12\x14\n\x0c\x61mount_nanos\x18\x04 \x01(\x03\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x13GrantCreditsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1e\n\x05grant\x18\x03 \x01(\x0b\x32\x0f.meter.v1.Grant\"k\n\x17\x41\x64vanceTestClockRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*J\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\r\n\tSUSPENDED\x10\x02*k\n\tGrantType\x12\x1a\n\x16GRANT_TYPE_UNSPECIFIED\x10\x00\x12\n\n\x06TOP_UP\x10\x01\x12\x0b\n\x07VOUCHER\x10\x02\x12\r\n\tPROMOTION\x10\x03\x12\n\n\x06REFUND\x10\x04\x12\x0e\n\nADJUSTMENT\x10\x05\x32\xa9\x03\n\x08\x41\x63\x63ounts\x12\x42\n\rCreateAccount\x12\x1e.meter.v1.CreateAccountRequest\x1a\x11.meter.v1.Account\x12<\n\nGetAccount\x12\x1b.meter.v1.GetAccountRequest\x1a\x11.meter.v1.Account\x12M\n\x0cListAccounts\x12\x1d.meter.v1.ListAccountsRequest\x1a\x1e.meter.v1.ListAccountsResponse\x12\x42\n\rUpdateAccount\x12\x1e.meter.v1.UpdateAccountRequest\x1a\x11.meter.v1.Account\x12>\n\x0cGrantCredits\x12\x1d.meter.v1.GrantCreditsRequest\x1a\x0f.meter.v1.Grant\x12H\n\x10\x41\x64vanceTestClock\x12!.meter.v1.AdvanceTestClockRequest\x1a\x11.meter.v1.Accountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17meter/v1/accounts.proto\x12\x08meter.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.meter.v1.AccountStatus\x12 \n\x18overage_protection_nanos\x18\x04 \x01(\x03\x12\x1e\n\x11\x64\x61ily_limit_nanos\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x0ftest_clock_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\n\x12_daily_limit_nanos\"N\n\x14\x43reateAccountRequest\x12\"\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x11.meter.v1.Account\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListAccountsResponse\x12#\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x11.meter.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14UpdateAccountRequest\x12\"\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x11.meter.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xef\x01\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12!\n\x04type\x18\x03 \x01(\x0e\x32\x13.meter.v1.GrantType\x12\x14\n\x0c\x61mount_nanos\x18\x04 \x01(\x03\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\"]\n\x13GrantCreditsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1e\n\x05grant\x18\x03 \x01(\x0b\x32\x0f.meter.v1.Grant\"k\n\x17\x41\x64vanceTestClockRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*J\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\r\n\tSUSPENDED\x10\x02*k\n\tGrantType\x12\x1a\n\x16GRANT_TYPE_UNSPECIFIED\x10\x00\x12\n\n\x06TOP_UP\x10\x01\x12\x0b\n\x07VOUCHER\x10\x02\x12\r\n\tPROMOTION\x10\x03\x12\n\n\x06REFUND\x10\x04\x12\x0e\n\nADJUSTMENT\x10\x05\x32\xa9\x03\n\x08\x41\x63\x63ounts\x12\x42\n\rCreateAccount\x12\x1e.meter.v1.CreateAccountRequest\x1a\x11.meter.v1.Account\x12<\n\nGetAccount\x12\x1b.meter.v1.GetAccountRequest\x1a\x11.meter.v1.Account\x12M\n\x0cListAccounts\x12\x1d.meter.v1.ListAccountsRequest\x1a\x1e.meter.v1.ListAccountsResponse\x12\x42\n\rUpdateAccount\x12\x1e.meter.v1.UpdateAccountRequest\x1a\x11.meter.v1.Account\x12>\n\x0cGrantCredits\x12\x1d.meter.v1.GrantCreditsRequest\x1a\x0f.meter.v1.Grant\x12H\n\x10\x41\x64vanceTestClock\x12!.meter.v1.AdvanceTestClockRequest\x1a\x11.meter.v1.Accountb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'meter.v1.accounts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTSTATUS']._serialized_start=1278
-  _globals['_ACCOUNTSTATUS']._serialized_end=1352
-  _globals['_GRANTTYPE']._serialized_start=1354
-  _globals['_GRANTTYPE']._serialized_end=1461
+  _globals['_ACCOUNTSTATUS']._serialized_start=1229
+  _globals['_ACCOUNTSTATUS']._serialized_end=1303
+  _globals['_GRANTTYPE']._serialized_start=1305
+  _globals['_GRANTTYPE']._serialized_end=1412
   _globals['_ACCOUNT']._serialized_start=105
   _globals['_ACCOUNT']._serialized_end=383
   _globals['_CREATEACCOUNTREQUEST']._serialized_start=385
@@ -50,11 +50,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEACCOUNTREQUEST']._serialized_start=654
   _globals['_UPDATEACCOUNTREQUEST']._serialized_end=781
   _globals['_GRANT']._serialized_start=784
-  _globals['_GRANT']._serialized_end=1072
-  _globals['_GRANTCREDITSREQUEST']._serialized_start=1074
-  _globals['_GRANTCREDITSREQUEST']._serialized_end=1167
-  _globals['_ADVANCETESTCLOCKREQUEST']._serialized_start=1169
-  _globals['_ADVANCETESTCLOCKREQUEST']._serialized_end=1276
-  _globals['_ACCOUNTS']._serialized_start=1464
-  _globals['_ACCOUNTS']._serialized_end=1889
+  _globals['_GRANT']._serialized_end=1023
+  _globals['_GRANTCREDITSREQUEST']._serialized_start=1025
+  _globals['_GRANTCREDITSREQUEST']._serialized_end=1118
+  _globals['_ADVANCETESTCLOCKREQUEST']._serialized_start=1120
+  _globals['_ADVANCETESTCLOCKREQUEST']._serialized_end=1227
+  _globals['_ACCOUNTS']._serialized_start=1415
+  _globals['_ACCOUNTS']._serialized_end=1840
 # @@protoc_insertion_point(module_scope)

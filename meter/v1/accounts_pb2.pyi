@@ -94,7 +94,7 @@ class UpdateAccountRequest(_message.Message):
     def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("grant_id", "account_id", "type", "amount_nanos", "priority", "effective_at", "expires_at", "description", "create_time")
+    __slots__ = ("grant_id", "account_id", "type", "amount_nanos", "priority", "effective_at", "expires_at", "description")
     GRANT_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -103,7 +103,6 @@ class Grant(_message.Message):
     EFFECTIVE_AT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     grant_id: str
     account_id: str
     type: GrantType
@@ -112,8 +111,7 @@ class Grant(_message.Message):
     effective_at: _timestamp_pb2.Timestamp
     expires_at: _timestamp_pb2.Timestamp
     description: str
-    create_time: _timestamp_pb2.Timestamp
-    def __init__(self, grant_id: _Optional[str] = ..., account_id: _Optional[str] = ..., type: _Optional[_Union[GrantType, str]] = ..., amount_nanos: _Optional[int] = ..., priority: _Optional[int] = ..., effective_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, grant_id: _Optional[str] = ..., account_id: _Optional[str] = ..., type: _Optional[_Union[GrantType, str]] = ..., amount_nanos: _Optional[int] = ..., priority: _Optional[int] = ..., effective_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class GrantCreditsRequest(_message.Message):
     __slots__ = ("account_id", "request_id", "grant")

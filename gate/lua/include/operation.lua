@@ -8,3 +8,8 @@ local function out_of_turn(account, op_seq)
   if tonumber(op_seq) > applied + 1 then return {'behind', account.op} end
   return nil
 end
+
+-- An operation's request id is used up for calls too; the ledger knows its content. A call's own reply that stands there stays.
+local function remember_operation(key, effect, ttl_ms)
+  redis.call('SET', key, 'operation ' .. effect, 'NX', 'PX', ttl_ms)
+end
