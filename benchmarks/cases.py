@@ -1,0 +1,180 @@
+"""The cases: what is measured, by name, in the order of one round."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ceiling import DEPTHS, USUAL_DEPTH, one_by_one, pipelined
+from flushing import flush
+from lab import ACCOUNTS, SATURATING, Lab, Server
+from null_rpc import transports
+from processes import Stack
+from results import Result, of_load, of_rate
+from starting import start_up
+
+CLIENTS = (1, 4, 16, 64, 128)
+SWEEP = "clients"  # the case that tries them all
+SWEPT = {"ours": "Debit", "naive": "naive design", "null": "null RPC"}
+_BATCH_CLIENTS = 8  # a batch keeps the service as busy as many calls do
+
+Run = Callable[[Lab], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of the table. `unit` is what `per_s` counts."""
+
+    name: str
+    unit: str
+    what: str
+    run: Run
+
+
+def cases() -> list[Case]:
+    """All of them."""
+    of_redis, of_others = [*_bare(), *_ceilings()], [*_nulls(), *_naive()]
+    return [*of_others, *of_redis, *_ours(), *_with_flusher(), *_crowded(), *_sweeps(), *_upkeep()]
+
+
+def _nulls() -> list[Case]:
+    def null(transport: str, clients: int) -> Run:
+        return lambda lab: of_load(lab.load(lab.null(transport), "null", clients))
+
+    found = []
+    for transport in transports():
+        what = f"an empty method on the {transport} server"
+        found.append(Case(f"null {transport} 1", "call", f"{what}, one client", null(transport, 1)))
+        found.append(Case(f"null {transport} saturated", "call", what, null(transport, SATURATING)))
+    return found
+
+
+def _naive() -> list[Case]:
+    def naive(clients: int) -> Run:
+        return lambda lab: of_load(lab.load(lab.naive, "debit", clients))
+
+    what = "Debit by grpc.aio and redis-py, one await per call"
+    return [
+        Case("naive 1", "debit", f"{what}, one client", naive(1)),
+        Case("naive saturated", "debit", what, naive(SATURATING)),
+    ]
+
+
+def _bare() -> list[Case]:
+    def bare(lab: Lab) -> Result:
+        return of_rate(one_by_one(lab.quiet, lab.supplies["debit"], lab.options.seconds / 2))
+
+    return [Case("bare EVALSHA 1", "debit", "the debit's EVALSHA over a plain socket, one at a time", bare)]
+
+
+def _ceilings() -> list[Case]:
+    def ceiling(name: str, depth: int) -> Run:
+        return lambda lab: of_rate(pipelined(lab.quiet, lab.supplies[name], depth, lab.options.seconds / 2))
+
+    def what(depth: int) -> str:
+        return f"pipelined in lots of {depth}"
+
+    commands = {"debit": "the debit's EVALSHA", "pair": "the EVALSHAs of Authorize and of the Debit of its hold"}
+    found = [
+        Case(f"ceiling {name} x{depth}", name, f"{command} {what(depth)}", ceiling(name, depth))
+        for name, command in commands.items()
+        for depth in DEPTHS
+    ]
+    scripts = [
+        Case(f"script {name}", "script", f"{name}.lua {what(USUAL_DEPTH)}", ceiling(name, USUAL_DEPTH))
+        for name in ("reference", "nothing")
+    ]
+    return found + scripts
+
+
+def _ours() -> list[Case]:
+    def ours(workload: str, clients: int = SATURATING, unit: str = "", accounts: int = ACCOUNTS) -> Run:
+        return lambda lab: of_load(lab.load(lab.quiet, workload, clients, accounts=accounts), unit)
+
+    def saturated(lab: Lab) -> Result:
+        return of_load(lab.saturate())
+
+    debit, pair = "Debit without a hold", "Authorize, then the Debit of its hold"
+    return [
+        Case("debit 1", "debit", f"{debit}, one client", ours("debit", 1)),
+        Case("debit saturated", "debit", debit, saturated),
+        Case("debit half", "debit", f"{debit}, open loop at half of that rate", _at_half(busy=False)),
+        Case("debit hot", "debit", f"{debit}, all of one account", ours("debit", accounts=1)),
+        Case("usage saturated", "debit", "Debit of a usage that is priced, with three dimensions", ours("usage")),
+        Case("pair 1", "pair", f"{pair}, one client", ours("pair", 1, "settle")),
+        Case("pair saturated", "pair", pair, ours("pair", unit="settle")),
+        Case("denial saturated", "denial", "Debit denied for lack of credits", ours("denial")),
+        Case("replay saturated", "replay", "Debit that was made before", ours("replay", unit="replay")),
+        Case("batch 16", "debit", "Batch of 16 debits", ours("batch-16", _BATCH_CLIENTS)),
+        Case("batch 128", "debit", "Batch of 128 debits", ours("batch-128", _BATCH_CLIENTS)),
+        Case("mixed", "call", "80 % Authorize and Debit in pairs, 20 % GetBalance", ours("mixed")),
+    ]
+
+
+def _with_flusher() -> list[Case]:
+    def saturated(lab: Lab) -> Result:
+        return of_load(lab.load(lab.busy, "debit"))
+
+    what = "while the flusher runs"
+    return [
+        Case("debit half, flushed", "debit", f"as `debit half`, at its rate, {what}", _at_half(busy=True)),
+        Case("debit saturated, flushed", "debit", f"as `debit saturated`, {what}", saturated),
+    ]
+
+
+def _at_half(*, busy: bool) -> Run:
+    """Debits at half of the rate at which the gate without a flusher was last saturated."""
+
+    def run(lab: Lab) -> Result:
+        if not lab.saturation_per_s:
+            lab.saturate()
+        return of_load(lab.load(lab.busy if busy else lab.quiet, "debit", rate=lab.saturation_per_s / 2))
+
+    return run
+
+
+def _crowded() -> list[Case]:
+    def memory(lab: Lab) -> Result:
+        assert lab.crowded, "what fills the memory"
+        return Result(lab.memory)
+
+    def crowded(clients: int) -> Run:
+        return lambda lab: of_load(lab.load(lab.crowded, "debit", clients, accounts=lab.options.accounts))
+
+    what = "among many accounts and open holds"
+    return [
+        Case("memory", "", "bytes in Redis", memory),
+        Case("debit 1, crowded", "debit", f"as `debit 1`, {what}", crowded(1)),
+        Case("debit saturated, crowded", "debit", f"as `debit saturated`, {what}", crowded(SATURATING)),
+    ]
+
+
+def _sweeps() -> list[Case]:
+    def sweep(lab: Lab) -> Result:
+        null = lab.null(lab.transport)
+        values = {}
+        for clients in CLIENTS:
+            servers: dict[str, Stack | Server] = {"ours": lab.quiet, "naive": lab.naive, "null": null}
+            for name, server in servers.items():
+                workload = "null" if server is null else "debit"
+                measured = lab.load(server, workload, clients, seconds=lab.options.seconds / 4)
+                values[f"{name}/{clients}"] = of_load(measured).values["per_s"]
+                lab.tidy()
+        return Result(values)
+
+    return [Case(SWEEP, "call", "throughput by calls in flight", sweep)]
+
+
+def _upkeep() -> list[Case]:
+    def sqlite(lab: Lab) -> Result:
+        return Result(flush(*lab.on_sqlite, lab.options.backlog))
+
+    def postgresql(lab: Lab) -> Result:
+        return Result(flush(*lab.on_postgresql, lab.options.backlog))
+
+    def start(_: Lab) -> Result:
+        return Result(start_up())
+
+    return [
+        Case("flusher SQLite", "row", "a backlog of debits into SQLite, nothing else running", sqlite),
+        Case("flusher PostgreSQL", "row", "a backlog of debits into PostgreSQL, nothing else running", postgresql),
+        Case("start", "start", "`creditgate up` until it is ready", start),
+    ]

@@ -1,0 +1,78 @@
+"""What the figures are held against: ratios between cases of one run, and bytes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ceiling import DEPTHS, USUAL_DEPTH
+from results import Summary
+
+Figures = Mapping[str, Summary]
+
+_BYTES_PER_ACCOUNT = 400
+_BYTES_PER_RECORD = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A bound, what was measured, and how that was computed. `value` is None when a case it needs was not run."""
+
+    what: str
+    how: str
+    value: float | None
+    bound: float
+    is_least: bool  # the bound is the least that will do; else the most
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "not measured"
+        if (self.value >= self.bound) if self.is_least else (self.value <= self.bound):
+            return "PASS"
+        return "below" if self.is_least else "above"
+
+
+def goals(figures: Figures, transport: str) -> list[Goal]:
+    """All of them, from the medians of a run in which the gate served by `transport`."""
+
+    def of(case: str, name: str = "per_s") -> float:
+        return figures[case].medians[name]
+
+    def ceiling(of_what: str) -> float:
+        return max(of(f"ceiling {of_what} x{depth}") for depth in DEPTHS)
+
+    def least(what: str, how: str, bound: float, value: Callable[[], float]) -> Goal:
+        return Goal(what, how, _known(value), bound, is_least=True)
+
+    def most(what: str, how: str, bound: float, value: Callable[[], float]) -> Goal:
+        return Goal(what, how, _known(value), bound, is_least=False)
+
+    null, one = f"null {transport} 1", "debit 1"
+    return [
+        least("saturated Debit", "of the ceiling", 0.45, lambda: of("debit saturated") / ceiling("debit")),
+        least("saturated Debit", "times the naive design", 8, lambda: of("debit saturated") / of("naive saturated")),
+        least("Authorize + Debit", "of the ceiling of pairs", 0.45, lambda: of("pair saturated") / ceiling("pair")),
+        most("p50 of one client's Debit", "times null RPC p50 + bare EVALSHA p50", 1.5,
+             lambda: of(one, "p50_us") / (of(null, "p50_us") + of("bare EVALSHA 1", "p50_us"))),
+        most("p99 at half of saturation", "times the p50 of one client's Debit", 6,
+             lambda: of("debit half", "p99_us") / of(one, "p50_us")),
+        least("Batch of 128", "of the ceiling", 0.8, lambda: of("batch 128") / ceiling("debit")),
+        least("the debit script", "of the rate of reference.lua", 0.6,
+              lambda: of(f"ceiling debit x{USUAL_DEPTH}") / of("script reference")),
+        least("flusher into SQLite", "times the saturated Debit", 1.2, lambda: of("flusher SQLite") / of("debit saturated")),
+        least("flusher into PostgreSQL", "times the saturated Debit", 1.2,
+              lambda: of("flusher PostgreSQL") / of("debit saturated")),
+        most("p99 while the flusher runs", "times without, at the same rate", 1.5,
+             lambda: of("debit half, flushed", "p99_us") / of("debit half", "p99_us")),
+        most("p50 among many accounts and holds", "times that of few", 1.2, lambda: of("debit 1, crowded", "p50_us") / of(one, "p50_us")),
+        most("p99 among many accounts and holds", "times that of few", 1.2, lambda: of("debit 1, crowded", "p99_us") / of(one, "p99_us")),
+        most("an account", "bytes", _BYTES_PER_ACCOUNT, lambda: of("memory", "account")),
+        most("an open hold", "bytes", _BYTES_PER_RECORD, lambda: of("memory", "open_hold")),
+        most("a replay record", "bytes", _BYTES_PER_RECORD, lambda: of("memory", "replay_record")),
+    ]  # fmt: skip
+
+
+def _known(value: Callable[[], float]) -> float | None:
+    try:
+        return value()
+    except KeyError:
+        return None

@@ -1,0 +1,164 @@
+"""What is measured and what measures: servers, each started when a case first asks for it, and the generator."""
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import commands
+import naive
+import null_rpc
+from commands import Supply
+from flushing import postgresql
+from load import Plan
+from memory import crowd
+from population import clear_journals, populate
+from processes import HERE, Failed, Stack, running_script, running_stack
+from workloads import debit
+
+from gate.settings import load_settings
+
+Measured = dict[str, Any]  # as load.py prints it
+
+ACCOUNTS = 1000
+CONNECTIONS = 4
+SATURATING = 64  # calls in flight that saturate the service
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much to do."""
+
+    seconds: float
+    workers: int
+    accounts: int  # where there are many
+    open_holds: int
+    backlog: int  # entries for the flusher to flush
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Something that answers calls."""
+
+    address: tuple[str, int]
+    watch: dict[str, int]
+
+
+class Lab:
+    """Open with `with`; ends everything it started."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._opened = ExitStack()
+        self._nulls: dict[str, Server] = {}
+        self.memory: dict[str, float] = {}
+        self.saturation_per_s = 0.0  # as last measured
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def quiet(self) -> Stack:
+        """A gate without a flusher."""
+        return self._populated()
+
+    @cached_property
+    def busy(self) -> Stack:
+        """A gate beside which a flusher runs."""
+        stack = self._populated()
+        stack.start_flusher()
+        return stack
+
+    @cached_property
+    def crowded(self) -> Stack:
+        """A gate with many accounts and many open holds; `memory` is filled in on the way."""
+        stack = self._opened.enter_context(running_stack(workers=self.options.workers))
+        self.memory = crowd(stack, self.options.accounts, self.options.open_holds, self.options.backlog)
+        return stack
+
+    @cached_property
+    def on_sqlite(self) -> tuple[Stack, Supply]:
+        """A stack for the flusher alone, and debits for it."""
+        stack = self._populated()
+        return stack, commands.debits(stack)
+
+    @cached_property
+    def on_postgresql(self) -> tuple[Stack, Supply]:
+        """The same with PostgreSQL for the ledger."""
+        stack = self._populated(self._opened.enter_context(postgresql()))
+        return stack, commands.debits(stack)
+
+    @cached_property
+    def naive(self) -> Server:
+        """The naive design, on the quiet stack's Valkey."""
+        settings = self.quiet.settings
+        command = naive.command_of(commands.sample(self.quiet, debit()), settings.shards)
+        address, pid = self._opened.enter_context(running_script("naive.py", settings.redis_url, command))
+        return Server(address, {"service": pid, "redis": self.quiet.valkey.pid})
+
+    def null(self, transport: str) -> Server:
+        """The null RPC on a transport."""
+        if transport not in self._nulls:
+            address, pid = self._opened.enter_context(running_script("null_rpc.py", transport))
+            self._nulls[transport] = Server(address, {"service": pid})
+        return self._nulls[transport]
+
+    @cached_property
+    def supplies(self) -> dict[str, Supply]:
+        """Commands for the quiet stack's Valkey."""
+        quiet = self.quiet
+        own = {name: commands.of_script(quiet, name) for name in ("nothing", "reference")}
+        return {"debit": commands.debits(quiet), "pair": commands.pairs(quiet)} | own
+
+    @cached_property
+    def transport(self) -> str:
+        """The one that the gate serves by."""
+        return null_rpc.transport_of(getattr(load_settings(), "transport", "grpcio"))
+
+    def saturate(self) -> Measured:
+        """Debits without a hold on the quiet stack, as many as it takes."""
+        measured = self.load(self.quiet, "debit")
+        self.saturation_per_s = measured["ended"]["debit"] / measured["seconds"]
+        return measured
+
+    def load(self, target: Stack | Server, workload: str, clients: int = SATURATING, **plan: Any) -> Measured:
+        """Runs the generator against a server: so many calls in flight, or at the `rate` that is given. Failed if any answer was wrong."""
+        host, port = target.address
+        connections = min(clients, CONNECTIONS)
+        usual = {
+            "connections": connections,
+            "streams": clients // connections,
+            "seconds": self.options.seconds,
+            "warm_up_s": min(0.5, self.options.seconds / 4),
+        }
+        return run_load(Plan(host, port, workload, watch=target.watch, **usual | plan))
+
+    def tidy(self) -> None:
+        """After each case: what no flusher takes away."""
+        for name in ("quiet", "crowded"):
+            if name in self.__dict__:
+                clear_journals(self.__dict__[name])
+
+    def _populated(self, ledger_url: str = "") -> Stack:
+        stack = self._opened.enter_context(running_stack(ledger_url, self.options.workers))
+        populate(stack, ACCOUNTS)
+        return stack
+
+
+def run_load(plan: Plan) -> Measured:
+    """One run of the generator, in a process of its own."""
+    words = [sys.executable, str(HERE / "load.py"), json.dumps(asdict(plan))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"the generator for {plan.workload} ended: {done.stderr}")
+    result: Measured = json.loads(done.stdout)
+    if result["failures"] or result["unanswered"]:
+        wrong = f"{result['failures']} wrong answers, {result['unanswered']} missing"
+        raise Failed(f"{plan.workload}: {wrong}: {'; '.join(result['examples'])}")
+    return result

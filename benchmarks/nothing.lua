@@ -1,0 +1,3 @@
+#!lua
+-- nothing: takes what debit takes, and does nothing.
+return {'ok'}

@@ -1,0 +1,63 @@
+"""The null RPC: an empty method on the product's own server, to tell what a transport costs. `python null_rpc.py PORT TRANSPORT`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import uvloop
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry
+
+from gate.metrics import GateMetrics
+from gate.settings import load_settings, parse_address
+from gate.transports.edge import Edge
+from gate.v1 import gate_pb2
+
+# The server classes by the transport's name.
+_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer"), "native": ("gate.transports.native", "NativeServer")}
+
+
+class NullGate:
+    """Answers at once, with nothing. Only GetBalance is asked; the others are there because the server looks for them."""
+
+    async def GetBalance(self, _: object) -> gate_pb2.GetBalanceResponse:  # noqa: N802 - the RPC's name
+        return gate_pb2.GetBalanceResponse()
+
+    Authorize = Debit = Release = Extend = Batch = GetBalance
+
+
+class BareEdge(Edge):
+    """No counting and no timing: those are the gate's, not the transport's."""
+
+    def wrap(self, _: str, method: Callable[[Any], Awaitable[Message]]) -> Callable[[Any, Any], Awaitable[Message]]:
+        async def call(request: Message, _: object) -> Message:
+            return await method(request)
+
+        return call
+
+
+def transports() -> list[str]:
+    """Those that this version has."""
+    return [name for name, (module, _) in _SERVERS.items() if find_spec(module) is not None]
+
+
+def transport_of(setting: str) -> str:
+    """The transport that a gate of this setting (`auto` or a name) serves over TCP without TLS."""
+    return setting if setting in _SERVERS else transports()[-1]
+
+
+async def _serve(port: int, transport: str) -> None:
+    module, name = _SERVERS[transport]
+    server_class = getattr(import_module(module), name)
+    edge = BareEdge(GateMetrics(CollectorRegistry()), load_settings().max_in_flight)
+    server = server_class({gate_pb2.DESCRIPTOR.services_by_name["Gate"]: NullGate()}, edge)
+    await server.start(parse_address(f"127.0.0.1:{port}"))
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), sys.argv[2]))
