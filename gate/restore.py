@@ -150,10 +150,10 @@ class Restorer:
         return await self._run(name, shard, keys, epoch, *arguments, self._replay_window_ms)
 
     async def _run(self, name: str, shard: int, keys: list[str], epoch: int, *arguments: str | bytes | int) -> bytes:
-        """The status. Another epoch may have begun without this gate's knowing: then the shard is closed, and verified again."""
+        """The status. Another epoch may have begun without this gate's knowing: then the shard is verified anew."""
         status, *_ = await self._runner.run(name, shard, keys, epoch, *arguments)
         if status == b"stale":
-            self._shards.close(shard)
+            await self._shards.verify(shard, epoch)
         return status
 
     def _shard(self, account_id: str) -> int:

@@ -43,6 +43,7 @@ class Shards:
         self._epochs: list[int | None] = [None] * count
         self._run_id = ""
         self._look = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._metrics.shards_closed.set(count)
 
     def epoch(self, shard: int) -> int:
@@ -65,12 +66,22 @@ class Shards:
         self._metrics.shards_closed.set(self._epochs.count(None))
         self._look.set()
 
+    async def verify(self, shard: int, epoch: int) -> None:
+        """Looks anew at a shard that has moved on from `epoch`. It may stay closed."""
+        if self._epochs[shard] == epoch:
+            self.close(shard)
+        await self.verify_all()
+
     async def verify_all(self) -> None:
-        """Opens every shard that may be opened now."""
-        positions = await asyncio.to_thread(self._positions.all)  # before the journals: they only grow
-        for shard in range(self.count):
-            if self._epochs[shard] is None:
-                await self._verify(shard, positions[shard])
+        """Opens every shard that may be opened now. One that has to begin anew does so in the first pass, and is opened in the second."""
+        async with self._looking:
+            for _ in range(2):
+                if None not in self._epochs:
+                    return
+                positions = await asyncio.to_thread(self._positions.all)  # before the journals: they only grow
+                for shard in range(self.count):
+                    if self._epochs[shard] is None:
+                        await self._verify(shard, positions[shard])
 
     async def keep(self) -> None:
         """Runs for good: verifies shards that were closed."""
@@ -116,12 +127,12 @@ class Shards:
             log.info("shard_awaits_flusher", shard=shard, journal=str(end), ledger=str(position))
             return
         if end is None or end < position:
-            await self._rebuild(shard, position, end)
+            await self._begin(shard, position, end)
             return
         self._epochs[shard] = end.epoch
         self._metrics.shards_closed.set(self._epochs.count(None))
 
-    async def _rebuild(self, shard: int, position: Position, end: Position | None) -> None:
+    async def _begin(self, shard: int, position: Position, end: Position | None) -> None:
         reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"
         if position.seq > 0:
             self._metrics.shards_lost.inc()
@@ -133,5 +144,5 @@ class Shards:
                 action="rebuilt from the ledger",
             )
             position = await asyncio.to_thread(self._positions.begin_epoch, shard, position, reason)
+        # 'stale' is as good: another gate was first.
         await self._runner.run("open_epoch", shard, [journal_key(shard)], position.epoch, Method.EPOCH, reason)
-        self._look.set()  # whoever came first, the next look decides

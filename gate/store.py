@@ -166,11 +166,12 @@ class Store:
     async def _run(self, name: str, shard: int, account_id: str, keys: Keys, arguments: Arguments) -> list[bytes]:
         """Runs a script under the shard's epoch; what was absent or stale is put right first, and it is run again."""
         for _ in range(_ATTEMPTS):
-            reply = await self._runner.run(name, shard, keys, self._shards.epoch(shard), *arguments)
+            epoch = self._shards.epoch(shard)
+            reply = await self._runner.run(name, shard, keys, epoch, *arguments)
             if reply[0] == b"absent":
                 await self._restorer.restore(account_id)
             elif reply[0] == b"stale":
-                self._shards.close(shard)
+                await self._shards.verify(shard, epoch)
             else:
                 return reply
         raise Unavailable("ACCOUNT_RESTORING", "the account is being restored from the ledger; repeat the call shortly")

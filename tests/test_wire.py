@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from servers import ValkeyServer, valkey_server
 from structlog.testing import capture_logs
 
-from gate.keys import account_key, journal_key
+from gate.keys import account_key, journal_key, replay_key
 from gate.metrics import GateMetrics
 from gate.runner import Runner, prepare
 from gate.wire import CommandFailed, Connection, RedisUnavailable, UnfitRedis, Wire, ask
@@ -335,12 +335,12 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_and_run_once(own_valk
         runner = Runner(GateMetrics(CollectorRegistry()))
         async with opened(own_valkey.url, on_open=fit) as wire:
             runner.attach(wire)
-            keys = [account_key(0, "acme"), journal_key(0)]
+            keys = [account_key(0, "acme"), journal_key(0), replay_key(0, "acme", "r")]
             await runner.run("open_epoch", 0, [journal_key(0)], 1, "epoch", "why")
-            await runner.run("create_account", 0, keys, 1, "create", "{}", "USD", 0, "-", "-")
+            await runner.run("create_account", 0, keys, 1, "create", "{}", "USD", 0, "-", "-", 1000)
             for op in range(2, 12):
                 await wire.command(0, "SCRIPT", "FLUSH")
-                calls = [runner.run("grant_credits", 0, keys, 1, op, "grant", "{}", 10) for _ in range(20)]
+                calls = [runner.run("grant_credits", 0, keys, 1, op, "grant", "{}", 10, 1000) for _ in range(20)]
                 replies = await asyncio.gather(*calls)
                 assert sorted(reply[0] for reply in replies) == [b"ok"] + [b"replayed"] * 19
             assert await wire.command(0, "HGET", keys[0], "tot") == b"100"
