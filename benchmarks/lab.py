@@ -19,8 +19,6 @@ from population import clear_journals, populate
 from processes import HERE, Failed, Stack, running_script, running_stack
 from workloads import debit
 
-from gate.settings import load_settings
-
 Measured = dict[str, Any]  # as load.py prints it
 
 ACCOUNTS = 1000
@@ -33,7 +31,6 @@ class Options:
     """How much to do."""
 
     seconds: float
-    workers: int
     accounts: int  # where there are many
     open_holds: int
     backlog: int  # entries for the flusher to flush
@@ -78,7 +75,7 @@ class Lab:
     @cached_property
     def crowded(self) -> Stack:
         """A gate with many accounts and many open holds; `memory` is filled in on the way."""
-        stack = self._opened.enter_context(running_stack(workers=self.options.workers))
+        stack = self._opened.enter_context(running_stack())
         self.memory = crowd(stack, self.options.accounts, self.options.open_holds, self.options.backlog)
         return stack
 
@@ -119,7 +116,7 @@ class Lab:
     @cached_property
     def transport(self) -> str:
         """The one that the gate serves by."""
-        return null_rpc.transport_of(getattr(load_settings(), "transport", "grpcio"))
+        return null_rpc.transports()[-1]
 
     def saturate(self) -> Measured:
         """Debits without a hold on the quiet stack, as many as it takes."""
@@ -146,7 +143,7 @@ class Lab:
                 clear_journals(self.__dict__[name])
 
     def _populated(self, ledger_url: str = "") -> Stack:
-        stack = self._opened.enter_context(running_stack(ledger_url, self.options.workers))
+        stack = self._opened.enter_context(running_stack(ledger_url))
         populate(stack, ACCOUNTS)
         return stack
 

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import uvloop
@@ -17,7 +16,7 @@ from gate.transports.edge import Edge
 from gate.v1 import gate_pb2
 
 # The server classes by the transport's name.
-_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer"), "native": ("gate.transports.native", "NativeServer")}
+_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer")}
 
 
 class NullGate:
@@ -40,13 +39,8 @@ class BareEdge(Edge):
 
 
 def transports() -> list[str]:
-    """Those that this version has."""
-    return [name for name, (module, _) in _SERVERS.items() if find_spec(module) is not None]
-
-
-def transport_of(setting: str) -> str:
-    """The transport that a gate of this setting (`auto` or a name) serves over TCP without TLS."""
-    return setting if setting in _SERVERS else transports()[-1]
+    """Those that this version has; it serves by the last."""
+    return list(_SERVERS)
 
 
 async def _serve(port: int, transport: str) -> None:

@@ -103,7 +103,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(ledger_url: str = "", workers: int = 1) -> Iterator[Stack]:
+def running_stack(ledger_url: str = "") -> Iterator[Stack]:
     """A stack in a folder of its own, with the product's default settings but for addresses; no flusher yet."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cg-bench-")))
@@ -121,8 +121,7 @@ def running_stack(ledger_url: str = "", workers: int = 1) -> Iterator[Stack]:
         asyncio.run(store.wait_until_ready())
         settings = settings.model_copy(update={"redis_url": store.url})
         subprocess.run([*_CREDITGATE, "migrate"], env=environment_of(settings), check=True)
-        words = ["serve", *(["--workers", str(workers)] if workers > 1 else [])]
-        gate = creditgate(words, settings, folder / "gate.log")
+        gate = creditgate(["serve"], settings, folder / "gate.log")
         opened.callback(gate.stop)
         gate.wait_ready()
         stack = Stack(settings, folder, valkey, gate)

@@ -162,8 +162,8 @@ def _goals(report: Report, *, coloured: bool = False) -> Rows:
 def _circumstances(report: Report) -> str:
     options = report.options
     return (
-        f"It took {report.minutes:.0f} minutes; meanwhile other processes used {report.others_share:.1%} of the machine's CPU. The gate ran"
-        f" in {options.workers} process{'es' if options.workers > 1 else ''} and served by {report.transport}. Many accounts were"
+        f"It took {report.minutes:.0f} minutes; meanwhile other processes used {report.others_share:.1%} of the machine's CPU. The gate"
+        f" served by {report.transport}. Many accounts were"
         f" {options.accounts:,}, with {options.open_holds:,} open holds."
     )
 
