@@ -130,8 +130,17 @@ async def _gate(settings: Settings) -> AsyncIterator[GrpcioServer]:
         server = GrpcioServer(services, Edge(metrics, settings.max_in_flight))
         await server.start(settings.listen)
         background = [asyncio.create_task(keep) for keep in (shards.keep(), restorer.sweep(), reaper.keep())]
+        for task in background:
+            task.add_done_callback(_end_if_failed)
         opened.push_async_callback(_end, background)
         yield server
+
+
+def _end_if_failed(task: asyncio.Task[None]) -> None:
+    """A gate that no longer reaps or restores must not go on as if it did: it drains and ends, and is started anew."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("background_task_failed", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

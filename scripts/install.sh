@@ -14,11 +14,15 @@ if [ -z "${found:-}" ]; then
   echo "creditgate needs Python 3.11 or newer; ${PYTHON:-python3} is not. Set PYTHON=/path/to/python3." >&2
   exit 1
 fi
-if ! "$found" -m venv .venv; then
-  echo "$found cannot make a virtual environment: on Debian, install the package python3-venv." >&2
+# Debian keeps the module that puts pip into an environment in a package of its own; a pip beside the interpreter will do as well.
+if "$found" -m venv .venv >/dev/null 2>&1; then
+  pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+elif "$found" -m venv --without-pip --clear .venv && "$found" -m pip --python .venv/bin/python --version >/dev/null; then
+  pip() { "$found" -m pip --python .venv/bin/python --disable-pip-version-check --quiet "$@"; }
+else
+  echo "$found has no pip to install with: on Debian, install the package python3-venv." >&2
   exit 1
 fi
-pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
 pip install --require-hashes --requirement requirements.lock
 pip install --no-deps --no-build-isolation --editable .
 touch .venv/.installed
