@@ -22,6 +22,7 @@ from meter.ledger.errors import AccountExists, AmountOutOfRange, RequestIdReused
 from meter.ledger.schema import accounts, entries, operations
 from meter.money import INT64_MAX, SETTING_MAX
 from meter.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
+from meter.times import timestamp
 
 __all__ = ["AccountRow", "AccountSnapshot", "OpenHold", "Operations", "record_grant"]
 
@@ -239,7 +240,9 @@ def _check_clock(account: AccountRow, time_ms: int) -> None:
     if account.test_clock_ms is None:
         raise TestClockError(f"account {account.account_id} was not created with a test clock")
     if time_ms < account.test_clock_ms:
-        raise TestClockError(f"the test clock shows {account.test_clock_ms} ms already, and never goes back")
+        raise TestClockError(
+            f"the test clock shows {timestamp(account.test_clock_ms).ToJsonString()} already, and never goes back"
+        )
 
 
 def _now_ms() -> int:
