@@ -185,6 +185,8 @@ class Sequence:
         account_id = self._pick_account(dice)
         account = self.model.accounts[account_id]
         most = MOST - account.overage - sum(account.grants)
+        if most < 1:
+            return  # the ledger would not record it
         owed = max(1, -account.spendable)
         await self._granted(account_id, max(1, min(most, dice.pick((1, 100, 10**10, owed, owed + 1, 2**53 + 1)))))
 

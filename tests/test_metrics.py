@@ -119,6 +119,7 @@ def test_open_holds_are_shown_with_the_age_of_the_oldest(customer: Customer, met
 def test_an_account_loaded_from_the_ledger_is_counted(
     customer: Customer, moved: Callable[..., float], stack: Stack
 ) -> None:
+    customer.entries()  # waits until its operations are flushed: no sweeper is after them any more
     with stack.valkey.client() as redis:
         redis.delete(*redis.keys(f"cg:*:a:{customer.account_id}"))
     customer.balance()
