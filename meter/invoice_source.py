@@ -8,12 +8,9 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, sel
 
 from meter.invoice import Charge, Heading, Period, Sums, draw_up
 from meter.ledger.schema import accounts, entries, price_versions
+from meter.operations import REFUND
 from meter.prices.price import ModelPrice
 from meter.v1 import ledger_pb2 as pb
-
-REFUND = (
-    "refund "  # how the request ids of duplicates' refunds begin (meter/ledger/posting.py); clients' ids have no space
-)
 
 _ROWS_AT_A_TIME = 2000
 

@@ -46,6 +46,9 @@ class AdvanceClock:
     time_ms: int
 
 
+# How the request ids of duplicates' refunds begin: the ledger makes them, and clients' ids have no space.
+REFUND = "refund "
+
 Change = Create | Update | GrantCredits | AdvanceClock
 
 _METHOD = {Create: Method.CREATE, Update: Method.UPDATE, GrantCredits: Method.GRANT, AdvanceClock: Method.CLOCK}

@@ -25,7 +25,7 @@ from meter.ledger.positions import enter_epoch, lock_free, move, record_gap
 from meter.ledger.schema import grants
 from meter.ledger.standing import Standing, load_standings, store_standings
 from meter.ledger.usage import add_usage
-from meter.operations import GrantCredits
+from meter.operations import REFUND, GrantCredits
 
 log = structlog.get_logger()
 
@@ -208,4 +208,4 @@ def _refund(connection: Connection, line: Line, first: str) -> None:
         description=f"Entry {line.entry_id} repeated entry {first}, and is given back",
         refund_of=line.entry_id,
     )
-    _record(connection, line.account_id, change, f"refund {line.entry_id}")
+    _record(connection, line.account_id, change, f"{REFUND}{line.entry_id}")
