@@ -1,4 +1,4 @@
-"""The price override file: read exactly, in force on its dates, and every mistake named with its place."""
+"""The price file: read exactly, in force on its dates, and every mistake named with its place."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +59,8 @@ def test_an_override_of_a_listed_model_holds_under_all_its_names_from_its_date(t
     table = load_text(tmp_path, OVERRIDES)
     for name in ("gpt-4o", "openai/gpt-4o", "GPT-4o-2024-11-20"):
         assert table.find(name, at("2025-12-31T23:59:59.999Z")).model == "openai/gpt-4o"
-        assert table.find(name, IN_JANUARY).unit_price_pico("input_tokens", 0) == 7_000_000
+        price = table.find(name, IN_JANUARY)
+        assert (price.model, price.cost({"input_tokens": 1}).amount_nanos) == ("openai/gpt-4o", 7_000)
     assert table.find("azure/gpt-4o", IN_JANUARY).model == "azure/gpt-4o"
 
 
@@ -75,6 +76,43 @@ def test_a_unit_between_two_overridden_prices_has_none_rather_than_a_guessed_one
     assert price.cost({"cached_input_image_tokens": 1, "input_image_tokens": 1}).amount_nanos == 3000
     with pytest.raises(UnpricedUnit):
         price.cost({"cached_input_audio_tokens": 1})
+
+
+TIERED = """
+models:
+  acme-long:
+    - per_million: {input_tokens: 2, cached_input_tokens: 1, output_tokens: 8}
+      per_unit: {images: "0.04", video_seconds: 0.1, seconds: "0.0003", audio_seconds: 0.006}
+      tiers:
+        - {above_input_tokens: 200_000, per_million: {input_tokens: 4, output_tokens: 16}}
+        - {above_input_tokens: 128000, per_million: {input_tokens: 3}}
+"""
+
+
+def test_tiers_are_chosen_by_all_input_and_a_unit_they_do_not_name_keeps_its_price(tmp_path: Path) -> None:
+    price = load_text(tmp_path, TIERED).find("acme-long", NOW_MS)
+
+    def nanos_each(total_input: int) -> list[int]:
+        used = {"input_tokens": total_input - 3, "cached_input_tokens": 2, "cache_write_tokens": 1, "output_tokens": 1}
+        return [line.amount_nanos // line.quantity for line in price.cost(used).lines]
+
+    assert nanos_each(128_000) == [2000, 1000, 2000, 8000]
+    assert nanos_each(128_001) == nanos_each(200_000) == [3000, 1000, 3000, 8000]
+    assert nanos_each(200_001) == [4000, 1000, 4000, 16_000]
+
+
+def test_images_and_seconds_have_prices_where_the_file_gives_them(tmp_path: Path) -> None:
+    price = load_text(tmp_path, TIERED).find("acme-long", NOW_MS)
+    used = {"images": 3, "video_seconds": 10, "seconds": 7, "output_audio_seconds": 5}
+    assert price.cost(used).lines == (
+        CostLine("output_audio_seconds", 5, 30_000_000),
+        CostLine("images", 3, 120_000_000),
+        CostLine("video_seconds", 10, 1_000_000_000),
+        CostLine("seconds", 7, 2_100_000),
+    )
+    for unit in ("images", "video_seconds", "seconds"):
+        with pytest.raises(UnpricedUnit):
+            PriceTable.load().find("gpt-4o", NOW_MS).cost({unit: 1})
 
 
 MISTAKES = [
@@ -100,6 +138,35 @@ MISTAKES = [
     ("models: {' a': [{per_unit: {requests: 1}}]}", "models. a", "printable"),
     ("models: {[a]: [{per_unit: {requests: 1}}]}", "models", "plain name"),
     ("models: {a: [{per_unit: {requests: 1}}, {per_unit: {requests: 2}}]}", "models.a[1]", "keep one"),
+    ("models: " + "[" * 5000, "", "nested too deeply"),
+    *[(f"models: {{a: [{{per_unit: {{requests: 1}}, tiers: {tiers}}}]}}", f"models.a[0].tiers{where}", problem)
+      for tiers, where, problem in [
+          ("{}", "", "a list of tiers"), ("[]", "", "a list of tiers"), ("[3]", "[0]", "expected above_input_tokens"),
+          ("[{per_unit: {requests: 1}}]", "[0]", "no above_input_tokens"),
+          ("[{above_input_tokens: 5}]", "[0]", "no prices"),
+          ("[{above_input_tokens: 5, from: 3}]", "[0].from", "unknown key"),
+          ("[{above_input_tokens: 5, per_unit: {images: 1}}]", "[0]", "images has no price below this tier"),
+          ("[{above_input_tokens: 5, per_unit: {requests: 1}}, {above_input_tokens: 5, per_unit: {requests: 2}}]",
+           "[1]", "where another tier does"),
+          *[(f"[{{above_input_tokens: {start}, per_unit: {{requests: 1}}}}]", "[0].above_input_tokens", "whole number")
+            for start in ("0", "-5", "1.5", "many", "", "1" * 16)]]],
+    *[(f"markup_percent: {markup}", f"markup_percent{where}", problem)
+      for markup, where, problem in [
+          ("12.5%", "", "is not a number"), ("-100.1", "", "is not a percentage"), ("10001", "", "is not a percentage"),
+          ("NaN", "", "is not a percentage"), ("", "", "is not a number"), ("[]", "", "a percentage"),
+          ("{percent: 3}", "", "a percentage"), ("[5]", "[0]", "expected effective_at, percent"),
+          ("[{effective_at: 2026-01-01T00:00:00Z}]", "[0]", "has no percent"),
+          ("[{percent: 1}, {percent: 2}]", "[1]", "keep one")]],
+    *[(f"accounts: {accounts}", f"accounts{where}", problem)
+      for accounts, where, problem in [
+          ("", "", "accounts by id"), ("{acme: }", ".acme", "expected markup_percent, models"),
+          ("{acme: {currency: EUR}}", ".acme.currency", "unknown key"),
+          ("{a b: {markup_percent: 1}}", ".a b", "without spaces"),
+          ("{acme: {markup_percent: 1e6}}", ".acme.markup_percent", "is not a percentage"),
+          ("{acme: {models: {}}}", ".acme.models", "at least one model"),
+          ("{acme: {models: {a: [{per_unit: {requests: -1}}]}}}", ".acme.models.a[0].per_unit.requests", "not a price"),
+          ("{acme: {models: {gpt-4o: [{per_unit: {requests: 1}}], openai/gpt-4o: [{per_unit: {requests: 1}}]}}}",
+           ".acme.models.openai/gpt-4o", "same model (openai/gpt-4o) as 'gpt-4o'")]],
     ("models: {gpt-4o: [{per_unit: {requests: 1}}], openai/gpt-4o: [{per_unit: {requests: 1}}]}",
      "models.openai/gpt-4o", "same model (openai/gpt-4o) as 'gpt-4o'"),
     *[(f"models: {{a: [{{per_unit: {{requests: {price}}}}}]}}", "models.a[0].per_unit.requests", problem)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from meter.prices import UNITS, Cost, CostLine, ModelPrice, PriceTable, Tier, UnknownModel, UnpricedUnit
 from meter.prices.price import in_unit_order
-from meter.prices.units import UNIT_OF_PRICE_KEY
+from meter.prices.units import UNIT_OF_PRICE_KEY, with_fallbacks, without_repeats
 
 NOW_MS = 1_790_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -97,6 +97,27 @@ def test_every_listed_model_costs_what_genai_prices_itself_computes_to_the_nano(
     assert len(compared) > 2000
 
 
+def test_input_of_every_kind_and_all_output_is_charged_once_at_the_tier_of_the_whole_call(table: PriceTable) -> None:
+    chance, compared, tiered = random.Random(11), 0, 0
+    kinds = ["input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "output_reasoning_tokens"]
+    models = [(listed, prices) for listed in listed_models() if (prices := listed_prices(listed[1], NOW_MS))]
+    with_tiers = [each for each in models if any(isinstance(price, TieredPrices) for price in each[1].values())]
+    for (provider, info), prices in [*with_tiers, *chance.sample(models, 400)]:
+        starts = {tier.start for price in prices.values() if isinstance(price, TieredPrices) for tier in price.tiers}
+        if "input_tokens" in prices and "output_tokens" in prices:
+            for total in (*(start + step for start in starts for step in (0, 1)), chance.randrange(3, 10**6)):
+                cached, written = total // 3, total // 5
+                rest = total - cached - written
+                quantities = dict(zip(kinds, (rest, cached, written, 1 + total // 7, 1 + total // 11), strict=True))
+                cost = table.find(f"{provider.id}/{info.id}", NOW_MS).cost(quantities)
+                assert cost.amount_nanos == listed_cost_nanos((provider, info), quantities, NOW_MS), info.id
+                used = {line.unit: line.quantity for line in cost.lines if line.unit != "requests"}
+                assert used == {unit: quantity for unit, quantity in quantities.items() if quantity}
+            compared, tiered = compared + 1, tiered + bool(starts)
+    assert compared > 200
+    assert tiered > 20
+
+
 def test_a_model_listed_without_prices_is_unknown_not_free(table: PriceTable) -> None:
     empty = [f"{p.id}/{info.id}" for p, info in listed_models() if not listed_prices(info, NOW_MS)]
     assert len(empty) > 100
@@ -143,20 +164,25 @@ def test_the_price_in_force_is_that_of_the_date_and_time_of_day(table: PriceTabl
         assert price.cost(quantities).amount_nanos == listed_cost_nanos((provider, info), quantities, at_ms)
 
 
+def output_nanos(table: PriceTable, time: str) -> int:
+    """Of one output token of deepseek-chat."""
+    return table.find("deepseek-chat", at(time)).cost({"output_tokens": 1}).amount_nanos
+
+
 def test_an_off_peak_price_begins_and_ends_on_the_millisecond(table: PriceTable) -> None:
     def price(time: str) -> int:
-        return table.find("deepseek-chat", at(f"2025-06-01T{time}Z")).unit_price_pico("output_tokens", 0)
+        return output_nanos(table, f"2025-06-01T{time}Z")
 
     assert [price("00:29:59.999"), price("00:30:00"), price("16:29:59.999"), price("16:30:00")] == [
-        550_000, 1_100_000, 1_100_000, 550_000,
+        550, 1_100, 1_100, 550,
     ]  # fmt: skip
 
 
 def test_a_daily_price_is_not_taken_for_that_of_the_day_before_or_after(table: PriceTable) -> None:
     at_night, at_noon, by_evening = "2025-06-02T00:15:00Z", "2025-06-01T12:00:00Z", "2025-06-01T18:00:00Z"
     times = [at_night, at_noon, by_evening, "2025-06-02T12:00:00Z", at_night, by_evening, at_noon]
-    prices = [table.find("deepseek-chat", at(time)).unit_price_pico("output_tokens", 0) for time in times]
-    assert prices == [550_000, 1_100_000, 550_000, 1_100_000, 550_000, 550_000, 1_100_000]
+    prices = [output_nanos(table, time) for time in times]
+    assert prices == [550, 1_100, 550, 1_100, 550, 550, 1_100]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +200,7 @@ def test_a_name_means_the_model_that_genai_prices_takes_it_for(table: PriceTable
     "name", ["", "/", "gpt-none", "groq/gpt-4o", "nobody/none", "a\x00b", "claude-sonnet-4-5-" + "0" * 300]
 )
 def test_an_unknown_name_is_an_error_that_names_it_and_says_what_to_do(table: PriceTable, name: str) -> None:
-    with pytest.raises(UnknownModel, match=r"check its name .* or add it to the price override file") as caught:
+    with pytest.raises(UnknownModel, match=r"check its name .* or add it to the price file") as caught:
         table.find(name, NOW_MS)
     assert caught.value.model == name
     assert repr(name[:100])[:-1] in str(caught.value)
@@ -199,8 +225,6 @@ def test_usage_in_a_unit_without_a_price_is_an_error_not_free(table: PriceTable)
         with pytest.raises(UnpricedUnit) as caught:
             price.cost({"input_tokens": 1000, unit: 1})
         assert (caught.value.model, caught.value.unit) == ("openai/text-embedding-3-small", unit)
-    with pytest.raises(UnpricedUnit):
-        price.unit_price_pico("output_tokens", 0)
     with pytest.raises(ValueError, match="input_tokens is -1"):
         price.cost({"input_tokens": -1})
 
@@ -219,6 +243,14 @@ def test_a_few_seconds_of_audio_are_billed_as_the_least_that_the_provider_bills(
     whisper = table.find("groq/whisper-large-v3", NOW_MS)
     assert whisper.cost({"audio_seconds": 3}).lines == (CostLine("audio_seconds", 10, 308_333),)
     assert whisper.cost({"audio_seconds": 0}).amount_nanos == 0
+
+
+@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 2)))
+def test_leaving_out_what_repeats_the_more_general_unit_loses_nothing(given_prices: dict[str, int]) -> None:
+    every = with_fallbacks(given_prices)
+    told = without_repeats(every)
+    assert every.items() <= with_fallbacks(told).items()
+    assert told.items() <= every.items()
 
 
 # Any price: few units, so that usages often meet them; divisors that are exact, repeating, and long.
@@ -279,6 +311,24 @@ def test_the_affordable_output_tokens_are_affordable_and_one_more_is_not(
         assert affordable == 2**53 or cost_with(affordable + 1) > available
 
 
+@given(price=model_prices(), quantities=QUANTITIES, nanos=st.integers(-5, 5000) | st.integers(0, 2**63 - 1))
+def test_an_amount_buys_so_many_requests_each_rounded_by_itself_and_no_more(
+    price: ModelPrice, quantities: dict[str, int], nanos: int
+) -> None:
+    each = price.cost(quantities).amount_nanos
+    requests = price.affordable_requests(quantities, nanos)
+    if requests is None:
+        assert each == 0
+    else:
+        assert requests * each <= max(0, nanos) < (requests + 1) * each
+
+
+def test_requests_that_round_up_are_counted_as_they_are_charged() -> None:
+    price = ModelPrice("acme/a", "USD", 1, (("input_tokens", 1500),))
+    assert price.affordable_requests({"input_tokens": 1}, 3) == 1, "two nanos each, not one and a half"
+    assert price.affordable_requests({}, 3) is None
+
+
 def test_half_a_nano_is_affordable_where_it_rounds_down_and_never_more_than_a_usage_may_hold() -> None:
     price = ModelPrice("acme/a", "USD", 1, (("output_tokens", 500),))
     assert [price.affordable_output_tokens({}, nanos) for nanos in (-1, 0, 1, 2, 3)] == [0, 1, 2, 5, 6]
@@ -316,11 +366,6 @@ def test_the_total_is_rounded_once_half_even_and_shared_by_largest_remainder() -
     assert shares(output_tokens=500, input_tokens=1) == [1, 0]  # a tie goes to the first in unit order
     assert shares(input_tokens=1, output_tokens=900) == [0, 1]
     assert shares(input_tokens=2**53, output_tokens=2**53) == [2**52, 9_007_199_254_741]
-
-
-def test_a_display_price_is_that_of_the_tier_and_rounded_where_it_must_be() -> None:
-    price = ModelPrice("acme/a", "USD", 3, (("input_tokens", 5),), (Tier(200, (("input_tokens", 9),)),))
-    assert [price.unit_price_pico("input_tokens", n) for n in (0, 200, 201)] == [2, 2, 3]
 
 
 def test_a_version_is_the_same_in_every_process_and_differs_with_any_part_of_the_price(table: PriceTable) -> None:

@@ -1,18 +1,23 @@
 """What usage costs: the price table, exact to the pico-credit, rounded once per charge."""
 
 from meter.prices.errors import PriceFileError, UnknownModel, UnpricedUnit
-from meter.prices.price import PICO_PER_NANO, Cost, CostLine, ModelPrice, Tier
+from meter.prices.file import PriceFile
+from meter.prices.price import Cost, CostLine, Markup, ModelPrice, Tier
 from meter.prices.table import PriceTable
 from meter.prices.units import UNITS
+from meter.prices.window import PriceWindow, Source
 
 __all__ = [
-    "PICO_PER_NANO",
     "UNITS",
     "Cost",
     "CostLine",
+    "Markup",
     "ModelPrice",
+    "PriceFile",
     "PriceFileError",
     "PriceTable",
+    "PriceWindow",
+    "Source",
     "Tier",
     "UnknownModel",
     "UnpricedUnit",

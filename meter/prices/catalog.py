@@ -1,9 +1,9 @@
 """Public prices of public models, from genai-prices, by its own rules of names and dates."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
 from genai_prices.types import (
@@ -19,9 +19,10 @@ from genai_prices.types import ModelPrice as ListedPrice
 from meter.prices.compile import UnitPrice, compile_price, picos
 from meter.prices.price import ModelPrice, Rates
 from meter.prices.units import UNIT_OF_PRICE_KEY, UNITS
+from meter.prices.window import ALWAYS_MS, PriceWindow
 
 CURRENCY = "USD"
-ALWAYS_MS = 2**63 - 1
+_NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 _DAY_MS = 86_400_000
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,15 +30,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Groq bills at least ten seconds of audio a request; genai-prices has this in code, not in its data.
 _TEN_SECONDS: Rates = (("audio_seconds", 10), ("input_audio_seconds", 10), ("output_audio_seconds", 10))
 _MINIMUMS = {"groq/whisper-large-v3": _TEN_SECONDS, "groq/whisper-large-v3-turbo": _TEN_SECONDS}
-
-
-@dataclass(frozen=True, slots=True)
-class PriceWindow:
-    """The price in force from `from_ms` until just before `until_ms`; None if there is none."""
-
-    from_ms: int
-    until_ms: int
-    price: ModelPrice | None
 
 
 class ListedModel:
@@ -76,14 +68,22 @@ class Catalog:
         self._providers = providers
         self._by_id = {f"{p.id}/{info.id}".lower(): (p, info) for p in providers for info in p.models}
         self._models: dict[str, ListedModel] = {}  # bounded by the catalog: names of models, not of clients
+        self._named = lru_cache(maxsize=_NAMES_REMEMBERED)(self._look_up)
 
     @classmethod
     def installed(cls) -> "Catalog":
         """The prices inside the installed package; nothing is fetched."""
         return cls(get_snapshot().providers)
 
+    def ids(self) -> list[str]:
+        """Every model, as provider/model."""
+        return [f"{provider.id}/{info.id}" for provider, info in self._by_id.values()]
+
     def find(self, name: str) -> ListedModel | None:
         """The model that genai-prices would price under `name` (its exact id first), or None."""
+        return self._named(name)
+
+    def _look_up(self, name: str) -> ListedModel | None:
         found = self._by_id.get(name.lower()) or self._match(name)
         if found is None:
             return None

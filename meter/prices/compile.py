@@ -6,10 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from math import lcm
 
-from meter.prices.price import ModelPrice, Rates, Tier
+from meter.prices.price import PICO_PER_CREDIT, ModelPrice, Rates, Tier
 from meter.prices.units import with_fallbacks
-
-_PICO_PER_CREDIT = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class UnitPrice:
 
 def picos(credits_each: Decimal, per: int) -> Fraction:
     """Exact picos per unit of a price of `credits_each` for every `per` units."""
-    return Fraction(credits_each) * _PICO_PER_CREDIT / per
+    return Fraction(credits_each) * PICO_PER_CREDIT / per
 
 
 def compile_price(model: str, currency: str, given: Mapping[str, UnitPrice], minimums: Rates = ()) -> ModelPrice | None:

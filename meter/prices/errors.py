@@ -12,7 +12,7 @@ class UnknownModel(LookupError):
         self.model = model
         super().__init__(
             f"no price is known for model {model[:_SHOWN_CHARACTERS]!r}: check its name (write provider/model to name "
-            "the provider), or add it to the price override file"
+            "the provider), or add it to the price file"
         )
 
 
@@ -24,12 +24,12 @@ class UnpricedUnit(LookupError):
         self.unit = unit
         super().__init__(
             f"model {model!r} has no price for unit {unit[:_SHOWN_CHARACTERS]!r}: check the unit's name, or give it a "
-            "price (0 if it is free) in the price override file"
+            "price (0 if it is free) in the price file"
         )
 
 
 class PriceFileError(ValueError):
-    """The override file is wrong at `where`, a key path such as `models.acme[0].per_million`."""
+    """The price file is wrong at `where`, a key path such as `models.acme[0].per_million`."""
 
     def __init__(self, path: Path, where: str, problem: str) -> None:
         self.path = path

@@ -8,21 +8,24 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from math import gcd
+from typing import Any, NamedTuple, NoReturn
 
 from meter.prices.errors import UnpricedUnit
 from meter.prices.units import INPUT_TOKEN_UNITS, unit_order
 
 PICO_PER_NANO = 1000
+PICO_PER_CREDIT = 10**12
 MAX_QUANTITY = 2**53
 VERSION_DIGITS = 12
 
 Rates = tuple[tuple[str, int], ...]  # (unit, picos x per), in unit order
 
 
-@dataclass(frozen=True, slots=True)
-class CostLine:
+class CostLine(NamedTuple):
     """What one unit's `quantity` cost."""
 
     unit: str
@@ -30,8 +33,7 @@ class CostLine:
     amount_nanos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What usage cost; the lines, in unit order, sum to `amount_nanos` exactly."""
 
     amount_nanos: int
@@ -46,6 +48,14 @@ class Tier:
     rates: Rates
 
 
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """What makes a price of a list price: a percentage, as a plain decimal; below zero it is a discount."""
+
+    percent: str
+    listed: "ModelPrice"
+
+
 _Band = dict[str, tuple[int, int]]  # unit -> (place in unit order, picos x per)
 _Charge = tuple[int, str, int, int]  # place, unit, quantity, quantity x picos x per
 
@@ -55,7 +65,7 @@ class ModelPrice:
     """What a model's units cost during one period. Immutable; equal prices have equal versions in every process.
 
     `minimums` are the least quantities charged for a unit that was used at all. Usage of a model with a price per
-    request counts as one request unless it says how many.
+    request counts as one request unless it says how many. `markup` tells where the rates, which include it, come from.
     """
 
     model: str
@@ -64,17 +74,17 @@ class ModelPrice:
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     minimums: Rates = ()
+    markup: Markup | None = None
     version: str = field(init=False, compare=False)
     _scale: int = field(init=False, compare=False, repr=False)
     _starts: tuple[int, ...] = field(init=False, compare=False, repr=False)
     _bands: tuple[_Band, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        every_rates = (self.rates, *(tier.rates for tier in self.tiers))
         object.__setattr__(self, "version", hashlib.sha256(self.to_json().encode()).hexdigest()[:VERSION_DIGITS])
         object.__setattr__(self, "_scale", PICO_PER_NANO * self.per)
         object.__setattr__(self, "_starts", tuple(tier.above_input_tokens for tier in self.tiers))
-        object.__setattr__(self, "_bands", tuple(map(_band, every_rates)))
+        object.__setattr__(self, "_bands", tuple(map(_band, self._every_rates())))
 
     def cost(self, quantities: Mapping[str, int]) -> Cost:
         """The cost of non-overlapping `quantities` by unit, rounded once, half-even, to the nano.
@@ -87,8 +97,16 @@ class ModelPrice:
             return Cost(0, ())
         amount_nanos = _half_even(sum([charge[3] for charge in charges]), self._scale)
         shares = _shares(charges, self._scale, amount_nanos)
-        lines = [CostLine(charge[1], charge[2], share) for charge, share in zip(charges, shares, strict=True)]
+        lines = [CostLine(unit, quantity, share) for (_, unit, quantity, _), share in zip(charges, shares, strict=True)]
         return Cost(amount_nanos, tuple(lines))
+
+    def affordable_requests(self, quantities: Mapping[str, int], nanos: int) -> int | None:
+        """How many requests of these `quantities` each `nanos` buys, every one rounded and charged by itself.
+
+        None when one costs nothing. Raises as `cost` does.
+        """
+        each = self.cost(quantities).amount_nanos
+        return max(0, nanos) // each if each else None
 
     def affordable_output_tokens(self, quantities: Mapping[str, int], available_nanos: int) -> int | None:
         """How many output tokens `available_nanos` buys after everything else in `quantities`, at most 2^53.
@@ -104,37 +122,57 @@ class ModelPrice:
             return 0
         return min((most - rest) // output, MAX_QUANTITY) if output else None
 
-    def unit_price_pico(self, unit: str, total_input_tokens: int) -> int:
-        """Picos per unit in a call of so many input tokens, for display: the nearest whole number; or UnpricedUnit."""
-        rate = self._bands[bisect_left(self._starts, total_input_tokens)].get(unit)
-        if rate is None:
-            raise UnpricedUnit(self.model, unit)
-        return _half_even(rate[1], self.per)
+    def marked_up(self, percent: Decimal) -> "ModelPrice":
+        """This price with `percent` added to each rate, exactly; by 0 it is this one."""
+        if not percent:
+            return self
+        factor = 1 + Fraction(percent) / 100
+        every_rates = [[(unit, rate * factor.numerator) for unit, rate in rates] for rates in self._every_rates()]
+        per = self.per * factor.denominator
+        common = gcd(per, *(rate for rates in every_rates for _, rate in rates))
+        base, *tiers = (tuple((unit, rate // common) for unit, rate in rates) for rates in every_rates)
+        return replace(
+            self,
+            per=per // common,
+            rates=base,
+            tiers=tuple(Tier(tier.above_input_tokens, rates) for tier, rates in zip(self.tiers, tiers, strict=True)),
+            markup=Markup(_plain(percent), self),
+        )
+
+    def bands(self) -> list[tuple[int, dict[str, Fraction]]]:
+        """Credits per unit, exact, by the input tokens above which they hold: 0, then each tier's."""
+        scale = PICO_PER_CREDIT * self.per
+        fractions = [{unit: Fraction(rate, scale) for unit, rate in rates} for rates in self._every_rates()]
+        return list(zip((0, *self._starts), fractions, strict=True))
 
     def to_json(self) -> str:
         """Canonical JSON, without floats: what a version is the hash of, and what the ledger keeps of it."""
-        tiers = [{"above_input_tokens": tier.above_input_tokens, "pico": dict(tier.rates)} for tier in self.tiers]
-        content = {"currency": self.currency, "minimums": dict(self.minimums), "model": self.model, "per": self.per}
-        return json.dumps({**content, "pico": dict(self.rates), "tiers": tiers}, sort_keys=True, separators=(",", ":"))
+        return json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "ModelPrice":
         """The price that `to_json` wrote; ValueError if it did not write `text`."""
-        content = json.loads(text, parse_float=_refuse_float)
         try:
-            price = cls(
-                model=content["model"],
-                currency=content["currency"],
-                per=content["per"],
-                rates=in_unit_order(content["pico"]),
-                tiers=tuple(Tier(t["above_input_tokens"], in_unit_order(t["pico"])) for t in content["tiers"]),
-                minimums=in_unit_order(content["minimums"]),
-            )
+            price = _from_content(json.loads(text, parse_float=_refuse_float))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the JSON of a model's price: {error!r}") from error
         if price.to_json() != text:
             raise ValueError(f"not the canonical JSON of a price of {price.model!r}")
         return price
+
+    def _content(self) -> dict[str, Any]:
+        tiers = [{"above_input_tokens": tier.above_input_tokens, "pico": dict(tier.rates)} for tier in self.tiers]
+        content = {"currency": self.currency, "minimums": dict(self.minimums), "model": self.model, "per": self.per}
+        content |= {"pico": dict(self.rates), "tiers": tiers}
+        if self.markup:  # left out where there is none, so that versions of list prices stay as they were
+            listed = self.markup.listed
+            content["markup"] = {
+                "listed": listed._content(), "listed_version": listed.version, "percent": self.markup.percent,
+            }  # fmt: skip
+        return content
+
+    def _every_rates(self) -> tuple[Rates, ...]:
+        return (self.rates, *(tier.rates for tier in self.tiers))
 
     def _charges(self, quantities: Mapping[str, int], unpriced: str | None = None) -> list[_Charge]:
         """Unrounded charges in unit order; the unit named `unpriced` may have no price."""
@@ -200,6 +238,25 @@ def _shares(charges: Sequence[_Charge], scale: int, amount_nanos: int) -> list[i
         for place in by_remainder[:missing]:
             shares[place] += 1
     return shares
+
+
+def _plain(value: Decimal) -> str:
+    """All digits and no zeros after them; Decimal's own normalize() would round to 28."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _from_content(content: Mapping[str, Any]) -> ModelPrice:
+    markup = content.get("markup")
+    return ModelPrice(
+        model=content["model"],
+        currency=content["currency"],
+        per=content["per"],
+        rates=in_unit_order(content["pico"]),
+        tiers=tuple(Tier(each["above_input_tokens"], in_unit_order(each["pico"])) for each in content["tiers"]),
+        minimums=in_unit_order(content["minimums"]),
+        markup=Markup(markup["percent"], _from_content(markup["listed"])) if markup else None,
+    )
 
 
 def _refuse_float(text: str) -> NoReturn:

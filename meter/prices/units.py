@@ -1,7 +1,7 @@
 """The closed vocabulary of metered units, and at whose price a unit without its own is charged.
 
-Quantities of different units never overlap: `input_tokens` are those not counted under any other input unit. Each unit
-is one of genai-prices' usage keys, but those do overlap: its `input_tokens` include the cached ones.
+Quantities of different units never overlap: `input_tokens` are those not counted under any other input unit. Every unit
+but a few of ours is one of genai-prices' usage keys, but those do overlap: its `input_tokens` include the cached ones.
 """
 
 from collections.abc import Mapping
@@ -47,25 +47,38 @@ _USAGE_KEYS = {
     "requests": "requests",
 }
 
+# What genai-prices has no prices for: only a price file does. In the order of invoice lines, before the requests.
+_OWN_DIMENSIONS = {
+    "images": {"family": "images"},
+    "video_seconds": {"family": "durations", "modality": "video"},
+    "seconds": {"family": "compute"},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A metered unit; `dimensions` say what it counts, and a unit with a subset of them is more general."""
 
     name: str
-    usage_key: str
-    price_key: str
-    per: int  # units that one genai-prices price buys
     dimensions: frozenset[tuple[str, str]]
+    price_key: str = ""  # of genai-prices; empty for a unit of ours
+    per: int = 1  # units that one price of genai-prices buys
 
 
-def _unit(name: str, usage_key: str) -> Unit:
+def _units() -> dict[str, Unit]:
+    units = {name: _listed_unit(name, usage_key) for name, usage_key in _USAGE_KEYS.items()}
+    own = {name: Unit(name, frozenset(dimensions.items())) for name, dimensions in _OWN_DIMENSIONS.items()}
+    requests = {"requests": units.pop("requests")}
+    return units | own | requests
+
+
+def _listed_unit(name: str, usage_key: str) -> Unit:
     data = unit_data[usage_key]
-    return Unit(name, usage_key, data["price_key"], data["per"], frozenset(data["dimensions"].items()))
+    return Unit(name, frozenset(data["dimensions"].items()), data["price_key"], data["per"])
 
 
-UNITS: Mapping[str, Unit] = {name: _unit(name, usage_key) for name, usage_key in _USAGE_KEYS.items()}
-UNIT_OF_PRICE_KEY: Mapping[str, str] = {unit.price_key: name for name, unit in UNITS.items()}
+UNITS: Mapping[str, Unit] = _units()
+UNIT_OF_PRICE_KEY: Mapping[str, str] = {unit.price_key: name for name, unit in UNITS.items() if unit.price_key}
 INPUT_TOKEN_UNITS = frozenset(
     name for name, unit in UNITS.items() if unit.dimensions >= UNITS["input_tokens"].dimensions
 )
@@ -87,8 +100,22 @@ def with_fallbacks(given: Mapping[str, Price]) -> dict[str, Price]:
     return {name: given[source] for name, source in nearest.items() if source is not None}
 
 
+def without_repeats(values: Mapping[str, Price]) -> dict[str, Price]:
+    """Those `values` by unit, for display, from which `with_fallbacks` would make the others too."""
+    told: dict[str, Price] = {}
+    for name in sorted(values, key=_generality):
+        nearest = _nearest_priced(UNITS[name], told) if name in UNITS else None
+        if nearest is None or told[nearest] != values[name]:
+            told[name] = values[name]
+    return {name: value for name, value in values.items() if name in told}
+
+
+def _generality(name: str) -> int:
+    return len(UNITS[name].dimensions) if name in UNITS else 0
+
+
 def _nearest_priced(unit: Unit, given: Mapping[str, Price]) -> str | None:
-    priced = [UNITS[name] for name in given if UNITS[name].dimensions <= unit.dimensions]
+    priced = [UNITS[name] for name in given if name in UNITS and UNITS[name].dimensions <= unit.dimensions]
     if not priced:
         return None
     nearest = max(priced, key=lambda candidate: len(candidate.dimensions))

@@ -1,0 +1,167 @@
+"""Commands about prices: what is in force, what a version was, what a price file would change, and putting one in force."""
+
+import re
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gate.cli.calls import CallFailed, console, parse_time
+from gate.cli.price_text import (
+    changes_json,
+    price_change_json,
+    price_json,
+    print_as_json,
+    print_changes,
+    print_list,
+    print_price,
+    print_price_changes,
+)
+from gate.datadir import make_private_dir
+from gate.settings import Settings, load_settings
+from meter.ledger.migrate import open_ledger
+from meter.ledger.prices import Prices
+from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
+from meter.prices.diff import markup_changes, price_changes
+from meter.prices.file import install
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
+Account = Annotated[str, typer.Option(metavar="ACCOUNT", help="As this account pays, not everyone.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    prices = typer.Typer(no_args_is_help=True, help="List, show and compare prices, and put a price file in force.")
+    prices.command("list")(list_prices)
+    prices.command("show")(show)
+    prices.command("diff")(diff)
+    prices.command("import")(import_file)
+    app.add_typer(prices, name="prices")
+
+
+def list_prices(
+    provider: Annotated[str, typer.Option(help="Only models of this provider, such as openai.")] = "",
+    match: Annotated[str, typer.Option(metavar="TEXT", help="Only models with this in their names.")] = "",
+    account: Account = "",
+    as_json: AsJson = False,
+) -> None:
+    """List every model's price now, in credits per million tokens."""
+    table, now_ms = _in_force(load_settings()), _time_ms("")
+    names = sorted(name for name in table.models(account) if _is_wanted(name.lower(), provider.lower(), match.lower()))
+    windows = [window for name in names if (window := table.window(name, now_ms, account)).price]
+    if as_json:
+        print_as_json([price_json(window.price, window) for window in windows if window.price])
+    else:
+        print_list(windows)
+
+
+def show(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or provider/model.")] = "",
+    at: Annotated[str, typer.Option(metavar="TIME", help="In force then (UTC), not now.")] = "",
+    account: Account = "",
+    version: Annotated[str, typer.Option(help="Show this version instead, as the ledger keeps it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's price unit by unit, or what was charged under a version."""
+    if bool(model) == bool(version) or (version and (at or account)):
+        raise typer.BadParameter("give either a model, with --at or --account, or --version alone")
+    window = None
+    if version:
+        price = _recorded(load_settings(), version)[0]
+    else:
+        window = _in_force(load_settings()).window(model, _time_ms(at), account)
+        price = window.price or _refuse(model)
+    if as_json:
+        print_as_json(price_json(price, window))
+    else:
+        print_price(price, window)
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="A price file or a version; alone: the new price file.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="A price file or a version.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what changes, from what is in force to a price file, or between two price files or two versions."""
+    if _is_version(old) and _is_version(new):
+        before, after = _recorded(load_settings(), old, new)
+        if as_json:
+            print_as_json(price_change_json(before, after))
+        else:
+            print_price_changes(before, after)
+        return
+    if _is_version(old) or _is_version(new):
+        raise typer.BadParameter("compare a price file with a price file, or a version with a version")
+    base = PriceTable.load(Path(old)) if new else _in_force(load_settings())
+    target = PriceTable.load(Path(new or old))
+    now_ms = _time_ms("")
+    changes = markup_changes(base, target, now_ms), price_changes(base, target, now_ms)
+    if as_json:
+        print_as_json(changes_json(*changes))
+    else:
+        print_changes(*changes)
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A price file; it is checked before anything changes.")],
+) -> None:
+    """Put a price file in force: shows what it changes and installs it where running gates find it."""
+    settings = load_settings()
+    target = settings.price_path
+    text = file.read_bytes()
+    table, now_ms = PriceTable.under(file, text), _time_ms("")
+    base = _in_force_or_listed(settings)
+    print_changes(markup_changes(base, table, now_ms), price_changes(base, table, now_ms))
+    if settings.prices_file is None:
+        make_private_dir(settings.data_dir)
+    install(text, target)
+    console.print(
+        f"installed as {target}: running gates that use it take it up within seconds; holds keep their prices"
+    )
+
+
+def _in_force(settings: Settings) -> PriceTable:
+    return PriceFile(settings.price_path).read()
+
+
+def _in_force_or_listed(settings: Settings) -> PriceTable:
+    """A file in force that is wrong must not keep its correction out."""
+    try:
+        return _in_force(settings)
+    except PriceFileError as error:
+        print(f"creditgate: {error}; compared with the built-in prices instead", file=sys.stderr)
+        return PriceTable.load()
+
+
+def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:
+    with closing(open_ledger(settings.ledger_url)) as ledger:
+        return [Prices(ledger).version(version) or _refuse_version(version) for version in versions]
+
+
+def _is_wanted(model: str, provider: str, match: str) -> bool:
+    return match in model and (not provider or model.partition("/")[0] == provider)
+
+
+def _is_version(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{12}", text) is not None and not Path(text).exists()
+
+
+def _time_ms(text: str) -> int:
+    """A time as typed; of none the second that runs."""
+    stamp = parse_time(text)
+    return stamp.ToMilliseconds() if stamp else int(time.time()) * 1000
+
+
+def _refuse(model: str) -> NoReturn:
+    raise CallFailed(
+        f"no price is in force for {model!r}: see `creditgate prices list --match`, or add it to the price file"
+    )
+
+
+def _refuse_version(version: str) -> NoReturn:
+    raise CallFailed(
+        f"the ledger has no price of version {version!r}: check it, and that CREDITGATE_LEDGER_URL is the ledger it is from"
+    )
