@@ -1,7 +1,9 @@
 """Where a server listens: host and port, or a unix socket."""
 
 import os
+import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 _UNIX = "unix:"
 _UNIX_PATH_MAX_BYTES = 103  # sun_path on macOS, less its terminating zero; Linux has 4 more
@@ -35,6 +37,17 @@ class Address:
 def parse_address(text: str) -> Address:
     """`host:port` (IPv6 in brackets) or `unix:/path`; ValueError says what to write instead."""
     return _unix(text) if text.startswith(_UNIX) else _host_and_port(text)
+
+
+def clear_socket(address: Address) -> None:
+    """Removes a unix socket that a killed process has left behind; OSError if somebody serves there. TCP needs none of it."""
+    if not address.path:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(address.path) == 0:
+            raise OSError("another process serves there")
+    if Path(address.path).is_socket():
+        Path(address.path).unlink(missing_ok=True)
 
 
 def _host_and_port(text: str) -> Address:

@@ -28,14 +28,15 @@ class ChildSpec:
     """How to run a child, and how to tell that it serves.
 
     It is ready when `probe` returns or, without a probe, when it prints a line that contains `ready`. With `once` it
-    has to exit with 0, and is ready then. It starts when the children named in `after` are ready. When it dies,
-    `last_words` may tell more about it.
+    has to exit with 0, and is ready then. It starts when the children named in `after` are ready. Neighbours of one
+    `stage` are told to end at the same time. When it dies, `last_words` may tell more about it.
     """
 
     name: str
     argv: tuple[str, ...]
     environment: Mapping[str, str] | None = None  # None: ours
     after: tuple[str, ...] = ()
+    stage: str = ""  # of its own
     once: bool = False
     probe: Callable[[], Awaitable[None]] | None = None
     last_words: Callable[[], str] = str

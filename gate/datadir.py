@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 
@@ -40,3 +41,30 @@ class DataDirLock:
 def make_private_dir(path: Path) -> None:
     """Create the directory, with its parents, for our user only; an existing one keeps its mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in this file, made when first asked for and readable by our user only. Call with the directory's lock held."""
+    if not path.exists():
+        made = path.with_suffix(".new")
+        _write_synced(made, secrets.token_hex(32))
+        made.replace(path)
+        _sync_dir(path.parent)
+    return path.read_text()
+
+
+def _write_synced(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)  # what a crash has left keeps its mode
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(fd)
+
+
+def _sync_dir(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -75,6 +75,7 @@ class EmbeddedStore:
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",  # anything else would drop holds and replay records
+            "hash-max-listpack-value": "256",  # an account's longest field: so its hash takes half the memory
             "daemonize": "no",
             "logfile": str(self._log_file),
             "pidfile": str(self._directory / "valkey.pid"),

@@ -13,7 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, Counter, make_wsgi_app, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from gate.address import Address
+from gate.address import Address, clear_socket
 from gate.child import ChildEnd, StartupError
 
 
@@ -37,20 +37,12 @@ def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[No
 def _start(address: Address, registry: CollectorRegistry) -> tuple[WSGIServer, threading.Thread]:
     if not address.path:
         return start_http_server(address.port, address.host, registry)
-    _clear(Path(address.path))
+    clear_socket(address)
     server = _UnixServer(address.path, _QuietHandler)  # type: ignore[arg-type]  # typeshed knows host and port only
     server.set_app(make_wsgi_app(registry))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     return server, thread
-
-
-def _clear(path: Path) -> None:
-    """Removes a socket that a killed process has left behind; OSError if somebody serves there."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise OSError("another process serves there")
-    path.unlink(missing_ok=True)
 
 
 class _UnixServer(ThreadingMixIn, WSGIServer):

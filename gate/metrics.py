@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gate.tallies import Tallies
+
 SECONDS = (
     0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005,
     0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -12,6 +14,7 @@ class GateMetrics:
     """Everything the gate counts; each metric is described in gate/README.md."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.tallies = Tallies(registry)
         self.requests = Counter(
             "creditgate_requests_total",
             "Calls ended, by outcome: OK, DENIED, or the status.",
@@ -69,6 +72,12 @@ class GateMetrics:
         self.shards_lost = Counter(
             "creditgate_shards_lost_total",
             "Times that Redis was found behind the ledger: acknowledged writes were lost.",
+            registry=registry,
+        )
+        self.price_file_reads = Counter(
+            "creditgate_price_file_reads_total",
+            "Times that a changed price file was read, by outcome: ok, or failed and the old prices stay.",
+            ["outcome"],
             registry=registry,
         )
         self.accounts_restored = Counter(

@@ -3,11 +3,11 @@
 import grpc
 import structlog
 from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from gate.wire import CommandFailed
-from meter.errors import ServiceError, Unavailable
+from meter.errors import ResourceExhausted, ServiceError, Unavailable
 
 DOMAIN = "creditgate"
 
@@ -28,12 +28,16 @@ def as_service_error(error: Exception) -> ServiceError:
 
 
 def status_of(error: ServiceError) -> Status:
-    """The rich status: ErrorInfo always, BadRequest where a field is to blame."""
+    """The rich status: ErrorInfo always, BadRequest where a field is to blame, RetryInfo where waiting helps."""
     status = Status(code=code_of(error).value[0], message=error.message)
     status.details.append(_packed(ErrorInfo(reason=error.reason, domain=DOMAIN)))
     if error.field:
         violation = BadRequest.FieldViolation(field=error.field, description=error.message, reason=error.reason)
         status.details.append(_packed(BadRequest(field_violations=[violation])))
+    if isinstance(error, ResourceExhausted):
+        retry = RetryInfo()
+        retry.retry_delay.FromMilliseconds(error.retry_after_ms)
+        status.details.append(_packed(retry))
     return status
 
 
@@ -41,7 +45,7 @@ def code_of(error: ServiceError) -> grpc.StatusCode:
     return grpc.StatusCode[error.code]
 
 
-def _packed(detail: ErrorInfo | BadRequest) -> Any:
+def _packed(detail: ErrorInfo | BadRequest | RetryInfo) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed

@@ -1,4 +1,4 @@
-"""What `creditgate up` runs: the store, the flusher and the gate as children of one small process.
+"""What `creditgate up` runs: the store, the flusher and the gate as children of one small process; and several gates on one address.
 
 Nothing of grpc is started in this process: a process must not fork once it has.
 """
@@ -7,16 +7,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
+from pydantic import SecretStr
 
 from gate.child import Child, ChildEnd, ChildSpec, StartupError
-from gate.datadir import DataDirLock, make_private_dir
+from gate.datadir import DataDirLock, kept_secret, make_private_dir
 from gate.embedded import open_store
 from gate.exposition import ChildMetrics, metrics_server
+from gate.held_port import held_port
 from gate.settings import EMBEDDED, PREFIX, Settings, env_name
 
 _STILL_WAITING_S = 10.0
@@ -28,15 +33,16 @@ _log = structlog.get_logger(__name__)
 
 def up(settings: Settings) -> int:
     """Run everything until SIGTERM or SIGINT, and return the exit status. The caller has configured logging."""
-    try:
-        return asyncio.run(_run(settings))
-    except StartupError as failure:
-        print(f"creditgate: {failure}", file=sys.stderr)
-        return 1
+    return _run(_up(settings))
+
+
+def serve(settings: Settings) -> int:
+    """The same for the gate alone, as the workers that the settings ask for."""
+    return _run(_serve(settings))
 
 
 class Supervisor:
-    """Keeps children running, and ends them in the reverse of their order."""
+    """Keeps children running, and ends them stage by stage, in the reverse of their order."""
 
     def __init__(
         self, children: Sequence[ChildSpec], announcement: str, on_end: Callable[[ChildEnd], None] | None = None
@@ -56,12 +62,17 @@ class Supervisor:
                 await self._until_stopped(list(running.values()))
             finally:
                 announcing.cancel()
-                for name, child in reversed(self._children.items()):
-                    child.stop()
-                    await asyncio.wait({running[name]})
+                for stage in self._stages_in_reverse():
+                    for child in stage:
+                        child.stop()
+                    await asyncio.wait({running[child.spec.name] for child in stage})
         for task in running.values():
             task.result()
         return 1 if self._killed else 0
+
+    def _stages_in_reverse(self) -> list[list[Child]]:
+        children = reversed(self._children.values())
+        return [list(stage) for _, stage in groupby(children, key=lambda child: child.spec.stage or child.spec.name)]
 
     async def _until_stopped(self, running: Sequence[asyncio.Task[None]]) -> None:
         stopped = asyncio.create_task(self._stop.wait())
@@ -104,21 +115,40 @@ class Supervisor:
                 child.kill()
 
 
-async def _run(settings: Settings) -> int:
+def _run(running: Coroutine[object, object, int]) -> int:
+    try:
+        return asyncio.run(running)
+    except StartupError as failure:
+        print(f"creditgate: {failure}", file=sys.stderr)
+        return 1
+
+
+async def _up(settings: Settings) -> int:
     with ExitStack() as opened:
         make_private_dir(settings.data_dir)
         _claim(settings.data_dir, opened)
+        settings = _with_voucher_key(settings)
         children_lock = await _outlive_earlier_children(settings, opened)
-        metrics = _serve_metrics(settings, opened)
+        metrics = _open_for_children(settings, settings.data_dir, opened)
         specs: list[ChildSpec] = []
         if settings.redis_url == EMBEDDED:
             store = await open_store(settings)
             opened.callback(store.close)
             settings = settings.model_copy(update={"redis_url": store.url})
             specs.append(store.child())
-        environment = {**_child_environment(settings), **(metrics.environment if metrics else {})}
+        environment = _environment(settings, metrics)
         specs += _own_children(settings, environment, [spec.name for spec in specs], children_lock.fd)
         return await Supervisor(specs, _announcement(settings), metrics.count_end if metrics else None).run()
+
+
+async def _serve(settings: Settings) -> int:
+    settings.shared_redis_url()
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
+        metrics = _open_for_children(settings, folder, opened)
+        specs = _gates(settings, _environment(settings, metrics))
+        announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
+        return await Supervisor(specs, announcement, metrics.count_end if metrics else None).run()
 
 
 def _claim(data_dir: Path, opened: ExitStack) -> None:
@@ -130,6 +160,14 @@ def _claim(data_dir: Path, opened: ExitStack) -> None:
             f" or choose another {env_name('data_dir')}"
         )
     lock.note(str(os.getpid()))
+
+
+def _with_voucher_key(settings: Settings) -> Settings:
+    """A key of the data directory's own, if none is set: it must outlive the codes that were made with it."""
+    if settings.voucher_key is not None:
+        return settings
+    key = SecretStr(kept_secret(settings.data_dir / "voucher.key"))
+    return settings.model_copy(update={"voucher_key": key})
 
 
 async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> DataDirLock:
@@ -148,10 +186,13 @@ async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> Da
     return lock
 
 
-def _serve_metrics(settings: Settings, opened: ExitStack) -> ChildMetrics | None:
+def _open_for_children(settings: Settings, directory: Path, opened: ExitStack) -> ChildMetrics | None:
+    """What this process has for its children: the address that workers share, and the metrics of all."""
+    if settings.workers > 1:
+        opened.enter_context(held_port(settings.listen))
     if settings.metrics_listen is None:
         return None
-    metrics = ChildMetrics(settings.data_dir / "metrics")
+    metrics = ChildMetrics(directory / "metrics")
     opened.enter_context(metrics_server(settings.metrics_listen, metrics.registry))
     return metrics
 
@@ -159,31 +200,44 @@ def _serve_metrics(settings: Settings, opened: ExitStack) -> ChildMetrics | None
 def _own_children(
     settings: Settings, environment: dict[str, str], store: Sequence[str], lock_fd: int
 ) -> list[ChildSpec]:
-    def child(name: str, *words: str, after: tuple[str, ...] = (), once: bool = False) -> ChildSpec:
-        return ChildSpec(
-            name=name,
-            argv=(sys.executable, "-P", "-m", "gate.cli", *words),  # -P: not a `gate` of the working directory
-            environment=environment,
-            after=after,
-            once=once,
-            inherited_fds=(lock_fd,),
-            grace_s=settings.drain_timeout_ms / 1000 + _GRACE_S,
-        )
-
+    after = (*store, "migrate")
     return [
-        child("migrate", "migrate", once=True),
-        child("flusher", "flush", "--exit-with-parent", after=(*store, "migrate")),
-        child("gate", "serve", "--exit-with-parent", after=(*store, "migrate")),
+        replace(_child("migrate", ("migrate",), settings, environment), once=True, inherited_fds=(lock_fd,)),
+        replace(
+            _child("flusher", ("flush", "--exit-with-parent"), settings, environment),
+            after=after,
+            inherited_fds=(lock_fd,),
+        ),
+        *(replace(gate, after=after, inherited_fds=(lock_fd,)) for gate in _gates(settings, environment)),
     ]
 
 
-def _child_environment(settings: Settings) -> dict[str, str]:
+def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
+    words = ("serve", "--exit-with-parent")
+    if settings.workers == 1:
+        return [_child("gate", words, settings, environment)]
+    numbers = range(1, settings.workers + 1)
+    workers = [_child(f"gate-{n}", (*words, "--worker", str(n)), settings, environment) for n in numbers]
+    return [replace(worker, stage="gate") for worker in workers]
+
+
+def _child(name: str, words: tuple[str, ...], settings: Settings, environment: dict[str, str]) -> ChildSpec:
+    return ChildSpec(
+        name=name,
+        argv=(sys.executable, "-P", "-m", "gate.cli", *words),  # -P: not a `gate` of the working directory
+        environment=environment,
+        grace_s=settings.drain_timeout_ms / 1000 + _GRACE_S,
+    )
+
+
+def _environment(settings: Settings, metrics: ChildMetrics | None) -> dict[str, str]:
+    """What children find: our settings, but for what is this process's own business."""
     dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
     others = {name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)}
-    ours = settings.model_copy(update={"metrics_listen": None}).environment()  # we serve the metrics of all
+    ours = settings.model_copy(update={"metrics_listen": None, "workers": 1}).environment()
     package_dir = str(Path(__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, (package_dir, os.environ.get("PYTHONPATH"))))
-    return {**others, **ours, "PYTHONPATH": python_path}
+    return {**others, **ours, **(metrics.environment if metrics else {}), "PYTHONPATH": python_path}
 
 
 def _announcement(settings: Settings) -> str:

@@ -1,6 +1,10 @@
-"""One stack for each worker, shared by all tests that need no more of it than accounts of their own."""
+"""One stack for each worker, shared by all tests that need no more of it than accounts of their own.
+
+It has a gate on each transport. Every test is tried with each, which is then what its gate and those that it adds serve by.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +16,39 @@ from meter.v1.ledger_pb2 import CheckBooksRequest
 pytest_plugins = ("ledgers",)
 
 
+TRANSPORTS = ["native", "grpcio"]
+
+
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack_of_all_transports(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """Two gates and a flusher, on SQLite, or with --long on PostgreSQL. Test clocks and unique accounts keep its tests apart."""
     ledger_url = request.getfixturevalue("postgres") % "postgres" if request.config.getoption("long") else ""
     prices = tmp_path_factory.mktemp("prices") / "prices.yaml"
     prices.write_text(PRICES)
-    settings = {"reap_interval_ms": "20", "redis_timeout_ms": "20000", "prices_file": str(prices)}
-    with running_stack(ledger_url, gates=2, **settings) as stack:
+    settings = {
+        "reap_interval_ms": "20",
+        "redis_timeout_ms": "20000",
+        "prices_file": str(prices),
+        "voucher_key": "of all gates of this stack, as an operator sets it",
+    }
+    with running_stack(ledger_url, gates=0, **settings) as stack:
+        for transport in TRANSPORTS:
+            stack.add_gate(transport=transport)
         yield stack
+
+
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def stack(request: pytest.FixtureRequest, stack_of_all_transports: Stack) -> Stack:
+    """As a test sees it: the first gate, and any that it adds, serve by the transport of this try; the second by the other."""
+    both, first = stack_of_all_transports, TRANSPORTS.index(request.param)
+    return replace(
+        both,
+        gates=both.gates[first:] + both.gates[:first],
+        targets=both.targets[first:] + both.targets[:first],
+        settings=both.settings | {"CREDITGATE_TRANSPORT": request.param},
+    )
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,12 @@ def tell(what):
 def stop(*_):
     tell("stopped")
     sys.exit(0)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "stubborn" else stop)
+def meet(*_):
+    tell("asked")
+    while open("diary").read().count("asked") < 2:
+        pass
+    stop()
+signal.signal(signal.SIGTERM, {{"stubborn": signal.SIG_IGN, "meets": meet}}.get(mode, stop))
 tell("started")
 if mode == "fails":
     sys.exit("the port is in use")
@@ -199,6 +204,15 @@ def test_children_end_in_the_reverse_of_their_order(supervise: Supervise) -> Non
     assert run.end() == 0
     assert run.diary[3:] == ["gate stopped", "flusher stopped", "store stopped"]
     assert run.events("child_died") == []
+
+
+def test_children_of_one_stage_end_at_the_same_time(supervise: Supervise) -> None:
+    run = supervise("child('store', 'good'), child('a', 'meets', stage='gate'), child('b', 'meets', stage='gate')")
+    run.until_ready()
+    run.process.terminate()
+    assert run.end() == 0
+    assert sorted(run.diary[3:5]) == ["a asked", "b asked"]
+    assert run.diary[-1] == "store stopped"
 
 
 def test_a_child_that_does_not_stop_in_time_is_killed(supervise: Supervise) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from servers import ValkeyServer, valkey_server
 from structlog.testing import capture_logs
 
-from gate.keys import account_key, journal_key, replay_key
+from gate.keys import account_key, budgets_key, due_key, grants_key, journal_key, replay_key
 from gate.metrics import GateMetrics
 from gate.runner import Runner, prepare
 from gate.wire import CommandFailed, Connection, RedisUnavailable, UnfitRedis, Wire, ask
@@ -335,16 +335,20 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_and_run_once(own_valk
         runner = Runner(GateMetrics(CollectorRegistry()))
         async with opened(own_valkey.url, on_open=fit) as wire:
             runner.attach(wire)
-            keys = [account_key(0, "acme"), journal_key(0), replay_key(0, "acme", "r")]
+            own = [account_key(0, "acme"), journal_key(0), replay_key(0, "acme", "r"), grants_key(0, "acme")]
+            create, grant = [*own, budgets_key(0, "acme")], [*own, due_key(0)]
             await runner.run("open_epoch", 0, [journal_key(0)], 1, "epoch", "why")
-            await runner.run("create_account", 0, keys, 1, "create", "{}", "USD", 0, "-", "-", 1000)
+            await runner.run("create_account", 0, create, 1, 1, "create", "{}", 1000, "USD", 0, "-", "-", "-", "", "")
             for op in range(2, 12):
-                await wire.command(0, "SCRIPT", "FLUSH")
-                calls = [runner.run("grant_credits", 0, keys, 1, op, "grant", "{}", 10, 1000) for _ in range(20)]
+                await wire.command(0, "FUNCTION", "FLUSH")
+                what = ("0 TOP_UP 50 - - -", "=", "acme")
+                calls = [
+                    runner.run("grant_credits", 0, grant, 1, op, "grant", "{}", 1000, 10, *what) for _ in range(20)
+                ]
                 replies = await asyncio.gather(*calls)
                 assert sorted(reply[0] for reply in replies) == [b"ok"] + [b"replayed"] * 19
-            assert await wire.command(0, "HGET", keys[0], "tot") == b"100"
-            assert await wire.command(0, "XLEN", keys[1]) == 12
+            assert [await wire.command(0, "HGET", own[0], field) for field in ("gl", "ol")] == [b"10", b"90"]
+            assert await wire.command(0, "XLEN", own[1]) == 12
 
     run(test())
 

@@ -1,26 +1,20 @@
-"""The edge between a service and whatever server carries it: counting, timing, and errors into statuses."""
+"""The edge between a service and whatever server carries it: counting, timing, and errors in one form."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
-from gate.metrics import GateMetrics
-from gate.status import as_service_error, code_of, status_of
+from gate.metrics import SECONDS, GateMetrics
+from gate.status import as_service_error, status_of
 from gate.v1.gate_pb2 import DENIED
-from meter.errors import Unavailable
+from meter.errors import ServiceError, Unavailable
 
 Method = Callable[[Any], Awaitable[Message]]
+NO_MESSAGE = "the request's bytes are no message of its type"
 _DETAILS = "grpc-status-details-bin"
-
-
-class Context(Protocol):
-    """The part of a server's context that an edge uses."""
-
-    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> Any: ...
 
 
 class Edge:
@@ -28,41 +22,43 @@ class Edge:
 
     def __init__(self, metrics: GateMetrics, max_in_flight: int) -> None:
         self._metrics, self._max_in_flight = metrics, max_in_flight
-        self.in_flight = 0
+        self._in_flight = metrics.tallies.level(metrics.in_flight)
 
-    def wrap(self, name: str, method: Method) -> Callable[[Any, Context], Awaitable[Message]]:
-        """The method as a server calls it."""
-        seconds = self._metrics.rpc_seconds.labels(name)
-        ok, denied = (self._metrics.requests.labels(name, outcome) for outcome in ("OK", "DENIED"))
+    def wrap(self, name: str, method: Method) -> Method:
+        """The method as a server calls it: whatever goes wrong in it has been counted, and is a ServiceError."""
+        tallies, requests = self._metrics.tallies, self._metrics.requests
+        seconds = tallies.times(self._metrics.rpc_seconds.labels(name), SECONDS)
+        ok, denied = (tallies.count(requests.labels(name, outcome)) for outcome in ("OK", "DENIED"))
+        in_flight, max_in_flight = self._in_flight, self._max_in_flight
 
-        async def call(request: Message, context: Context) -> Message:
+        async def call(request: Message) -> Message:
             started = perf_counter()
-            self.in_flight += 1
-            self._metrics.in_flight.set(self.in_flight)
+            in_flight.value += 1
             try:
-                if self.in_flight > self._max_in_flight:
+                if in_flight.value > max_in_flight:
                     raise Unavailable(
-                        "OVERLOADED", f"{self._max_in_flight} calls are in flight already; repeat the call shortly"
+                        "OVERLOADED", f"{max_in_flight} calls are in flight already; repeat the call shortly"
                     )
                 response = await method(request)
             except asyncio.CancelledError:
                 self._metrics.requests.labels(name, "CANCELLED").inc()
                 raise
             except Exception as error:
-                return await self._abort(name, error, context)
+                raise self._counted(name, as_service_error(error)) from error
             finally:
-                self.in_flight -= 1
-                self._metrics.in_flight.set(self.in_flight)
+                in_flight.value -= 1
                 seconds.observe(perf_counter() - started)
-            (denied if getattr(response, "decision", None) == DENIED else ok).inc()
+            (denied if getattr(response, "decision", None) == DENIED else ok).total += 1
             return response
 
         return call
 
-    async def _abort(self, name: str, error: Exception, context: Context) -> Message:
-        refused = as_service_error(error)
-        status = status_of(refused)
+    def _counted(self, name: str, refused: ServiceError) -> ServiceError:
         self._metrics.requests.labels(name, refused.code).inc()
         self._metrics.refusals.labels(refused.reason).inc()
-        metadata = ((_DETAILS, status.SerializeToString()),)
-        return await context.abort(code_of(refused), refused.message, metadata)  # type: ignore[no-any-return]
+        return refused
+
+
+def details_of(refused: ServiceError) -> tuple[tuple[str, bytes], ...]:
+    """The trailing metadata in which clients look for the rich status."""
+    return ((_DETAILS, status_of(refused).SerializeToString()),)

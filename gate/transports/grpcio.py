@@ -1,21 +1,23 @@
 """grpcio's own server, on asyncio."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from gate.settings import Address
-from gate.transports.edge import Edge
+from gate.address import Address, clear_socket
+from gate.status import code_of
+from gate.transports.edge import NO_MESSAGE, Edge, details_of
+from meter.errors import ServiceError
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake to tell, not to share with
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 ]
@@ -24,8 +26,11 @@ _OPTIONS = [
 class GrpcioServer:
     """Serves services by their descriptors, with health and reflection."""
 
-    def __init__(self, services: Mapping[ServiceDescriptor, object], edge: Edge) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS)
+    transport: ClassVar[str] = "grpcio"
+
+    def __init__(self, services: Mapping[ServiceDescriptor, object], edge: Edge, *, shares_port: bool = False) -> None:
+        # Without leave to share it, a second server on the same port is a mistake to tell.
+        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
         self._health = health.aio.HealthServicer()
         for descriptor, service in services.items():
             self._server.add_generic_rpc_handlers((_handlers(descriptor, service, edge),))
@@ -37,8 +42,9 @@ class GrpcioServer:
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
         try:
+            clear_socket(address)
             port = self._server.add_insecure_port(address.grpc_target)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
         if port == 0:
             raise OSError(f"cannot listen on {address}")
@@ -46,6 +52,7 @@ class GrpcioServer:
         await self.set_serving(True)
 
     async def set_serving(self, serving: bool) -> None:
+        """What health says, of all services."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self._health.set(name, status)
@@ -63,8 +70,16 @@ def _handlers(descriptor: ServiceDescriptor, service: object, edge: Edge) -> grp
 
 
 def _handler(method: MethodDescriptor, service: object, edge: Edge) -> "grpc.RpcMethodHandler[Any, Any]":
+    parse, call = GetMessageClass(method.input_type).FromString, edge.wrap(method.name, getattr(service, method.name))
+
+    async def answer(message: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        try:
+            return (await call(parse(message))).SerializeToString()
+        except ServiceError as refused:
+            await context.abort(code_of(refused), refused.message, details_of(refused))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
+
     return grpc.unary_unary_rpc_method_handler(
-        edge.wrap(method.name, getattr(service, method.name)),
-        request_deserializer=GetMessageClass(method.input_type).FromString,
-        response_serializer=GetMessageClass(method.output_type).SerializeToString,
-    )
+        answer
+    )  # on bytes: grpcio itself would tell the client of Python's exceptions
