@@ -87,7 +87,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="only cases with NAME in theirs; may be repeated"
     )
-    parser.add_argument("--full", action="store_true", help="1,000,000 accounts and 100,000 open holds")
     parser.add_argument("--quick", action="store_true", help="a look at whether all works; writes to results/partial")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)
@@ -97,11 +96,9 @@ def _arguments() -> argparse.Namespace:
 
 def _options(arguments: argparse.Namespace) -> Options:
     seconds = arguments.seconds
-    if arguments.full:
-        return Options(seconds, accounts=1_000_000, open_holds=100_000, backlog=60_000)
     if arguments.quick:
         return Options(seconds, accounts=10_000, open_holds=1_000, backlog=20_000)
-    return Options(seconds, accounts=100_000, open_holds=10_000, backlog=60_000)
+    return Options(seconds, accounts=1_000_000, open_holds=100_000, backlog=60_000)
 
 
 if __name__ == "__main__":

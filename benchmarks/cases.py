@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from ceiling import DEPTHS, USUAL_DEPTH, one_by_one, pipelined
 from flushing import flush
-from lab import ACCOUNTS, SATURATING, Lab, Server
+from lab import ACCOUNTS, SATURATING, TAGGED, Lab, Server
 from null_rpc import transports
+from population import POOR, POOR_ACCOUNTS, USUAL
 from processes import Stack
 from results import Result, of_load, of_rate
 from starting import start_up
@@ -14,6 +15,12 @@ from starting import start_up
 CLIENTS = (1, 4, 16, 64, 128)
 SWEEP = "clients"  # the case that tries them all
 SWEPT = {"ours": "Debit", "naive": "naive design", "null": "null RPC"}
+_KINDS = {
+    "tagged": "one grant and no budget",
+    "5 grants": "five grants and no budget",
+    "1 budget": "one budget matches",
+    "4 budgets": "four budgets match",
+}
 _BATCH_CLIENTS = 8  # a batch keeps the service as busy as many calls do
 
 Run = Callable[[Lab], Result]
@@ -62,7 +69,7 @@ def _bare() -> list[Case]:
     def bare(lab: Lab) -> Result:
         return of_rate(one_by_one(lab.quiet, lab.supplies["debit"], lab.options.seconds / 2))
 
-    return [Case("bare EVALSHA 1", "debit", "the debit's EVALSHA over a plain socket, one at a time", bare)]
+    return [Case("bare script 1", "debit", "the debit's FCALL over a plain socket, one at a time", bare)]
 
 
 def _ceilings() -> list[Case]:
@@ -72,7 +79,7 @@ def _ceilings() -> list[Case]:
     def what(depth: int) -> str:
         return f"pipelined in lots of {depth}"
 
-    commands = {"debit": "the debit's EVALSHA", "pair": "the EVALSHAs of Authorize and of the Debit of its hold"}
+    commands = {"debit": "the debit's FCALL", "pair": "the FCALLs of Authorize and of the Debit of its hold"}
     found = [
         Case(f"ceiling {name} x{depth}", name, f"{command} {what(depth)}", ceiling(name, depth))
         for name, command in commands.items()
@@ -82,12 +89,23 @@ def _ceilings() -> list[Case]:
         Case(f"script {name}", "script", f"{name}.lua {what(USUAL_DEPTH)}", ceiling(name, USUAL_DEPTH))
         for name in ("reference", "nothing")
     ]
-    return found + scripts
+    kinds = [
+        Case(
+            f"ceiling {name} x{USUAL_DEPTH}",
+            "debit",
+            f"debits with dimensions, {_KINDS[name]}",
+            ceiling(name, USUAL_DEPTH),
+        )
+        for name in TAGGED
+    ]
+    return found + scripts + kinds
 
 
 def _ours() -> list[Case]:
-    def ours(workload: str, clients: int = SATURATING, unit: str = "", accounts: int = ACCOUNTS) -> Run:
-        return lambda lab: of_load(lab.load(lab.quiet, workload, clients, accounts=accounts), unit)
+    def ours(
+        workload: str, clients: int = SATURATING, unit: str = "", accounts: int = ACCOUNTS, kind: str = USUAL
+    ) -> Run:
+        return lambda lab: of_load(lab.load(lab.quiet, workload, clients, accounts=accounts, kind=kind), unit)
 
     def saturated(lab: Lab) -> Result:
         return of_load(lab.saturate())
@@ -98,10 +116,19 @@ def _ours() -> list[Case]:
         Case("debit saturated", "debit", debit, saturated),
         Case("debit half", "debit", f"{debit}, open loop at half of that rate", _at_half(busy=False)),
         Case("debit hot", "debit", f"{debit}, all of one account", ours("debit", accounts=1)),
+        *(
+            Case(f"debit {name}", "debit", f"Debit with three dimensions, {_KINDS[name]}", ours("tagged", kind=kind))
+            for name, kind in TAGGED.items()
+        ),
         Case("usage saturated", "debit", "Debit of a usage that is priced, with three dimensions", ours("usage")),
         Case("pair 1", "pair", f"{pair}, one client", ours("pair", 1, "settle")),
         Case("pair saturated", "pair", pair, ours("pair", unit="settle")),
-        Case("denial saturated", "denial", "Debit denied for lack of credits", ours("denial")),
+        Case(
+            "denial saturated",
+            "denial",
+            "Debit denied for lack of credits",
+            ours("denial", accounts=POOR_ACCOUNTS, kind=POOR),
+        ),
         Case("replay saturated", "replay", "Debit that was made before", ours("replay", unit="replay")),
         Case("batch 16", "debit", "Batch of 16 debits", ours("batch-16", _BATCH_CLIENTS)),
         Case("batch 128", "debit", "Batch of 128 debits", ours("batch-128", _BATCH_CLIENTS)),

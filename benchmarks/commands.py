@@ -9,10 +9,10 @@ from pathlib import Path
 import hiredis
 from capture import Captured, capture
 from http2 import ask
-from population import shard_tag
+from population import USUAL, shard_tag
 from processes import Stack
 from templates import ACCOUNT, REQUEST, Template, account_id, at_random, request_ids
-from workloads import authorization, debit
+from workloads import authorization, debit, tagged_debit
 
 from gate.v1.gate_pb2 import AuthorizeRequest, AuthorizeResponse, DebitRequest
 
@@ -70,7 +70,7 @@ def sample(stack: Stack, *requests: AuthorizeRequest | DebitRequest) -> Sample:
     return Sample(captured, ids, hold)
 
 
-def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS) -> Supply:
+def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS, kind: str = USUAL) -> Supply:
     """The sample's commands again and again, for accounts at random, with request ids and holds that are new each time."""
     account = ACCOUNT.encode()
     hold = (of.hold,) if of.hold else ()
@@ -79,7 +79,7 @@ def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS) -> Supply:
 
     def units() -> Iterator[bytes]:
         ids, width = request_ids(), len(of.hold) - 1
-        for number, who in enumerate(at_random(_accounts(stack, accounts))):
+        for number, who in enumerate(at_random(_accounts(stack, accounts, kind))):
             holds = (b"h%0*x" % (width, number),) if of.hold else ()
             yield template.fill(*who, *(next(ids) for _ in of.request_ids), *holds)
 
@@ -89,6 +89,11 @@ def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS) -> Supply:
 def debits(stack: Stack) -> Supply:
     """Debits without a hold."""
     return supply(stack, sample(stack, debit()))
+
+
+def tagged_debits(stack: Stack, kind: str) -> Supply:
+    """Debits with dimensions, of accounts of a kind."""
+    return supply(stack, sample(stack, tagged_debit()), kind=kind)
 
 
 def pairs(stack: Stack) -> Supply:
@@ -123,6 +128,7 @@ def _packed(command: tuple[str | bytes | int, ...]) -> bytes:
     return packed
 
 
-def _accounts(stack: Stack, count: int) -> list[tuple[bytes, bytes]]:
+def _accounts(stack: Stack, count: int, kind: str = USUAL) -> list[tuple[bytes, bytes]]:
     """Accounts, each with its hash tag."""
-    return [(each, shard_tag(each, stack.settings.shards)) for each in map(account_id, range(count))]
+    ids = (account_id(number, kind) for number in range(count))
+    return [(each, shard_tag(each, stack.settings.shards)) for each in ids]

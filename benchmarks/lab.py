@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from commands import Supply
 from flushing import postgresql
 from load import Plan
 from memory import crowd
-from population import clear_journals, populate
+from population import KINDS, USUAL, clear_journals, populate
 from processes import HERE, Failed, Stack, running_script, running_stack
 from workloads import debit
 
@@ -24,6 +25,12 @@ Measured = dict[str, Any]  # as load.py prints it
 ACCOUNTS = 1000
 CONNECTIONS = 4
 SATURATING = 64  # calls in flight that saturate the service
+TAGGED = {
+    "tagged": USUAL,
+    "5 grants": "many",
+    "1 budget": "bud1",
+    "4 budgets": "bud4",
+}  # debits with dimensions, by kind of account
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,8 @@ class Lab:
 
     @cached_property
     def quiet(self) -> Stack:
-        """A gate without a flusher."""
-        return self._populated()
+        """A gate without a flusher, with accounts of every kind."""
+        return self._populated(kinds=KINDS)
 
     @cached_property
     def busy(self) -> Stack:
@@ -111,7 +118,8 @@ class Lab:
         """Commands for the quiet stack's Valkey."""
         quiet = self.quiet
         own = {name: commands.of_script(quiet, name) for name in ("nothing", "reference")}
-        return {"debit": commands.debits(quiet), "pair": commands.pairs(quiet)} | own
+        tagged = {name: commands.tagged_debits(quiet, kind) for name, kind in TAGGED.items()}
+        return {"debit": commands.debits(quiet), "pair": commands.pairs(quiet)} | tagged | own
 
     @cached_property
     def transport(self) -> str:
@@ -142,9 +150,9 @@ class Lab:
             if name in self.__dict__:
                 clear_journals(self.__dict__[name])
 
-    def _populated(self, ledger_url: str = "") -> Stack:
+    def _populated(self, ledger_url: str = "", kinds: Collection[str] = (USUAL,)) -> Stack:
         stack = self._opened.enter_context(running_stack(ledger_url))
-        populate(stack, ACCOUNTS)
+        populate(stack, ACCOUNTS, kinds)
         return stack
 
 

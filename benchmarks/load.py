@@ -33,6 +33,7 @@ class Plan:
     port: int
     workload: str
     accounts: int = 1000
+    kind: str = "acct"  # of the accounts (population.py)
     connections: int = 1
     streams: int = 1  # in flight on each connection, in the closed loop
     rate: float = 0.0  # calls per second; above 0: open loop
@@ -200,7 +201,7 @@ def main() -> int:
     """Runs the plan given as JSON in the first argument."""
     plan = Plan(**json.loads(sys.argv[1]))
     try:
-        print(json.dumps(Load(plan, workload(plan.workload, plan.accounts)).run()))
+        print(json.dumps(Load(plan, workload(plan.workload, plan.accounts, plan.kind)).run()))
     except (ConnectionLost, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return 1

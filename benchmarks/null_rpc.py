@@ -2,21 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import Any
 
 import uvloop
-from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
 from gate.metrics import GateMetrics
 from gate.settings import load_settings, parse_address
-from gate.transports.edge import Edge
+from gate.transports.edge import Edge, Method
 from gate.v1 import gate_pb2
 
 # The server classes by the transport's name.
-_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer")}
+_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer"), "native": ("gate.transports.native", "NativeServer")}
 
 
 class NullGate:
@@ -25,17 +22,14 @@ class NullGate:
     async def GetBalance(self, _: object) -> gate_pb2.GetBalanceResponse:  # noqa: N802 - the RPC's name
         return gate_pb2.GetBalanceResponse()
 
-    Authorize = Debit = Release = Extend = Batch = GetBalance
+    Authorize = Debit = Release = Extend = EstimateCost = Batch = GetBalance
 
 
 class BareEdge(Edge):
     """No counting and no timing: those are the gate's, not the transport's."""
 
-    def wrap(self, _: str, method: Callable[[Any], Awaitable[Message]]) -> Callable[[Any, Any], Awaitable[Message]]:
-        async def call(request: Message, _: object) -> Message:
-            return await method(request)
-
-        return call
+    def wrap(self, _: str, method: Method) -> Method:
+        return method
 
 
 def transports() -> list[str]:

@@ -1,38 +1,85 @@
-"""Accounts by the thousand: one is made as an administrator makes it, and copied, with all it has in Redis and its row in the ledger.
+"""Accounts by the thousand: one of each kind is made as an administrator makes it, and copied, with all it has in Redis and its rows in
+the ledger.
 
 A copy has no history. What it may spend is in the ledger as in Redis, so the gate and the flusher treat it as any other account.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 import redis
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from http2 import ask
 from processes import Stack
-from sqlalchemy import select
-from templates import ACCOUNT, account_id, poor_account_id
-from workloads import POOR_ACCOUNTS
+from sqlalchemy import RowMapping, select
+from templates import account_id
+from workloads import DIMENSIONS
 
 from gate.keys import journal_key, shard_of
 from meter.ledger.engine import Ledger, insert_many
 from meter.ledger.migrate import open_ledger
-from meter.ledger.schema import accounts
+from meter.ledger.schema import accounts, applied_budgets, grants
 from meter.money import NANOS_PER_CREDIT
-from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
+from meter.v1.accounts_pb2 import (
+    DAILY,
+    LIFETIME,
+    MONTHLY,
+    WEEKLY,
+    Account,
+    Budget,
+    BudgetWindow,
+    CreateAccountRequest,
+    Grant,
+    GrantCreditsRequest,
+    SetBudgetRequest,
+)
 
 _CREDITS_NANOS = 1_000_000 * NANOS_PER_CREDIT
 _CHUNK = 10_000
+_NEW_YEAR_2100_S = 4_102_444_800
+USUAL, POOR = "acct", "poor"
+POOR_ACCOUNTS = 16
 
 
-def populate(stack: Stack, count: int) -> None:
-    """Accounts 0 to `count` - 1 with credits and a daily limit, and a few without credits. Everything is flushed afterwards."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What accounts of a kind have besides a daily limit; names of kinds are four letters."""
+
+    grants: int = 1  # each of another expiry
+    budgets: Sequence[Budget] = ()
+
+
+def _budget(budget_id: str, window: BudgetWindow, *keys: str) -> Budget:
+    scope = {key: DIMENSIONS[key] for key in keys}
+    return Budget(budget_id=budget_id, scope=scope, window=window, limit_nanos=_CREDITS_NANOS)
+
+
+_BUDGETS = (
+    _budget("key", MONTHLY, "api_key"),
+    _budget("user", DAILY, "user"),
+    _budget("project", WEEKLY, "project"),
+    _budget("both", LIFETIME, "api_key", "project"),
+)
+KINDS = {
+    USUAL: Kind(),
+    POOR: Kind(grants=0),
+    "many": Kind(grants=5),
+    "bud1": Kind(budgets=_BUDGETS[:1]),
+    "bud4": Kind(budgets=_BUDGETS),
+}
+
+
+def populate(stack: Stack, count: int, kinds: Collection[str] = (USUAL, POOR)) -> None:
+    """Accounts 0 to `count` - 1 of each of the kinds, but a few without credits. Everything is flushed afterwards."""
     stack.start_flusher()
-    _create(stack, ACCOUNT, _CREDITS_NANOS)
-    _create(stack, poor_account_id(0).decode(), 0)
+    for kind in kinds:
+        _create(stack, account_id(0, kind).decode(), KINDS[kind])
     stack.stop_flusher()
     with closing(open_ledger(stack.settings.ledger_url)) as ledger, closing(stack.redis()) as client:
-        _copy(stack.settings.shards, ledger, client, poor_account_id, POOR_ACCOUNTS)
-        _copy(stack.settings.shards, ledger, client, account_id, count)
+        for kind in kinds:
+            _copy(stack.settings.shards, ledger, client, kind, POOR_ACCOUNTS if kind == POOR else count)
 
 
 def shard_tag(account: bytes, shards: int) -> bytes:
@@ -60,33 +107,50 @@ def unflushed(client: redis.Redis, shards: int) -> int:
     return sum(pipeline.execute())
 
 
-def _create(stack: Stack, name: str, credit_nanos: int) -> None:
+def _create(stack: Stack, name: str, kind: Kind) -> None:
     account = Account(account_id=name, currency="USD", daily_limit_nanos=_CREDITS_NANOS)
-    create = CreateAccountRequest(account=account)
-    ask(stack.address, "/meter.v1.Accounts/CreateAccount", create.SerializeToString())
-    if credit_nanos:
-        grant = GrantCreditsRequest(account_id=name, request_id="grant", grant=Grant(amount_nanos=credit_nanos))
-        ask(stack.address, "/meter.v1.Accounts/GrantCredits", grant.SerializeToString())
+    _ask(stack, "CreateAccount", CreateAccountRequest(account=account))
+    for number in range(kind.grants):
+        expires = Timestamp(seconds=_NEW_YEAR_2100_S + number)
+        grant = Grant(amount_nanos=_CREDITS_NANOS, expires_at=expires if number else None)
+        _ask(stack, "GrantCredits", GrantCreditsRequest(account_id=name, request_id=f"grant-{number}", grant=grant))
+    for budget in kind.budgets:
+        _ask(stack, "SetBudget", SetBudgetRequest(account_id=name, budget=budget))
 
 
-def _copy(shards: int, ledger: Ledger, client: redis.Redis, name: Callable[[int], bytes], count: int) -> None:
-    original = name(0)
+def _ask(stack: Stack, method: str, request: Message) -> None:
+    ask(stack.address, f"/meter.v1.Accounts/{method}", request.SerializeToString())
+
+
+def _copy(shards: int, ledger: Ledger, client: redis.Redis, kind: str, count: int) -> None:
+    original = account_id(0, kind)
     tag = shard_tag(original, shards)
     keys = list(client.scan_iter(match=b"*%b*" % original, count=_CHUNK))
     dumps = [(key, client.dump(key) or b"") for key in keys]
     for numbers in _chunks(count):
         pipeline = client.pipeline(transaction=False)
-        for copy in map(name, numbers):
+        for number in numbers:
+            copy = account_id(number, kind)
             for key, dump in dumps:
                 own = key.replace(original, copy).replace(tag, shard_tag(copy, shards))
                 pipeline.restore(own, 0, dump)
         pipeline.execute()
     with ledger.write() as connection:
-        row = connection.execute(select(accounts).where(accounts.c.account_id == original.decode())).mappings().one()
-        for numbers in _chunks(count):
-            names = [name(number).decode() for number in numbers]
-            copies = [{**row, "account_id": each, "shard": shard_of(each, shards)} for each in names]
-            insert_many(connection, accounts, copies)
+        for table in (accounts, grants, applied_budgets):
+            rows = connection.execute(select(table).where(table.c.account_id == original.decode())).mappings().all()
+            for numbers in _chunks(count):
+                names = [account_id(number, kind).decode() for number in numbers]
+                insert_many(connection, table, [_of(row, name, shards) for name in names for row in rows])
+
+
+def _of(row: RowMapping, account_id: str, shards: int) -> dict[str, object]:
+    """The row as another account's."""
+    copy = {**row, "account_id": account_id}
+    if "shard" in row:
+        copy["shard"] = shard_of(account_id, shards)
+    if "grant_id" in row:
+        copy["grant_id"] = f"{account_id} {row['number']}"
+    return copy
 
 
 def _chunks(count: int) -> Iterator[range]:

@@ -45,11 +45,6 @@ def at_random(population: Sequence[T]) -> Iterator[T]:
         yield population[int(draw() * len(population))]
 
 
-def account_id(number: int) -> bytes:
-    """The account of that number. Number 0 is ACCOUNT, of which all others are copies."""
-    return b"acct-%07d" % number
-
-
-def poor_account_id(number: int) -> bytes:
-    """An account without credits."""
-    return b"poor-%07d" % number
+def account_id(number: int, kind: str = "acct") -> bytes:
+    """The account of that number and kind (population.py). Number 0 of a kind is the one of which all others are copies."""
+    return b"%b-%07d" % (kind.encode(), number)

@@ -8,7 +8,7 @@ from itertools import count, cycle
 from typing import NamedTuple, Protocol
 
 from http2 import Method
-from templates import ACCOUNT, REQUEST, Template, account_id, at_random, poor_account_id, request_ids
+from templates import ACCOUNT, REQUEST, Template, account_id, at_random, request_ids
 
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -22,7 +22,7 @@ from gate.v1.gate_pb2 import (
 )
 
 AMOUNT_NANOS = 1_250_000
-POOR_ACCOUNTS = 16
+DIMENSIONS = {"api_key": "key-0042", "user": "user-0007", "project": "search"}  # what a gateway would want to report by
 _REPLAYED_IDS = 512  # more than are ever in flight, so that each has been answered before it comes again
 
 _AUTHORIZE, _DEBIT, _BATCH, _GET_BALANCE = (
@@ -41,11 +41,15 @@ def debit(hold_id: str = "") -> DebitRequest:
     return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, hold_id=hold_id)
 
 
+def tagged_debit() -> DebitRequest:
+    """A plain amount, with dimensions."""
+    return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, dimensions=DIMENSIONS)
+
+
 def usage_debit() -> DebitRequest:
-    """A usage that the gate has to price, with what a gateway would want to report by."""
+    """A usage that the gate has to price, with dimensions."""
     usage = Usage(model="openai/gpt-4o", input_tokens=1200, cached_input_tokens=300, output_tokens=350)
-    dimensions = {"api_key": "key-0042", "user": "user-0007", "project": "search"}
-    return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, usage=usage, dimensions=dimensions)
+    return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, usage=usage, dimensions=DIMENSIONS)
 
 
 class Call(NamedTuple):
@@ -179,18 +183,20 @@ class Batches(_Alone):
         return len(results) == self.items and all(result.debit.decision == ALLOWED for result in results)
 
 
-def workload(name: str, accounts: int) -> Workload:
-    """The workload of that name, over so many accounts (the first of them, by number)."""
-    ids = at_random([account_id(number) for number in range(accounts)])
+def workload(name: str, accounts: int, kind: str) -> Workload:
+    """The workload of that name, over so many accounts of a kind (the first of them, by number)."""
+    ids = at_random([account_id(number, kind) for number in range(accounts)])
     match name.split("-"):
         case ["null"]:
             return Null()
         case ["debit"]:
             return Debits(ids, debit())
+        case ["tagged"]:
+            return Debits(ids, tagged_debit())
         case ["usage"]:
             return Debits(ids, usage_debit())
         case ["denial"]:
-            return Denials(at_random([poor_account_id(number) for number in range(POOR_ACCOUNTS)]))
+            return Denials(ids)
         case ["replay"]:
             return Replays(ids)
         case ["pair"]:

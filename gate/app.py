@@ -1,21 +1,28 @@
 """The composition root: builds the gate's process and the flusher's. It alone knows both halves."""
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, nullcontext, suppress
 
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from gate.accounts import AccountsService
+from gate.accounts.budgets import BudgetOffice
+from gate.accounts.grants import Grants
+from gate.accounts.settings import AccountSettings
+from gate.accounts.top_ups import Purchases
+from gate.accounts.vouchers import VoucherDesk
 from gate.exposition import metrics_server
 from gate.keys import shard_of
 from gate.logs import configure_logging
 from gate.metrics import GateMetrics
 from gate.parent import exit_with_parent as exit_when_parent_does
+from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
 from gate.reaper import Reaper
 from gate.restore import Restorer
@@ -24,29 +31,35 @@ from gate.service import GateService
 from gate.settings import Settings
 from gate.shards import Shards
 from gate.store import Store
+from gate.transports import Server, new_server
 from gate.transports.edge import Edge
-from gate.transports.grpcio import GrpcioServer
 from gate.v1 import gate_pb2
 from gate.wire import Connection, Wire
+from meter.errors import ServiceError
 from meter.flusher import Flusher, journal_client
+from meter.ledger.budgets import Budgets
 from meter.ledger.migrate import migrate, open_ledger
 from meter.ledger.operations import Operations
 from meter.ledger.positions import Positions
 from meter.ledger.prices import Prices
+from meter.ledger.top_ups import TopUps
+from meter.ledger.vouchers import Vouchers
 from meter.metrics import FlusherMetrics
-from meter.prices import PriceTable
+from meter.prices import PriceFile
 from meter.service import LedgerService
 from meter.v1 import accounts_pb2, ledger_pb2
+
+_GC_THRESHOLDS = (50_000, 20, 50)  # as often as usual, collections take a tenth of the time
 
 log = structlog.get_logger()
 
 
-def run_gate(settings: Settings, *, exit_with_parent: bool) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Prints a line with `ready` once it serves."""
-    configure_logging(settings, "gate")
+def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Prints a line with `ready` once it serves. A `worker` shares its address with others."""
+    configure_logging(settings, "gate" if worker is None else f"gate-{worker}")
     if exit_with_parent:
         exit_when_parent_does()
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, shares_port=worker is not None))
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -61,6 +74,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         Positions(ledger).ensure(settings.shards)
         journals = journal_client(settings.shared_redis_url())
         flusher = Flusher(journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry))
+        _collect_rarely()
         print("creditgate flusher ready", flush=True)
         flusher.run(stop)
         flusher.drain(settings.drain_timeout_ms / 1000)
@@ -72,20 +86,21 @@ def migrate_ledger(settings: Settings) -> None:
     migrate(settings.ledger_url)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, *, shares_port: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with _gate(settings) as server:
-        print(f"creditgate gate ready: grpc {settings.listen}", flush=True)
+    async with _gate(settings, shares_port=shares_port) as server:
+        _collect_rarely()
+        print(f"creditgate gate ready: grpc {settings.listen}, transport {server.transport}", flush=True)
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
 
 
 @asynccontextmanager
-async def _gate(settings: Settings) -> AsyncIterator[GrpcioServer]:
+async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Server]:
     """The gate, listening; what it opened is closed in the reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
@@ -114,26 +129,46 @@ async def _gate(settings: Settings) -> AsyncIterator[GrpcioServer]:
         restorer = Restorer(runner, shards, operations, metrics, settings.replay_window_ms)
         store = Store(runner, shards, restorer, settings.replay_window_ms)
         reaper = Reaper(store, runner, settings.shards, settings.reap_interval_ms, metrics)
-        pricer = Pricer(await asyncio.to_thread(PriceTable.load, settings.prices_file), Prices(ledger))
+        price_file = PriceFile(settings.price_path)
+        pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
+        watch = PriceWatch(price_file, pricer, metrics)
 
         async def fresh(account_id: str | None) -> None:
+            if account_id is not None:
+                # A look has grants begin and expire whose time has come. Whether the store can be had, the next lines tell.
+                with suppress(ServiceError):
+                    await store.get_balance(account_id)
             wanted = range(settings.shards) if account_id is None else [shard_of(account_id, settings.shards)]
             await asyncio.gather(*(shards.flushed(shard) for shard in wanted))
 
+        accounts = AccountsService(
+            AccountSettings(operations, restorer, reaper, store, settings.shards),
+            Grants(operations, restorer, fresh, pricer.canonical),
+            Purchases(operations, TopUps(ledger, settings.top_up_expiry_days), restorer, settings.top_up_bounds),
+            VoucherDesk(Vouchers(ledger), restorer, settings.voucher_secret(), pricer.canonical),
+            BudgetOffice(Budgets(ledger), restorer, fresh, pricer.canonical),
+        )
         services = {
             gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(store, pricer, metrics),
-            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: AccountsService(
-                operations, restorer, reaper, settings.shards
-            ),
+            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: LedgerService(ledger, fresh, store.now_ms, store),
         }
-        server = GrpcioServer(services, Edge(metrics, settings.max_in_flight))
+        edge = Edge(metrics, settings.max_in_flight)
+        server = new_server(settings.transport, services, edge, shares_port=shares_port)
         await server.start(settings.listen)
-        background = [asyncio.create_task(keep) for keep in (shards.keep(), restorer.sweep(), reaper.keep())]
+        upkeep = (shards.keep(), restorer.sweep(), reaper.keep(), watch.keep(), metrics.tallies.keep())
+        background = [asyncio.create_task(keep) for keep in upkeep]
         for task in background:
             task.add_done_callback(_end_if_failed)
         opened.push_async_callback(_end, background)
         yield server
+
+
+def _collect_rarely() -> None:
+    """What was built until now lives as long as the process, and what calls and rows leave behind is freed by its reference count."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _end_if_failed(task: asyncio.Task[None]) -> None:

@@ -8,33 +8,78 @@ joins them without ambiguity.
 | `cg:{07}:journal`              | stream | what has happened, until the ledger has it; ids are epoch-seq (meter/journal.py) |
 | `cg:{07}:holds`                | zset   | "account hold" of every open hold, by expiry in ms (+inf on a test clock)        |
 | `cg:{07}:a:ACCOUNT`            | hash   | the account; its fields below                                                    |
-| `cg:{07}:h:ACCOUNT HOLD`       | string | a hold: "epoch state amount day expiry"; gone when settled or released           |
+| `cg:{07}:g:ACCOUNT`            | hash   | its grants; below. Absent while it has none                                      |
+| `cg:{07}:b:ACCOUNT`            | hash   | its budgets; below. Absent while it has none                                     |
+| `cg:{07}:due`                  | zset   | accounts by the ms at which a grant begins or expires (+inf on a test clock)     |
+| `cg:{07}:h:ACCOUNT HOLD`       | string | a hold: "epoch state amount day expiry pins budgets"; gone when settled/released |
 | `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint effect"; lives for the replay window            |
 
-| account field | meaning                                                                     |
-|---------------|-----------------------------------------------------------------------------|
-| ep            | epoch in which it was written; of another epoch: as if missing              |
-| op            | number of the last operation applied                                        |
-| st            | active or suspended                                                         |
-| cur           | currency                                                                    |
-| clk           | test clock in ms, or -                                                      |
-| day           | UTC day number that `room` and `dbase` are of                               |
-| sp            | spendable: remaining + overage - held                                       |
-| held          | in open holds                                                               |
-| ovr           | overage protection                                                          |
-| tot           | credits ever granted                                                        |
-| used          | credits ever used                                                           |
-| room          | daily limit (0 if none) - used today - held today                           |
-| lim           | daily limit, or -                                                           |
-| dbase         | of `used`: what does not count as used today                                |
-| mbase         | `used` when the month began                                                 |
+What changes seldom in an account stands in one field, so that the usual call reads few.
+
+| account field | meaning                                                                                                   |
+|---------------|-----------------------------------------------------------------------------------------------------------|
+| s             | "EP ST CLK DAY DUE FLAGS G OP CUR LIM OVR TOT EXP DBASE MBASE YBASE", below                               |
+| gl            | left of the grant being burned (0: of overage)                                                            |
+| gh            | held from it                                                                                              |
+| gm            | what it is, as `N m` below; absent for overage                                                            |
+| ol            | left of the other effective, unscoped grants and of overage: spendable = gl + ol                           |
+| oh            | held from all others: held = gh + oh                                                                      |
+| used          | credits ever used                                                                                         |
+| room          | daily limit (0 if none) - used today - held today                                                         |
+| lv            | thresholds: "id,subject,nanos;..."; absent: none                                                          |
+| gr            | graces: "duration_ms amount began_ms class", a line each, - for no time; absent: none                      |
+
+| of `s`  | meaning                                                                                                         |
+|---------|-----------------------------------------------------------------------------------------------------------------|
+| EP      | epoch in which it was written; of another epoch: as if missing                                                  |
+| ST      | active or suspended                                                                                             |
+| CLK     | test clock in ms, or -                                                                                          |
+| DAY     | UTC day number that `room` and DBASE are of                                                                     |
+| DUE     | when a grant begins or expires next, ms, or -: nothing is decided from then on before turn_grants               |
+| FLAGS   | b has budgets, g has graces, o spend management is off, s has scoped grants, t has thresholds; - none           |
+| G       | number of the grant being burned: the first in burn order that any request may use; 0: overage                  |
+| OP      | number of the last operation applied                                                                            |
+| CUR     | currency                                                                                                        |
+| LIM     | daily limit, or -                                                                                               |
+| OVR     | overage protection                                                                                              |
+| TOT     | credits ever granted                                                                                            |
+| EXP     | of those: expired or voided                                                                                     |
+| DBASE   | of `used`: what does not count as used today                                                                    |
+| MBASE   | `used` when the month began                                                                                     |
+| YBASE   | of `used`: what counts neither as used today nor yesterday                                                      |
+
+| grants' field | meaning (N: number of the operation that made the grant; 0: overage)                                      |
+|---------------|-----------------------------------------------------------------------------------------------------------|
+| N             | left, unless it is the one being burned; absent: 0                                                        |
+| N h           | held from it, unless it is the one being burned; absent: 0                                                |
+| N m           | the same: "STATE PAYS TYPE PRIORITY EXPIRES EFFECTIVE SCOPE"; p scheduled, a effective, x over but held;  |
+|               | PAYS 1 if it pays debt; scope: facets, a line each, or -                                                  |
+
+| budgets' field | meaning (FACETS: one or two "key=value", sorted, a line each)                                            |
+|----------------|----------------------------------------------------------------------------------------------------------|
+| k              | keys that budgets go by: of each scope one or two, a line each; a tab between scopes                     |
+| i FACETS       | ids of the budgets of this scope                                                                         |
+| d ID           | "END HARD LIMIT START LEVELS NUMBER WINDOW FACETS": days of the window, operation that made it           |
+| r ID           | limit - used - held in the window                                                                        |
+| h ID           | held in the window; absent: 0                                                                            |
 """
 
 from zlib import crc32
 
 from meter.journal import journal_key
 
-__all__ = ["account_key", "expiries_key", "hold_key", "hold_member", "journal_key", "replay_key", "shard_of"]
+__all__ = [
+    "account_key",
+    "budgets_key",
+    "due_key",
+    "expiries_key",
+    "grants_key",
+    "hold_key",
+    "hold_member",
+    "journal_key",
+    "replay_key",
+    "shard_of",
+]
 
 
 def shard_of(account_id: str, shards: int) -> int:
@@ -44,6 +89,18 @@ def shard_of(account_id: str, shards: int) -> int:
 
 def account_key(shard: int, account_id: str) -> str:
     return f"cg:{{{shard:02}}}:a:{account_id}"
+
+
+def grants_key(shard: int, account_id: str) -> str:
+    return f"cg:{{{shard:02}}}:g:{account_id}"
+
+
+def budgets_key(shard: int, account_id: str) -> str:
+    return f"cg:{{{shard:02}}}:b:{account_id}"
+
+
+def due_key(shard: int) -> str:
+    return f"cg:{{{shard:02}}}:due"
 
 
 def hold_key(shard: int, account_id: str, hold_id: str) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
@@ -16,16 +17,17 @@ from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
 PLAIN = "-"  # in place of a currency: an amount is in the account's own
+_VERSIONS_REMEMBERED = 8192  # more than one batch can name
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a request asks for, in nanos; with the price it came from, if it named a usage."""
 
     amount_nanos: int
     price: ModelPrice | None = None
     pricing: str = ""  # journal form (meter.journal.Pricing)
     quantities: dict[str, int] | None = None
+    lines: Sequence[tuple[str, int, int]] = ()  # unit, quantity, nanos
 
     @property
     def currency(self) -> str:
@@ -43,7 +45,11 @@ class Pricer:
 
     def __init__(self, table: PriceTable, prices: Prices) -> None:
         self._table, self._prices = table, prices
-        self._recorded: dict[str, ModelPrice] = {}
+        self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()  # by version, the least recently used first
+
+    def use(self, table: PriceTable) -> None:
+        """Prices by this table from now on; what holds have pinned stays."""
+        self._table = table
 
     async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
         """The cost of a request that has passed gate/shape.py; by the price that `hold_id` pins, if that is of the same model.
@@ -52,17 +58,15 @@ class Pricer:
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        usage = request.usage
-        price = await self._price(usage.model, version_of(hold_id))
-        quantities = quantities_of(usage)
-        try:
-            cost = price.cost(quantities)
-        except UnpricedUnit as error:
-            raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
-        if cost.amount_nanos > INT64_MAX:
-            raise OutOfRange("AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage")
-        lines = tuple((line.unit, line.quantity, line.amount_nanos) for line in cost.lines)
-        return Cost(cost.amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities)
+        return _cost(await self._price(request.usage.model, request.account_id, version_of(hold_id)), request.usage)
+
+    def canonical(self, model: str, account_id: str) -> str:
+        """The name under which an account's usage of a model is known: "provider/model". UnknownModel if it has no price."""
+        return self._table.find(model, time.time_ns() // 1_000_000, account_id).model
+
+    async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
+        """As `cost_of`, of what nobody is charged for."""
+        return _cost(await self._price(request.usage.model, request.account_id, ""), request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
         """Looks up every price that these need, so that `cost_of` answers them without waiting: they must keep their order."""
@@ -78,31 +82,51 @@ class Pricer:
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
             with suppress(ServiceError):  # told by the item itself
-                await self._price(request.usage.model, version_of(hold_id))
+                await self._price(request.usage.model, request.account_id, version_of(hold_id))
 
-    async def _price(self, model: str, pinned: str) -> ModelPrice:
-        """The pinned price if it is this model's, else the one in force."""
-        price = None if not pinned else await self._version(pinned)
+    async def _price(self, model: str, account_id: str, pinned: str) -> ModelPrice:
+        """The pinned price if it is this model's, else the one in force for the account."""
+        price = (self._known(pinned) or await self._recall(pinned)) if pinned else None
         try:
-            current = self._table.find(model, int(time.time() * 1000))
+            current = self._table.find(model, time.time_ns() // 1_000_000, account_id)
         except UnknownModel as error:
-            if price is not None and model in (price.model, price.model.rpartition("/")[2]):
+            if price is not None and model.lower() in (price.model.lower(), price.model.lower().rpartition("/")[2]):
                 return price
             raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
-        if price is not None and price.model == current.model:
+        if price is not None and (price.model == current.model or self._table.means(model, price.model)):
             return price
-        if current.version not in self._recorded:
+        if self._known(current.version) is None:
             await asyncio.to_thread(self._prices.record, current)
-            self._recorded[current.version] = current
+            self._remember(current)
         return current
 
-    async def _version(self, version: str) -> ModelPrice | None:
-        if version not in self._recorded:
-            price = await asyncio.to_thread(self._prices.version, version)
-            if price is None:
-                return None
-            self._recorded[version] = price
-        return self._recorded[version]
+    def _known(self, version: str) -> ModelPrice | None:
+        price = self._recorded.get(version)
+        if price is not None:
+            self._recorded.move_to_end(version)
+        return price
+
+    async def _recall(self, version: str) -> ModelPrice | None:
+        price = await asyncio.to_thread(self._prices.version, version)
+        if price is not None:
+            self._remember(price)
+        return price
+
+    def _remember(self, price: ModelPrice) -> None:
+        self._recorded[price.version] = price
+        if len(self._recorded) > _VERSIONS_REMEMBERED:
+            self._recorded.popitem(last=False)
+
+
+def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
+    quantities = quantities_of(usage)
+    try:
+        amount_nanos, lines = price.cost(quantities)
+    except UnpricedUnit as error:
+        raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
+    if amount_nanos > INT64_MAX:
+        raise OutOfRange("AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage")
+    return Cost(amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities, lines)
 
 
 def version_of(hold_id: str) -> str:
@@ -118,4 +142,5 @@ def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
         "cache_write_tokens": usage.cache_write_tokens,
         "output_tokens": usage.output_tokens,
     }
-    return {unit: quantity for unit, quantity in named.items() if quantity} | dict(usage.units)
+    used = {unit: quantity for unit, quantity in named.items() if quantity}
+    return used | dict(usage.units) if usage.units else used

@@ -1,14 +1,17 @@
-"""The reaper: gives back the holds whose time is over. Any number of gates may run one; each hold ends once all the same."""
+"""The reaper: gives back the holds whose time is over, and has grants begin and expire on time though nobody calls.
+
+Any number of gates may run one: each hold ends once, and each grant expires once, all the same.
+"""
 
 import asyncio
 import time
 
 import structlog
 
-from gate.keys import expiries_key
+from gate.keys import due_key, expiries_key
 from gate.metrics import GateMetrics
 from gate.runner import Runner
-from gate.store import Store
+from gate.store import Store, made_at_s
 from gate.wire import CommandFailed
 from meter.errors import ServiceError
 
@@ -33,6 +36,7 @@ class Reaper:
             try:
                 await self._look()
                 await asyncio.gather(*(self.reap(shard) for shard in range(self._shards)))
+                await asyncio.gather(*(self.turn(shard) for shard in range(self._shards)))
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
 
@@ -41,6 +45,13 @@ class Reaper:
         now_ms = await self._store.now_ms()
         command = ("ZRANGE", expiries_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
         return await self._expire(await self._runner.wire.command(shard, *command))
+
+    async def turn(self, shard: int) -> None:
+        """Brings the grants into the present whose time has come."""
+        now_ms = await self._store.now_ms()
+        command = ("ZRANGE", due_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
+        for account_id in await self._runner.wire.command(shard, *command):
+            await self._store.turn(account_id.decode())
 
     async def expire_of(self, shard: int, account_id: str) -> int:
         """Expires an account's holds that are due by its test clock."""
@@ -62,10 +73,6 @@ class Reaper:
         wire, shards = self._runner.wire, range(self._shards)
         counts = await asyncio.gather(*(wire.command(shard, "ZCARD", expiries_key(shard)) for shard in shards))
         firsts = await asyncio.gather(*(wire.command(shard, "ZRANGE", expiries_key(shard), 0, 0) for shard in shards))
-        ages = [time.time() - _authorized_at_s(member.decode().split(" ")[1]) for first in firsts for member in first]
+        ages = [time.time() - made_at_s(member.decode().split(" ")[1]) for first in firsts for member in first]
         self._metrics.holds_open.set(sum(counts))
         self._metrics.holds_oldest_seconds.set(max(ages, default=0.0))
-
-
-def _authorized_at_s(hold_id: str) -> float:
-    return int(hold_id[1:13], 16) / 1000

@@ -2,6 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gate.look import GraceLeft, Look
 from gate.pricing import Cost
 from gate.store import Outcome
 from gate.v1.gate_pb2 import (
@@ -10,14 +11,19 @@ from gate.v1.gate_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
     Balance,
+    BudgetState,
+    CostLine,
+    CreditsLeft,
     DebitResponse,
     Denial,
+    EstimateCostResponse,
     ExtendResponse,
     GetBalanceResponse,
+    GraceState,
     ReleaseResponse,
 )
-from meter.effect import MS_PER_DAY, Effect, State
-from meter.times import timestamp
+from meter.effect import BudgetMet, Effect, Kind
+from meter.times import MS_PER_DAY, timestamp
 
 
 def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> AuthorizeResponse:
@@ -25,7 +31,7 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
     if outcome.denial:
         least = min(request.min_amount_nanos or cost.amount_nanos, cost.amount_nanos)
         return AuthorizeResponse(
-            decision=DENIED, denial=_denial(outcome, least, cost), balance=_balance(outcome.effect.before)
+            decision=DENIED, denial=_denial(outcome, least, cost), balance=_balance(outcome.effect)
         )
     effect = outcome.effect
     return AuthorizeResponse(
@@ -33,9 +39,10 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
         hold_id=effect.hold_id,
         held_nanos=effect.amount,
         expires_at=_expiry(effect),
-        balance=_balance(effect.after()),
+        balance=_balance(effect),
         replayed=outcome.replayed,
         affordable_output_tokens=cost.affordable_output_tokens(effect.amount),
+        in_grace=effect.in_grace,
     )
 
 
@@ -43,15 +50,16 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
     """Reply to a Debit."""
     if outcome.denial:
         denial = _denial(outcome, cost.amount_nanos, cost)
-        return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect.before))
+        return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
     effect = outcome.effect
     return DebitResponse(
         decision=ALLOWED,
         charged_nanos=effect.amount,
         shortfall_nanos=effect.shortfall,
-        balance=_balance(effect.after()),
+        balance=_balance(effect),
         replayed=outcome.replayed,
         late=effect.late,
+        in_grace=effect.in_grace,
     )
 
 
@@ -59,7 +67,7 @@ def released(outcome: Outcome) -> ReleaseResponse:
     """Reply to a Release."""
     effect = outcome.effect
     return ReleaseResponse(
-        decision=ALLOWED, released_nanos=effect.amount, balance=_balance(effect.after()), replayed=outcome.replayed
+        decision=ALLOWED, released_nanos=effect.amount, balance=_balance(effect), replayed=outcome.replayed
     )
 
 
@@ -67,22 +75,56 @@ def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:
     """Reply to an Extend."""
     if outcome.denial:
         denial = _denial(outcome, cost.amount_nanos, cost)
-        return ExtendResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect.before))
+        return ExtendResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
     effect = outcome.effect
     return ExtendResponse(
         decision=ALLOWED,
         held_nanos=effect.hold_amount + effect.amount,
         expires_at=_expiry(effect),
-        balance=_balance(effect.after()),
+        balance=_balance(effect),
         replayed=outcome.replayed,
+        in_grace=effect.in_grace,
     )
 
 
-def overview(account_id: str, look: Effect, currency: str) -> GetBalanceResponse:
+def overview(account_id: str, look: Look) -> GetBalanceResponse:
     """Reply to a GetBalance."""
     return GetBalanceResponse(
-        account_id=account_id, currency=currency, balance=_balance(look.before), read_at=timestamp(look.at_ms)
+        account_id=account_id,
+        currency=look.currency,
+        balance=_balance(look.effect),
+        read_at=timestamp(look.effect.at_ms),
+        breakdown=[
+            CreditsLeft(type=kind, remaining_nanos=left + held, held_nanos=held)
+            for kind, left, held in sorted(look.left_by_type())
+        ],
+        debt_nanos=look.debt,
+        graces=[_grace(grace) for grace in look.graces if grace.began_ms is not None],
     )
+
+
+def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
+    """Reply to an EstimateCost, for so much; None: for no amount."""
+    price, quantities = cost.price, cost.quantities
+    assert price is not None
+    assert quantities is not None
+    amount = amount_nanos or 0
+    return EstimateCostResponse(
+        model=price.model,
+        currency=price.currency,
+        cost_nanos=cost.amount_nanos,
+        lines=[CostLine(unit=unit, quantity=quantity, amount_nanos=nanos) for unit, quantity, nanos in cost.lines],
+        price_version=price.version,
+        amount_nanos=amount,
+        affordable_requests=None if amount_nanos is None else price.affordable_requests(quantities, amount),
+        affordable_output_tokens=None if amount_nanos is None else cost.affordable_output_tokens(amount),
+    )
+
+
+def _grace(grace: GraceLeft) -> GraceState:
+    assert grace.began_ms is not None
+    ends = None if grace.duration_ms is None else timestamp(grace.began_ms + grace.duration_ms)
+    return GraceState(traffic_class=grace.traffic_class, began_at=timestamp(grace.began_ms), ends_at=ends)
 
 
 def _expiry(effect: Effect) -> Timestamp | None:
@@ -90,28 +132,51 @@ def _expiry(effect: Effect) -> Timestamp | None:
 
 
 def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
-    suspended = outcome.denial == "ACCOUNT_SUSPENDED"
-    affordable = 0 if suspended else outcome.effect.before.available
+    effect = outcome.effect
+    affordable = 0 if outcome.denial == "ACCOUNT_SUSPENDED" else effect.affordable
     denial = Denial(
         reason=outcome.denial,
         shortfall_nanos=max(0, needed_nanos - affordable),
         affordable_nanos=affordable,
         affordable_output_tokens=cost.affordable_output_tokens(affordable),
     )
-    limit = outcome.effect.before.limit
-    if outcome.denial == "DAILY_LIMIT_EXCEEDED" and limit is not None and needed_nanos <= limit:
-        denial.resets_at.CopyFrom(timestamp((outcome.effect.day + 1) * MS_PER_DAY))
+    if outcome.denial == "DAILY_LIMIT_EXCEEDED":
+        assert effect.before.limit is not None
+        if needed_nanos <= effect.before.limit:
+            denial.resets_at.CopyFrom(timestamp((effect.day + 1) * MS_PER_DAY))
+    elif outcome.denial == "BUDGET_EXCEEDED":
+        met = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
+        denial.budget.CopyFrom(_budget(met, outcome.facets))
+        if met.end_day is not None and needed_nanos <= met.limit:
+            denial.resets_at.CopyFrom(timestamp(met.end_day * MS_PER_DAY))
     return denial
 
 
-def _balance(state: State) -> Balance:
+def _budget(met: BudgetMet, facets: str) -> BudgetState:
+    return BudgetState(
+        budget_id=met.budget_id,
+        scope=dict(facet.split("=", 1) for facet in facets.split("\n")),
+        limit_nanos=met.limit,
+        left_nanos=met.room,
+        resets_at=None if met.end_day is None else timestamp(met.end_day * MS_PER_DAY),
+    )
+
+
+def _balance(effect: Effect) -> Balance:
+    state = effect.before if effect.kind is Kind.BALANCE else effect.settled()
+    # By name once: this is on the way of every call.
+    spendable, held, overage, total, used, _, limit, day_base, month_base, expired, yesterday_base = state
+    remaining = total - expired - used
     return Balance(
-        total_credits_nanos=state.total,
-        period_usage_nanos=state.used_this_month,
-        remaining_nanos=state.remaining,
-        overage_protection_nanos=state.overage,
-        held_nanos=state.held,
-        daily_limit_nanos=state.limit,
-        daily_used_nanos=state.used_today,
-        available_nanos=state.available,
+        total_credits_nanos=total,
+        period_usage_nanos=used - month_base,
+        remaining_nanos=remaining,
+        overage_protection_nanos=overage,
+        held_nanos=held,
+        daily_limit_nanos=limit,
+        daily_used_nanos=used - day_base,
+        available_nanos=effect.available_after(state),
+        daily_used_yesterday_nanos=day_base - yesterday_base,
+        scoped_nanos=remaining - (spendable - overage + held),
+        expired_nanos=expired,
     )

@@ -5,22 +5,48 @@ to a moment at which it was missing: nothing can have been journaled for it sinc
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 
-from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, replay_key, shard_of
+from gate.keys import (
+    account_key,
+    budgets_key,
+    due_key,
+    expiries_key,
+    grants_key,
+    hold_key,
+    hold_member,
+    journal_key,
+    replay_key,
+    shard_of,
+)
 from gate.metrics import GateMetrics
 from gate.runner import Runner
 from gate.shards import Shards
 from gate.wire import CommandFailed
 from meter.errors import NotFound, ServiceError, Unavailable
 from meter.ledger.operations import AccountSnapshot, Operations
-from meter.operations import AdvanceClock, Create, GrantCredits, Operation, Update
+from meter.money import SETTING_MAX
+from meter.operations import (
+    AdvanceClock,
+    Create,
+    DeleteBudget,
+    Grace,
+    GrantCredits,
+    Level,
+    Operation,
+    SetBudget,
+    Update,
+    VoidGrant,
+)
+from meter.state import ABSENT
 
 _SWEEP_S = 1.0
 _SWEEP_LIMIT = 500
 _ATTEMPTS = 4
+
+Argument = str | bytes | int
 
 log = structlog.get_logger()
 
@@ -49,11 +75,17 @@ class Restorer:
         if not done.cancelled():
             done.exception()  # retrieved here: those who waited for it may all have gone away
 
-    async def apply(self, operation: Operation) -> None:
-        """Applies an operation that has just been recorded, and whatever was recorded before it and is not applied yet."""
+    async def apply(self, operation: Operation) -> str | None:
+        """Applies an operation that has just been recorded, and whatever was recorded before it and is not applied yet.
+
+        Its effect line; None if it had been applied before.
+        """
         for _ in range(_ATTEMPTS):
-            if await self._apply(operation) in (b"ok", b"replayed"):
-                return
+            status, *effect = await self._apply(operation)
+            if status == b"ok":
+                return effect[0].decode()
+            if status == b"replayed":
+                return None
             await self.restore(operation.account_id)
         raise Unavailable(
             "OPERATION_PENDING", "the change is recorded and will be applied shortly; repeat the call to see it through"
@@ -102,63 +134,151 @@ class Restorer:
         return bool(epoch == b"%d" % self._shards.epoch(shard))
 
     async def _load(self, shard: int, snapshot: AccountSnapshot) -> None:
-        account_id, epoch, state = snapshot.account_id, self._shards.epoch(shard), snapshot.state
-        keys = [account_key(shard, account_id), journal_key(shard), expiries_key(shard)]
-        fields: list[str | bytes | int] = [
-            epoch, snapshot.applied_op, snapshot.status, snapshot.currency, _or_dash(snapshot.test_clock_ms), snapshot.day,
-            state.spendable, state.held, state.overage, state.total, state.used,
-            state.room, _or_dash(state.limit), state.day_base, state.month_base,
-        ]  # fmt: skip
-        for hold in snapshot.holds:
-            keys.append(hold_key(shard, account_id, hold.hold_id))
-            fields += [
-                hold.hold_id,
-                hold.amount_nanos,
-                hold.day,
-                hold.expires_ms,
-                hold_member(account_id, hold.hold_id),
-            ]
-        if await self._run("load_account", shard, keys, epoch, *fields) == b"ok":
+        account_id, epoch = snapshot.account_id, self._shards.epoch(shard)
+        keys = [*_keys(shard, account_id), due_key(shard), expiries_key(shard)]
+        keys += (hold_key(shard, account_id, hold.hold_id) for hold in snapshot.holds)
+        status, *_ = await self._run("load_account", shard, keys, epoch, *_snapshot_arguments(snapshot, epoch))
+        if status == b"ok":
             self._metrics.accounts_restored.inc()
             log.info("account_restored", shard=shard, holds=len(snapshot.holds))
 
-    async def _apply(self, operation: Operation) -> bytes:
-        shard, body, change = self._shard(operation.account_id), operation.to_json(), operation.change
-        account_id, epoch = operation.account_id, self._shards.epoch(shard)
-        keys = [account_key(shard, account_id), journal_key(shard), replay_key(shard, account_id, operation.request_id)]
-        arguments: list[str | bytes | int]
-        match change:
-            case Create():
-                name = "create_account"
-                limit, clock = _or_dash(change.daily_limit_nanos), _or_dash(change.test_clock_ms)
-                arguments = [operation.method, body, change.currency, change.overage_protection_nanos, limit, clock]
-            case Update():
-                name = "update_account"
-                limit = _or_dash(change.daily_limit_nanos)
-                arguments = [
-                    operation.seq,
-                    operation.method,
-                    body,
-                    change.status,
-                    change.overage_protection_nanos,
-                    limit,
-                ]
-            case GrantCredits():
-                name, arguments = "grant_credits", [operation.seq, operation.method, body, change.amount_nanos]
-            case AdvanceClock():
-                name, arguments = "advance_clock", [operation.seq, operation.method, body, change.time_ms]
-        return await self._run(name, shard, keys, epoch, *arguments, self._replay_window_ms)
+    async def _apply(self, operation: Operation) -> list[bytes]:
+        """What the operation's script says. Grants that are due come first."""
+        account_id, shard = operation.account_id, self._shard(operation.account_id)
+        epoch = self._shards.epoch(shard)
+        account, journal, grants, budgets = _keys(shard, account_id)
+        keys = [account, journal, replay_key(shard, account_id, operation.request_id), grants]
+        name, arguments = _script_of(operation)
+        keys.append(due_key(shard) if isinstance(operation.change, GrantCredits | VoidGrant) else budgets)
+        common = (operation.seq, operation.method, operation.to_json(), self._replay_window_ms)
+        for _ in range(_ATTEMPTS):
+            reply = await self._run(name, shard, keys, epoch, *common, *arguments)
+            if reply[0] != b"due":
+                break
+            await self._run("turn_grants", shard, [account, journal, grants, due_key(shard)], epoch, account_id)
+        return reply
 
-    async def _run(self, name: str, shard: int, keys: list[str], epoch: int, *arguments: str | bytes | int) -> bytes:
-        """The status. Another epoch may have begun without this gate's knowing: then the shard is verified anew."""
-        status, *_ = await self._runner.run(name, shard, keys, epoch, *arguments)
-        if status == b"stale":
+    async def _run(self, name: str, shard: int, keys: list[str], epoch: int, *arguments: Argument) -> list[bytes]:
+        """The reply. Another epoch may have begun without this gate's knowing: then the shard is verified anew."""
+        reply = await self._runner.run(name, shard, keys, epoch, *arguments)
+        if reply[0] == b"stale":
             await self._shards.verify(shard, epoch)
-        return status
+        return reply
 
     def _shard(self, account_id: str) -> int:
         return shard_of(account_id, self._shards.count)
 
 
+def _keys(shard: int, account_id: str) -> tuple[str, str, str, str]:
+    return (
+        account_key(shard, account_id),
+        journal_key(shard),
+        grants_key(shard, account_id),
+        budgets_key(shard, account_id),
+    )
+
+
+def _script_of(operation: Operation) -> tuple[str, list[Argument]]:
+    """The script that puts the operation into effect, and its arguments behind those that all of them have."""
+    match operation.change:
+        case Create() as change:
+            return "create_account", [
+                change.currency, change.overage_protection_nanos, _or_dash(change.daily_limit_nanos),
+                _or_dash(change.test_clock_ms), _flags(change) or ABSENT, _levels(change.levels), _graces(change.graces),
+            ]  # fmt: skip
+        case Update() as change:
+            return "update_account", [
+                change.status, change.overage_protection_nanos, _or_dash(change.daily_limit_nanos),
+                _flags(change), _levels(change.levels), _graces(change.graces),
+            ]  # fmt: skip
+        case GrantCredits() as change:
+            levels = "=" if change.levels is None else _levels(change.levels)
+            return "grant_credits", [change.amount_nanos, _grant(change), levels, operation.account_id]
+        case VoidGrant() as change:
+            return "void_grant", [change.number, _or_dash(change.amount_nanos), operation.account_id]
+        case SetBudget() as change:
+            return "set_budget", [
+                change.budget_id, int(change.hard), change.window, change.limit_nanos, _budget_levels(change.levels),
+                "\n".join(change.facets), int(change.anew), "\n".join(change.replaces),
+            ]  # fmt: skip
+        case DeleteBudget() as change:
+            return "delete_budget", [change.budget_id, "\n".join(change.facets)]
+        case AdvanceClock() as change:
+            return "advance_clock", [change.time_ms]
+
+
+def _snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]:
+    """What gate/lua/load_account.lua takes behind the epoch. Overage stands as what is being burned; the script finds the right grant."""
+    state, graces = snapshot.state, _graces(snapshot.graces, snapshot.graces_begun)
+    flags = _flags(snapshot) + ("b" if snapshot.budgets else "")
+    settings = (
+        f"{epoch} {snapshot.status} {_or_dash(snapshot.test_clock_ms)} {snapshot.day} - {flags or ABSENT} 0"
+        f" {snapshot.applied_op} {snapshot.currency} {_or_dash(state.limit)} {state.overage} {state.total}"
+        f" {state.expired} {state.day_base} {state.month_base} {state.yesterday_base}"
+    )
+    arguments: list[Argument] = [
+        settings, snapshot.overage_left, snapshot.overage_held, state.spendable - snapshot.overage_left,
+        state.held - snapshot.overage_held, state.used, state.room, _levels(snapshot.levels), graces, snapshot.account_id,
+        len(snapshot.grants),
+    ]  # fmt: skip
+    for grant in snapshot.grants:
+        scope = "\n".join(grant.scope) or ABSENT
+        meta = (
+            f"{grant.state} {int(grant.pays_debt)} {grant.type} {grant.priority}"
+            f" {_or_dash(grant.expires_ms)} {_or_dash(grant.effective_ms)} {scope}"
+        )
+        arguments += [grant.number, grant.left, grant.held, meta]
+    arguments.append(len(snapshot.budgets))
+    made = {}
+    for budget in snapshot.budgets:
+        made[budget.budget_id] = budget.number
+        arguments += [
+            budget.budget_id, int(budget.hard), budget.window, budget.limit, budget.start_day, budget.number,
+            _budget_levels(budget.levels), "\n".join(budget.facets), budget.limit - budget.used - budget.held, budget.held,
+        ]  # fmt: skip
+    for hold in snapshot.holds:
+        counted = ";".join(
+            f"{met},{made[met.partition(',')[0]]}" for met in hold.budgets.split(";") if met.partition(",")[0] in made
+        )
+        arguments += [
+            hold.hold_id, hold.amount_nanos, hold.day, hold.expires_ms, hold.pins, counted or ABSENT,
+            hold_member(snapshot.account_id, hold.hold_id),
+        ]  # fmt: skip
+    return arguments
+
+
+def _grant(change: GrantCredits) -> str:
+    """As the grants beside the account have it (gate/keys.py), but for its state."""
+    scope = "\n".join(change.scope) or ABSENT
+    return (
+        f"{int(change.pays_debt)} {change.type} {change.priority}"
+        f" {_or_dash(change.expires_at_ms)} {_or_dash(change.effective_at_ms)} {scope}"
+    )
+
+
+def _flags(settings: Create | Update | AccountSnapshot) -> str:
+    off = "" if settings.spend_management else "o"
+    return off + ("t" if settings.levels else "") + ("g" if settings.graces else "")
+
+
+def _levels(levels: tuple[Level, ...]) -> str:
+    # Each subject's in the order in which they are crossed.
+    ordered = sorted(levels, key=lambda level: level.nanos if level.subject == "daily_use" else -level.nanos)
+    return ";".join(f"{level.threshold_id},{level.subject},{level.nanos}" for level in ordered)
+
+
+def _graces(graces: tuple[Grace, ...], begun: Mapping[str, int] | None = None) -> str:
+    return "\n".join(
+        # Without a bound of its own it has that of every setting, which keeps the sums within int64.
+        f"{_or_dash(grace.duration_ms)} {SETTING_MAX if grace.amount_nanos is None else grace.amount_nanos}"
+        f" {_or_dash((begun or {}).get(grace.traffic_class))} {grace.traffic_class}"
+        for grace in graces
+    )
+
+
+def _budget_levels(levels: tuple[tuple[str, int], ...]) -> str:
+    return "|".join(f"{threshold_id}:{nanos}" for threshold_id, nanos in levels) or ABSENT
+
+
 def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)
+    return ABSENT if value is None else str(value)

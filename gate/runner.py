@@ -6,18 +6,20 @@ from time import perf_counter
 import hiredis
 import structlog
 
-from gate.metrics import GateMetrics
-from gate.scripts import all_scripts, script
-from gate.wire import CommandFailed, Connection, UnfitRedis, Wire, ask
+from gate.metrics import SECONDS, GateMetrics
+from gate.scripts import all_scripts, library
+from gate.wire import CommandFailed, Connection, Reply, UnfitRedis, Wire, ask
 
 log = structlog.get_logger()
 
 
 class Runner:
-    """Scripts by name; heals NOSCRIPT by loading and sending again (it had not run)."""
+    """Scripts by name; one that Redis does not know, after FUNCTION FLUSH say, is loaded and sent again (it had not run)."""
 
     def __init__(self, metrics: GateMetrics) -> None:
-        self._seconds = {each.name: metrics.script_seconds.labels(each.name) for each in all_scripts()}
+        self._function = {each.name: library().function(each.name) for each in all_scripts()}
+        seconds, times = metrics.script_seconds, metrics.tallies.times
+        self._seconds = {each.name: times(seconds.labels(each.name), SECONDS) for each in all_scripts()}
         self._wire: Wire | None = None
 
     def attach(self, wire: Wire) -> None:
@@ -29,15 +31,15 @@ class Runner:
         assert self._wire is not None, "attach() comes first"
         return self._wire
 
-    async def run(self, name: str, shard: int, keys: list[str], *args: str | bytes | int) -> list[bytes]:
+    async def run(self, name: str, shard: int, keys: list[str], *args: str | bytes | int) -> list[Reply]:
         """The script's reply. RedisUnavailable: it may or may not have run. CommandFailed: it wrote nothing."""
-        wanted, connection = script(name), self.wire.connection(shard)
-        command = ("EVALSHA", wanted.sha, len(keys), *keys, *args)
+        connection = self.wire.connection(shard)
+        command = ("FCALL", self._function[name], len(keys), *keys, *args)
         started = perf_counter()
         reply = await connection.send(*command)
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+        if isinstance(reply, hiredis.ReplyError) and "Function not found" in str(reply):
             # On the same connection: another may lead to another run of the server, for which `args` name the wrong epoch.
-            await ask(connection, "SCRIPT", "LOAD", wanted.source)
+            await load(connection)
             reply = await connection.send(*command)
         self._seconds[name].observe(perf_counter() - started)
         if isinstance(reply, hiredis.ReplyError):
@@ -61,9 +63,13 @@ async def prepare(connection: Connection, on_run_id: Callable[[str], None]) -> N
         raise UnfitRedis("this Redis is a read-only replica; connect to its primary")
     if info.get("aof_enabled") == "0":
         log.warning("redis_without_aof", fix="set appendonly yes: without it a restart loses what was not yet flushed")
-    for each in all_scripts():
-        await ask(connection, "SCRIPT", "LOAD", each.source)
+    await load(connection)
     on_run_id(info.get("run_id", ""))
+
+
+async def load(connection: Connection) -> None:
+    """Makes the scripts known to the server; it keeps them as it keeps data."""
+    await ask(connection, "FUNCTION", "LOAD", "REPLACE", library().code)
 
 
 def _parse_info(reply: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ The methods know no gRPC server: they take a message and return one, and raise a
 import asyncio
 
 from gate import replies, shape
+from gate.errors import refusal
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.status import as_service_error, status_of
@@ -19,6 +20,8 @@ from gate.v1.gate_pb2 import (
     BatchResult,
     DebitRequest,
     DebitResponse,
+    EstimateCostRequest,
+    EstimateCostResponse,
     ExtendRequest,
     ExtendResponse,
     GetBalanceRequest,
@@ -37,6 +40,7 @@ class GateService:
 
     def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
         self._store, self._pricer, self._metrics = store, pricer, metrics
+        self._charged = metrics.tallies.count(metrics.charged)
 
     async def Authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
         shape.check_authorize(request)
@@ -71,8 +75,19 @@ class GateService:
 
     async def GetBalance(self, request: GetBalanceRequest) -> GetBalanceResponse:
         check_id("account_id", request.account_id)
-        look, currency = await self._store.get_balance(request.account_id)
-        return replies.overview(request.account_id, look, currency)
+        return replies.overview(request.account_id, await self._store.get_balance(request.account_id))
+
+    async def EstimateCost(self, request: EstimateCostRequest) -> EstimateCostResponse:
+        shape.check_estimate(request)
+        cost = await self._pricer.estimate(request)
+        if request.HasField("amount_nanos"):
+            return replies.estimated(cost, request.amount_nanos)
+        if not request.account_id:
+            return replies.estimated(cost, None)
+        look = await self._store.get_balance(request.account_id)
+        if look.currency != cost.currency:
+            raise refusal("CURRENCY_MISMATCH")
+        return replies.estimated(cost, look.effect.available_after(look.effect.before))
 
     async def Batch(self, request: BatchRequest) -> BatchResponse:
         shape.check_batch(request)
@@ -108,8 +123,8 @@ class GateService:
     def _count_charge(self, outcome: Outcome) -> None:
         effect = outcome.effect
         # Counters of prometheus are floats: for graphs, never for accounts.
-        self._metrics.charged.inc(effect.amount / NANOS_PER_CREDIT)
-        if effect.shortfall:
-            self._metrics.shortfall.inc(effect.shortfall / NANOS_PER_CREDIT)
+        self._charged.total += effect.amount / NANOS_PER_CREDIT
+        if shortfall := effect.shortfall:
+            self._metrics.shortfall.inc(shortfall / NANOS_PER_CREDIT)
         if effect.late:
             self._metrics.late_debits.inc()

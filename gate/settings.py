@@ -7,11 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gate.address import Address, parse_address
+from gate.bounds import TopUpBounds
+from meter.vouchers import MIN_KEY_CHARACTERS
 
 __all__ = [
     "EMBEDDED",
@@ -29,6 +31,7 @@ __all__ = [
 
 PREFIX = "CREDITGATE_"
 EMBEDDED = "embedded"
+_MASK = "***"
 
 
 class SettingsError(ValueError):
@@ -41,6 +44,13 @@ class SettingsError(ValueError):
 
 def _listen(value: str | Address) -> Address:
     return value if isinstance(value, Address) else parse_address(value)
+
+
+def _workers(count: int, others: ValidationInfo) -> int:
+    listen = others.data.get("listen")
+    if count > 1 and listen is not None and listen.path:
+        raise ValueError("a unix socket is served by one process; listen on host:port, or run one worker")
+    return count
 
 
 def _metrics_listen(value: str | Address | None) -> Address | None:
@@ -77,6 +87,21 @@ def _ledger_url(value: str) -> str:
     raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
 
 
+def _top_up_bounds(value: str | TopUpBounds) -> TopUpBounds:
+    return value if isinstance(value, TopUpBounds) else TopUpBounds(value)
+
+
+def _voucher_key(value: str | SecretStr | None) -> SecretStr | None:
+    if not value:
+        return None
+    secret = value if isinstance(value, SecretStr) else SecretStr(value)
+    if len(secret.get_secret_value()) < MIN_KEY_CHARACTERS:
+        raise ValueError(
+            f"at least {MIN_KEY_CHARACTERS} characters that nobody can guess: `openssl rand -hex 32` makes some"
+        )
+    return secret
+
+
 def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "creditgate"
 
@@ -93,6 +118,13 @@ class Settings(BaseSettings):
     listen: Annotated[Address, PlainValidator(_listen)] = Field(
         default=Address(host="127.0.0.1", port=50051),
         description="Where the gate serves gRPC, and commands reach it: host:port (IPv6 in brackets) or unix:/path.",
+    )
+    workers: Annotated[int, AfterValidator(_workers)] = Field(
+        default=1, ge=1, le=64, description="Gate processes that share one TCP address, 1 to 64; a unix socket has one."
+    )
+    transport: Literal["auto", "native", "grpcio"] = Field(
+        default="auto",
+        description="What serves gRPC: native (HTTP/2 outside the interpreter's lock), grpcio, or auto (native where it can be had).",
     )
     metrics_listen: Annotated[Address | None, PlainValidator(_metrics_listen)] = Field(
         default=Address(host="127.0.0.1", port=9464),
@@ -132,7 +164,22 @@ class Settings(BaseSettings):
         default=900_000, ge=1_000, le=86_400_000, description="How long the store itself remembers a request_id, in ms."
     )
     prices_file: Annotated[Path | None, BeforeValidator(_existing_file)] = Field(
-        default=None, description="YAML file of prices that go before the built-in ones. Empty: none."
+        default=None,
+        description="YAML file of prices that go before the built-in ones. Empty: prices.yaml in the data directory, if there.",
+    )
+    top_up_bounds: Annotated[TopUpBounds, PlainValidator(_top_up_bounds)] = Field(
+        default=TopUpBounds('{"USD": [5, 5000], "EUR": [5, 5000], "JPY": [3000, null], "VND": [500000, null]}'),
+        description="Least and most credits of one top-up by currency, as JSON; null: no bound. Currencies not named: above 0.",
+    )
+    top_up_expiry_days: int = Field(
+        default=365,
+        ge=0,
+        le=36_500,
+        description="How long bought credits live, unless a top-up says otherwise. 0: for good.",
+    )
+    voucher_key: Annotated[SecretStr | None, BeforeValidator(_voucher_key)] = Field(
+        default=None,
+        description="Secret by which voucher codes are hashed, the same for every gate. Empty: no vouchers; `up` makes one.",
     )
     max_in_flight: int = Field(
         default=4096,
@@ -157,6 +204,15 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         default="console", description="How messages are logged: console (for people) or json (a line for each)."
     )
+
+    @property
+    def price_path(self) -> Path:
+        """The price file: the one that is set, or the data directory's, which need not exist."""
+        return self.prices_file or self.data_dir / "prices.yaml"
+
+    def voucher_secret(self) -> str:
+        """The key of vouchers; empty: there is none."""
+        return "" if self.voucher_key is None else self.voucher_key.get_secret_value()
 
     def shared_redis_url(self) -> str:
         """The store's URL, for processes that cannot embed one; SettingsError if it is `embedded`."""
@@ -196,7 +252,7 @@ def unknown_variables() -> list[str]:
 def effective(settings: Settings) -> list[EffectiveSetting]:
     """Every setting with its value in force, in the order of their declaration."""
     return [
-        EffectiveSetting(env_name(field), masked(_text(getattr(settings, field))), info.description or "")
+        EffectiveSetting(env_name(field), _shown(getattr(settings, field)), info.description or "")
         for field, info in type(settings).model_fields.items()
     ]
 
@@ -213,7 +269,13 @@ def masked(url: str) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return "" if value is None else str(value)
+
+
+def _shown(value: object) -> str:
+    return _MASK if isinstance(value, SecretStr) else masked(_text(value))
 
 
 def _is_unknown(name: str) -> bool:
@@ -232,4 +294,5 @@ def _problem(error: ErrorDetails) -> str:
         return f"{field}: there is no such setting"
     builtin = f"{error['msg'].lower()}. {info.description}"
     reason = str(error["ctx"]["error"]) if error["type"] == "value_error" else builtin
-    return f"{env_name(field)}={masked(_text(error['input']))!r}: {reason}"
+    shown = _MASK if field == "voucher_key" else masked(_text(error["input"]))
+    return f"{env_name(field)}={shown!r}: {reason}"

@@ -32,8 +32,7 @@ def check_authorize(request: gate_pb2.AuthorizeRequest) -> None:
     if request.min_amount_nanos < 0:
         raise InvalidField("min_amount_nanos", "must not be negative; 0 means all or nothing")
     _check_ttl(request.hold_ttl_ms)
-    if len(request.traffic_class) > MAX_DIMENSION_KEY:
-        raise InvalidField("traffic_class", f"at most {MAX_DIMENSION_KEY} characters")
+    check_class(request.traffic_class)
 
 
 def check_debit(request: gate_pb2.DebitRequest) -> None:
@@ -42,6 +41,7 @@ def check_debit(request: gate_pb2.DebitRequest) -> None:
     _check_dimensions(request.dimensions)
     if request.hold_id:
         check_id("hold_id", request.hold_id)
+    check_class(request.traffic_class)
     check_description("description", request.description)
 
 
@@ -53,6 +53,7 @@ def check_release(request: gate_pb2.ReleaseRequest) -> None:
 def check_extend(request: gate_pb2.ExtendRequest) -> None:
     _check_ids(request)
     check_id("hold_id", request.hold_id)
+    check_class(request.traffic_class)
     _check_ttl(request.hold_ttl_ms)
     adds = request.HasField("amount_nanos") or request.HasField("usage")
     if not adds and not request.hold_ttl_ms:
@@ -61,6 +62,22 @@ def check_extend(request: gate_pb2.ExtendRequest) -> None:
         )
     if adds:
         _check_cost(request)
+
+
+def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
+    if request.account_id:
+        check_id("account_id", request.account_id)
+    if not request.HasField("usage"):
+        raise InvalidField("usage", "is required: the model, and the quantities of a typical request")
+    _check_usage(request.usage)
+    if request.amount_nanos < 0:
+        raise InvalidField("amount_nanos", "must not be negative")
+
+
+def check_class(traffic_class: str, field: str = "traffic_class") -> None:
+    """A class of traffic, or none."""
+    if traffic_class and (len(traffic_class) > MAX_DIMENSION_KEY or not traffic_class.isprintable()):
+        raise InvalidField(field, f"at most {MAX_DIMENSION_KEY} printable characters")
 
 
 def check_batch(request: gate_pb2.BatchRequest) -> None:

@@ -1,22 +1,37 @@
 """The store: one method for each script of the gate, from a checked request to what it came to.
 
 A method prepares the script's keys and arguments, runs it, and returns an Outcome. Two things it puts right by itself, because nothing had
-been written: an account that is missing in Redis is restored from the ledger, and a shard whose epoch has moved on is verified again.
+been written: an account that is missing in Redis is restored from the ledger, and a shard whose epoch has moved on is verified again. A
+third comes first wherever it is due: grants whose time has come begin or expire, by entries of their own.
 """
 
-import random
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from typing import NamedTuple
 
 from gate.errors import refusal
-from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, replay_key, shard_of
+from gate.keys import (
+    account_key,
+    budgets_key,
+    due_key,
+    expiries_key,
+    grants_key,
+    hold_key,
+    hold_member,
+    journal_key,
+    replay_key,
+    shard_of,
+)
+from gate.look import Look, budgets_seen, grants_seen
 from gate.pricing import Cost
 from gate.restore import Restorer
 from gate.runner import Runner
 from gate.shards import Shards
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
+from gate.wire import Reply
 from meter.check import Sighting
 from meter.effect import Effect, parse
 from meter.errors import Unavailable
@@ -32,13 +47,14 @@ Keys = list[str]
 Arguments = list[str | bytes | int]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a script decided. For a denial, `effect` is a look at the account and `denial` the reason."""
 
     effect: Effect
     replayed: bool = False
     denial: str = ""
+    budget_id: str = ""  # for BUDGET_EXCEEDED: the budget,
+    facets: str = ""  # and the dimension values that it is for, a line each
 
 
 class Store:
@@ -52,16 +68,11 @@ class Store:
         """Places a hold (gate/lua/authorize.lua)."""
         shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
         hold_id = new_hold_id("" if cost.price is None else cost.price.version)
-        keys = [
-            account_key(shard, request.account_id),
-            replay_key(shard, request.account_id, request.request_id),
-            journal_key(shard),
-            hold_key(shard, request.account_id, hold_id),
-            expiries_key(shard),
-        ]
+        keys = self._hold_keys(shard, request.account_id, request.request_id, hold_id)
         arguments: Arguments = [
             fingerprint(Method.AUTHORIZE, body), self._replay_window_ms, cost.amount_nanos, request.min_amount_nanos,
-            cost.currency, hold_id, request.hold_ttl_ms or DEFAULT_HOLD_TTL_MS, hold_member(request.account_id, hold_id),
+            cost.currency, facets(request.dimensions, cost), request.traffic_class,
+            hold_id, request.hold_ttl_ms or DEFAULT_HOLD_TTL_MS, hold_member(request.account_id, hold_id),
             Method.AUTHORIZE, body, cost.pricing,
         ]  # fmt: skip
         return await self._decide("authorize", shard, request.account_id, keys, arguments)
@@ -70,15 +81,14 @@ class Store:
         """Charges usage, settling a hold if one is named (gate/lua/debit.lua)."""
         shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
         amount, hold_id = cost.amount_nanos, request.hold_id
-        keys = [
-            account_key(shard, request.account_id),
-            replay_key(shard, request.account_id, request.request_id),
-            journal_key(shard),
-        ]
-        if hold_id:
-            keys += [hold_key(shard, request.account_id, hold_id), expiries_key(shard)]
+        keys = (
+            self._hold_keys(shard, request.account_id, request.request_id, hold_id)
+            if hold_id
+            else self._keys(shard, request.account_id, request.request_id)
+        )
         arguments: Arguments = [
-            fingerprint(Method.DEBIT, body), self._replay_window_ms, amount, cost.currency, int(request.incurred),
+            fingerprint(Method.DEBIT, body), self._replay_window_ms, amount, cost.currency,
+            facets(request.dimensions, cost), request.traffic_class, "1" if request.incurred else "0",
             INT64_MIN + SETTING_MAX + amount, INT64_MAX - amount,
             hold_id or "-", hold_member(request.account_id, hold_id) if hold_id else "-",
             Method.DEBIT, body, cost.pricing,
@@ -88,7 +98,7 @@ class Store:
     async def release(self, request: ReleaseRequest) -> Outcome:
         """Gives a hold back (gate/lua/release.lua)."""
         shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
-        keys = self._hold_keys(shard, request)
+        keys = self._hold_keys(shard, request.account_id, request.request_id, request.hold_id)
         arguments: Arguments = [
             fingerprint(Method.RELEASE, body), self._replay_window_ms, request.hold_id,
             hold_member(request.account_id, request.hold_id), Method.RELEASE, body,
@@ -98,9 +108,10 @@ class Store:
     async def extend(self, request: ExtendRequest, cost: Cost) -> Outcome:
         """Adds to a hold's amount or time (gate/lua/extend.lua)."""
         shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
-        keys = self._hold_keys(shard, request)
+        keys = self._hold_keys(shard, request.account_id, request.request_id, request.hold_id)
         arguments: Arguments = [
-            fingerprint(Method.EXTEND, body), self._replay_window_ms, cost.amount_nanos, cost.currency, request.hold_ttl_ms,
+            fingerprint(Method.EXTEND, body), self._replay_window_ms, cost.amount_nanos, cost.currency,
+            facets({}, cost), request.traffic_class, request.hold_ttl_ms,
             request.hold_id, hold_member(request.account_id, request.hold_id), Method.EXTEND, body, cost.pricing,
         ]  # fmt: skip
         return await self._decide("extend", shard, request.account_id, keys, arguments)
@@ -111,19 +122,28 @@ class Store:
         keys = [
             account_key(shard, account_id),
             journal_key(shard),
+            grants_key(shard, account_id),
+            budgets_key(shard, account_id),
             hold_key(shard, account_id, hold_id),
             expiries_key(shard),
         ]
         body = JournaledRequest(account_id=account_id, hold_id=hold_id).SerializeToString()
         arguments: Arguments = [hold_id, member, LATE_WINDOW_MS, Method.EXPIRE, body]
         status, *_ = await self._run("expire", shard, account_id, keys, arguments)
-        return status == b"ok"
+        return bool(status == b"ok")
 
-    async def get_balance(self, account_id: str) -> tuple[Effect, str]:
-        """A look at the account, and its currency (gate/lua/get_balance.lua)."""
+    async def turn(self, account_id: str) -> int:
+        """Begins and expires the account's grants whose time has come (gate/lua/turn_grants.lua); how many."""
         shard = self._shard(account_id)
-        _, look, currency = await self._run("get_balance", shard, account_id, [account_key(shard, account_id)], [])
-        return parse(look.decode()), currency.decode()
+        _, turned = await self._run("turn_grants", shard, account_id, _turn_keys(shard, account_id), [account_id])
+        return int(turned)
+
+    async def get_balance(self, account_id: str) -> Look:
+        """A look at the account (gate/lua/get_balance.lua)."""
+        shard = self._shard(account_id)
+        keys = [account_key(shard, account_id), grants_key(shard, account_id)]
+        _, line, currency, graces, grants = await self._run("get_balance", shard, account_id, keys, [])
+        return Look.of(line, currency, graces, grants)
 
     async def now_ms(self) -> int:
         """The store's clock."""
@@ -132,22 +152,37 @@ class Store:
 
     async def sight(self, shard: int, account_id: str) -> Sighting | None:
         """The account and its journal's end at one instant, for the check of the books (gate/lua/sight.lua)."""
-        keys = [account_key(shard, account_id), journal_key(shard)]
+        keys = [
+            account_key(shard, account_id),
+            journal_key(shard),
+            grants_key(shard, account_id),
+            budgets_key(shard, account_id),
+        ]
         status, *rest = await self._runner.run("sight", shard, keys, self._shards.epoch(shard))
         if status == b"absent":
             return None
-        look = parse(rest[1].decode())
-        return Sighting(Position.from_id(rest[0].decode()), look.day, look.before)
+        newest, line, grants, budgets = rest
+        look = parse(line.decode())
+        return Sighting(
+            Position.from_id(newest.decode()), look.day, look.before, grants_seen(line, grants), budgets_seen(budgets)
+        )
 
     def _shard(self, account_id: str) -> int:
         return shard_of(account_id, self._shards.count)
 
-    def _hold_keys(self, shard: int, request: ReleaseRequest | ExtendRequest) -> Keys:
+    def _keys(self, shard: int, account_id: str, request_id: str) -> Keys:
         return [
-            account_key(shard, request.account_id),
-            replay_key(shard, request.account_id, request.request_id),
+            account_key(shard, account_id),
+            replay_key(shard, account_id, request_id),
             journal_key(shard),
-            hold_key(shard, request.account_id, request.hold_id),
+            grants_key(shard, account_id),
+            budgets_key(shard, account_id),
+        ]
+
+    def _hold_keys(self, shard: int, account_id: str, request_id: str, hold_id: str) -> Keys:
+        return [
+            *self._keys(shard, account_id, request_id),
+            hold_key(shard, account_id, hold_id),
             expiries_key(shard),
         ]
 
@@ -159,11 +194,12 @@ class Store:
             case b"replayed":
                 return Outcome(parse(rest[0].decode()), replayed=True)
             case b"denied":
-                return Outcome(parse(rest[1].decode()), denial=rest[0].decode())
+                reason, look, budget_id, budget_facets = (each.decode() for each in rest)
+                return Outcome(parse(look), denial=reason, budget_id=budget_id, facets=budget_facets)
             case _:
                 raise refusal(rest[0].decode())
 
-    async def _run(self, name: str, shard: int, account_id: str, keys: Keys, arguments: Arguments) -> list[bytes]:
+    async def _run(self, name: str, shard: int, account_id: str, keys: Keys, arguments: Arguments) -> list[Reply]:
         """Runs a script under the shard's epoch; what was absent or stale is put right first, and it is run again."""
         for _ in range(_ATTEMPTS):
             epoch = self._shards.epoch(shard)
@@ -172,17 +208,42 @@ class Store:
                 await self._restorer.restore(account_id)
             elif reply[0] == b"stale":
                 await self._shards.verify(shard, epoch)
+            elif reply[0] == b"due":
+                await self._runner.run("turn_grants", shard, _turn_keys(shard, account_id), epoch, account_id)
             else:
                 return reply
         raise Unavailable("ACCOUNT_RESTORING", "the account is being restored from the ledger; repeat the call shortly")
 
 
+def facets(dimensions: Mapping[str, str], cost: Cost) -> str:
+    """What budgets and the scopes of grants go by: "key=value" lines, sorted, between newlines; empty if there is none."""
+    if cost.price is None:
+        if not dimensions:
+            return ""
+        lines = [f"{key}={value}" for key, value in dimensions.items()]
+    else:
+        lines = [f"{key}={value}" for key, value in dimensions.items() if key != "model"]
+        lines.append(f"model={cost.price.model}")
+    lines.sort()
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _turn_keys(shard: int, account_id: str) -> Keys:
+    return [account_key(shard, account_id), journal_key(shard), grants_key(shard, account_id), due_key(shard)]
+
+
 def fingerprint(method: Method, body: bytes) -> str:
     """Tells a repeat from another request under the same id."""
-    return blake2b(body, digest_size=9, person=method.encode()).hexdigest()
+    return urlsafe_b64encode(blake2b(body, digest_size=9, person=method.encode()).digest()).decode()
 
 
 def new_hold_id(price_version: str, clock: Callable[[], float] = time.time) -> str:
-    """A hold id that nobody can guess; it sorts by time and carries the price version that it pins."""
-    prefix = f"h{int(clock() * 1000):012x}{random.SystemRandom().getrandbits(72):018x}"
-    return f"{prefix}.{price_version}" if price_version else prefix
+    """A hold id that nobody can guess; it tells when it was made (`made_at_s`), and the price version that it pins."""
+    made = int(clock() * 1000).to_bytes(6, "big") + os.urandom(9)
+    hold_id = "h" + urlsafe_b64encode(made).decode()
+    return f"{hold_id}.{price_version}" if price_version else hold_id
+
+
+def made_at_s(hold_id: str) -> float:
+    """When the hold was authorized, by the gate's clock."""
+    return int.from_bytes(urlsafe_b64decode(hold_id[1:9]), "big") / 1000

@@ -1,16 +1,33 @@
 """The effect line: what one script did, in the words that Redis wrote down.
 
-A script that moves money writes one line of space-separated facts: the account as it stood before, and what was done. The same line is
+A script that moves money writes one line of space-separated facts: what was done, and the account as it stood before. The same line is
 journaled, remembered for replays, and returned; the reply to the client and the row in the ledger are both computed from it, here, in
 exact integers. So Lua adds nothing up for reporting, and a replayed reply cannot differ from the first.
+
+    kind time day amount hold_amount hold_day expiry flags hold_id bucket extras  gl gh ol oh used room  lim ovr tot exp dbase mbase ybase
+
+`bucket` is the grant that was being burned (0: overage); the sums are those of the account's hash (gate/keys.py). `extras` is `-` in the
+usual case: everything was taken from, and went back to, that bucket. Otherwise it is `taken/returned/lapsed/budgets`, each `-` or a list
+(and a fifth, `freed`, in the form of budgets, where a late debit's hold had counted in some):
+
+| part     | form                                        | meaning                                                                  |
+|----------|---------------------------------------------|--------------------------------------------------------------------------|
+| taken    | `7:30,9s:10,0:5`                            | nanos by grant number; `s`: of a scoped grant; 0: of overage             |
+| returned | the same                                    | what an ended hold had pinned; what a grant, its start or a payment gave |
+| lapsed   | the same                                    | of `returned`: came back too late, and expired by an entry of its own    |
+| budgets  | `id,start,end,room,held,limit,flags;...`    | the budgets met, each as it stood before (`BudgetMet`)                   |
+
+A threshold's line has its crossing in place of `extras`: `subject,budget,threshold,window,level,value`.
 """
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-ABSENT = "-"
-MS_PER_DAY = 86_400_000
+from meter import first_form
+from meter.parts import Part, parts_of, scoped, unscoped
+from meter.state import ABSENT, State
+
+OVERAGE = "0"  # the bucket that is no grant
 
 
 class Kind(StrEnum):
@@ -25,61 +42,37 @@ class Kind(StrEnum):
     CREATE = "C"
     UPDATE = "U"
     CLOCK = "K"
+    GRANT_EXPIRED = "V"
+    GRANT_STARTED = "S"
+    GRANT_EXHAUSTED = "Q"
+    GRANT_VOIDED = "Z"
+    DEBT_PAID = "P"
+    THRESHOLD = "T"
     BALANCE = "B"  # a look, never journaled
 
 
-class State(NamedTuple):
-    """An account's sums, as its hash in Redis keeps them (`gate/keys.py`).
+class BudgetMet(NamedTuple):
+    """A budget that matched, as it stood before. A hold that ends names those of its windows."""
 
-    `room` is daily limit - used today - held today, with 0 in place of an absent limit: so that it is known when a limit is set.
-    """
+    budget_id: str
+    start_day: int  # first UTC day of the window
+    end_day: int | None  # first day behind it; None: never ends
+    room: int  # limit - used - held
+    held: int
+    limit: int
+    hard: bool
+    current: bool = True  # False: a hold's window that has passed; the sums are those of the present one
 
-    spendable: int = 0  # remaining + overage - held
-    held: int = 0
-    overage: int = 0
-    total: int = 0  # credits ever granted
-    used: int = 0  # credits ever used
-    room: int = 0
-    limit: int | None = None
-    day_base: int = 0  # of `used`: what does not count as used today
-    month_base: int = 0  # `used` when the month began
 
-    @property
-    def remaining(self) -> int:
-        return self.spendable - self.overage + self.held
+class Crossing(NamedTuple):
+    """A threshold that was crossed."""
 
-    @property
-    def used_today(self) -> int:
-        return self.used - self.day_base
-
-    @property
-    def used_this_month(self) -> int:
-        return self.used - self.month_base
-
-    @property
-    def held_today(self) -> int:
-        return (self.limit or 0) - self.room - self.used_today
-
-    @property
-    def available(self) -> int:
-        """What a call may still spend, never below zero."""
-        bound = self.spendable if self.limit is None else min(self.spendable, self.room)
-        return max(0, bound)
-
-    def tokens(self) -> str:
-        limit = ABSENT if self.limit is None else self.limit
-        return (
-            f"{self.spendable} {self.held} {self.overage} {self.total} {self.used}"
-            f" {self.room} {limit} {self.day_base} {self.month_base}"
-        )
-
-    @classmethod
-    def from_tokens(cls, tokens: list[str]) -> "State":
-        spendable, held, overage, total, used, room, limit, day_base, month_base = tokens
-        return cls(
-            int(spendable), int(held), int(overage), int(total), int(used),
-            int(room), None if limit == ABSENT else int(limit), int(day_base), int(month_base),
-        )  # fmt: skip
+    subject: str  # daily_use, low_balance or budget
+    budget_id: str
+    threshold_id: str
+    window: str  # each threshold is crossed once in it
+    level: int
+    value: int  # used, or remaining, as left
 
 
 class Effect(NamedTuple):
@@ -88,14 +81,48 @@ class Effect(NamedTuple):
     kind: Kind
     at_ms: int  # by the store's clock, or the account's test clock
     day: int  # UTC day number that the account lives in
-    amount: int  # held, charged, released, added or granted
+    amount: int  # held, charged, released, added, granted, expired or voided
     hold_amount: int  # the hold that a debit ended, or as it stood before an extension
     hold_day: int | None  # day the hold was authorized
     expires_ms: int | None  # the hold's expiry, as left
-    late: bool
-    incurred: bool
+    flags: str
     hold_id: str
+    bucket: int
+    extras: str
     before: State
+
+    @property
+    def late(self) -> bool:
+        """The hold had expired."""
+        return "l" in self.flags
+
+    @property
+    def incurred(self) -> bool:
+        return "i" in self.flags
+
+    @property
+    def in_grace(self) -> bool:
+        """Grace carries what was not available."""
+        return "g" in self.flags
+
+    @property
+    def grace_began(self) -> bool:
+        return "b" in self.flags
+
+    @property
+    def graces_ended(self) -> bool:
+        """A grant left something to spend: every grace of the account is over."""
+        return "e" in self.flags
+
+    @property
+    def is_scheduled(self) -> bool:
+        """A grant that is not effective yet."""
+        return "p" in self.flags
+
+    @property
+    def is_unattributed(self) -> bool:
+        """Of the first form: it tells nothing of grants."""
+        return first_form.UNATTRIBUTED in self.flags
 
     @property
     def hold_counts_today(self) -> bool:
@@ -113,11 +140,92 @@ class Effect(NamedTuple):
         return self.hold_day
 
     @property
-    def shortfall(self) -> int:
-        """The part of a charge that neither the hold nor what was spendable could cover."""
-        if self.kind is not Kind.DEBIT:
+    def taken(self) -> tuple[Part, ...]:
+        """The amount, by the buckets that it came from."""
+        if self.extras != ABSENT:
+            return parts_of(self.extras.split("/")[0]) if self.kind is not Kind.THRESHOLD else ()
+        if self.kind in _TAKES and self.amount:
+            return (Part(self.bucket, self.amount),)
+        return ()
+
+    @property
+    def returned(self) -> tuple[Part, ...]:
+        """What went back to, or into, buckets."""
+        if self.extras != ABSENT:
+            return parts_of(self.extras.split("/")[1]) if self.kind is not Kind.THRESHOLD else ()
+        amount = self.hold_amount if self.kind is Kind.DEBIT else self.amount
+        return (Part(self.bucket, amount),) if self.kind in _RETURNS and amount else ()
+
+    @property
+    def lapsed(self) -> tuple[Part, ...]:
+        """Of `returned`: what expired by returning; entries of its own follow."""
+        return () if self.extras == ABSENT or self.kind is Kind.THRESHOLD else parts_of(self.extras.split("/")[2])
+
+    @property
+    def budgets(self) -> tuple[BudgetMet, ...]:
+        if self.extras == ABSENT or self.kind is Kind.THRESHOLD:
+            return ()
+        return _budgets(self.extras.split("/")[3])
+
+    @property
+    def freed(self) -> tuple[BudgetMet, ...]:
+        """Budgets that a late debit's hold had counted in, and left; `budgets` are then those that its usage met."""
+        parts = self.extras.split("/")
+        return _budgets(parts[4]) if len(parts) > 4 else ()
+
+    @property
+    def crossing(self) -> Crossing:
+        """What a threshold's line is about."""
+        subject, budget_id, threshold_id, window, level, value = self.extras.split(",")
+        return Crossing(subject, "" if budget_id == ABSENT else budget_id, threshold_id, window, int(level), int(value))
+
+    @property
+    def lapsed_amount(self) -> int:
+        return 0 if self.extras == ABSENT else sum(part.amount for part in self.lapsed)
+
+    def available_after(self, state: State) -> int:
+        """What such a request may spend once this effect has left the account as `state`; never below zero."""
+        bound = state.spendable
+        if "o" not in self.flags:
+            if state.limit is not None and state.room < bound:
+                bound = state.room
+            if self.extras != ABSENT:
+                bound = min([bound, *self._rooms_left()])
+        return max(0, bound)
+
+    @property
+    def affordable(self) -> int:
+        """For a look: what the request that was denied could have spent, scoped grants that apply and grace included."""
+        state = self.before
+        bounds = [state.spendable + sum(part.amount for part in (*self.taken, *self.returned))]
+        if "o" not in self.flags:
+            if state.limit is not None:
+                bounds.append(state.room)
+            bounds += [budget.room for budget in self.budgets if budget.hard]
+        return max(0, min(bounds))
+
+    @property
+    def uncovered(self) -> int:
+        """The part of what was taken that neither a hold nor what could be spent could cover."""
+        spendable, amount = self.before.spendable, self.amount
+        if amount <= spendable or self.kind not in _TAKES:
             return 0
-        return max(0, self.amount - self.hold_amount - max(0, self.before.spendable))
+        covered = max(0, spendable)
+        if self.kind is Kind.DEBIT:
+            covered += self.hold_amount - self.lapsed_amount
+        if self.extras != ABSENT:
+            covered += scoped(self.taken) - scoped(self.returned) + scoped(self.lapsed)
+        return max(0, amount - covered)
+
+    @property
+    def shortfall(self) -> int:
+        """The part of a charge that was not available, and became debt."""
+        return self.uncovered if self.kind is Kind.DEBIT and not self.in_grace else 0
+
+    @property
+    def grace(self) -> int:
+        """The part that grace carried."""
+        return self.uncovered if self.in_grace else 0
 
     @property
     def held_delta(self) -> int:
@@ -132,49 +240,96 @@ class Effect(NamedTuple):
                 return 0
 
     @property
+    def budgets_delta(self) -> int:
+        """Change of what present windows of `budgets` have used and held together."""
+        if self.kind is Kind.DEBIT and not self.late:
+            return self.amount - self.hold_amount
+        return self.amount if self.kind is Kind.DEBIT else self.held_delta
+
+    @property
     def balance_delta(self) -> int:
         """Change of remaining credits."""
         match self.kind:
-            case Kind.DEBIT:
+            case Kind.DEBIT | Kind.GRANT_EXPIRED | Kind.GRANT_VOIDED:
                 return -self.amount
-            case Kind.GRANT:
+            case Kind.GRANT | Kind.GRANT_STARTED:
                 return self.amount
             case _:
                 return 0
 
     def after(self) -> State:
-        """The account as this effect left it."""
-        kind, amount = self.kind, self.amount
+        """The account as this effect left it; what lapsed is still there, for its own entry to take."""
+        kind, state, amount = self.kind, self.before, self.amount
+        if kind in _STILL:
+            return state
+        spendable = state.spendable + self._unscoped_delta()
         if kind is Kind.DEBIT:
-            return self._after_debit()
-        spendable, held, overage, total, used, room, limit, day_base, month_base = self.before
-        if kind is Kind.GRANT:
-            return State(spendable + amount, held, overage, total + amount, used, room, limit, day_base, month_base)
-        delta = self.held_delta
+            return self._after_debit(spendable)
+        if kind is Kind.GRANT or kind is Kind.GRANT_STARTED:
+            return state._replace(spendable=spendable, total=state.total + amount)
+        if kind is Kind.GRANT_EXPIRED or kind is Kind.GRANT_VOIDED:
+            return state._replace(spendable=spendable, expired=state.expired + amount)
+        delta, room = self.held_delta, state.room
         if delta and (kind is Kind.AUTHORIZE or self.hold_counts_today):
             room -= delta
-        return State(spendable - delta, held + delta, overage, total, used, room, limit, day_base, month_base)
+        return state._replace(spendable=spendable, held=state.held + delta, room=room)
 
-    def _after_debit(self) -> State:
-        spendable, held, overage, total, used, room, limit, day_base, month_base = self.before
-        amount, ended = self.amount, self.hold_amount
+    def settled(self) -> State:
+        """The account as the client is told of it: what lapsed is gone."""
+        state = self.after()
+        if self.extras == ABSENT or not (lapsed := self.lapsed):
+            return state
+        amount = sum(part.amount for part in lapsed)
+        return state._replace(spendable=state.spendable - amount + scoped(lapsed), expired=state.expired + amount)
+
+    def _unscoped_delta(self) -> int:
+        """Change of what any request may take."""
+        if self.extras == ABSENT:
+            if self.kind is Kind.DEBIT:
+                return self.hold_amount - self.amount
+            return -self.amount if self.kind in _TAKES else self.amount
+        return unscoped(self.returned) - unscoped(self.taken)
+
+    def _rooms_left(self) -> list[int]:
+        """Of the hard budgets that the request met."""
+        freed = {budget.budget_id: self.hold_amount for budget in self.freed if budget.current}
+        delta = -self.budgets_delta
+        return [
+            budget.room + (delta if budget.current else 0) + freed.get(budget.budget_id, 0)
+            for budget in self.budgets
+            if budget.hard
+        ]
+
+    def _after_debit(self, spendable: int) -> State:
+        state, amount, ended = self.before, self.amount, self.hold_amount
+        room, day_base, yesterday_base = state.room, state.day_base, state.yesterday_base
         if self.charge_counts_today:
             room -= amount
         else:
             day_base += amount
+            if self.hold_day != self.day - 1:
+                yesterday_base += amount
         if self.hold_counts_today:
             room += ended
         return State(
-            spendable + ended - amount, held - ended, overage, total, used + amount, room, limit, day_base, month_base
-        )
+            spendable, state.held - ended, state.overage, state.total, state.used + amount, room, state.limit,
+            day_base, state.month_base, state.expired, yesterday_base,
+        )  # fmt: skip
 
 
 _KINDS = {kind.value: kind for kind in Kind}
+_TAKES = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT, Kind.GRANT_EXPIRED, Kind.GRANT_VOIDED))
+_RETURNS = frozenset((Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE, Kind.GRANT, Kind.GRANT_STARTED))
+_STILL = frozenset((Kind.CREATE, Kind.UPDATE, Kind.CLOCK, Kind.BALANCE, Kind.THRESHOLD, Kind.GRANT_EXHAUSTED))
 
 
 def parse(line: str) -> Effect:
     """An effect line, parsed. Its form is written by `effect_line` in gate/lua/include/account.lua."""
-    kind, at_ms, day, amount, hold_amount, hold_day, expires_ms, flags, hold_id, *state = line.split(" ")
+    tokens = line.split(" ")
+    if len(tokens) == first_form.TOKENS:
+        tokens = first_form.rewritten(tokens)
+    (kind, at_ms, day, amount, hold_amount, hold_day, expires_ms, flags, hold_id, bucket, extras,
+     gl, gh, ol, oh, used, room, lim, ovr, tot, exp, dbase, mbase, ybase) = tokens  # fmt: skip
     return Effect(
         _KINDS.get(kind) or Kind(kind),
         int(at_ms),
@@ -183,13 +338,23 @@ def parse(line: str) -> Effect:
         int(hold_amount),
         None if hold_day == ABSENT else int(hold_day),
         None if expires_ms == ABSENT else int(expires_ms),
-        "l" in flags,
-        "i" in flags,
+        flags,
         "" if hold_id == ABSENT else hold_id,
-        State.from_tokens(state),
-    )
+        int(bucket),
+        extras,
+        State(
+            int(gl) + int(ol), int(gh) + int(oh), int(ovr), int(tot), int(used), int(room),
+            None if lim == ABSENT else int(lim), int(dbase), int(mbase), int(exp), int(ybase),
+        ),
+    )  # fmt: skip
 
 
-def date_of(day: int) -> str:
-    """ISO date of a UTC day number (days since 1970-01-01)."""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
+def _budgets(text: str) -> tuple[BudgetMet, ...]:
+    return () if text == ABSENT else tuple(_budget(*each.split(",")) for each in text.split(";"))
+
+
+def _budget(budget_id: str, start: str, end: str, room: str, held: str, limit: str, flags: str) -> BudgetMet:
+    return BudgetMet(
+        budget_id, int(start), None if end == ABSENT else int(end), int(room), int(held), int(limit),
+        "h" in flags, "p" not in flags,
+    )  # fmt: skip

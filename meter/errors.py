@@ -38,6 +38,16 @@ class OutOfRange(ServiceError):
     code = "OUT_OF_RANGE"
 
 
+class ResourceExhausted(ServiceError):
+    """Refused for having been asked too often; `retry_after_ms` says when it may be asked again."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, reason: str, message: str, field: str, retry_after_ms: int) -> None:
+        super().__init__(reason, message, field)
+        self.retry_after_ms = retry_after_ms
+
+
 class Unavailable(ServiceError):
     """May or may not have taken effect: repeat with the same request id."""
 

@@ -18,5 +18,10 @@ def check_id(field: str, value: str) -> None:
 
 def check_description(field: str, value: str) -> None:
     """InvalidField unless at most 512 bytes of printable UTF-8; empty is none."""
-    if len(value.encode()) > MAX_DESCRIPTION_BYTES or not value.isprintable():
-        raise InvalidField(field, f"at most {MAX_DESCRIPTION_BYTES} bytes of printable UTF-8")
+    check_text(field, value, MAX_DESCRIPTION_BYTES)
+
+
+def check_text(field: str, value: str, max_bytes: int) -> None:
+    """InvalidField unless at most so many bytes of printable UTF-8."""
+    if len(value.encode()) > max_bytes or not value.isprintable():
+        raise InvalidField(field, f"at most {max_bytes} bytes of printable UTF-8")

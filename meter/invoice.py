@@ -1,17 +1,24 @@
-"""The invoice: what an account used in a period, how much of that its credits paid, and how much it owes.
+"""The invoice: what an account used in a period, whose credits paid for it, and how much is owed.
 
 Pure: from sums and charges to a message. Nothing in it depends on when it is made, so that the same books give the same bytes.
+
+What is paid later pays the oldest debt first. So, of the overage that the period used, as much is unpaid as is still in use at its end.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal, Inexact, localcontext
 
+from meter.operations import NEXT_INVOICE
 from meter.prices.price import ModelPrice
 from meter.prices.units import unit_order
 from meter.times import timestamp
 from meter.v1 import ledger_pb2 as pb
+from meter.v1.accounts_pb2 import GrantType
 
+_Line = tuple[str, str, str]  # model, unit, price version
+
+_OVERAGE = 0  # in a grant's number's place
 _PRICE_DIGITS = 60  # more than any price has
 
 
@@ -25,11 +32,12 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One debit: (unit, quantity, nanos) lines that add up to it."""
+    """One debit: (unit, quantity, nanos) lines that add up to it, and (grant's number, nanos) parts that paid it; 0: overage."""
 
     model: str
     price_version: str
     lines: tuple[tuple[str, int, int], ...]
+    burned: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Heading:
     currency: str
     period: Period
     final: bool
+    overage_policy: str = NEXT_INVOICE  # when the period ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +61,27 @@ class Sums:
     granted_nanos: int
     debited_nanos: int
     debits: int
+    expired_nanos: int = 0  # or voided
+    debt_nanos: int = 0  # overage in use when the period ended
+    debt_paid_nanos: int = 0  # in the period
 
 
 PriceOf = Callable[[str], ModelPrice | None]  # of a price version; None: unknown, or no version
+TypeOf = Callable[[int], str]  # of a grant, by its number
+
+# Sums that only grow along the history: of two drafts the older has none that is larger.
+GROWING = ("entry_count", "credits_granted_nanos", "credits_expired_nanos", "debt_paid_nanos")
 
 
-def draw_up(heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: PriceOf) -> pb.Invoice:
+def draw_up(heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: PriceOf, type_of: TypeOf) -> pb.Invoice:
     """The invoice of `charges`, the period's debits. Raises UnbalancedError if these do not come to `sums`."""
-    lines = _lines(charges, price_of)
-    total = sum(line.amount_nanos for line in lines)
-    _check_balanced(total, sums)
-    # Debt from before the period was due on an earlier invoice: credits pay it first, and what is left pays this one.
-    credits_applied = min(total, max(0, sums.opening_nanos + sums.granted_nanos))
+    used, burned = _add_up(charges)
+    lines = _lines(used, price_of)
+    total, overage_used = sum(line.amount_nanos for line in lines), burned.pop(_OVERAGE, 0)
+    payments = _payments(burned, type_of)
+    _check_balanced(total, overage_used + sum(payment.amount_nanos for payment in payments), sums)
+    unpaid = min(overage_used, max(0, sums.debt_nanos))
+    due = unpaid if heading.overage_policy == NEXT_INVOICE else 0
     return pb.Invoice(
         invoice_number=heading.number,
         account_id=heading.account_id,
@@ -73,23 +91,28 @@ def draw_up(heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: P
         period_end=timestamp(heading.period.end_ms),
         lines=lines,
         total_nanos=total,
-        credits_applied_nanos=credits_applied,
-        overage_due_nanos=total - credits_applied,
+        credits_applied_nanos=total - unpaid,
+        overage_due_nanos=due,
         opening_balance_nanos=sums.opening_nanos,
         credits_granted_nanos=sums.granted_nanos,
         closing_balance_nanos=sums.closing_nanos,
         entry_count=sums.debits,
+        payments=payments,
+        overage_used_nanos=overage_used,
+        debt_paid_nanos=sums.debt_paid_nanos,
+        overage_carried_nanos=unpaid - due,
+        credits_expired_nanos=sums.expired_nanos,
     )
 
 
 def supersedes(drawn: pb.Invoice, latest: pb.Invoice) -> bool:
     """Whether `drawn` says something else than the `latest` revision, and knows as much of the history, or more.
 
-    A final one is never superseded. Of two drafts the older has the smaller counts: both only grow along the history.
+    A final one is never superseded.
     """
     if latest.status == pb.FINAL or drawn == latest:
         return False
-    no_older = drawn.entry_count >= latest.entry_count and drawn.credits_granted_nanos >= latest.credits_granted_nanos
+    no_older = all(getattr(drawn, name) >= getattr(latest, name) for name in GROWING)
     return drawn.status == pb.FINAL or no_older
 
 
@@ -111,14 +134,22 @@ def unit_price(price: ModelPrice | None, unit: str) -> str:
     return f"{exact.normalize():f}"
 
 
-def _lines(charges: Iterable[Charge], price_of: PriceOf) -> list[pb.InvoiceLine]:
-    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+def _add_up(charges: Iterable[Charge]) -> tuple[dict[_Line, tuple[int, int]], dict[int, int]]:
+    """Quantity and nanos by line; nanos by grant."""
+    used: dict[_Line, tuple[int, int]] = {}
+    burned: dict[int, int] = {}
     for charge in charges:
         for unit, quantity, nanos in charge.lines:
-            key = (charge.model, unit, charge.price_version)
-            quantities, amounts = sums.get(key, (0, 0))
-            sums[key] = (quantities + quantity, amounts + nanos)
-    in_order = sorted(sums.items(), key=lambda each: (each[0][0], unit_order(each[0][1]), each[0][2]))
+            line = (charge.model, unit, charge.price_version)
+            quantities, amounts = used.get(line, (0, 0))
+            used[line] = (quantities + quantity, amounts + nanos)
+        for grant, nanos in charge.burned:
+            burned[grant] = burned.get(grant, 0) + nanos
+    return used, burned
+
+
+def _lines(used: dict[_Line, tuple[int, int]], price_of: PriceOf) -> list[pb.InvoiceLine]:
+    in_order = sorted(used.items(), key=lambda each: (each[0][0], unit_order(each[0][1]), each[0][2]))
     return [
         pb.InvoiceLine(
             model=model,
@@ -132,10 +163,24 @@ def _lines(charges: Iterable[Charge], price_of: PriceOf) -> list[pb.InvoiceLine]
     ]
 
 
-def _check_balanced(total: int, sums: Sums) -> None:
+def _payments(burned: dict[int, int], type_of: TypeOf) -> list[pb.InvoicePayment]:
+    """By type of grant, in the order of the proto's."""
+    amounts: dict[str, int] = {}
+    for grant, nanos in burned.items():
+        if nanos:
+            kind = type_of(grant)
+            amounts[kind] = amounts.get(kind, 0) + nanos
+    in_order = sorted(amounts.items(), key=lambda each: GrantType.Value(each[0]))
+    return [pb.InvoicePayment(type=kind, amount_nanos=nanos) for kind, nanos in in_order]
+
+
+def _check_balanced(total: int, paid: int, sums: Sums) -> None:
     if total != sums.debited_nanos:
         raise UnbalancedError(f"the usage lines add up to {total} nanos, the debits to {sums.debited_nanos}")
-    if sums.closing_nanos != sums.opening_nanos + sums.granted_nanos - total:
+    if total != paid:
+        raise UnbalancedError(f"the debits are of {total} nanos, {paid} were taken from grants and overage")
+    if sums.closing_nanos != sums.opening_nanos + sums.granted_nanos - sums.expired_nanos - total:
         raise UnbalancedError(
-            f"closing balance {sums.closing_nanos} is not opening {sums.opening_nanos} + granted {sums.granted_nanos} - total {total} nanos"
+            f"closing balance {sums.closing_nanos} is not opening {sums.opening_nanos} + granted {sums.granted_nanos}"
+            f" - expired {sums.expired_nanos} - total {total} nanos"
         )

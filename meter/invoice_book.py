@@ -10,7 +10,6 @@ from itertools import count
 
 from sqlalchemy import Connection, func, insert, select, tuple_
 
-from meter.effect import MS_PER_DAY
 from meter.errors import InvalidField, NotFound
 from meter.ids import check_id
 from meter.invoice import Period, supersedes
@@ -19,7 +18,7 @@ from meter.ledger.engine import Ledger
 from meter.ledger.errors import AccountNotFound
 from meter.ledger.schema import accounts, invoice_lines, invoices
 from meter.pages import Page, page_of
-from meter.times import exact_ms
+from meter.times import MS_PER_DAY, exact_ms
 from meter.v1 import ledger_pb2 as pb
 
 _PREFIX, _DIGITS = "INV-", 6

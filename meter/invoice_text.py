@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -21,7 +22,7 @@ CSV_COLUMNS = (
     "currency",
     "period_start",
     "period_end",
-    "row",  # line, or the name of a sum
+    "row",  # line; payment, of credits of the type in `unit`; or the name of a sum
     "model",
     "unit",
     "price_version",
@@ -31,12 +32,30 @@ CSV_COLUMNS = (
     "amount_nanos",
 )
 
-_SUMS = ("total", "credits_applied", "overage_due", "opening_balance", "credits_granted", "closing_balance")
+_SUMS = (
+    "total",
+    "credits_applied",
+    "overage_used",
+    "overage_carried",
+    "overage_due",
+    "debt_paid",
+    "opening_balance",
+    "credits_granted",
+    "credits_expired",
+    "closing_balance",
+)
+_CREDITS = {
+    "TOP_UP": "top-ups",
+    "VOUCHER": "vouchers",
+    "PROMOTION": "promotions",
+    "REFUND": "refunds",
+    "ADJUSTMENT": "adjustments",
+}
 _WIDTH = 80
 
 
 def to_csv(invoice: pb.Invoice) -> str:
-    """A row for each line, then one for each sum, under a header; every row names its invoice."""
+    """A row for each line, each payment and each sum, under a header; every row names its invoice."""
     heading = (
         invoice.invoice_number,
         invoice.account_id,
@@ -51,6 +70,9 @@ def to_csv(invoice: pb.Invoice) -> str:
     for line in invoice.lines:
         used = (line.model, line.unit, line.price_version, line.quantity, line.unit_price)
         writer.writerow((*heading, "line", *used, format_credits(line.amount_nanos), line.amount_nanos))
+    for payment in invoice.payments:
+        amount = format_credits(payment.amount_nanos), payment.amount_nanos
+        writer.writerow((*heading, "payment", "", payment.type, "", "", "", *amount))
     for name in _SUMS:
         nanos = getattr(invoice, f"{name}_nanos")
         writer.writerow((*heading, name, "", "", "", "", "", format_credits(nanos), nanos))
@@ -97,18 +119,29 @@ def _sums(invoice: pb.Invoice) -> Table:
     table = Table(width=_WIDTH, box=None, pad_edge=False, show_header=False, padding=(0, 1))
     table.add_column(justify="right", ratio=1)
     table.add_column(min_width=_amount_width(invoice), no_wrap=True)
-    debits = "debit" if invoice.entry_count == 1 else "debits"
-    for label, nanos, style in (
-        (f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold"),
-        ("Paid from credits", -invoice.credits_applied_nanos, ""),
-        (f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold"),
-        ("", None, ""),
-        ("Opening balance", invoice.opening_balance_nanos, "dim"),
-        ("Credits granted", invoice.credits_granted_nanos, "dim"),
-        ("Closing balance", invoice.closing_balance_nanos, "dim"),
-    ):
+    for label, nanos, style in _labelled_sums(invoice):
         table.add_row(Text(label, style), Text("" if nanos is None else _aligned(invoice, nanos), style))
     return table
+
+
+def _labelled_sums(invoice: pb.Invoice) -> Iterator[tuple[str, int | None, str]]:
+    """Label, nanos and style; what is zero is left out unless every invoice tells of it."""
+    debits = "debit" if invoice.entry_count == 1 else "debits"
+    yield f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold"
+    for payment in invoice.payments:
+        yield f"Paid from {_CREDITS[payment.type]}", -payment.amount_nanos, ""
+    repaid = invoice.overage_used_nanos - invoice.overage_due_nanos - invoice.overage_carried_nanos
+    if repaid:
+        yield "Overage, paid since", -repaid, ""
+    if invoice.overage_carried_nanos:
+        yield "Overage, left to the next purchase", -invoice.overage_carried_nanos, ""
+    yield f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold"
+    yield "", None, ""
+    yield "Opening balance", invoice.opening_balance_nanos, "dim"
+    yield "Credits granted", invoice.credits_granted_nanos, "dim"
+    if invoice.credits_expired_nanos:
+        yield "Credits expired", -invoice.credits_expired_nanos, "dim"
+    yield "Closing balance", invoice.closing_balance_nanos, "dim"
 
 
 def _aligned(invoice: pb.Invoice, nanos: int) -> str:
@@ -117,8 +150,8 @@ def _aligned(invoice: pb.Invoice, nanos: int) -> str:
 
 
 def _amount_width(invoice: pb.Invoice) -> int:
-    amounts = [getattr(invoice, f"{name}_nanos") for name in _SUMS] + [-invoice.credits_applied_nanos]
-    return max(len(_with_nanos(nanos)) for nanos in amounts)
+    sums = (nanos for _, nanos, _ in _labelled_sums(invoice) if nanos is not None)
+    return max(len(_with_nanos(nanos)) for nanos in sums)
 
 
 def _with_nanos(nanos: int) -> str:

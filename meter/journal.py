@@ -31,6 +31,10 @@ class Method(StrEnum):
     UPDATE = "update"
     GRANT = "grant"
     CLOCK = "clock"
+    VOID = "void"
+    BUDGET = "budget"
+    UNBUDGET = "unbudget"
+    CONSEQUENCE = "consequence"  # `q` is the account's id: what another entry, or time, brought about by itself
     EPOCH = "epoch"  # `q` says why a new epoch began
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from meter import invoice_book, statements
 from meter.check import RedisView, check_books
+from meter.events import EventQuery, list_events
+from meter.grants import GrantQuery, list_grants
 from meter.ids import check_id
 from meter.ledger.engine import Ledger
 from meter.v1 import ledger_pb2 as pb
@@ -60,6 +62,16 @@ class LedgerService:
     async def ListInvoices(self, request: pb.ListInvoicesRequest) -> pb.ListInvoicesResponse:
         listing = invoice_book.Listing.of(request)
         return await asyncio.to_thread(self._read, invoice_book.list_invoices, listing)
+
+    async def ListGrants(self, request: pb.ListGrantsRequest) -> pb.ListGrantsResponse:
+        query = GrantQuery.of(request)
+        await self._fresh(query.account_id)
+        return await asyncio.to_thread(self._read, list_grants, query)
+
+    async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
+        query = EventQuery.of(request)
+        await self._fresh(query.account_id or None)
+        return await asyncio.to_thread(self._read, list_events, query)
 
     async def CheckBooks(self, request: pb.CheckBooksRequest) -> pb.CheckBooksResponse:
         if request.account_id:

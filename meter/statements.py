@@ -10,16 +10,19 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import ColumnElement, Connection, Row, Select, String, collate, func, literal, select, tuple_, union_all
 
-from meter.effect import MS_PER_DAY, date_of
 from meter.errors import InvalidField
 from meter.ids import check_id
-from meter.ledger.errors import AccountNotFound
-from meter.ledger.schema import accounts, entries, usage_daily, usage_hourly
+from meter.ledger.accounts import require_account
+from meter.ledger.grants import GrantNames, names_of
+from meter.ledger.schema import entries, usage_daily, usage_hourly
 from meter.pages import Page, page_of
-from meter.times import MS_PER_HOUR, first_ms, timestamp
+from meter.times import MS_PER_DAY, MS_PER_HOUR, date_of, first_ms, timestamp
 from meter.v1 import ledger_pb2 as pb
 
 MAX_FILTER = 256  # characters of a model's or a dimension's name
+
+OVERAGE = "OVERAGE"  # in a grant's type's place: credits of none
+_ABOUT_CREDITS = ("DEBIT", "GRANT", "GRANT_STARTED", "GRANT_EXPIRED", "GRANT_VOIDED", "DEBT_PAID")
 
 _BYTE_ORDER = {"postgresql": "C", "sqlite": "BINARY"}  # one order of text in every ledger
 
@@ -54,7 +57,7 @@ class EntryQuery:
         return cls(
             request.account_id,
             _span(request),
-            tuple(_kind(number) for number in request.kinds) or ("DEBIT", "GRANT"),
+            tuple(_kind(number) for number in request.kinds) or _ABOUT_CREDITS,
             request.model,
             page_of(request, request.page_size, request.page_token, (int, int)),
         )
@@ -105,7 +108,11 @@ def list_entries(connection: Connection, query: EntryQuery) -> pb.ListEntriesRes
     wanted = wanted.order_by(entries.c.epoch.desc(), entries.c.seq.desc()).limit(query.page.size + 1)
     rows = connection.execute(wanted).all()
     token = query.page.token((rows[-2].epoch, rows[-2].seq)) if len(rows) > query.page.size else ""
-    return pb.ListEntriesResponse(entries=map(_entry, rows[: query.page.size]), next_page_token=token)
+    page = rows[: query.page.size]
+    burned = [_burned(row) for row in page]
+    names = names_of(connection, query.account_id, {number for parts in burned for number, _ in parts})
+    found = (_entry(row, parts, names) for row, parts in zip(page, burned, strict=True))
+    return pb.ListEntriesResponse(entries=found, next_page_token=token)
 
 
 def query_usage(connection: Connection, query: UsageQuery) -> pb.QueryUsageResponse:
@@ -123,12 +130,6 @@ def query_usage(connection: Connection, query: UsageQuery) -> pb.QueryUsageRespo
         last = rows[-2]
         token = query.page.token((last.start_ms, last.model, last.unit, last.value))
     return pb.QueryUsageResponse(buckets=map(_bucket, rows[: query.page.size]), next_page_token=token)
-
-
-def require_account(connection: Connection, account_id: str) -> None:
-    """NotFound unless the account exists."""
-    if connection.scalar(select(accounts.c.account_id).where(accounts.c.account_id == account_id)) is None:
-        raise AccountNotFound(account_id)
 
 
 def _usage(query: UsageQuery) -> Select[Any]:
@@ -179,7 +180,16 @@ def _check_filter(field: str, text: str) -> None:
         raise InvalidField(field, f"at most {MAX_FILTER} printable characters")
 
 
-def _entry(row: Row[Any]) -> pb.Entry:
+def _burned(row: Row[Any]) -> list[tuple[int, int]]:
+    return [(number, nanos) for number, nanos in json.loads(row.burned)]
+
+
+def _burn(number: int, nanos: int, names: GrantNames) -> pb.Burn:
+    grant_id, kind = names[number] if number else ("", OVERAGE)
+    return pb.Burn(grant_id=grant_id, type=kind, amount_nanos=nanos)
+
+
+def _entry(row: Row[Any], burned: list[tuple[int, int]], names: GrantNames) -> pb.Entry:
     return pb.Entry(
         entry_id=f"{row.shard}-{row.epoch}-{row.seq}",
         account_id=row.account_id,
@@ -202,6 +212,8 @@ def _entry(row: Row[Any]) -> pb.Entry:
         description=row.description,
         late=row.late,
         incurred=row.incurred,
+        burned=[_burn(number, nanos, names) for number, nanos in burned],
+        grace_nanos=row.grace_nanos,
     )
 
 

@@ -8,8 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from gate.client import ALLOWED, Client
+from gate.v1.gate_pb2 import DebitResponse, Reason
+from meter.money import format_credits, parse_credits
 
 CREDITGATE = str(Path(sys.executable).parent / "creditgate")
 ROWS = 400
@@ -56,6 +62,64 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     run("Usage by day.", "usage", "acme")
     run("The invoice. Its lines add up to the nano.", "invoice", "acme")
     run("The books, recomputed and compared with the gate.", "check")
+    credit_model(environment, run)
+    run("The books once more, with all of that in them.", "check")
+
+
+def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
+    """Credits that expire, budgets, thresholds and grace, on an account of their own."""
+    run("An account without overage protection. Inbound traffic may go on for ten minutes, and for 3 credits, after credits have run out;"
+        " an event is raised when 2 are left.",
+        "account", "create", "nova", "--currency", "USD", "--threshold", "low=low-balance:2", "--grace", "inbound=10m,3")  # fmt: skip
+    run("A purchase, and a voucher whose credits live 30 days.",
+        "top-up", "create", "nova", "10", "--reference", "pi_3Nq", "--method", "card")  # fmt: skip
+    code = voucher(environment)
+    run("Its code is redeemed once, by whoever has it.", "voucher", "redeem", "nova", code)
+    run("The interns' project may use 1 credit a day.",
+        "budget", "set", "nova", "interns", "1", "--scope", "project=interns", "--window", "daily", "--threshold", "most=80%")  # fmt: skip
+    print("\n# A gateway's calls, by the Python client.")
+    with Client(environment["CREDITGATE_LISTEN"]) as client:
+
+        def debit(credits: str, comment: str, **fields: Any) -> None:
+            words = "".join(f", {name}={value!r}" for name, value in fields.items())
+            print(f">>> client.debit(account_id='nova', amount_nanos={parse_credits(credits)}{words})  # {comment}")
+            print(f"    {outcome(client.debit(account_id='nova', amount_nanos=parse_credits(credits), **fields))}")
+
+        interns = {"dimensions": {"project": "interns"}}
+        debit("0.9", "an intern's request", **interns)
+        debit("0.2", "another: too much for today's budget", **interns)
+        debit("11.1", "somebody else's, beyond what the voucher has left")
+        debit("2", "the rest")
+        debit("1", "credits have run out")
+        debit("1", "inbound traffic goes on for a while", traffic_class="inbound")
+    run("The voucher expires, so it was burned first.", "grants", "nova", "--all")
+    run("Each line of the history names the credits that it burned.", "entries", "nova")
+    run("Thresholds that were crossed, each once.", "events", "nova")
+    run("A grace that has begun is part of the balance.", "balance", "nova")
+
+
+def voucher(environment: dict[str, str]) -> str:
+    """A new voucher's code."""
+    words = ["voucher", "create", "launch", "4", "--live", "30d"]
+    print(f"\n$ {shlex.join(['creditgate', *words])}", flush=True)
+    made = subprocess.run([CREDITGATE, *words], env=environment, check=True, capture_output=True, text=True)
+    print(made.stdout, end="")
+    return made.stdout.split()[0]
+
+
+def outcome(reply: DebitResponse) -> str:
+    """A reply in a few words."""
+    left = f"{format_credits(reply.balance.remaining_nanos)} remaining"
+    if reply.decision == ALLOWED:
+        return f"allowed{' in grace' if reply.in_grace else ''}, {left}"
+    denial = reply.denial
+    budget = (
+        f" by budget {denial.budget.budget_id}: {format_credits(denial.budget.left_nanos)} left"
+        if denial.HasField("budget")
+        else ""
+    )
+    heals = f" until {denial.resets_at.ToJsonString()}" if denial.HasField("resets_at") else ""
+    return f"denied: {Reason.Name(denial.reason)}{budget}{heals}, {left}"
 
 
 def write_trace(path: Path) -> None:

@@ -1,13 +1,15 @@
-"""Commands about accounts: create, show and update them, grant credits, look at a balance."""
+"""Commands about accounts: create, show and update them, look at a balance."""
 
-import uuid
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, service
+from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, print_next, service, when
+from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
+from gate.cli.protections import Graces, Thresholds, grace_text, parse_grace, parse_threshold, threshold_text
 from gate.v1.gate_pb2 import Balance, GetBalanceRequest, GetBalanceResponse
 from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
@@ -18,20 +20,22 @@ from meter.v1.accounts_pb2 import (
     AdvanceTestClockRequest,
     CreateAccountRequest,
     GetAccountRequest,
-    Grant,
-    GrantCreditsRequest,
-    GrantType,
     ListAccountsRequest,
+    OveragePolicy,
     UpdateAccountRequest,
 )
 
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")]
-RequestId = Annotated[str, typer.Option(help="Makes a repeat of the command take effect once.")]
-Credits = Annotated[str, typer.Argument(metavar="CREDITS", help="Exact decimal, such as 25 or 0.5.")]
 Overage = Annotated[str | None, typer.Option(metavar="CREDITS", help="How far below zero the account may go.")]
 DailyLimit = Annotated[str | None, typer.Option(metavar="CREDITS", help="Most that may be used in one UTC day.")]
 
-_TYPES = [name.lower().replace("_", "-") for name in GrantType.keys()[1:]]
+_POLICIES = choices(OveragePolicy)
+Policy = Annotated[
+    str | None, typer.Option("--overage-policy", metavar="|".join(_POLICIES), help="Who pays for overage in use.")
+]
+SpendManagement = Annotated[
+    bool | None,
+    typer.Option("--spend-management/--no-spend-management", help="Enforce daily limit and budgets, and raise events."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +47,6 @@ def register(app: typer.Typer) -> None:
     account.command("update")(update)
     account.command("advance-clock")(advance_clock)
     app.add_typer(account, name="account")
-    app.command("grant")(grant)
     app.command("balance")(balance)
 
 
@@ -52,6 +55,10 @@ def create(
     currency: Annotated[str, typer.Option(help="ISO 4217; fixed from now on.")] = "USD",
     overage: Overage = "0",
     daily_limit: DailyLimit = None,
+    policy: Policy = None,
+    spend_management: SpendManagement = None,
+    thresholds: Thresholds = None,
+    graces: Graces = None,
     test_clock: Annotated[
         str, typer.Option(metavar="TIME", help="The account lives by a clock that starts here (UTC), for tests.")
     ] = "",
@@ -65,6 +72,10 @@ def create(
         overage_protection_nanos=parse_credits(overage or "0"),
         daily_limit_nanos=None if daily_limit is None else parse_credits(daily_limit),
         test_clock_time=parse_time(test_clock),
+        overage_policy=choice("--overage-policy", policy, _POLICIES) if policy else None,
+        spend_management_off=spend_management is False,
+        thresholds=map(parse_threshold, thresholds or ()),
+        graces=map(parse_grace, graces or ()),
     )
     with service() as call:
         created = call.accounts.CreateAccount(
@@ -80,11 +91,7 @@ def show(account_id: AccountId, as_json: AsJson = False) -> None:
     _print_account(account, as_json)
 
 
-def list_accounts(
-    limit: Annotated[int, typer.Option(help="How many, at most 1,000.")] = 50,
-    page_token: Annotated[str, typer.Option(help="From the page before.")] = "",
-    as_json: AsJson = False,
-) -> None:
+def list_accounts(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
     """List accounts by id."""
     with service() as call:
         page = call.accounts.ListAccounts(
@@ -103,8 +110,7 @@ def list_accounts(
             _limit(account),
         )
     console.print(table)
-    if page.next_page_token:
-        console.print(f"more: --page-token {page.next_page_token}")
+    print_next(page.next_page_token)
 
 
 def update(
@@ -113,25 +119,37 @@ def update(
     daily_limit: DailyLimit = None,
     no_daily_limit: Annotated[bool, typer.Option("--no-daily-limit", help="Remove the daily limit.")] = False,
     suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Deny, or admit, new spending.")] = None,
+    policy: Policy = None,
+    spend_management: SpendManagement = None,
+    thresholds: Thresholds = None,
+    no_thresholds: Annotated[bool, typer.Option("--no-thresholds", help="Remove all thresholds.")] = False,
+    graces: Graces = None,
+    no_graces: Annotated[bool, typer.Option("--no-graces", help="Remove all graces.")] = False,
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
     """Change an account's settings; they act on the next call."""
-    account, paths = Account(account_id=account_id), []
-    if overage is not None:
-        account.overage_protection_nanos = parse_credits(overage)
-        paths.append("overage_protection_nanos")
-    if daily_limit is not None and no_daily_limit:
-        raise typer.BadParameter("give either --daily-limit or --no-daily-limit")
-    if daily_limit is not None:
-        account.daily_limit_nanos = parse_credits(daily_limit)
-    if daily_limit is not None or no_daily_limit:
-        paths.append("daily_limit_nanos")
-    if suspend is not None:
-        account.status = SUSPENDED if suspend else ACTIVE
-        paths.append("status")
+    for option, value, removal in (
+        ("daily-limit", daily_limit, no_daily_limit),
+        ("threshold", thresholds, no_thresholds),
+        ("grace", graces, no_graces),
+    ):
+        if value and removal:
+            raise typer.BadParameter(f"give either --{option} or its removal, not both")
+    changes: dict[str, Any] = {
+        "overage_protection_nanos": None if overage is None else parse_credits(overage),
+        "daily_limit_nanos": None if daily_limit is None else parse_credits(daily_limit),
+        "status": None if suspend is None else (SUSPENDED if suspend else ACTIVE),
+        "overage_policy": choice("--overage-policy", policy, _POLICIES) if policy else None,
+        "spend_management_off": None if spend_management is None else not spend_management,
+        "thresholds": [parse_threshold(each) for each in thresholds or ()] or None,
+        "graces": [parse_grace(each) for each in graces or ()] or None,
+    }
+    removed = {"daily_limit_nanos": no_daily_limit, "thresholds": no_thresholds, "graces": no_graces}
+    paths = [path for path, value in changes.items() if value is not None or removed.get(path)]
     if not paths:
-        raise typer.BadParameter("name what to change: --overage, --daily-limit, --no-daily-limit, --suspend, --resume")
+        raise typer.BadParameter("name what to change: --help lists it")
+    account = Account(account_id=account_id, **changes)
     request = UpdateAccountRequest(account=account, update_mask=FieldMask(paths=paths), request_id=request_id)
     with service() as call:
         updated = call.accounts.UpdateAccount(request, timeout=TIMEOUT_S)
@@ -153,31 +171,6 @@ def advance_clock(
     _print_account(advanced, as_json)
 
 
-def grant(
-    account_id: AccountId,
-    credits: Credits,
-    type: Annotated[str, typer.Option(metavar="|".join(_TYPES), help="What kind of credits.")] = "top-up",
-    description: Annotated[str, typer.Option(help="Stands in the balance history.")] = "",
-    request_id: RequestId = "",
-    as_json: AsJson = False,
-) -> None:
-    """Add credits to an account."""
-    if type not in _TYPES:
-        raise typer.BadParameter(f"--type is one of {', '.join(_TYPES)}")
-    wanted = Grant(type=type.upper().replace("-", "_"), amount_nanos=parse_credits(credits), description=description)
-    request = GrantCreditsRequest(
-        account_id=account_id, request_id=request_id or f"cli-{uuid.uuid4().hex}", grant=wanted
-    )
-    with service() as call:
-        granted = call.accounts.GrantCredits(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(granted)
-    else:
-        console.print(
-            f"granted {money(granted.amount_nanos)} to {account_id} as {GrantType.Name(granted.type)}, grant {granted.grant_id}"
-        )
-
-
 def balance(account_id: AccountId, as_json: AsJson = False) -> None:
     """Show what an account has, has used, and may still spend."""
     with service() as call:
@@ -195,15 +188,33 @@ def balance_table(reply: GetBalanceResponse) -> Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_row("total credits", money(overview.total_credits_nanos))
+    if overview.expired_nanos:
+        table.add_row("expired or voided", money(overview.expired_nanos))
     table.add_row("used this month", money(overview.period_usage_nanos))
     table.add_row("remaining", money(overview.remaining_nanos))
+    for row in _breakdown(reply):
+        table.add_row(*row)
     table.add_row("overage protection", money(overview.overage_protection_nanos))
     table.add_row("held", money(overview.held_nanos))
     limit = money(overview.daily_limit_nanos) if overview.HasField("daily_limit_nanos") else "none"
     table.add_row("daily limit", limit)
     table.add_row("used today", money(overview.daily_used_nanos))
+    table.add_row("used yesterday", money(overview.daily_used_yesterday_nanos))
+    for grace in reply.graces:
+        ends = f"until {when(grace.ends_at)}" if grace.HasField("ends_at") else f"since {when(grace.began_at)}"
+        table.add_row(f"in grace: {grace.traffic_class}", ends)
     table.add_row("available to use", money(overview.available_nanos), style="bold")
     return table
+
+
+def _breakdown(reply: GetBalanceResponse) -> Iterator[tuple[str, str]]:
+    """What the remaining credits are made of."""
+    for part in reply.breakdown:
+        yield f"  {part.type.lower().replace('_', '-')}", money(part.remaining_nanos)
+    if reply.debt_nanos:
+        yield "  overage in use", money(-reply.debt_nanos)
+    if reply.balance.scoped_nanos:
+        yield "  of it only for some models or services", money(reply.balance.scoped_nanos)
 
 
 def _print_account(account: Account, as_json: bool) -> None:
@@ -214,7 +225,13 @@ def _print_account(account: Account, as_json: bool) -> None:
     table.add_row("currency", account.currency)
     table.add_row("status", _status(account))
     table.add_row("overage protection", money(account.overage_protection_nanos))
+    table.add_row("overage policy", OveragePolicy.Name(account.overage_policy).lower().replace("_", "-"))
     table.add_row("daily limit", _limit(account))
+    table.add_row("spend management", "off" if account.spend_management_off else "on")
+    for threshold in account.thresholds:
+        table.add_row("threshold", threshold_text(threshold))
+    for grace in account.graces:
+        table.add_row("grace", grace_text(grace))
     if account.HasField("test_clock_time"):
         table.add_row("test clock", account.test_clock_time.ToJsonString())
     table.add_row("created", account.create_time.ToJsonString())

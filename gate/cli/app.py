@@ -1,11 +1,13 @@
 """The command's root: every subcommand, and errors as one line for people."""
 
 import sys
+from importlib.metadata import version as distribution_version
+from typing import Annotated
 
 import typer
 
 from gate.child import StartupError
-from gate.cli import accounts, books, replay, servers
+from gate.cli import accounts, books, budgets, funds, prices, replay, servers, vouchers
 from gate.cli.calls import CallFailed
 from gate.settings import SettingsError
 from gate.wire import CommandFailed, UnfitRedis
@@ -16,14 +18,17 @@ from meter.prices import PriceFileError
 
 app = typer.Typer(
     name="creditgate",
-    help="Metering and credit gate for AI gateways.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 servers.register(app)
 accounts.register(app)
+funds.register(app)
+vouchers.register(app)
+budgets.register(app)
 books.register(app)
+prices.register(app)
 replay.register(app)
 
 _FOR_THE_USER = (
@@ -38,6 +43,21 @@ _FOR_THE_USER = (
     StartupError,
     UnfitRedis,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"creditgate {distribution_version('creditgate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Metering and credit gate for AI gateways."""
 
 
 def main() -> None:

@@ -9,10 +9,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
-from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, parse_time, print_json, service
+from gate.cli.calls import (
+    TIMEOUT_S,
+    AsJson,
+    CallFailed,
+    console,
+    money,
+    parse_time,
+    print_json,
+    print_next,
+    service,
+    when,
+)
+from gate.cli.options import AccountId, Limit, PageToken
 from meter.invoice_text import to_csv, to_table
 from meter.v1.ledger_pb2 import (
     DAY,
+    DEBIT,
     HOUR,
     CheckBooksRequest,
     CreateInvoiceRequest,
@@ -21,19 +34,17 @@ from meter.v1.ledger_pb2 import (
     GetInvoiceRequest,
     ListEntriesRequest,
     ListEntriesResponse,
+    ListEventsRequest,
     QueryUsageRequest,
 )
 
 CHECK_TIMEOUT_S = 3600.0
 
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")]
 Since = Annotated[
     str, typer.Option(metavar="TIME", help="From this UTC time on, such as 2026-11-01 or 2026-11-01T12:00.")
 ]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Before this UTC time.")]
 Model = Annotated[str, typer.Option(help="Only this model.")]
-Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
-PageToken = Annotated[str, typer.Option(help="From the page before.")]
 
 
 class InvoiceFormat(StrEnum):
@@ -46,7 +57,7 @@ class InvoiceFormat(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (entries, usage, invoice, check):
+    for command in (entries, usage, events, invoice, check):
         app.command()(command)
 
 
@@ -55,7 +66,7 @@ def entries(
     since: Since = "",
     until: Until = "",
     kind: Annotated[
-        list[str] | None, typer.Option(help="debit, grant, authorize, ...; default: debit and grant.")
+        list[str] | None, typer.Option(help="debit, grant, authorize, ...; default: those that are about credits.")
     ] = None,
     model: Model = "",
     limit: Limit = 50,
@@ -105,10 +116,35 @@ def usage(
     for bucket in page.buckets:
         split = [bucket.dimension_value] if dimension else []
         numbers = f"{bucket.quantity:,}", f"{bucket.requests:,}", money(bucket.amount_nanos)
-        start = _when(bucket.start_time).removesuffix(" 00:00:00") if by == "day" else _when(bucket.start_time)
+        start = when(bucket.start_time).removesuffix(" 00:00:00") if by == "day" else when(bucket.start_time)
         table.add_row(start, bucket.model or "-", _short(bucket.unit), *split, *numbers)
     console.print(table)
-    _print_next(page.next_page_token)
+    print_next(page.next_page_token)
+
+
+def events(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account's.")] = "",
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show thresholds that were crossed, oldest first."""
+    request = ListEventsRequest(account_id=account_id, page_size=limit, page_token=page_token)
+    with service() as call:
+        page = call.ledger.ListEvents(request, timeout=TIMEOUT_S)
+    if as_json:
+        print_json(page)
+        return
+    table = Table("when (UTC)", "account", "threshold", "of", "window", box=None)
+    for heading in ("level", "reached"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for event in page.events:
+        subject = f"budget {event.budget_id}" if event.budget_id else event.subject.lower().replace("_", " ")
+        amounts = money(event.level_nanos), money(event.value_nanos)
+        table.add_row(when(event.occurred_at), event.account_id, event.threshold_id, subject, event.window, *amounts)
+    console.print(table)
+    if len(page.events) == limit:  # there is always a token, for whoever asks again later
+        print_next(page.next_page_token)
 
 
 def invoice(
@@ -152,7 +188,8 @@ def check(
             where = f" {finding.account_id} {finding.shard} {finding.detail}"
             console.print(Text.assemble((finding.invariant, "red"), where), soft_wrap=True)
         checked = f"{result.accounts_checked:,} accounts, {result.entries_checked:,} entries, {result.invoices_checked:,} invoices"
-        console.print(f"{checked}: {f'{len(result.findings)} findings' if result.findings else 'the books are right'}")
+        found = f"{len(result.findings)} finding{'s' * (len(result.findings) > 1)}"
+        console.print(f"{checked}: {found if result.findings else 'the books are right'}")
     if result.findings:
         raise typer.Exit(1)
 
@@ -165,10 +202,10 @@ def _print_entries(page: ListEntriesResponse) -> None:
     for entry in page.entries:
         kind = EntryKind.Name(entry.kind).lower()
         table.add_row(
-            _when(entry.occurred_at), kind, _what(entry), money(entry.amount_nanos), money(entry.balance_nanos)
+            when(entry.occurred_at), kind, _what(entry), money(entry.amount_nanos), money(entry.balance_nanos)
         )
     console.print(table)
-    _print_next(page.next_page_token)
+    print_next(page.next_page_token)
 
 
 def _what(entry: Entry) -> str:
@@ -176,18 +213,23 @@ def _what(entry: Entry) -> str:
     notes = (
         ["late"] * entry.late
         + ["incurred"] * entry.incurred
+        + [f"grace {money(entry.grace_nanos)}"] * bool(entry.grace_nanos)
         + [f"shortfall {money(entry.shortfall_nanos)}"] * bool(entry.shortfall_nanos)
     )
-    return "; ".join(filter(None, [entry.model, used, entry.description, *notes]))
+    return "; ".join(filter(None, [entry.model, used, entry.description, _burned(entry), *notes]))
+
+
+def _burned(entry: Entry) -> str:
+    """What a debit was paid from, by kind."""
+    amounts: dict[str, int] = {}
+    for burn in entry.burned if entry.kind == DEBIT else ():
+        amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos
+    parts = (f"{money(nanos)} {name.lower().replace('_', '-')}" for name, nanos in amounts.items())
+    return f"from {', '.join(parts)}" if amounts else ""
 
 
 def _short(unit: str) -> str:
     return unit.removesuffix("_tokens").replace("_", " ")
-
-
-def _print_next(token: str) -> None:
-    if token:
-        console.print(f"more: --page-token {token}", soft_wrap=True)
 
 
 def _kind(name: str) -> EntryKind:
@@ -205,7 +247,3 @@ def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
     except (ValueError, OverflowError):
         raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
     return parse_time(first.isoformat()), parse_time(following.isoformat())
-
-
-def _when(stamp: Timestamp) -> str:
-    return stamp.ToDatetime().isoformat(sep=" ", timespec="seconds")

@@ -1,5 +1,6 @@
 """Calls to the running service, and what the commands print."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
 
@@ -22,6 +23,40 @@ from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
 
 TIMEOUT_S = 30.0
+
+# Fields that a command has under another name: what is wrong with them is told by that.
+_OPTIONS = {
+    "overage_protection_nanos": "--overage",
+    "daily_limit_nanos": "--daily-limit",
+    "test_clock_time": "--test-clock",
+    "overage_policy": "--overage-policy",
+    "thresholds": "--threshold",
+    "graces": "--grace",
+    "effective_at": "--effective",
+    "expires_at": "--expires",
+    "models": "--model",
+    "services": "--service",
+    "payment_reference": "--reference",
+    "payment_method": "--method",
+    "credits_live_ms": "--live",
+    "uses_per_code": "--uses",
+    "uses_per_account": "--uses-per-account",
+    "currency": "--currency",
+    "priority": "--priority",
+    "description": "--description",
+    "reason": "--reason",
+    "codes": "--codes",
+    "window": "--window",
+    "scope": "--scope",
+    "type": "--type",
+    "request_id": "--request-id",
+    "page_size": "--limit",
+    "page_token": "--page-token",
+    "limit_nanos": "CREDITS",
+    "amount_nanos": "CREDITS",
+    "start_time": "--since",
+    "end_time": "--until",
+}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, with the proto's field names.")]
 
@@ -56,20 +91,24 @@ def service() -> Iterator[Service]:
 
 
 def explain(error: Any, target: str) -> str:
-    """A failed call in one line: what happened, and the reason's word."""
-    reason = _reason(error)
-    if not reason and error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
-    return f"{error.details()} ({reason or error.code().name})"
-
-
-def _reason(error: Any) -> str:
+    """A failed call in one line: what happened, in the words of the command's options, and the reason's word."""
+    info, blame = ErrorInfo(), BadRequest()
     status = rpc_status.from_call(error)
-    info = ErrorInfo()
     for detail in status.details if status else ():
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+        _ = detail.Unpack(info) or detail.Unpack(blame)
+    if not info.reason and error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
+    message = error.details()
+    for violation in blame.field_violations:
+        if option := _option(violation.field):
+            message = f"{option}{message.removeprefix(violation.field)}"
+    return f"{message} ({info.reason or error.code().name})"
+
+
+def _option(field: str) -> str | None:
+    """What a command calls a request's field."""
+    names = re.sub(r"\[\d+\]", "", field).split(".")
+    return next((_OPTIONS[name] for name in reversed(names) if name in _OPTIONS), None)
 
 
 def print_json(message: Message) -> None:
@@ -94,3 +133,14 @@ def money(nanos: int, currency: str = "") -> str:
     """Credits for a table: grouped, exact."""
     whole, _, fraction = format_credits(abs(nanos)).partition(".")
     return f"{'-' if nanos < 0 else ''}{int(whole):,}.{fraction}{f' {currency}' if currency else ''}"
+
+
+def when(stamp: Timestamp) -> str:
+    """A time for a table, UTC."""
+    return stamp.ToDatetime().isoformat(sep=" ", timespec="seconds")
+
+
+def print_next(token: str) -> None:
+    """How to get the page that follows, if there is one."""
+    if token:
+        console.print(f"more: --page-token {token}", soft_wrap=True)

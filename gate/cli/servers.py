@@ -15,6 +15,8 @@ MetricsListen = Annotated[str | None, typer.Option(metavar="ADDR", help="host:po
 DataDir = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the embedded Valkey and the SQLite ledger live.")
 ]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Gate processes that share the address; 1 by default.")]
+Worker = Annotated[int | None, typer.Option("--worker", hidden=True)]
 ExitWithParent = Annotated[bool, typer.Option("--exit-with-parent", hidden=True)]
 
 
@@ -24,22 +26,34 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def up(listen: Listen = None, metrics_listen: MetricsListen = None, data_dir: DataDir = None) -> None:
+def up(
+    listen: Listen = None, metrics_listen: MetricsListen = None, data_dir: DataDir = None, workers: Workers = None
+) -> None:
     """Run everything: embedded Valkey, SQLite ledger, gate, flusher, metrics."""
     from gate import supervisor  # not at the top: the supervisor's process stays free of grpc
 
-    settings = load_settings(listen=listen, metrics_listen=metrics_listen, data_dir=data_dir)
+    settings = load_settings(listen=listen, metrics_listen=metrics_listen, data_dir=data_dir, workers=workers)
     configure_logging(settings, "up")
     raise typer.Exit(supervisor.up(settings))
 
 
 def serve(
-    listen: Listen = None, metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False
+    listen: Listen = None,
+    metrics_listen: MetricsListen = None,
+    workers: Workers = None,
+    worker: Worker = None,
+    exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Run the gate alone, beside a Redis and a ledger that exist already."""
+    settings = load_settings(listen=listen, metrics_listen=metrics_listen, workers=workers)
+    if settings.workers > 1:
+        from gate import supervisor
+
+        configure_logging(settings, "serve")
+        raise typer.Exit(supervisor.serve(settings))
     from gate import app
 
-    app.run_gate(load_settings(listen=listen, metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+    app.run_gate(settings, exit_with_parent=exit_with_parent, worker=worker)
 
 
 def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:

@@ -1,50 +1,80 @@
 #!lua
 -- authorize: checks everything and places a hold.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] the new hold   KEYS[5] holds by expiry
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] its budgets
+-- KEYS[6] the new hold   KEYS[7] holds by expiry
 -- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
 -- ARGV[4] amount, nanos     ARGV[5] least amount, nanos (0: all or nothing)
 -- ARGV[6] currency of the price, or - for a plain amount
--- ARGV[7] hold id           ARGV[8] hold's time to live, ms                ARGV[9] its member in the holds by expiry
--- ARGV[10] method           ARGV[11] request, as received                  ARGV[12] pricing, or empty
+-- ARGV[7] facets: "\nkey=value\n...", sorted, or empty   ARGV[8] class of traffic, or empty
+-- ARGV[9] hold id           ARGV[10] hold's time to live, ms               ARGV[11] its member in the holds by expiry
+-- ARGV[12] method           ARGV[13] request, as received                  ARGV[14] pricing, or empty
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look} | {'refused', reason} | {'absent'} | {'stale'}.
--- Precedence: REQUEST_ID_REUSED, absent, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, stale.
--- Writes the journal, the hold, the account and the replay record; nothing at all unless it returns 'ok'.
+-- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
+--   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
+-- Precedence: REQUEST_ID_REUSED, absent, due, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED,
+--   BUDGET_EXCEEDED, stale.
+-- Writes the journal, the hold, the account, its grants and budgets, and the replay record; nothing unless it returns 'ok' (a field
+-- lent for adding up aside).
 -- @include account
 -- @include journal
 -- @include replay
 -- @include hold
-local account_key, replay_key, journal_key, hold_key, expiries_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local epoch, fingerprint, replay_ttl_ms, amount, least, currency = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local hold_id, ttl_ms, member, method, request, pricing = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+-- @include levels
+-- @include grants
+-- @include grant_changes
+-- @include budgets
+-- @include admission
+local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
+local epoch, fingerprint, replay_ttl_ms, amount, least, currency, facets, class = unpack(ARGV, 1, 8)
+local hold_id, ttl_ms, member, method, request, pricing = unpack(ARGV, 9)
 
 local seen = replay(replay_key, fingerprint)
 if seen then return seen end
 local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
+if is_due(account) then return {'due'} end
 if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
 
-local function denied(reason)
-  return {'denied', reason, effect_line('B', account, '0', {}, '-')}
-end
+local funds = has_flag(account, 's') and grants_of(account, grants_key, journal_key) or nil
+local budgets = has_flag(account, 'b') and budgets_of(account, budgets_key, journal_key) or nil
+local met = budgets and budgets:met(facets)
 local need = (least == '0' or less(amount, least)) and amount or least
-if account.st ~= 'active' then return denied('ACCOUNT_SUSPENDED') end
-if less(account.sp, need) then return denied('INSUFFICIENT_CREDITS') end
-if account.lim ~= '-' and less(account.room, need) then return denied('DAILY_LIMIT_EXCEEDED') end
+local verdict = admitted(account, need, amount, class, funds, facets, budgets, met)
+if verdict.reason then return denied(account, verdict, class, funds, facets, budgets, met) end
 
-local held = amount
-if less(account.sp, held) then held = account.sp end
-if account.lim ~= '-' and less(account.room, held) then held = account.room end
-local hold = {id = hold_id, amount = held, day = account.day, expires = string.format('%.0f', account.now + ttl_ms)}
+local held = verdict.amount
+local hold = {
+  id = hold_id, amount = held, day = account.day, expires = string.format('%.0f', account.now + ttl_ms),
+  pins = held == '0' and '-' or account.g .. ':' .. held, budgets = met and budgets:pinned(met) or '-',
+}
+local parts
+if not verdict.plain then
+  funds = funds or grants_of(account, grants_key, journal_key)
+  parts = funds:plan(held, facets)
+  hold.pins = text_of(parts)
+end
+local extras = (parts or met) and hold.pins .. '/-/-/' .. (met and budgets:text(met) or '-') or '-'
+local flags = (has_flag(account, 'o') and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect = effect_line('A', account, held, hold, '-')
+local effect = effect_line('A', account, held, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
-write_day(account_key, account)
-redis.call('HINCRBY', account_key, 'sp', negated(held))
-redis.call('HINCRBY', account_key, 'held', held)
+write_day(account)
+if parts then
+  funds:take(parts)
+  funds:pin(parts)
+  funds:settle()
+else
+  redis.call('HINCRBY', account_key, 'gl', negated(held))
+  redis.call('HINCRBY', account_key, 'gh', held)
+end
 redis.call('HINCRBY', account_key, 'room', negated(held))
+if met then
+  budgets:move(met, 'r', negated(held))
+  budgets:move(met, 'h', held)
+end
+if verdict.begins then begin_grace(account, class) end
 redis.call('SET', hold_key, hold_record(epoch, 'o', hold))
 redis.call('ZADD', expiries_key, reap_at(hold, account), member)
 remember(replay_key, fingerprint, effect, replay_ttl_ms)

@@ -1,33 +1,37 @@
 #!lua
 -- create_account: the account's first operation.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record
--- ARGV[1] epoch     ARGV[2] method    ARGV[3] operation, as recorded
--- ARGV[4] currency  ARGV[5] overage protection, nanos   ARGV[6] daily limit, nanos, or -   ARGV[7] test clock, ms, or -
--- ARGV[8] how long to remember the request id, ms
+-- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] its budgets
+-- ARGV[1] epoch     ARGV[2] number of the operation: 1   ARGV[3] method   ARGV[4] operation, as recorded
+-- ARGV[5] how long to remember the request id, ms
+-- ARGV[6] currency  ARGV[7] overage protection, nanos   ARGV[8] daily limit, nanos, or -   ARGV[9] test clock, ms, or -
+-- ARGV[10] flags    ARGV[11] levels   ARGV[12] graces (gate/keys.py: `s`, `lv`, `gr`)
 --
 -- Returns {'ok', effect} | {'replayed'} | {'stale'}. The effect's sums are the account as created.
 -- Writes the journal, the account and the replay record; nothing at all unless it returns 'ok'.
 -- @include account
 -- @include journal
 -- @include operation
-local account_key, journal_key, replay_key = KEYS[1], KEYS[2], KEYS[3]
-local epoch, method, operation = ARGV[1], ARGV[2], ARGV[3]
-local currency, overage, limit, clock = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local replay_ttl_ms = ARGV[8]
+local account_key, journal_key, replay_key, grants_key, budgets_key = unpack(KEYS)
+local epoch, op_seq, method, operation, replay_ttl_ms = unpack(ARGV, 1, 5)
+local currency, overage, limit, clock, flags, levels, graces = unpack(ARGV, 6)
 
-if redis.call('HGET', account_key, 'ep') == epoch then return {'replayed'} end
-local now = now_ms(clock)
+if stored_account(account_key, epoch) then return {'replayed'} end
+local at = now_of(clock)
 local account = {
-  ep = epoch, op = '1', st = 'active', cur = currency, clk = clock, now = now,
-  day = string.format('%.0f', math.floor(now / 86400000)),
-  sp = overage, held = '0', ovr = overage, tot = '0', used = '0',
-  room = limit == '-' and '0' or limit, lim = limit, dbase = '0', mbase = '0',
+  key = account_key, ep = epoch, st = 'active', clk = clock, at = at, day = string.format('%.0f', math.floor(at / 86400000)),
+  due = '-', flags = flags, g = '0', op = op_seq, cur = currency,
+  gl = overage, gh = '0', ol = '0', oh = '0', used = '0', room = limit == '-' and '0' or limit,
+  lim = limit, ovr = overage, tot = '0', exp = '0', dbase = '0', mbase = '0', ybase = '0',
 }
-local effect = effect_line('C', account, '0', {}, '-')
+pack_tail(account)
+local effect = effect_line('C', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
-redis.call('DEL', account_key)
-for _, field in ipairs(FIELDS) do redis.call('HSET', account_key, field, account[field]) end
+redis.call('DEL', account_key, grants_key, budgets_key)
+redis.call('HSET', account_key, 'gl', overage, 'gh', '0', 'ol', '0', 'oh', '0', 'used', '0', 'room', account.room)
+if levels ~= '' then redis.call('HSET', account_key, 'lv', levels) end
+if graces ~= '' then redis.call('HSET', account_key, 'gr', graces) end
+write_settings(account)
 remember_operation(replay_key, effect, replay_ttl_ms)
 return {'ok', effect}

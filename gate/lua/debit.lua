@@ -2,35 +2,44 @@
 -- debit: charges what was used. With a hold it settles that; without, it checks and spends.
 -- Runs even when Redis is out of memory: what it charges has, as a rule, already been used.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   and only with a hold:   KEYS[4] the hold   KEYS[5] holds by expiry
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] its budgets
+--   and only with a hold:   KEYS[6] the hold   KEYS[7] holds by expiry
 -- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
 -- ARGV[4] amount, nanos     ARGV[5] currency of the price, or - for a plain amount
--- ARGV[6] 1 if incurred (never denied), else 0
--- ARGV[7] least that spendable, and a limited day's room, must be, and ARGV[8] most that used may be (and room at least its
+-- ARGV[6] facets: "\nkey=value\n...", sorted, or empty   ARGV[7] class of traffic, or empty
+-- ARGV[8] 1 if incurred (never denied), else 0
+-- ARGV[9] least that spendable, and a limited day's room, must be, and ARGV[10] most that used may be (and room at least its
 --   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
--- ARGV[9] hold id, or -     ARGV[10] the hold's member in the holds by expiry, or -
--- ARGV[11] method           ARGV[12] request, as received                  ARGV[13] pricing, or empty
+-- ARGV[11] hold id, or -    ARGV[12] the hold's member in the holds by expiry, or -
+-- ARGV[13] method           ARGV[14] request, as received                  ARGV[15] pricing, or empty
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look} | {'refused', reason} | {'absent'} | {'stale'}.
--- Precedence: REQUEST_ID_REUSED, absent, HOLD_NOT_FOUND, CURRENCY_MISMATCH, AMOUNT_OUT_OF_RANGE (what cannot be denied),
---   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED (what can), stale.
+-- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
+--   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
+-- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH, AMOUNT_OUT_OF_RANGE (what cannot be denied),
+--   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
 -- A hold that has expired is charged as incurred, and the effect says so (flag l).
--- Writes the journal, the account, the replay record, and removes the hold; nothing at all unless it returns 'ok'.
+-- Writes the journal, the account, its grants and budgets, the replay record, and removes the hold; nothing unless it returns 'ok' (a
+-- field lent for adding up aside).
 -- @include account
 -- @include journal
 -- @include replay
 -- @include hold
-local account_key, replay_key, journal_key, hold_key, expiries_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local epoch, fingerprint, replay_ttl_ms, amount, currency = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local incurred, lowest, most_used, hold_id, member = ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local method, request, pricing = ARGV[11], ARGV[12], ARGV[13]
+-- @include levels
+-- @include grants
+-- @include grant_changes
+-- @include budgets
+-- @include admission
+local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
+local epoch, fingerprint, replay_ttl_ms, amount, currency, facets, class, incurred, lowest, most_used = unpack(ARGV, 1, 10)
+local hold_id, member, method, request, pricing = unpack(ARGV, 11)
 
 local seen = replay(replay_key, fingerprint)
 if seen then return seen end
 local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
+if is_due(account) then return {'due'} end
 
-local hold, late = {}, false
+local hold, late = {pins = '-'}, false
 if hold_key then
   hold = read_hold(hold_key, hold_id, epoch)
   if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
@@ -38,48 +47,106 @@ if hold_key then
 end
 if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
 
-local function denied(reason)
-  return {'denied', reason, effect_line('B', account, '0', {}, '-')}
-end
 local returned = hold.state == 'o'
-if hold.state == 'x' then hold.amount = '0' end -- its credits went back when it expired
+if hold.state == 'x' then hold.amount, hold.pins, hold.budgets = '0', '-', '-' end -- its credits went back when it expired
+local settles = hold.id and not late
 local returns_today, counts_today = hold.day == account.day, not hold.id or late or hold.day == account.day
+local funds = has_flag(account, 's') and grants_of(account, grants_key, journal_key) or nil
+local budgets = has_flag(account, 'b') and budgets_of(account, budgets_key, journal_key) or nil
+local freed = budgets and returned and budgets:held(hold.budgets) or nil
+local met = budgets and (settles and freed or budgets:met(facets)) or nil
+
 local function leaves_int64()
   if less(most_used, account.used) then return true end
   local same_day = returns_today or not counts_today
   if returned and same_day and not less(hold.amount, amount) then return false end -- it takes no more than the hold gives back
-  local sp, room = account.sp, account.room
+  local sp, room = spendable_of(account), account.room
   if returned then
     sp = exact_sum(account_key, sp, hold.amount)
     if returns_today then room = exact_sum(account_key, room, hold.amount) end
   end
-  return less(sp, lowest) or counts_today and less(room, account.lim == '-' and negated(most_used) or lowest)
+  for _, budget in ipairs(met or {}) do
+    if less(most_used, exact_sum(account_key, budget.limit, negated(budget.room))) then return true end
+  end
+  return less(sp, lowest) or counts_today and less(room, account.tail:byte() == 45 and negated(most_used) or lowest)
 end
-if incurred or hold.id then
+local verdict = {}
+if incurred == '1' or hold.id then
   if leaves_int64() then return {'refused', 'AMOUNT_OUT_OF_RANGE'} end
+  verdict.plain = not funds and pins_current(hold, account)
+    and (account.g == '0' or less(amount, account.gl) or settles and not less(hold.amount, amount))
 else
-  if account.st ~= 'active' then return denied('ACCOUNT_SUSPENDED') end
-  if less(account.sp, amount) then return denied('INSUFFICIENT_CREDITS') end
-  if account.lim ~= '-' and less(account.room, amount) then return denied('DAILY_LIMIT_EXCEEDED') end
+  verdict = admitted(account, amount, amount, class, funds, facets, budgets, met)
+  if verdict.reason then return denied(account, verdict, class, funds, facets, budgets, met) end
 end
 
-local flags = (late and 'l' or '') .. (incurred and 'i' or '')
-if flags == '' then flags = '-' end
-local effect = effect_line('D', account, amount, hold, flags)
+local parts, back, lapsed
+if not verdict.plain then
+  funds = funds or grants_of(account, grants_key, journal_key)
+  back = funds:parse(hold.pins)
+  if settles then
+    local pinned, rest = funds:first_of(back, amount)
+    parts = funds:joined(pinned, rest == '0' and {} or funds:plan(rest, facets))
+  else
+    funds:expect(back)
+    parts = funds:plan(amount, facets)
+  end
+  lapsed = funds:lapsing(back, settles and parts or {})
+end
+local extras = '-'
+if parts then
+  extras = text_of(parts) .. '/' .. text_of(back) .. '/' .. text_of(lapsed)
+elseif met then
+  extras = (amount == '0' and '-' or account.g .. ':' .. amount) .. '/' .. hold.pins .. '/-'
+end
+if extras ~= '-' then extras = extras .. '/' .. (met and budgets:text(met) or '-') end
+if late and freed and #freed > 0 then
+  extras = (extras == '-' and table.concat({account.g .. ':' .. amount, hold.pins, '-', '-'}, '/') or extras) .. '/' .. budgets:text(freed)
+end
+local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (has_flag(account, 'o') and 'o' or '')
+  .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
+
+local effect = effect_line('D', account, amount, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
-write_day(account_key, account)
+write_day(account)
 if returned then
-  return_hold(account_key, account, hold)
+  if not parts and hold.amount ~= '0' then
+    redis.call('HINCRBY', account_key, 'gl', hold.amount)
+    redis.call('HINCRBY', account_key, 'gh', negated(hold.amount))
+  end
+  if returns_today then redis.call('HINCRBY', account_key, 'room', hold.amount) end
   redis.call('ZREM', expiries_key, member)
 end
 if hold.id then redis.call('DEL', hold_key) end
-redis.call('HINCRBY', account_key, 'sp', negated(amount))
 redis.call('HINCRBY', account_key, 'used', amount)
 if counts_today then
   redis.call('HINCRBY', account_key, 'room', negated(amount))
 else
-  redis.call('HINCRBY', account_key, 'dbase', amount)
+  unpack_tail(account)
+  account.dbase = exact_sum(account_key, account.dbase, amount)
+  if tonumber(hold.day) < tonumber(account.day) - 1 then account.ybase = exact_sum(account_key, account.ybase, amount) end
+  pack_tail(account)
+  write_settings(account)
+end
+if freed then
+  budgets:move(freed, 'r', hold.amount)
+  budgets:move(freed, 'h', negated(hold.amount))
+end
+if met then budgets:move(met, 'r', negated(amount)) end
+if parts then
+  funds:add(back)
+  funds:unpin(back)
+  funds:take(parts)
+else
+  redis.call('HINCRBY', account_key, 'gl', negated(amount))
+end
+if verdict.begins then begin_grace(account, class) end
+cross_levels(journal_key, account, amount, counts_today)
+if met then budgets:cross(met, amount) end
+if parts then
+  funds:expire(lapsed)
+  funds:settle()
 end
 remember(replay_key, fingerprint, effect, replay_ttl_ms)
 return {'ok', effect}

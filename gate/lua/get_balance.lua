@@ -1,11 +1,15 @@
 #!lua flags=no-writes
 -- get_balance: a look at the account by its clock.
 --
--- KEYS[1] account   ARGV[1] epoch
--- Returns {'ok', look, currency} | {'absent'}. Writes nothing, not even a new day.
+-- KEYS[1] account   KEYS[2] grants beside the account   ARGV[1] epoch
+-- Returns {'ok', look, currency, graces, grants' fields and values} | {'due'} | {'absent'}. Writes nothing, not even a new day.
 -- @include account
-local account_key, epoch = KEYS[1], ARGV[1]
+local account_key, grants_key = KEYS[1], KEYS[2]
+local epoch = ARGV[1]
 
 local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
-return {'ok', effect_line('B', account, '0', {}, '-'), account.cur}
+if is_due(account) then return {'due'} end
+local graces = has_flag(account, 'g') and redis.call('HGET', account_key, 'gr') or ''
+local look = effect_line('B', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+return {'ok', look, account.cur, graces, grant_fields(account, grants_key)}

@@ -1,33 +1,65 @@
 #!lua flags=allow-oom
--- load_account: puts an account back that is missing here, as the ledger knows it, with its open holds. The caller has made sure that the
--- ledger holds everything journaled up to a moment at which the account was missing.
+-- load_account: puts an account back that is missing here, as the ledger knows it, with its grants, budgets and open holds. The caller has
+-- made sure that the ledger holds everything journaled up to a moment at which the account was missing.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] holds by expiry   KEYS[4..] the holds
--- ARGV[1] epoch     ARGV[2..16] the account's fields, in the order of FIELDS, from `ep` on
--- then for each hold: its id, its amount (nanos), its day, its expiry (ms), its member in the holds by expiry
+-- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] its budgets   KEYS[5] accounts by their next due time
+-- KEYS[6] holds by expiry   KEYS[7..] the holds
+-- ARGV[1] epoch     ARGV[2] its settings: the field `s`, with overage as what is being burned and no due time (gate/keys.py)
+-- ARGV[3..8] gl gh ol oh used room   ARGV[9] levels   ARGV[10] graces   ARGV[11] its member in the accounts by due time
+-- ARGV[12] how many grants; for each: number, left, held, what it is ("state pays type priority expires effective scope")
+-- then how many budgets; for each: id, hard, window, limit, start, number, levels, facets, room, held
+-- then for each hold: its id, amount (nanos), day, expiry (ms), pins, budgets, member in the holds by expiry
 --
 -- Returns {'ok'} | {'present'} (somebody else was first; nothing written) | {'stale'} (another epoch has begun).
 -- @include account
+-- @include journal
 -- @include hold
-local account_key, journal_key, expiries_key = KEYS[1], KEYS[2], KEYS[3]
-local epoch = ARGV[1]
+-- @include levels
+-- @include grants
+-- @include grant_changes
+-- @include budgets
+-- @include operation
+local account_key, journal_key, grants_key, budgets_key, due_key, expiries_key = unpack(KEYS)
+local epoch, settings = ARGV[1], ARGV[2]
+local at = 12
 
-if redis.call('HGET', account_key, 'ep') == epoch then return {'present'} end
+local function next_arguments(count)
+  at = at + count
+  return unpack(ARGV, at - count, at - 1)
+end
+
+if stored_account(account_key, epoch) then return {'present'} end
 local last_id = redis.call('XINFO', 'STREAM', journal_key)
 for i = 1, #last_id, 2 do
   if last_id[i] == 'last-generated-id' and last_id[i + 1]:match('^(%d+)-') ~= epoch then return {'stale'} end
 end
 
-redis.call('DEL', account_key)
-local account = {}
-for i, field in ipairs(FIELDS) do
-  account[field] = ARGV[1 + i]
-  redis.call('HSET', account_key, field, account[field])
+redis.call('DEL', account_key, grants_key, budgets_key)
+redis.call('HSET', account_key, 's', settings, 'gl', ARGV[3], 'gh', ARGV[4], 'ol', ARGV[5], 'oh', ARGV[6], 'used', ARGV[7], 'room', ARGV[8])
+if ARGV[9] ~= '' then redis.call('HSET', account_key, 'lv', ARGV[9]) end
+if ARGV[10] ~= '' then redis.call('HSET', account_key, 'gr', ARGV[10]) end
+for _ = 1, tonumber(next_arguments(1)) do
+  local n, left, held, meta = next_arguments(4)
+  redis.call('HSET', grants_key, n .. ' m', meta)
+  if left ~= '0' then redis.call('HSET', grants_key, n, left) end
+  if held ~= '0' then redis.call('HSET', grants_key, n .. ' h', held) end
 end
-for i = 4, #KEYS do
-  local at = 2 + #FIELDS + (i - 4) * 5
-  local hold = {id = ARGV[at], amount = ARGV[at + 1], day = ARGV[at + 2], expires = ARGV[at + 3]}
+local account = stored_account(account_key, epoch)
+local budgets = budgets_of(account, budgets_key, journal_key)
+for _ = 1, tonumber(next_arguments(1)) do
+  local id, hard, window, limit, start, number, levels, facets, room, held = next_arguments(10)
+  local _, behind = budgets:window(window, tonumber(start))
+  budgets:put({
+    id = id, hard = hard, window = window, limit = limit, start = start, stop = behind and string.format('%.0f', behind) or '-',
+    number = number, levels = levels, facets = facets, room = room, held = held,
+  })
+end
+grants_of(account, grants_key, journal_key):settle()
+note_due(due_key, account, ARGV[11])
+for i = 7, #KEYS do
+  local id, amount, day, expires, pins, budgets_of_hold, member = next_arguments(7)
+  local hold = {id = id, amount = amount, day = day, expires = expires, pins = pins, budgets = budgets_of_hold}
   redis.call('SET', KEYS[i], hold_record(epoch, 'o', hold))
-  redis.call('ZADD', expiries_key, reap_at(hold, account), ARGV[at + 4])
+  redis.call('ZADD', expiries_key, reap_at(hold, account), member)
 end
 return {'ok'}

@@ -73,6 +73,11 @@ class GateStub:
                 request_serializer=gate_dot_v1_dot_gate__pb2.GetBalanceRequest.SerializeToString,
                 response_deserializer=gate_dot_v1_dot_gate__pb2.GetBalanceResponse.FromString,
                 _registered_method=True)
+        self.EstimateCost = channel.unary_unary(
+                '/gate.v1.Gate/EstimateCost',
+                request_serializer=gate_dot_v1_dot_gate__pb2.EstimateCostRequest.SerializeToString,
+                response_deserializer=gate_dot_v1_dot_gate__pb2.EstimateCostResponse.FromString,
+                _registered_method=True)
         self.Batch = channel.unary_unary(
                 '/gate.v1.Gate/Batch',
                 request_serializer=gate_dot_v1_dot_gate__pb2.BatchRequest.SerializeToString,
@@ -127,7 +132,14 @@ class GateServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """The account's overview now. Changes nothing.
+        """The account's overview now. Spends nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateCost(self, request, context):
+        """What a usage would cost the account, and how many such requests an amount, or what is available, buys. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +180,11 @@ def add_GateServicer_to_server(servicer, server):
                     servicer.GetBalance,
                     request_deserializer=gate_dot_v1_dot_gate__pb2.GetBalanceRequest.FromString,
                     response_serializer=gate_dot_v1_dot_gate__pb2.GetBalanceResponse.SerializeToString,
+            ),
+            'EstimateCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateCost,
+                    request_deserializer=gate_dot_v1_dot_gate__pb2.EstimateCostRequest.FromString,
+                    response_serializer=gate_dot_v1_dot_gate__pb2.EstimateCostResponse.SerializeToString,
             ),
             'Batch': grpc.unary_unary_rpc_method_handler(
                     servicer.Batch,
@@ -324,6 +341,33 @@ class Gate:
             '/gate.v1.Gate/GetBalance',
             gate_dot_v1_dot_gate__pb2.GetBalanceRequest.SerializeToString,
             gate_dot_v1_dot_gate__pb2.GetBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gate.v1.Gate/EstimateCost',
+            gate_dot_v1_dot_gate__pb2.EstimateCostRequest.SerializeToString,
+            gate_dot_v1_dot_gate__pb2.EstimateCostResponse.FromString,
             options,
             channel_credentials,
             insecure,

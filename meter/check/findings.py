@@ -11,15 +11,18 @@ class Invariant(StrEnum):
     ACCOUNT = "account"  # an account's sums are those of its entries
     ADMISSION = "admission"  # nothing was admitted that was not available
     AGGREGATES = "aggregates"  # usage by hour and day is that of the debits
+    BUDGETS = "budgets"  # each call met the budgets that are on it, and found them as they were left
     CHAIN = "chain"  # each entry found the account as the one before it left it
     DUPLICATES = "duplicates"  # a request charged twice was given back
     ENTRY = "entry"  # an entry says what its effect line says
-    HOLDS = "holds"  # each hold ends once; those open are what is held
+    GRANTS = "grants"  # credits were taken of grants that had them, and go where they belong, in their time
+    HOLDS = "holds"  # each hold ends once, and gives back what it pinned; those open are what is held
     INVOICES = "invoices"  # an invoice is the sum of its lines, and of its period's debits; numbers have no gaps
     JOURNAL = "journal"  # sequences are dense
     OPERATIONS = "operations"  # each recorded change took effect once, in order, as recorded
-    OVERAGE = "overage"  # below the overage protection only by shortfall, or because that was lowered
+    OVERAGE = "overage"  # below the overage protection only by shortfall, by grace, or because that was lowered
     REDIS = "redis"  # Redis has what the ledger has
+    THRESHOLDS = "thresholds"  # each crossing is told once
     WATERMARK = "watermark"  # the flushed position is that of the newest entry
 
 

@@ -1,18 +1,23 @@
 """The rules of an account's invoices."""
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from meter.invoice import Period, UnbalancedError
+from meter.invoice import GROWING, Period, UnbalancedError
 from meter.invoice_source import draw
 from meter.ledger.schema import invoice_lines, invoices
 from meter.v1 import ledger_pb2 as pb
 
 _LINE = ("model", "unit", "price_version", "quantity", "amount_nanos")
-_GROWS = ("entry_count", "credits_granted_nanos", "opening_balance_nanos")  # one of them differs if anything came since
+# One of them differs if anything came since: usage, credits, a payment of debt, another overage policy.
+_MOVES = (*GROWING, "opening_balance_nanos", "overage_due_nanos")
+# What is told of grants. Invoices from before these were told apart have none of it, and what their credits paid was counted otherwise.
+_OF_GRANTS = (
+    "payments", "overage_used_nanos", "debt_paid_nanos", "overage_carried_nanos", "credits_applied_nanos", "overage_due_nanos",
+)  # fmt: skip
 
 
 def check_invoices(connection: Connection, account_id: str) -> Iterator[list[str]]:
@@ -57,8 +62,12 @@ def _sum_of_lines(connection: Connection, row: Row[Any]) -> Iterator[str]:
         yield f"{_name(row)}: the lines recorded are not those of its document"
     if sum(line[-1] for line in lines) != row.total_nanos:
         yield f"{_name(row)}: its lines add up to {sum(line[-1] for line in lines)} nanos, its total is {row.total_nanos}"
-    if invoice.credits_applied_nanos + invoice.overage_due_nanos != invoice.total_nanos:
-        yield f"{_name(row)}: credits applied and overage due are not its total of {invoice.total_nanos} nanos"
+    owed = invoice.overage_due_nanos + invoice.overage_carried_nanos
+    if invoice.credits_applied_nanos + owed != invoice.total_nanos:
+        yield f"{_name(row)}: credits applied and overage are not its total of {invoice.total_nanos} nanos"
+    paid = sum(payment.amount_nanos for payment in invoice.payments) + invoice.overage_used_nanos
+    if paid != invoice.total_nanos and not _is_of_first_form(invoice):
+        yield f"{_name(row)}: payments and overage used add up to {paid} nanos, its total is {invoice.total_nanos}"
 
 
 def _drawn_again(connection: Connection, row: Row[Any]) -> Iterator[str]:
@@ -70,13 +79,20 @@ def _drawn_again(connection: Connection, row: Row[Any]) -> Iterator[str]:
     except (UnbalancedError, ValueError) as error:
         yield f"{_name(row)}: cannot be drawn again: {error}"
         return
-    grown = any(getattr(was, name) != getattr(now, name) for name in _GROWS) and now.entry_count >= was.entry_count
-    if was != now and not (row.status == "DRAFT" and grown):
+    moved = any(getattr(was, name) != getattr(now, name) for name in _MOVES) and now.entry_count >= was.entry_count
+    if _is_of_first_form(was):
+        for invoice, name in product((was, now), _OF_GRANTS):
+            invoice.ClearField(name)
+    if was != now and not (row.status == "DRAFT" and moved):
         names = [field.name for field in was.DESCRIPTOR.fields if getattr(was, field.name) != getattr(now, field.name)]
         numbers = ", ".join(
             f"{name} {getattr(was, name)} (now {getattr(now, name)})" for name in names if name != "lines"
         )
         yield f"{_name(row)}: drawn again from its entries it differs: {numbers or 'its lines'}"
+
+
+def _is_of_first_form(invoice: pb.Invoice) -> bool:
+    return bool(invoice.total_nanos and not invoice.payments and not invoice.overage_used_nanos)
 
 
 def _name(row: Row[Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Row, select
 
-from meter.effect import Effect, Kind, parse
+from meter.effect import Effect, parse
 from meter.journal import Position
 from meter.ledger.schema import entries
 
@@ -29,7 +29,11 @@ class Line:
     balance_nanos: int
     held_nanos: int
     shortfall_nanos: int
+    grace_nanos: int
+    burned: tuple[tuple[int, int], ...]  # nanos by grant's number
+    overage_nanos: int
     hold_id: str
+    traffic_class: str
     late: bool
     incurred: bool
     model: str
@@ -46,6 +50,12 @@ class Line:
         """A debit that stands: not a duplicate, whose credits are given back."""
         return self.kind == "DEBIT" and self.duplicate_of is None
 
+    @property
+    def facets(self) -> frozenset[str]:
+        """What budgets and the scopes of grants go by: "key=value"; the model is that of the priced usage, where there is one."""
+        lines = {f"{key}={value}" for key, value in self.dimensions.items() if key != "model" or not self.model}
+        return frozenset(lines | {f"model={self.model}"} if self.model else lines)
+
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
         """ValueError if the row's JSON or its effect line cannot be read."""
@@ -61,20 +71,18 @@ class Line:
             balance_nanos=row.balance_nanos,
             held_nanos=row.held_nanos,
             shortfall_nanos=row.shortfall_nanos,
+            grace_nanos=row.grace_nanos,
+            burned=tuple((number, nanos) for number, nanos in json.loads(row.burned)),
+            overage_nanos=row.overage_nanos,
             hold_id=row.hold_id,
+            traffic_class=row.traffic_class,
             late=row.late,
             incurred=row.incurred,
             model=row.model,
             usage=tuple((unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)),
             dimensions=json.loads(row.dimensions),
-            effect=_as_posted(row, parse(row.effect)),
+            effect=parse(row.effect),
         )
-
-
-def _as_posted(row: Row[Any], effect: Effect) -> Effect:
-    """A grant that Redis had lost and took again was posted as one of nothing: it had counted already."""
-    again = effect.kind is Kind.GRANT and row.request_id is None and row.amount_nanos == 0
-    return effect._replace(amount=0) if again else effect
 
 
 def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:

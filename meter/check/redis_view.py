@@ -1,10 +1,11 @@
 """What a check needs to see of Redis."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from meter.effect import State
 from meter.journal import Position
+from meter.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,16 @@ class Sighting:
     position: Position
     day: int
     state: State
+    grants: Mapping[int, tuple[int, int]]  # left and held, by the grant's number; 0: overage
+    budgets: Mapping[str, tuple[int, int, int]]  # the window's first day, room, held, by the budget's id
 
 
 class RedisView(Protocol):
     """Looks at Redis, for `meter` never does so itself."""
 
     async def sight(self, shard: int, account_id: str) -> Sighting | None:
-        """The account's hash and its journal's last-generated-id, read by one script: nothing may happen between the two.
+        """The account with its grants and budgets, and its journal's last-generated-id, read by one
+        script: nothing may happen between the two.
 
         As the hash stands, not rolled into the present day. None if the account is not in Redis, or left over from an earlier epoch.
         Raises Unavailable.

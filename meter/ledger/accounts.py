@@ -1,12 +1,13 @@
-"""Accounts as the books have them: settings as recorded, sums as flushed."""
+"""Accounts as recorded. As flushed they are in snapshot.py."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
 
 from sqlalchemy import Connection, RowMapping, select
 
-from meter.effect import State
 from meter.ledger.errors import AccountNotFound
-from meter.ledger.schema import accounts, open_holds
+from meter.ledger.schema import accounts
+from meter.operations import Create, Grace, Threshold, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +25,17 @@ class AccountRow:
     granted_nanos: int
     recorded_op: int
     applied_op: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenHold:
-    hold_id: str
-    amount_nanos: int
-    day: int  # on which it was authorized
-    expires_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSnapshot:
-    """All that it takes to put the account back into Redis, as of the flushed position.
-
-    `applied_op` 0: nothing was ever flushed of it; it is to be created by its first operation, not loaded.
-    """
-
-    account_id: str
-    applied_op: int
-    status: str
-    currency: str
-    test_clock_ms: int | None
-    day: int
-    state: State
-    holds: tuple[OpenHold, ...]
+    overage_policy: str
+    spend_management: bool
+    thresholds: tuple[Threshold, ...]
+    graces: tuple[Grace, ...]
 
 
 def find_account(connection: Connection, account_id: str, for_update: bool = False) -> AccountRow | None:
     """The account, if it exists; locked until the transaction ends, if it is to be changed."""
     query = select(*_ROW).where(accounts.c.account_id == account_id)
     row = connection.execute(query.with_for_update() if for_update else query).mappings().first()
-    return None if row is None else AccountRow(**row)
+    return None if row is None else _account(row)
 
 
 def lock_account(connection: Connection, account_id: str) -> AccountRow:
@@ -66,35 +46,37 @@ def lock_account(connection: Connection, account_id: str) -> AccountRow:
     return account
 
 
+def require_account(connection: Connection, account_id: str) -> None:
+    """AccountNotFound unless the account exists."""
+    if connection.scalar(select(accounts.c.account_id).where(accounts.c.account_id == account_id)) is None:
+        raise AccountNotFound(account_id)
+
+
 def list_accounts(connection: Connection, after: str, limit: int) -> list[AccountRow]:
     """Up to `limit` accounts by id, from the one behind `after` on."""
     query = select(*_ROW).where(accounts.c.account_id > after).order_by(accounts.c.account_id).limit(limit)
-    return [AccountRow(**row) for row in connection.execute(query).mappings()]
+    return [_account(row) for row in connection.execute(query).mappings()]
 
 
-def snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None:
-    """The account as flushed, with its open holds; None if it does not exist."""
-    row = connection.execute(select(accounts).where(accounts.c.account_id == account_id)).mappings().first()
-    return None if row is None else _snapshot(row, _holds(connection, account_id))
+def settings_columns(change: Create | Update) -> dict[str, object]:
+    """What a row of `accounts` keeps of the settings that an operation sets."""
+    return {
+        **({"status": change.status} if isinstance(change, Update) else {}),
+        "overage_protection_nanos": change.overage_protection_nanos,
+        "daily_limit_nanos": change.daily_limit_nanos,
+        "overage_policy": change.overage_policy,
+        "spend_management": change.spend_management,
+        "thresholds": json.dumps([astuple(threshold) for threshold in change.thresholds]),
+        "graces": json.dumps([astuple(grace) for grace in change.graces]),
+    }
 
 
-def _snapshot(row: RowMapping, holds: tuple[OpenHold, ...]) -> AccountSnapshot:
-    return AccountSnapshot(
-        account_id=row["account_id"],
-        applied_op=row["applied_op"],
-        status=row["applied_status"],
-        currency=row["currency"],
-        test_clock_ms=row["applied_clock_ms"],
-        day=row["day"],
-        state=State.from_tokens(row["state"].split(" ")),
-        holds=holds,
-    )
-
-
-def _holds(connection: Connection, account_id: str) -> tuple[OpenHold, ...]:
-    columns = (open_holds.c[name] for name in OpenHold.__dataclass_fields__)
-    query = select(*columns).where(open_holds.c.account_id == account_id).order_by(open_holds.c.hold_id)
-    return tuple(OpenHold(**row) for row in connection.execute(query).mappings())
+def _account(row: RowMapping) -> AccountRow:
+    lists = {
+        "thresholds": tuple(Threshold(*each) for each in json.loads(row["thresholds"])),
+        "graces": tuple(Grace(*each) for each in json.loads(row["graces"])),
+    }
+    return AccountRow(**{**row, **lists})
 
 
 _ROW = [accounts.c[name] for name in AccountRow.__dataclass_fields__]

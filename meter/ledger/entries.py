@@ -6,12 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from meter.effect import Effect, Kind
 from meter.ledger.engine import insert_many
 from meter.ledger.lines import KINDS, Line
 from meter.ledger.schema import entries
 from meter.ledger.usage import usage_lines
+from meter.operations import GrantCredits, Operation, VoidGrant
+from meter.parts import Part
+from meter.state import ABSENT
 
 _KEYS_PER_QUERY = 500
+_PLAIN = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT))
+_TAKES = _PLAIN | {Kind.GRANT_EXPIRED, Kind.GRANT_VOIDED, Kind.GRANT_EXHAUSTED, Kind.DEBT_PAID}
+_GIVES = frozenset((Kind.GRANT, Kind.GRANT_STARTED))
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 
 Request = tuple[str, str]  # account, request id
@@ -45,6 +52,7 @@ def effects_of(connection: Connection, shard: int, lines: Sequence[Line]) -> dic
 
 def _row(line: Line) -> dict[str, object]:
     effect, pricing = line.effect, line.pricing
+    burned, overage = _burned(line)
     return {
         "shard": line.shard,
         "epoch": line.position.epoch,
@@ -59,16 +67,50 @@ def _row(line: Line) -> dict[str, object]:
         "balance_nanos": effect.before.remaining + effect.balance_delta,
         "held_nanos": effect.held_delta,
         "shortfall_nanos": effect.shortfall,
+        "grace_nanos": effect.grace if effect.flags != ABSENT else 0,
+        "burned": burned,
+        "overage_nanos": overage,
         "hold_id": effect.hold_id,
         "model": pricing.model if pricing else "",
         "price_version": pricing.version if pricing else "",
         "usage_lines": _json(usage_lines(line)),
         "dimensions": _json(line.dimensions or {}),
+        "traffic_class": line.traffic_class,
         "description": line.description,
         "late": effect.late,
         "incurred": effect.incurred,
         "effect": line.effect_text,
     }
+
+
+def _burned(line: Line) -> tuple[str, int]:
+    """Whose credits it is about, and what a debit took from overage, or a payment gave back to it."""
+    effect = line.effect
+    if effect.extras == ABSENT and effect.kind in _PLAIN:
+        overage = effect.amount if effect.kind is Kind.DEBIT and not effect.bucket else 0
+        return (f"[[{effect.bucket},{effect.amount}]]" if effect.amount else "[]"), overage
+    parts = burned_parts(effect, _subject(line))
+    overage = sum(part.amount for part in parts if not part.grant) if effect.kind is Kind.DEBIT else 0
+    if effect.kind is Kind.DEBT_PAID:
+        overage = -effect.amount
+    return _encode([[part.grant, part.amount] for part in parts]), overage
+
+
+def burned_parts(effect: Effect, subject: int | None) -> tuple[Part, ...]:
+    """The parts that the entry keeps: what was taken, or given by a grant; or at least the grant that it is about."""
+    parts = effect.returned if effect.kind in _GIVES else effect.taken if effect.kind in _TAKES else ()
+    return parts or (() if subject is None else (Part(subject, 0),))
+
+
+def _subject(line: Line) -> int | None:
+    """The grant that an operation makes or voids."""
+    match line.operation:
+        case Operation(seq=seq, change=GrantCredits()) if not line.is_again:
+            return seq
+        case Operation(change=VoidGrant(number=number)):
+            return number
+        case _:
+            return None
 
 
 def _json(value: Mapping[str, str] | Sequence[object]) -> str:

@@ -5,22 +5,13 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import DecodeError
 
-from meter.effect import Effect, Kind, State
+from meter.effect import Effect, Kind
 from meter.journal import JournalEntry, Method, Position, Pricing, decode
-from meter.operations import GrantCredits, Operation
+from meter.operations import GrantCredits, Operation, VoidGrant
+from meter.state import ABSENT, State
 from meter.v1.journal_pb2 import JournaledRequest
 
-KINDS = {
-    Kind.DEBIT: "DEBIT",
-    Kind.GRANT: "GRANT",
-    Kind.AUTHORIZE: "AUTHORIZE",
-    Kind.EXTEND: "EXTEND",
-    Kind.RELEASE: "RELEASE",
-    Kind.EXPIRE: "EXPIRE",
-    Kind.CREATE: "CREATE",
-    Kind.UPDATE: "UPDATE",
-    Kind.CLOCK: "CLOCK",
-}  # names of meter.v1.EntryKind
+KINDS: dict[Kind, str] = {kind: kind.name for kind in Kind if kind is not Kind.BALANCE}  # names of meter.v1.EntryKind
 
 _CALLS = frozenset((Method.AUTHORIZE, Method.DEBIT, Method.RELEASE, Method.EXTEND, Method.EXPIRE))
 
@@ -47,29 +38,22 @@ class Line:
     effect_text: str
     pricing: Pricing | None = None
     dimensions: Mapping[str, str] | None = None
+    traffic_class: str = ""
     description: str = ""
     operation: Operation | None = None
+    is_again: bool = False  # the operation had counted already: it stands, and changes nothing
 
     @property
     def entry_id(self) -> str:
         return f"{self.shard}-{self.position}"
 
-    def carried_on(self, known: State) -> "Line":
-        """The same deed on top of sums that differ from those it found: what was lost in between stays lost, what it did is kept."""
-        found = self.effect.before
-        before = found._replace(
-            spendable=known.remaining + found.overage - known.held,
-            held=known.held,
-            total=known.total,
-            used=known.used,
-            day_base=known.used - found.used_today,
-            month_base=known.used - found.used_this_month,
-        )
-        return replace(self, effect=self.effect._replace(before=before))
+    def with_effect(self, effect: Effect) -> "Line":
+        """The same line, counted otherwise."""
+        return replace(self, effect=effect)
 
     def of_nothing(self) -> "Line":
-        """The same line without an amount: it stands, and changes nothing."""
-        return replace(self, effect=self.effect._replace(amount=0))
+        """The same line as one that changes nothing."""
+        return replace(self, effect=self.effect._replace(amount=0, extras=ABSENT), is_again=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +79,7 @@ def continues(known: State, found: State) -> bool:
         known.used == found.used
         and known.held == found.held
         and known.total == found.total
+        and known.expired == found.expired
         and known.spendable - known.overage == found.spendable - found.overage
     )
 
@@ -107,8 +92,9 @@ def _line(shard: int, entry: JournalEntry, text: bytes) -> Line | EpochLine:
         raise ValueError(f"{entry.method} without an effect that is journaled")
     if entry.method in _CALLS:
         return _call(shard, entry, effect, text.decode())
+    if entry.method is Method.CONSEQUENCE:
+        return Line(shard, entry.position, entry.request.decode(), None, effect, text.decode())
     operation = Operation.from_json(entry.request)
-    description = operation.change.description if isinstance(operation.change, GrantCredits) else ""
     return Line(
         shard,
         entry.position,
@@ -116,7 +102,7 @@ def _line(shard: int, entry: JournalEntry, text: bytes) -> Line | EpochLine:
         operation.request_id,
         effect,
         text.decode(),
-        description=description,
+        description=_description(operation),
         operation=operation,
     )
 
@@ -134,8 +120,17 @@ def _call(shard: int, entry: JournalEntry, effect: Effect, text: str) -> Line:
         text,
         entry.pricing,
         dict(request.dimensions),
+        request.traffic_class,
         request.description,
     )
+
+
+def _description(operation: Operation) -> str:
+    match operation.change:
+        case GrantCredits(description=text) | VoidGrant(reason=text):
+            return text
+        case _:
+            return ""
 
 
 def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, int]]:

@@ -1,32 +1,45 @@
 """Changes by an administrator, recorded before they take effect in the gate; and what the gate needs to put them into effect."""
 
-import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, select, tuple_
 
-from meter.effect import MS_PER_DAY, State
+from meter.effect import parse
+from meter.errors import FailedPrecondition
 from meter.ledger.accounts import (
     AccountRow,
-    AccountSnapshot,
-    OpenHold,
     find_account,
     list_accounts,
     lock_account,
-    snapshot,
+    settings_columns,
 )
 from meter.ledger.engine import Ledger, insert_or_ignore
-from meter.ledger.errors import AccountExists, AmountOutOfRange, RequestIdReused, TestClockError
+from meter.ledger.errors import AccountExists, AmountOutOfRange, TestClockError
+from meter.ledger.granting import add_grant, check_new_grant, find_grant, newest_grant_nanos, same_grant
+from meter.ledger.recording import insert_operation, now_ms, now_of, record, recorded, recorded_operation
 from meter.ledger.schema import accounts, entries, operations
+from meter.ledger.snapshot import AccountSnapshot, OpenHold, snapshot
 from meter.money import INT64_MAX, SETTING_MAX
-from meter.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
-from meter.times import timestamp
+from meter.operations import (
+    NEXT_INVOICE,
+    AdvanceClock,
+    Change,
+    Create,
+    Grace,
+    GrantCredits,
+    Operation,
+    Threshold,
+    Update,
+    VoidGrant,
+    levels_of,
+)
+from meter.state import State
+from meter.times import MS_PER_DAY, timestamp
 
-__all__ = ["AccountRow", "AccountSnapshot", "OpenHold", "Operations", "record_grant"]
-
-Same = Callable[[Change], bool]  # whether a recorded change is the one now asked for
+__all__ = ["AccountRow", "AccountSnapshot", "OpenHold", "Operations", "record_grant", "recorded_operation"]
 
 
 class Operations:
@@ -49,46 +62,88 @@ class Operations:
         daily_limit_nanos: int | None,
         test_clock_ms: int | None,
         request_id: str = "",
+        spend_management: bool = True,
+        graces: tuple[Grace, ...] = (),
+        overage_policy: str = NEXT_INVOICE,
+        thresholds: tuple[Threshold, ...] = (),
     ) -> tuple[AccountRow, Operation, bool]:
         """Records a new account; whether it is new. Without a request id, one that has these settings is returned; else AccountExists."""
-        change = Create(currency, overage_protection_nanos, daily_limit_nanos, test_clock_ms)
+        change = Create(
+            currency, overage_protection_nanos, daily_limit_nanos, test_clock_ms, spend_management,
+            levels_of(thresholds, daily_limit_nanos, None), graces, overage_policy, thresholds,
+        )  # fmt: skip
         _check_settings(change, granted_nanos=0)
         operation = Operation(account_id, 1, request_id or f"auto-{uuid.uuid4().hex}", change)
         with self._ledger.write() as connection:
             is_new = insert_or_ignore(connection, accounts, [_new_account(operation, change, shard)]) == 1
             if is_new:
-                _insert(connection, operation)
+                insert_operation(connection, operation)
             account = lock_account(connection, account_id)
             return account, _creation(connection, account, change, request_id), is_new
 
     def update_account(
-        self, account_id: str, changes: Mapping[str, str | int | None], *, request_id: str
+        self, account_id: str, changes: Mapping[str, Any], *, request_id: str
     ) -> tuple[AccountRow, Operation]:
         """Records new values of some of the settings (fields of `Update`). AccountNotFound; AmountOutOfRange."""
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = _recorded(connection, account, request_id, lambda was: _same_update(was, changes))
+            operation = recorded(connection, account, request_id, lambda was: _same_update(was, changes))
             if operation is None:
-                present = Update(account.status, account.overage_protection_nanos, account.daily_limit_nanos)
-                change = replace(present, **changes)  # type: ignore[arg-type]
+                change = _update(connection, account, changes)
                 _check_settings(change, account.granted_nanos)
-                operation = _record(connection, account, request_id, change, asdict(change))
+                operation = record(connection, account, request_id, change, **settings_columns(change))
             return lock_account(connection, account_id), operation
 
     def grant_credits(self, account_id: str, change: GrantCredits, *, request_id: str) -> Operation:
-        """Records a grant. A repeat returns the first, whose `grant_id` counts. AccountNotFound; AmountOutOfRange."""
+        """Records a grant. A repeat returns the first, whose `grant_id` counts.
+
+        AccountNotFound; AmountOutOfRange; InvalidField if it has expired; FailedPrecondition if the account has too many.
+        """
         with self._ledger.write() as connection:
-            return record_grant(connection, account_id, change, request_id)
+            account = lock_account(connection, account_id)
+            operation = recorded(connection, account, request_id, lambda was: same_grant(was, change))
+            if operation is None:
+                check_new_grant(connection, account, change)
+                operation = add_grant(connection, account, change, request_id)
+            return operation
+
+    def void_grant(
+        self, account_id: str, grant_id: str, amount_nanos: int | None, *, kind: str, reason: str, request_id: str
+    ) -> Operation:
+        """Records that unspent credits of a grant are taken back. AccountNotFound; NotFound; FailedPrecondition: not refundable."""
+        with self._ledger.write() as connection:
+            account = lock_account(connection, account_id)
+            wanted = VoidGrant(0, grant_id, amount_nanos, kind, reason)
+            operation = recorded(connection, account, request_id, lambda was: _same_void(was, wanted))
+            if operation is None:
+                number, grant = find_grant(connection, account_id, grant_id)
+                _check_void(account, grant, wanted)
+                operation = record(connection, account, request_id, replace(wanted, number=number))
+            return operation
+
+    def voided_nanos(self, operation: Operation) -> int | None:
+        """What a VoidGrant took away, once it has been flushed; None before."""
+        own = (entries.c.account_id == operation.account_id) & (entries.c.request_id == operation.request_id)
+        with self._ledger.read() as connection:
+            line = connection.scalar(select(entries.c.effect).where(own))
+            if line is None:
+                return None
+            effect = parse(line)
+            if not effect.is_scheduled:
+                return effect.amount
+            assert isinstance(operation.change, VoidGrant)
+            grant = recorded_operation(connection, operation.account_id, operation.change.number).change
+            return grant.amount_nanos if isinstance(grant, GrantCredits) else 0
 
     def advance_clock(self, account_id: str, time_ms: int, *, request_id: str) -> tuple[AccountRow, Operation]:
         """Records a test clock's new time. AccountNotFound; TestClockError if it has none or would go back."""
         change = AdvanceClock(time_ms)
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = _recorded(connection, account, request_id, lambda was: was == change)
+            operation = recorded(connection, account, request_id, lambda was: was == change)
             if operation is None:
                 _check_clock(account, time_ms)
-                operation = _record(connection, account, request_id, change, {"test_clock_ms": time_ms})
+                operation = record(connection, account, request_id, change, test_clock_ms=time_ms)
             return lock_account(connection, account_id), operation
 
     def pending(
@@ -125,97 +180,65 @@ class Operations:
 
 
 def record_grant(connection: Connection, account_id: str, change: GrantCredits, request_id: str) -> Operation:
-    """`Operations.grant_credits` within a transaction."""
+    """Records credits of the ledger's own accord, within a transaction; whatever was there before. AmountOutOfRange."""
     account = lock_account(connection, account_id)
-    recorded = _recorded(connection, account, request_id, lambda was: _same_grant(was, change))
-    if recorded is not None:
-        return recorded
-    granted_nanos = account.granted_nanos + change.amount_nanos
-    if granted_nanos + account.overage_protection_nanos > INT64_MAX:
-        raise AmountOutOfRange(
-            "amount_nanos", "all credits ever granted, with the overage protection, would leave int64"
-        )
-    return _record(connection, account, request_id, change, {"granted_nanos": granted_nanos})
+    operation = recorded(connection, account, request_id, lambda was: same_grant(was, change))
+    return operation or add_grant(connection, account, change, request_id)
 
 
-def recorded_operation(connection: Connection, account_id: str, seq: int) -> Operation:
-    """An account's operation of this number, which must exist."""
-    place = (operations.c.account_id == account_id) & (operations.c.seq == seq)
-    return Operation.from_json(connection.scalars(select(operations.c.body).where(place)).one())
+def _update(connection: Connection, account: AccountRow, changes: Mapping[str, Any]) -> Update:
+    """The settings with these changes, and the levels that come of them."""
+    present = Update(
+        account.status, account.overage_protection_nanos, account.daily_limit_nanos, account.spend_management, (),
+        account.graces, account.overage_policy, account.thresholds,
+    )  # fmt: skip
+    change = replace(present, **changes)
+    moves = any(threshold.moves_with_grants for threshold in change.thresholds)
+    newest = newest_grant_nanos(connection, account.account_id) if moves else None
+    return replace(change, levels=levels_of(change.thresholds, change.daily_limit_nanos, newest))
 
 
-def _same_update(was: Change, changes: Mapping[str, str | int | None]) -> bool:
-    return isinstance(was, Update) and asdict(was).items() >= changes.items()
+def _same_update(was: Change, changes: Mapping[str, Any]) -> bool:
+    return isinstance(was, Update) and all(getattr(was, name) == value for name, value in changes.items())
 
 
-def _same_grant(was: Change, change: GrantCredits) -> bool:
-    return isinstance(was, GrantCredits) and replace(was, grant_id=change.grant_id) == change
+def _check_void(account: AccountRow, grant: GrantCredits, wanted: VoidGrant) -> None:
+    if wanted.type == "MONEY_BACK" and grant.non_refundable:
+        message = f"type: grant {grant.grant_id} is not refundable; void it without MONEY_BACK"
+        raise FailedPrecondition("NOT_REFUNDABLE", message, "type")
+    is_part = wanted.amount_nanos is not None and wanted.amount_nanos < grant.amount_nanos
+    if is_part and grant.effective_at_ms is not None and now_of(account) < grant.effective_at_ms:
+        message = f"amount_nanos: grant {grant.grant_id} is not effective yet; void all of it, or a part once it is"
+        raise FailedPrecondition("GRANT_SCHEDULED", message, "amount_nanos")
+
+
+def _same_void(was: Change, wanted: VoidGrant) -> bool:
+    return isinstance(was, VoidGrant) and replace(was, number=0) == wanted
 
 
 def _creation(connection: Connection, account: AccountRow, change: Create, request_id: str) -> Operation:
     """The operation that created the account, if it is this one or as good."""
     if request_id:
-        operation = _recorded(connection, account, request_id, lambda was: was == change)
+        operation = recorded(connection, account, request_id, lambda was: was == change)
         if operation is None:
             raise AccountExists(account.account_id)
         return operation
-    settings = Create(
-        account.currency, account.overage_protection_nanos, account.daily_limit_nanos, account.test_clock_ms
-    )
-    if settings != change:
+    present = {field.name: getattr(account, field.name) for field in fields(change) if field.name != "levels"}
+    if replace(change, **present) != change:
         raise AccountExists(account.account_id)
     return recorded_operation(connection, account.account_id, 1)
 
 
-def _recorded(connection: Connection, account: AccountRow, request_id: str, same: Same) -> Operation | None:
-    """The operation recorded under this request id, if any. RequestIdReused if it is another, or a call's."""
-    own = (operations.c.account_id == account.account_id) & (operations.c.request_id == request_id)
-    body = connection.scalar(select(operations.c.body).where(own))
-    if body is None:
-        called = (entries.c.account_id == account.account_id) & (entries.c.request_id == request_id)
-        if connection.scalar(select(entries.c.seq).where(called)) is not None:
-            raise RequestIdReused(request_id)
-        return None
-    operation = Operation.from_json(body)
-    if not same(operation.change):
-        raise RequestIdReused(request_id)
-    return operation
-
-
-def _record(
-    connection: Connection, account: AccountRow, request_id: str, change: Change, values: Mapping[str, object]
-) -> Operation:
-    """Records the account's next operation, and sets what it changes of the account."""
-    operation = Operation(account.account_id, account.recorded_op + 1, request_id, change)
-    own = accounts.c.account_id == account.account_id
-    connection.execute(update(accounts).where(own).values(recorded_op=operation.seq, **values))
-    _insert(connection, operation)
-    return operation
-
-
-def _insert(connection: Connection, operation: Operation) -> None:
-    row = {
-        "account_id": operation.account_id,
-        "seq": operation.seq,
-        "request_id": operation.request_id,
-        "body": operation.to_json(),
-        "recorded_at_ms": _now_ms(),
-    }
-    connection.execute(insert(operations), row)
-
-
 def _new_account(operation: Operation, change: Create, shard: int) -> dict[str, object]:
-    overage, limit, now_ms = change.overage_protection_nanos, change.daily_limit_nanos, _now_ms()
-    clock_ms = now_ms if change.test_clock_ms is None else change.test_clock_ms
-    return {
+    overage, limit, now = change.overage_protection_nanos, change.daily_limit_nanos, now_ms()
+    clock_ms = now if change.test_clock_ms is None else change.test_clock_ms
+    return settings_columns(change) | {
         "account_id": operation.account_id,
         "shard": shard,
         "currency": change.currency,
         "status": "active",
-        "overage_protection_nanos": overage,
-        "daily_limit_nanos": limit,
         "test_clock_ms": change.test_clock_ms,
-        "create_time_ms": now_ms,
+        "create_time_ms": now,
         "granted_nanos": 0,
         "recorded_op": operation.seq,
         "applied_op": 0,
@@ -243,7 +266,3 @@ def _check_clock(account: AccountRow, time_ms: int) -> None:
         raise TestClockError(
             f"the test clock shows {timestamp(account.test_clock_ms).ToJsonString()} already, and never goes back"
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,6 +1,7 @@
 """The flushed position of each shard, and the epochs that began."""
 
 import time
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
@@ -97,6 +98,12 @@ def record_gap(connection: Connection, shard: int, first: Position, last_seq: in
     """Records that the positions `first` to `last_seq` of the shard's journal were lost; False if that was known."""
     gap = {"shard": shard, "epoch": first.epoch, "first_seq": first.seq, "last_seq": last_seq, "found_at_ms": _now_ms()}
     return insert_or_ignore(connection, journal_gaps, [gap]) == 1
+
+
+def lossy_epochs(connection: Connection, wanted: Iterable[int]) -> set[tuple[int, int]]:
+    """Shard and epoch of everything that these shards have lost."""
+    found = select(journal_gaps.c.shard, journal_gaps.c.epoch).where(journal_gaps.c.shard.in_(wanted))
+    return {(shard, epoch) for shard, epoch in connection.execute(found)}
 
 
 def _epoch(shard: int, epoch: int, reason: str) -> dict[str, object]:

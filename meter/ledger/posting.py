@@ -15,17 +15,14 @@ from sqlalchemy import Connection
 
 from meter.effect import Kind
 from meter.journal import Position
-from meter.ledger.engine import insert_many
 from meter.ledger.entries import Duplicates, effects_of, insert_entries
 from meter.ledger.errors import AmountOutOfRange
-from meter.ledger.holds import update_holds
 from meter.ledger.lines import EpochLine, Line, gaps
-from meter.ledger.operations import record_grant, recorded_operation
-from meter.ledger.positions import enter_epoch, lock_free, move, record_gap
-from meter.ledger.schema import grants
-from meter.ledger.standing import Standing, load_standings, store_standings
+from meter.ledger.operations import record_grant
+from meter.ledger.positions import enter_epoch, lock_free, lossy_epochs, move, record_gap
+from meter.ledger.projections import Projections
 from meter.ledger.usage import add_usage
-from meter.operations import REFUND, GrantCredits
+from meter.operations import REFUND, GrantCredits, Operation
 
 log = structlog.get_logger()
 
@@ -102,62 +99,21 @@ def _written_anew(connection: Connection, shard: int, old: Sequence[Line]) -> li
 
 
 def _enter(connection: Connection, posted: Posted) -> None:
-    standings = load_standings(connection, posted.lines)
-    posted.lines, posted.drifts = _carry(standings, posted.lines)
+    lossy = lossy_epochs(connection, {line.shard for line in posted.lines})
+    projections = Projections(connection, posted.lines, lossy)
+    posted.lines = [projections.take(line) for line in posted.lines]
+    posted.drifts = projections.drifts
     duplicates = insert_entries(connection, posted.lines)
     posted.duplicates = len(duplicates)
     add_usage(
         connection, (line for line in posted.lines if line.entry_id not in duplicates) if duplicates else posted.lines
     )
-    update_holds(connection, posted.lines)
-    _insert_grants(connection, posted.lines)
-    store_standings(connection, standings.values())
+    projections.store()
     _give_back(connection, posted.lines, duplicates)
-    _grant_again(connection, standings.values())
+    _do_again(connection, projections.lost)
+    standings = projections.standings
     real = (line.effect.at_ms for line in posted.lines if standings[line.account_id].applied_clock_ms is None)
     posted.oldest_ms = min(real, default=None)
-
-
-def _carry(standings: dict[str, Standing], lines: Sequence[Line]) -> tuple[list[Line], int]:
-    """The lines on top of what the books know of their accounts, and how many had found something else."""
-    carried, drifts = [], 0
-    for line in lines:
-        counted, drifted = standings[line.account_id].take(line)
-        carried.append(counted)
-        if drifted:
-            drifts += 1
-            log.error(
-                "account_drift",
-                entry=line.entry_id,
-                found=line.effect.before.tokens(),
-                kept=counted.effect.before.tokens(),
-            )
-    return carried, drifts
-
-
-def _insert_grants(connection: Connection, lines: Sequence[Line]) -> None:
-    rows = [
-        _grant(line, line.operation.change)
-        for line in lines
-        if line.operation and isinstance(line.operation.change, GrantCredits) and line.effect.amount
-    ]
-    if rows:
-        insert_many(connection, grants, rows)
-
-
-def _grant(line: Line, change: GrantCredits) -> dict[str, object]:
-    return {
-        "grant_id": change.grant_id,
-        "account_id": line.account_id,
-        "request_id": line.request_id,
-        "type": change.type,
-        "amount_nanos": change.amount_nanos,
-        "priority": change.priority,
-        "effective_at_ms": change.effective_at_ms,
-        "expires_at_ms": change.expires_at_ms,
-        "description": change.description,
-        "create_time_ms": line.effect.at_ms,
-    }
 
 
 def _give_back(connection: Connection, lines: Sequence[Line], duplicates: Duplicates) -> None:
@@ -174,19 +130,17 @@ def _give_back(connection: Connection, lines: Sequence[Line], duplicates: Duplic
                 _refund(connection, line, duplicates[line.entry_id])
 
 
-def _grant_again(connection: Connection, standings: Iterable[Standing]) -> None:
+def _do_again(connection: Connection, lost: Iterable[Operation]) -> None:
     """Records the grants anew whose entries were lost, though later ones were not: they are durable, and must take effect."""
-    for standing in standings:
-        for seq in standing.lost_operations:
-            change = recorded_operation(connection, standing.account_id, seq).change
-            log.error("operation_lost", account_operation=seq, change=type(change).__name__)
-            if isinstance(change, GrantCredits):
-                again = replace(
-                    change,
-                    grant_id=f"{change.grant_id}-again",
-                    description=f"{change.description} (lost, granted again)",
-                )
-                _record(connection, standing.account_id, again, f"again {seq}")
+    for operation in lost:
+        change = operation.change
+        if isinstance(change, GrantCredits):
+            again = replace(
+                change,
+                grant_id=f"{change.grant_id}-again",
+                description=f"{change.description} (lost, granted again)",
+            )
+            _record(connection, operation.account_id, again, f"again {operation.seq}")
 
 
 def _record(connection: Connection, account_id: str, change: GrantCredits, request_id: str) -> None:

@@ -1,7 +1,7 @@
 """The ledger's tables. Times are UTC milliseconds, days are numbers since 1970-01-01, amounts are nanos.
 
 Entries, operations, epochs, gaps and price versions are append-only: a correction is a new row. The other tables are projections, which
-`creditgate check` recomputes from the entries.
+`creditgate check` recomputes from the entries. What only administrators' calls write is in `admin_schema.py`.
 """
 
 from sqlalchemy import (
@@ -16,7 +16,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
+    true,
 )
 
 metadata = MetaData()
@@ -64,12 +66,19 @@ accounts = Table(
     Column("overage_protection_nanos", BigInteger, nullable=False),
     Column("daily_limit_nanos", BigInteger),
     Column("test_clock_ms", BigInteger),
+    Column("overage_policy", String(16), nullable=False, server_default="next_invoice"),
+    Column("spend_management", Boolean, nullable=False, server_default=true()),
+    Column("thresholds", Text, nullable=False, server_default="[]"),  # JSON: meter.operations.Threshold, as given
+    Column("graces", Text, nullable=False, server_default="[]"),  # JSON: meter.operations.Grace
     Column("create_time_ms", BigInteger, nullable=False),
     Column("granted_nanos", BigInteger, nullable=False),  # recorded grants, applied or not: keeps the sums within int64
     Column("recorded_op", BigInteger, nullable=False),  # number of the last operation recorded
     Column("applied_op", BigInteger, nullable=False),  # number of the last operation flushed; those between are pending
     Column("applied_status", String(16), nullable=False),  # as of `applied_op`
     Column("applied_clock_ms", BigInteger),  # as of `applied_op`
+    Column(
+        "applied_settings", Text, nullable=False, server_default="{}"
+    ),  # meter.ledger.settings.Settings, as of `applied_op`
     Column("remaining_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
     Column("day", BigInteger, nullable=False),  # the day of `state`
@@ -105,11 +114,18 @@ entries = Table(
     Column("balance_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
     Column("shortfall_nanos", BigInteger, nullable=False),
+    Column("grace_nanos", BigInteger, nullable=False, server_default="0"),  # what grace carried
+    # JSON: [[grant's number, nanos], ...]; 0: overage. Whose credits were pinned, charged or taken away; what a grant's entry is about.
+    Column("burned", Text, nullable=False, server_default="[]"),
+    Column(
+        "overage_nanos", BigInteger, nullable=False, server_default="0"
+    ),  # of a debit: taken from overage; of DEBT_PAID: less
     Column("hold_id", String(128), nullable=False),  # empty: none
     Column("model", String(256), nullable=False),
     Column("price_version", String(32), nullable=False),
     Column("usage_lines", Text, nullable=False),  # JSON: [[unit, quantity, nanos], ...], adding up to a debit
     Column("dimensions", Text, nullable=False),  # JSON object
+    Column("traffic_class", String(128), nullable=False, server_default=""),
     Column("description", Text, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("incurred", Boolean, nullable=False),
@@ -137,11 +153,15 @@ usage_hourly, usage_daily = (
     for name in ("usage_hourly", "usage_daily")
 )
 
+# Grants, and what became of their credits: amount = left + held + spent + expired + voided.
 grants = Table(
     "grants",
     metadata,
     Column("grant_id", String(64), primary_key=True),
     Column("account_id", String(128), nullable=False, index=True),
+    Column(
+        "number", BigInteger, nullable=False, server_default="0"
+    ),  # of the operation that made it: how effect lines name it
     Column("request_id", String(160), nullable=False),
     Column("type", String(16), nullable=False),
     Column("amount_nanos", BigInteger, nullable=False),
@@ -149,7 +169,69 @@ grants = Table(
     Column("effective_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
     Column("description", Text, nullable=False),
+    Column("scope", Text, nullable=False, server_default="[]"),  # JSON: facets, as in meter.operations.GrantCredits
+    Column("pays_debt", Boolean, nullable=False, server_default=false()),
+    Column("non_refundable", Boolean, nullable=False, server_default=false()),
     Column("create_time_ms", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, server_default="LIVE"),  # a name of meter.v1.GrantState
+    Column("left_nanos", BigInteger, nullable=False, server_default="0"),  # not pinned by holds
+    Column("held_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("spent_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("expired_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("voided_nanos", BigInteger, nullable=False, server_default="0"),
+    Index("grants_number", "account_id", "number", unique=True),
+)
+
+# Budgets as of the flushed position, and what each used in its windows. One that was made anew is another: `number` tells them apart.
+applied_budgets = Table(
+    "applied_budgets",
+    metadata,
+    Column("account_id", String(128), primary_key=True),
+    Column("budget_id", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # of the operation that made it
+    Column("facets", Text, nullable=False),  # JSON: one or two "key=value"
+    Column("period", String(16), nullable=False),
+    Column("hard", Boolean, nullable=False),
+    Column("limit_nanos", BigInteger, nullable=False),
+    Column("levels", Text, nullable=False),  # JSON: [[threshold id, nanos], ...], ascending
+)
+
+budget_windows = Table(
+    "budget_windows",
+    metadata,
+    Column("account_id", String(128), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_day", BigInteger, primary_key=True, autoincrement=False),
+    Column("used_nanos", BigInteger, nullable=False),
+    Column("held_nanos", BigInteger, nullable=False),
+)
+
+# Thresholds that were crossed: each once in its window. Numbered in the order in which they are committed.
+events = Table(
+    "events",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", String(128), nullable=False),
+    Column("subject", String(16), nullable=False),  # a name of meter.v1.Event's: DAILY_USE, LOW_BALANCE, BUDGET
+    Column("budget_id", String(64), nullable=False),  # empty: none
+    Column("budget_number", BigInteger, nullable=False),  # of the operation that made the budget; 0: none
+    Column("threshold_id", String(64), nullable=False),
+    Column("period", String(32), nullable=False),  # the window that it was crossed in, as meter.effect.Crossing has it
+    Column("level_nanos", BigInteger, nullable=False),
+    Column("value_nanos", BigInteger, nullable=False),
+    Column("occurred_at_ms", BigInteger, nullable=False),
+    Column("entry_id", String(64), nullable=False),
+    UniqueConstraint(
+        "account_id",
+        "subject",
+        "budget_id",
+        "budget_number",
+        "threshold_id",
+        "period",
+        "level_nanos",
+        name="events_once",
+    ),
+    Index("events_history", "account_id", "number"),
 )
 
 # Holds that are open as of the flushed position; how each one ended stands in the entries.
@@ -162,6 +244,10 @@ open_holds = Table(
     Column("day", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("authorized_at_ms", BigInteger, nullable=False),
+    Column("pins", Text, nullable=False, server_default="-"),  # "7:30,9s:10": nanos by grant, as in effect lines
+    Column(
+        "budgets", Text, nullable=False, server_default="-"
+    ),  # "id,start day,number;..." of the budgets that it counts in
 )
 
 price_versions = Table(

@@ -1,18 +1,19 @@
-"""Where accounts stand: their sums after the last entry flushed."""
+"""Where accounts stand: their sums after the last entry flushed, and what operations have put into effect."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from meter.effect import State
 from meter.ledger.engine import write_many
-from meter.ledger.lines import Line, continues
+from meter.ledger.lines import Line
 from meter.ledger.schema import accounts
-from meter.operations import AdvanceClock, Operation, Update
+from meter.ledger.settings import Settings
+from meter.operations import AdvanceClock, Change, Update
+from meter.state import State
 
 _IDS_PER_QUERY = 500
-_COLUMNS = ("account_id", "state", "day", "applied_op", "applied_status", "applied_clock_ms")
+_COLUMNS = ("account_id", "state", "day", "applied_op", "applied_status", "applied_clock_ms", "applied_settings")
 
 
 class UnknownAccount(Exception):
@@ -33,31 +34,28 @@ class Standing:
     applied_op: int
     applied_status: str
     applied_clock_ms: int | None
-    lost_operations: list[int] = field(default_factory=list)  # passed over: their entries were lost
+    settings: str  # meter.ledger.settings.Settings, as JSON
 
-    def take(self, line: Line) -> tuple[Line, bool]:
-        """Moves on by one line; the line as it counts here, and whether it had found other sums than these."""
-        drifted = not continues(self.state, line.effect.before)
-        if drifted:
-            line = line.carried_on(self.state)
-        if line.operation:
-            drifted |= line.operation.seq != self.applied_op + 1
-            line = self._apply(line, line.operation)
-        self.state = line.effect.after()
-        self.day = line.effect.day
-        return line, drifted
-
-    def _apply(self, line: Line, operation: Operation) -> Line:
-        if operation.seq <= self.applied_op:
-            return line.of_nothing()  # Redis had lost it and took it again: here it has counted already
-        self.lost_operations.extend(range(self.applied_op + 1, operation.seq))
-        self.applied_op = operation.seq
-        match operation.change:
+    def put_into_effect(self, change: Change) -> None:
+        """Notes what an operation sets."""
+        match change:
             case Update(status=status):
                 self.applied_status = status
             case AdvanceClock(time_ms=time_ms):
                 self.applied_clock_ms = time_ms
-        return line
+        was = Settings.from_json(self.settings)
+        is_now = was.changed(change)
+        if is_now is not was:
+            self.settings = is_now.to_json()
+
+    def note_graces(self, line: Line) -> None:
+        """Notes a grace that begins, and the end of all of them."""
+        effect = line.effect
+        if effect.grace_began:
+            begun = Settings.from_json(self.settings).with_grace_begun(line.traffic_class, effect.at_ms)
+            self.settings = begun.to_json()
+        elif effect.graces_ended:
+            self.settings = Settings.from_json(self.settings).with_graces_over().to_json()
 
 
 def load_standings(connection: Connection, lines: Iterable[Line]) -> dict[str, Standing]:
@@ -70,7 +68,7 @@ def load_standings(connection: Connection, lines: Iterable[Line]) -> dict[str, S
             accounts.c.account_id.in_(ids[start : start + _IDS_PER_QUERY])
         )
         for account_id, state, *rest in connection.execute(wanted):
-            standings[account_id] = Standing(account_id, State.from_tokens(state.split(" ")), *rest)
+            standings[account_id] = Standing(account_id, State.from_tokens(state), *rest)
     for account_id in named.keys() - standings.keys():
         raise UnknownAccount(named[account_id])
     return standings
@@ -93,6 +91,7 @@ def _values(standing: Standing) -> dict[str, object]:
         "new_applied_op": standing.applied_op,
         "new_applied_status": standing.applied_status,
         "new_applied_clock_ms": standing.applied_clock_ms,
+        "new_applied_settings": standing.settings,
         "new_remaining_nanos": standing.state.remaining,
         "new_held_nanos": standing.state.held,
     }

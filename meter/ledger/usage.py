@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Table
 
-from meter.effect import MS_PER_DAY, Kind
+from meter.effect import Kind
 from meter.ledger.engine import upsert, write_many
 from meter.ledger.lines import Line
 from meter.ledger.schema import usage_daily, usage_hourly
-from meter.times import MS_PER_HOUR
+from meter.times import MS_PER_DAY, MS_PER_HOUR
 
 PLAIN_AMOUNT = "amount"  # the unit of debits that were not priced by usage
 

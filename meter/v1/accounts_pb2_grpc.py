@@ -61,6 +61,56 @@ class AccountsStub:
                 request_serializer=meter_dot_v1_dot_accounts__pb2.GrantCreditsRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_accounts__pb2.Grant.FromString,
                 _registered_method=True)
+        self.VoidGrant = channel.unary_unary(
+                '/meter.v1.Accounts/VoidGrant',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.VoidGrantRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.VoidGrantResponse.FromString,
+                _registered_method=True)
+        self.CreateTopUp = channel.unary_unary(
+                '/meter.v1.Accounts/CreateTopUp',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.CreateTopUpRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.TopUp.FromString,
+                _registered_method=True)
+        self.CompleteTopUp = channel.unary_unary(
+                '/meter.v1.Accounts/CompleteTopUp',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.CompleteTopUpRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.TopUp.FromString,
+                _registered_method=True)
+        self.ListTopUps = channel.unary_unary(
+                '/meter.v1.Accounts/ListTopUps',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.ListTopUpsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.ListTopUpsResponse.FromString,
+                _registered_method=True)
+        self.CreateVouchers = channel.unary_unary(
+                '/meter.v1.Accounts/CreateVouchers',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.CreateVouchersRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.CreateVouchersResponse.FromString,
+                _registered_method=True)
+        self.RedeemVoucher = channel.unary_unary(
+                '/meter.v1.Accounts/RedeemVoucher',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.RedeemVoucherRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.Grant.FromString,
+                _registered_method=True)
+        self.ListVoucherBatches = channel.unary_unary(
+                '/meter.v1.Accounts/ListVoucherBatches',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesResponse.FromString,
+                _registered_method=True)
+        self.SetBudget = channel.unary_unary(
+                '/meter.v1.Accounts/SetBudget',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.SetBudgetRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.Budget.FromString,
+                _registered_method=True)
+        self.DeleteBudget = channel.unary_unary(
+                '/meter.v1.Accounts/DeleteBudget',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.DeleteBudgetRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.Budget.FromString,
+                _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/meter.v1.Accounts/ListBudgets',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
         self.AdvanceTestClock = channel.unary_unary(
                 '/meter.v1.Accounts/AdvanceTestClock',
                 request_serializer=meter_dot_v1_dot_accounts__pb2.AdvanceTestClockRequest.SerializeToString,
@@ -100,8 +150,74 @@ class AccountsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantCredits(self, request, context):
-        """Adds credits.
+        """Adds credits, as an administrator. What a customer pays for is a top-up.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidGrant(self, request, context):
+        """Takes back what is unspent of a grant, whole or in part: a void, a refund of money, or an adjustment. What holds have pinned stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateTopUp(self, request, context):
+        """A purchase of credits. Only a succeeded one adds them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteTopUp(self, request, context):
+        """Tells how a pending top-up's payment ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTopUps(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateVouchers(self, request, context):
+        """Makes a batch of voucher codes. They are in this response and nowhere else: only their keyed hashes are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeemVoucher(self, request, context):
+        """Turns a voucher's credits into a grant. Fails alike (VOUCHER_INVALID) for a code unknown, spent or expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVoucherBatches(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBudget(self, request, context):
+        """Sets a budget, new or changed; it acts on the next call. One whose scope or window is changed begins anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBudget(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgets(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -140,6 +256,56 @@ def add_AccountsServicer_to_server(servicer, server):
                     servicer.GrantCredits,
                     request_deserializer=meter_dot_v1_dot_accounts__pb2.GrantCreditsRequest.FromString,
                     response_serializer=meter_dot_v1_dot_accounts__pb2.Grant.SerializeToString,
+            ),
+            'VoidGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidGrant,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.VoidGrantRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.VoidGrantResponse.SerializeToString,
+            ),
+            'CreateTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTopUp,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.CreateTopUpRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.TopUp.SerializeToString,
+            ),
+            'CompleteTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteTopUp,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.CompleteTopUpRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.TopUp.SerializeToString,
+            ),
+            'ListTopUps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopUps,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.ListTopUpsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.ListTopUpsResponse.SerializeToString,
+            ),
+            'CreateVouchers': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVouchers,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.CreateVouchersRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.CreateVouchersResponse.SerializeToString,
+            ),
+            'RedeemVoucher': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeemVoucher,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.RedeemVoucherRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.Grant.SerializeToString,
+            ),
+            'ListVoucherBatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVoucherBatches,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesResponse.SerializeToString,
+            ),
+            'SetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudget,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.SetBudgetRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.Budget.SerializeToString,
+            ),
+            'DeleteBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBudget,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.DeleteBudgetRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.Budget.SerializeToString,
+            ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.SerializeToString,
             ),
             'AdvanceTestClock': grpc.unary_unary_rpc_method_handler(
                     servicer.AdvanceTestClock,
@@ -284,6 +450,276 @@ class Accounts:
             '/meter.v1.Accounts/GrantCredits',
             meter_dot_v1_dot_accounts__pb2.GrantCreditsRequest.SerializeToString,
             meter_dot_v1_dot_accounts__pb2.Grant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/VoidGrant',
+            meter_dot_v1_dot_accounts__pb2.VoidGrantRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.VoidGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/CreateTopUp',
+            meter_dot_v1_dot_accounts__pb2.CreateTopUpRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.TopUp.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/CompleteTopUp',
+            meter_dot_v1_dot_accounts__pb2.CompleteTopUpRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.TopUp.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopUps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/ListTopUps',
+            meter_dot_v1_dot_accounts__pb2.ListTopUpsRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.ListTopUpsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVouchers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/CreateVouchers',
+            meter_dot_v1_dot_accounts__pb2.CreateVouchersRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.CreateVouchersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeemVoucher(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/RedeemVoucher',
+            meter_dot_v1_dot_accounts__pb2.RedeemVoucherRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.Grant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVoucherBatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/ListVoucherBatches',
+            meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.ListVoucherBatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/SetBudget',
+            meter_dot_v1_dot_accounts__pb2.SetBudgetRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.Budget.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/DeleteBudget',
+            meter_dot_v1_dot_accounts__pb2.DeleteBudgetRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.Budget.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/ListBudgets',
+            meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

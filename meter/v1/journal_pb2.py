@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16meter/v1/journal.proto\x12\x08meter.v1\"\xd3\x01\n\x10JournaledRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12>\n\ndimensions\x18\x05 \x03(\x0b\x32*.meter.v1.JournaledRequest.DimensionsEntry\x12\x0f\n\x07hold_id\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x0b \x01(\t\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16meter/v1/journal.proto\x12\x08meter.v1\"\xea\x01\n\x10JournaledRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12>\n\ndimensions\x18\x05 \x03(\x0b\x32*.meter.v1.JournaledRequest.DimensionsEntry\x12\x0f\n\x07hold_id\x18\x06 \x01(\t\x12\x15\n\rtraffic_class\x18\t \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x0b \x01(\t\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._loaded_options = None
   _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._serialized_options = b'8\001'
   _globals['_JOURNALEDREQUEST']._serialized_start=37
-  _globals['_JOURNALEDREQUEST']._serialized_end=248
-  _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._serialized_start=199
-  _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._serialized_end=248
+  _globals['_JOURNALEDREQUEST']._serialized_end=271
+  _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._serialized_start=222
+  _globals['_JOURNALEDREQUEST_DIMENSIONSENTRY']._serialized_end=271
 # @@protoc_insertion_point(module_scope)

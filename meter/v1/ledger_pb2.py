@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from meter.v1 import accounts_pb2 as meter_dot_v1_dot_accounts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15meter/v1/ledger.proto\x12\x08meter.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x03\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12!\n\x04kind\x18\x04 \x01(\x0e\x32\x13.meter.v1.EntryKind\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nusage_date\x18\x06 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x07 \x01(\x03\x12\x15\n\rbalance_nanos\x18\x08 \x01(\x03\x12\x12\n\nheld_nanos\x18\t \x01(\x03\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x17\n\x0fshortfall_nanos\x18\x0b \x01(\x03\x12\r\n\x05model\x18\x0c \x01(\t\x12\x15\n\rprice_version\x18\r \x01(\t\x12\"\n\x05usage\x18\x0e \x03(\x0b\x32\x13.meter.v1.UsageLine\x12\x33\n\ndimensions\x18\x0f \x03(\x0b\x32\x1f.meter.v1.Entry.DimensionsEntry\x12\x13\n\x0b\x64\x65scription\x18\x10 \x01(\t\x12\x0c\n\x04late\x18\x11 \x01(\x08\x12\x10\n\x08incurred\x18\x12 \x01(\x08\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tUsageLine\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_nanos\x18\x03 \x01(\x03\"\xe0\x01\n\x12ListEntriesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05kinds\x18\x04 \x03(\x0e\x32\x13.meter.v1.EntryKind\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"P\n\x13ListEntriesResponse\x12 \n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0f.meter.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfa\x01\n\x11QueryUsageRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x15.meter.v1.Granularity\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tdimension\x18\x06 \x01(\t\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\xad\x01\n\x0bUsageBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x17\n\x0f\x64imension_value\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\x03\x12\x14\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\x12\x10\n\x08requests\x18\x07 \x01(\x03\"U\n\x12QueryUsageResponse\x12&\n\x07\x62uckets\x18\x01 \x03(\x0b\x32\x15.meter.v1.UsageBucket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"}\n\x0bInvoiceLine\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x15\n\rprice_version\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x12\n\nunit_price\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\"\xb9\x03\n\x07Invoice\x12\x16\n\x0einvoice_number\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.meter.v1.InvoiceStatus\x12\x30\n\x0cperiod_start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05lines\x18\x07 \x03(\x0b\x32\x15.meter.v1.InvoiceLine\x12\x13\n\x0btotal_nanos\x18\x08 \x01(\x03\x12\x1d\n\x15\x63redits_applied_nanos\x18\t \x01(\x03\x12\x19\n\x11overage_due_nanos\x18\n \x01(\x03\x12\x1d\n\x15opening_balance_nanos\x18\x0b \x01(\x03\x12\x1d\n\x15\x63redits_granted_nanos\x18\x0c \x01(\x03\x12\x1d\n\x15\x63losing_balance_nanos\x18\r \x01(\x03\x12\x13\n\x0b\x65ntry_count\x18\x0e \x01(\x03\"\x8c\x01\n\x14\x43reateInvoiceRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x0cperiod_start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x11GetInvoiceRequest\x12\x16\n\x0einvoice_number\x18\x01 \x01(\t\"P\n\x13ListInvoicesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListInvoicesResponse\x12#\n\x08invoices\x18\x01 \x03(\x0b\x32\x11.meter.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11\x43heckBooksRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"O\n\x07\x46inding\x12\x11\n\tinvariant\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x86\x01\n\x12\x43heckBooksResponse\x12#\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x11.meter.v1.Finding\x12\x18\n\x10\x61\x63\x63ounts_checked\x18\x02 \x01(\x03\x12\x17\n\x0f\x65ntries_checked\x18\x03 \x01(\x03\x12\x18\n\x10invoices_checked\x18\x04 \x01(\x03*\x94\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x44\x45\x42IT\x10\x01\x12\t\n\x05GRANT\x10\x02\x12\r\n\tAUTHORIZE\x10\x03\x12\n\n\x06\x45XTEND\x10\x04\x12\x0b\n\x07RELEASE\x10\x05\x12\n\n\x06\x45XPIRE\x10\x06\x12\n\n\x06\x43REATE\x10\x07\x12\n\n\x06UPDATE\x10\x08\x12\t\n\x05\x43LOCK\x10\t*=\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HOUR\x10\x01\x12\x07\n\x03\x44\x41Y\x10\x02*E\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\t\n\x05\x44RAFT\x10\x01\x12\t\n\x05\x46INAL\x10\x02\x32\xb7\x03\n\x06Ledger\x12J\n\x0bListEntries\x12\x1c.meter.v1.ListEntriesRequest\x1a\x1d.meter.v1.ListEntriesResponse\x12G\n\nQueryUsage\x12\x1b.meter.v1.QueryUsageRequest\x1a\x1c.meter.v1.QueryUsageResponse\x12\x42\n\rCreateInvoice\x12\x1e.meter.v1.CreateInvoiceRequest\x1a\x11.meter.v1.Invoice\x12<\n\nGetInvoice\x12\x1b.meter.v1.GetInvoiceRequest\x1a\x11.meter.v1.Invoice\x12M\n\x0cListInvoices\x12\x1d.meter.v1.ListInvoicesRequest\x1a\x1e.meter.v1.ListInvoicesResponse\x12G\n\nCheckBooks\x12\x1b.meter.v1.CheckBooksRequest\x1a\x1c.meter.v1.CheckBooksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15meter/v1/ledger.proto\x12\x08meter.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17meter/v1/accounts.proto\"<\n\x04\x42urn\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x03 \x01(\x03\"\xb0\x04\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12!\n\x04kind\x18\x04 \x01(\x0e\x32\x13.meter.v1.EntryKind\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nusage_date\x18\x06 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x07 \x01(\x03\x12\x15\n\rbalance_nanos\x18\x08 \x01(\x03\x12\x12\n\nheld_nanos\x18\t \x01(\x03\x12\x0f\n\x07hold_id\x18\n \x01(\t\x12\x17\n\x0fshortfall_nanos\x18\x0b \x01(\x03\x12\r\n\x05model\x18\x0c \x01(\t\x12\x15\n\rprice_version\x18\r \x01(\t\x12\"\n\x05usage\x18\x0e \x03(\x0b\x32\x13.meter.v1.UsageLine\x12\x33\n\ndimensions\x18\x0f \x03(\x0b\x32\x1f.meter.v1.Entry.DimensionsEntry\x12\x13\n\x0b\x64\x65scription\x18\x10 \x01(\t\x12\x0c\n\x04late\x18\x11 \x01(\x08\x12\x10\n\x08incurred\x18\x12 \x01(\x08\x12\x1e\n\x06\x62urned\x18\x13 \x03(\x0b\x32\x0e.meter.v1.Burn\x12\x13\n\x0bgrace_nanos\x18\x14 \x01(\x03\x1a\x31\n\x0f\x44imensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tUsageLine\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_nanos\x18\x03 \x01(\x03\"\xe0\x01\n\x12ListEntriesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05kinds\x18\x04 \x03(\x0e\x32\x13.meter.v1.EntryKind\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"P\n\x13ListEntriesResponse\x12 \n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0f.meter.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfa\x01\n\x11QueryUsageRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0bgranularity\x18\x04 \x01(\x0e\x32\x15.meter.v1.Granularity\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tdimension\x18\x06 \x01(\t\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\xad\x01\n\x0bUsageBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x17\n\x0f\x64imension_value\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\x03\x12\x14\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\x12\x10\n\x08requests\x18\x07 \x01(\x03\"U\n\x12QueryUsageResponse\x12&\n\x07\x62uckets\x18\x01 \x03(\x0b\x32\x15.meter.v1.UsageBucket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x0eInvoicePayment\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x02 \x01(\x03\"}\n\x0bInvoiceLine\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x15\n\rprice_version\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x12\n\nunit_price\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_nanos\x18\x06 \x01(\x03\"\xd8\x04\n\x07Invoice\x12\x16\n\x0einvoice_number\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.meter.v1.InvoiceStatus\x12\x30\n\x0cperiod_start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05lines\x18\x07 \x03(\x0b\x32\x15.meter.v1.InvoiceLine\x12\x13\n\x0btotal_nanos\x18\x08 \x01(\x03\x12\x1d\n\x15\x63redits_applied_nanos\x18\t \x01(\x03\x12\x19\n\x11overage_due_nanos\x18\n \x01(\x03\x12\x1d\n\x15opening_balance_nanos\x18\x0b \x01(\x03\x12\x1d\n\x15\x63redits_granted_nanos\x18\x0c \x01(\x03\x12\x1d\n\x15\x63losing_balance_nanos\x18\r \x01(\x03\x12\x13\n\x0b\x65ntry_count\x18\x0e \x01(\x03\x12*\n\x08payments\x18\x0f \x03(\x0b\x32\x18.meter.v1.InvoicePayment\x12\x1a\n\x12overage_used_nanos\x18\x10 \x01(\x03\x12\x17\n\x0f\x64\x65\x62t_paid_nanos\x18\x11 \x01(\x03\x12\x1d\n\x15overage_carried_nanos\x18\x12 \x01(\x03\x12\x1d\n\x15\x63redits_expired_nanos\x18\x13 \x01(\x03\"\x8c\x01\n\x14\x43reateInvoiceRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x0cperiod_start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x11GetInvoiceRequest\x12\x16\n\x0einvoice_number\x18\x01 \x01(\t\"P\n\x13ListInvoicesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListInvoicesResponse\x12#\n\x08invoices\x18\x01 \x03(\x0b\x32\x11.meter.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x11ListGrantsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\rinclude_ended\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xd9\x01\n\x0cGrantSummary\x12\x1e\n\x05grant\x18\x01 \x01(\x0b\x32\x0f.meter.v1.Grant\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.meter.v1.GrantState\x12\x15\n\rgranted_nanos\x18\x03 \x01(\x03\x12\x13\n\x0bspent_nanos\x18\x04 \x01(\x03\x12\x12\n\nheld_nanos\x18\x05 \x01(\x03\x12\x15\n\rexpired_nanos\x18\x06 \x01(\x03\x12\x17\n\x0fremaining_nanos\x18\x07 \x01(\x03\x12\x14\n\x0cvoided_nanos\x18\x08 \x01(\x03\"U\n\x12ListGrantsResponse\x12&\n\x06grants\x18\x01 \x03(\x0b\x32\x16.meter.v1.GrantSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd2\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cthreshold_id\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x11\n\tbudget_id\x18\x06 \x01(\t\x12\x0e\n\x06window\x18\x07 \x01(\t\x12\x13\n\x0blevel_nanos\x18\x08 \x01(\x03\x12\x13\n\x0bvalue_nanos\x18\t \x01(\x03\"N\n\x11ListEventsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"N\n\x12ListEventsResponse\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.meter.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11\x43heckBooksRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"O\n\x07\x46inding\x12\x11\n\tinvariant\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x86\x01\n\x12\x43heckBooksResponse\x12#\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x11.meter.v1.Finding\x12\x18\n\x10\x61\x63\x63ounts_checked\x18\x02 \x01(\x03\x12\x17\n\x0f\x65ntries_checked\x18\x03 \x01(\x03\x12\x18\n\x10invoices_checked\x18\x04 \x01(\x03*\xff\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x44\x45\x42IT\x10\x01\x12\t\n\x05GRANT\x10\x02\x12\r\n\tAUTHORIZE\x10\x03\x12\n\n\x06\x45XTEND\x10\x04\x12\x0b\n\x07RELEASE\x10\x05\x12\n\n\x06\x45XPIRE\x10\x06\x12\n\n\x06\x43REATE\x10\x07\x12\n\n\x06UPDATE\x10\x08\x12\t\n\x05\x43LOCK\x10\t\x12\x11\n\rGRANT_EXPIRED\x10\n\x12\x11\n\rGRANT_STARTED\x10\x0b\x12\x13\n\x0fGRANT_EXHAUSTED\x10\x0c\x12\x10\n\x0cGRANT_VOIDED\x10\r\x12\r\n\tDEBT_PAID\x10\x0e\x12\r\n\tTHRESHOLD\x10\x0f*=\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x08\n\x04HOUR\x10\x01\x12\x07\n\x03\x44\x41Y\x10\x02*E\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\t\n\x05\x44RAFT\x10\x01\x12\t\n\x05\x46INAL\x10\x02*j\n\nGrantState\x12\x1b\n\x17GRANT_STATE_UNSPECIFIED\x10\x00\x12\r\n\tSCHEDULED\x10\x01\x12\x08\n\x04LIVE\x10\x02\x12\r\n\tEXHAUSTED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\n\n\x06VOIDED\x10\x05\x32\xc9\x04\n\x06Ledger\x12J\n\x0bListEntries\x12\x1c.meter.v1.ListEntriesRequest\x1a\x1d.meter.v1.ListEntriesResponse\x12G\n\nQueryUsage\x12\x1b.meter.v1.QueryUsageRequest\x1a\x1c.meter.v1.QueryUsageResponse\x12\x42\n\rCreateInvoice\x12\x1e.meter.v1.CreateInvoiceRequest\x1a\x11.meter.v1.Invoice\x12<\n\nGetInvoice\x12\x1b.meter.v1.GetInvoiceRequest\x1a\x11.meter.v1.Invoice\x12M\n\x0cListInvoices\x12\x1d.meter.v1.ListInvoicesRequest\x1a\x1e.meter.v1.ListInvoicesResponse\x12G\n\nListGrants\x12\x1b.meter.v1.ListGrantsRequest\x1a\x1c.meter.v1.ListGrantsResponse\x12G\n\nListEvents\x12\x1b.meter.v1.ListEventsRequest\x1a\x1c.meter.v1.ListEventsResponse\x12G\n\nCheckBooks\x12\x1b.meter.v1.CheckBooksRequest\x1a\x1c.meter.v1.CheckBooksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,46 +35,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTRY_DIMENSIONSENTRY']._loaded_options = None
   _globals['_ENTRY_DIMENSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_ENTRYKIND']._serialized_start=2657
-  _globals['_ENTRYKIND']._serialized_end=2805
-  _globals['_GRANULARITY']._serialized_start=2807
-  _globals['_GRANULARITY']._serialized_end=2868
-  _globals['_INVOICESTATUS']._serialized_start=2870
-  _globals['_INVOICESTATUS']._serialized_end=2939
-  _globals['_ENTRY']._serialized_start=69
-  _globals['_ENTRY']._serialized_end=576
-  _globals['_ENTRY_DIMENSIONSENTRY']._serialized_start=527
-  _globals['_ENTRY_DIMENSIONSENTRY']._serialized_end=576
-  _globals['_USAGELINE']._serialized_start=578
-  _globals['_USAGELINE']._serialized_end=643
-  _globals['_LISTENTRIESREQUEST']._serialized_start=646
-  _globals['_LISTENTRIESREQUEST']._serialized_end=870
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=872
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=952
-  _globals['_QUERYUSAGEREQUEST']._serialized_start=955
-  _globals['_QUERYUSAGEREQUEST']._serialized_end=1205
-  _globals['_USAGEBUCKET']._serialized_start=1208
-  _globals['_USAGEBUCKET']._serialized_end=1381
-  _globals['_QUERYUSAGERESPONSE']._serialized_start=1383
-  _globals['_QUERYUSAGERESPONSE']._serialized_end=1468
-  _globals['_INVOICELINE']._serialized_start=1470
-  _globals['_INVOICELINE']._serialized_end=1595
-  _globals['_INVOICE']._serialized_start=1598
-  _globals['_INVOICE']._serialized_end=2039
-  _globals['_CREATEINVOICEREQUEST']._serialized_start=2042
-  _globals['_CREATEINVOICEREQUEST']._serialized_end=2182
-  _globals['_GETINVOICEREQUEST']._serialized_start=2184
-  _globals['_GETINVOICEREQUEST']._serialized_end=2227
-  _globals['_LISTINVOICESREQUEST']._serialized_start=2229
-  _globals['_LISTINVOICESREQUEST']._serialized_end=2309
-  _globals['_LISTINVOICESRESPONSE']._serialized_start=2311
-  _globals['_LISTINVOICESRESPONSE']._serialized_end=2395
-  _globals['_CHECKBOOKSREQUEST']._serialized_start=2397
-  _globals['_CHECKBOOKSREQUEST']._serialized_end=2436
-  _globals['_FINDING']._serialized_start=2438
-  _globals['_FINDING']._serialized_end=2517
-  _globals['_CHECKBOOKSRESPONSE']._serialized_start=2520
-  _globals['_CHECKBOOKSRESPONSE']._serialized_end=2654
-  _globals['_LEDGER']._serialized_start=2942
-  _globals['_LEDGER']._serialized_end=3381
+  _globals['_ENTRYKIND']._serialized_start=3793
+  _globals['_ENTRYKIND']._serialized_end=4048
+  _globals['_GRANULARITY']._serialized_start=4050
+  _globals['_GRANULARITY']._serialized_end=4111
+  _globals['_INVOICESTATUS']._serialized_start=4113
+  _globals['_INVOICESTATUS']._serialized_end=4182
+  _globals['_GRANTSTATE']._serialized_start=4184
+  _globals['_GRANTSTATE']._serialized_end=4290
+  _globals['_BURN']._serialized_start=93
+  _globals['_BURN']._serialized_end=153
+  _globals['_ENTRY']._serialized_start=156
+  _globals['_ENTRY']._serialized_end=716
+  _globals['_ENTRY_DIMENSIONSENTRY']._serialized_start=667
+  _globals['_ENTRY_DIMENSIONSENTRY']._serialized_end=716
+  _globals['_USAGELINE']._serialized_start=718
+  _globals['_USAGELINE']._serialized_end=783
+  _globals['_LISTENTRIESREQUEST']._serialized_start=786
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1010
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1012
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1092
+  _globals['_QUERYUSAGEREQUEST']._serialized_start=1095
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=1345
+  _globals['_USAGEBUCKET']._serialized_start=1348
+  _globals['_USAGEBUCKET']._serialized_end=1521
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=1523
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=1608
+  _globals['_INVOICEPAYMENT']._serialized_start=1610
+  _globals['_INVOICEPAYMENT']._serialized_end=1662
+  _globals['_INVOICELINE']._serialized_start=1664
+  _globals['_INVOICELINE']._serialized_end=1789
+  _globals['_INVOICE']._serialized_start=1792
+  _globals['_INVOICE']._serialized_end=2392
+  _globals['_CREATEINVOICEREQUEST']._serialized_start=2395
+  _globals['_CREATEINVOICEREQUEST']._serialized_end=2535
+  _globals['_GETINVOICEREQUEST']._serialized_start=2537
+  _globals['_GETINVOICEREQUEST']._serialized_end=2580
+  _globals['_LISTINVOICESREQUEST']._serialized_start=2582
+  _globals['_LISTINVOICESREQUEST']._serialized_end=2662
+  _globals['_LISTINVOICESRESPONSE']._serialized_start=2664
+  _globals['_LISTINVOICESRESPONSE']._serialized_end=2748
+  _globals['_LISTGRANTSREQUEST']._serialized_start=2750
+  _globals['_LISTGRANTSREQUEST']._serialized_end=2851
+  _globals['_GRANTSUMMARY']._serialized_start=2854
+  _globals['_GRANTSUMMARY']._serialized_end=3071
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=3073
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=3158
+  _globals['_EVENT']._serialized_start=3161
+  _globals['_EVENT']._serialized_end=3371
+  _globals['_LISTEVENTSREQUEST']._serialized_start=3373
+  _globals['_LISTEVENTSREQUEST']._serialized_end=3451
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=3453
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=3531
+  _globals['_CHECKBOOKSREQUEST']._serialized_start=3533
+  _globals['_CHECKBOOKSREQUEST']._serialized_end=3572
+  _globals['_FINDING']._serialized_start=3574
+  _globals['_FINDING']._serialized_end=3653
+  _globals['_CHECKBOOKSRESPONSE']._serialized_start=3656
+  _globals['_CHECKBOOKSRESPONSE']._serialized_end=3790
+  _globals['_LEDGER']._serialized_start=4293
+  _globals['_LEDGER']._serialized_end=4878
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from meter.v1 import accounts_pb2 as _accounts_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -22,6 +23,12 @@ class EntryKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CREATE: _ClassVar[EntryKind]
     UPDATE: _ClassVar[EntryKind]
     CLOCK: _ClassVar[EntryKind]
+    GRANT_EXPIRED: _ClassVar[EntryKind]
+    GRANT_STARTED: _ClassVar[EntryKind]
+    GRANT_EXHAUSTED: _ClassVar[EntryKind]
+    GRANT_VOIDED: _ClassVar[EntryKind]
+    DEBT_PAID: _ClassVar[EntryKind]
+    THRESHOLD: _ClassVar[EntryKind]
 
 class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +41,15 @@ class InvoiceStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INVOICE_STATUS_UNSPECIFIED: _ClassVar[InvoiceStatus]
     DRAFT: _ClassVar[InvoiceStatus]
     FINAL: _ClassVar[InvoiceStatus]
+
+class GrantState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GRANT_STATE_UNSPECIFIED: _ClassVar[GrantState]
+    SCHEDULED: _ClassVar[GrantState]
+    LIVE: _ClassVar[GrantState]
+    EXHAUSTED: _ClassVar[GrantState]
+    EXPIRED: _ClassVar[GrantState]
+    VOIDED: _ClassVar[GrantState]
 ENTRY_KIND_UNSPECIFIED: EntryKind
 DEBIT: EntryKind
 GRANT: EntryKind
@@ -44,15 +60,37 @@ EXPIRE: EntryKind
 CREATE: EntryKind
 UPDATE: EntryKind
 CLOCK: EntryKind
+GRANT_EXPIRED: EntryKind
+GRANT_STARTED: EntryKind
+GRANT_EXHAUSTED: EntryKind
+GRANT_VOIDED: EntryKind
+DEBT_PAID: EntryKind
+THRESHOLD: EntryKind
 GRANULARITY_UNSPECIFIED: Granularity
 HOUR: Granularity
 DAY: Granularity
 INVOICE_STATUS_UNSPECIFIED: InvoiceStatus
 DRAFT: InvoiceStatus
 FINAL: InvoiceStatus
+GRANT_STATE_UNSPECIFIED: GrantState
+SCHEDULED: GrantState
+LIVE: GrantState
+EXHAUSTED: GrantState
+EXPIRED: GrantState
+VOIDED: GrantState
+
+class Burn(_message.Message):
+    __slots__ = ("grant_id", "type", "amount_nanos")
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    grant_id: str
+    type: str
+    amount_nanos: int
+    def __init__(self, grant_id: _Optional[str] = ..., type: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred")
+    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred", "burned", "grace_nanos")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +116,8 @@ class Entry(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
     INCURRED_FIELD_NUMBER: _ClassVar[int]
+    BURNED_FIELD_NUMBER: _ClassVar[int]
+    GRACE_NANOS_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account_id: str
     request_id: str
@@ -96,7 +136,9 @@ class Entry(_message.Message):
     description: str
     late: bool
     incurred: bool
-    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ...) -> None: ...
+    burned: _containers.RepeatedCompositeFieldContainer[Burn]
+    grace_nanos: int
+    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ..., burned: _Optional[_Iterable[_Union[Burn, _Mapping]]] = ..., grace_nanos: _Optional[int] = ...) -> None: ...
 
 class UsageLine(_message.Message):
     __slots__ = ("unit", "quantity", "amount_nanos")
@@ -180,6 +222,14 @@ class QueryUsageResponse(_message.Message):
     next_page_token: str
     def __init__(self, buckets: _Optional[_Iterable[_Union[UsageBucket, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class InvoicePayment(_message.Message):
+    __slots__ = ("type", "amount_nanos")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    amount_nanos: int
+    def __init__(self, type: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
+
 class InvoiceLine(_message.Message):
     __slots__ = ("model", "unit", "price_version", "quantity", "unit_price", "amount_nanos")
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -197,7 +247,7 @@ class InvoiceLine(_message.Message):
     def __init__(self, model: _Optional[str] = ..., unit: _Optional[str] = ..., price_version: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
 
 class Invoice(_message.Message):
-    __slots__ = ("invoice_number", "account_id", "currency", "status", "period_start", "period_end", "lines", "total_nanos", "credits_applied_nanos", "overage_due_nanos", "opening_balance_nanos", "credits_granted_nanos", "closing_balance_nanos", "entry_count")
+    __slots__ = ("invoice_number", "account_id", "currency", "status", "period_start", "period_end", "lines", "total_nanos", "credits_applied_nanos", "overage_due_nanos", "opening_balance_nanos", "credits_granted_nanos", "closing_balance_nanos", "entry_count", "payments", "overage_used_nanos", "debt_paid_nanos", "overage_carried_nanos", "credits_expired_nanos")
     INVOICE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +262,11 @@ class Invoice(_message.Message):
     CREDITS_GRANTED_NANOS_FIELD_NUMBER: _ClassVar[int]
     CLOSING_BALANCE_NANOS_FIELD_NUMBER: _ClassVar[int]
     ENTRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PAYMENTS_FIELD_NUMBER: _ClassVar[int]
+    OVERAGE_USED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    DEBT_PAID_NANOS_FIELD_NUMBER: _ClassVar[int]
+    OVERAGE_CARRIED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_EXPIRED_NANOS_FIELD_NUMBER: _ClassVar[int]
     invoice_number: str
     account_id: str
     currency: str
@@ -226,7 +281,12 @@ class Invoice(_message.Message):
     credits_granted_nanos: int
     closing_balance_nanos: int
     entry_count: int
-    def __init__(self, invoice_number: _Optional[str] = ..., account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[InvoiceLine, _Mapping]]] = ..., total_nanos: _Optional[int] = ..., credits_applied_nanos: _Optional[int] = ..., overage_due_nanos: _Optional[int] = ..., opening_balance_nanos: _Optional[int] = ..., credits_granted_nanos: _Optional[int] = ..., closing_balance_nanos: _Optional[int] = ..., entry_count: _Optional[int] = ...) -> None: ...
+    payments: _containers.RepeatedCompositeFieldContainer[InvoicePayment]
+    overage_used_nanos: int
+    debt_paid_nanos: int
+    overage_carried_nanos: int
+    credits_expired_nanos: int
+    def __init__(self, invoice_number: _Optional[str] = ..., account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[InvoiceLine, _Mapping]]] = ..., total_nanos: _Optional[int] = ..., credits_applied_nanos: _Optional[int] = ..., overage_due_nanos: _Optional[int] = ..., opening_balance_nanos: _Optional[int] = ..., credits_granted_nanos: _Optional[int] = ..., closing_balance_nanos: _Optional[int] = ..., entry_count: _Optional[int] = ..., payments: _Optional[_Iterable[_Union[InvoicePayment, _Mapping]]] = ..., overage_used_nanos: _Optional[int] = ..., debt_paid_nanos: _Optional[int] = ..., overage_carried_nanos: _Optional[int] = ..., credits_expired_nanos: _Optional[int] = ...) -> None: ...
 
 class CreateInvoiceRequest(_message.Message):
     __slots__ = ("account_id", "period_start", "period_end")
@@ -261,6 +321,86 @@ class ListInvoicesResponse(_message.Message):
     invoices: _containers.RepeatedCompositeFieldContainer[Invoice]
     next_page_token: str
     def __init__(self, invoices: _Optional[_Iterable[_Union[Invoice, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListGrantsRequest(_message.Message):
+    __slots__ = ("account_id", "include_ended", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_ENDED_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    include_ended: bool
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., include_ended: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GrantSummary(_message.Message):
+    __slots__ = ("grant", "state", "granted_nanos", "spent_nanos", "held_nanos", "expired_nanos", "remaining_nanos", "voided_nanos")
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    SPENT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_NANOS_FIELD_NUMBER: _ClassVar[int]
+    VOIDED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    grant: _accounts_pb2.Grant
+    state: GrantState
+    granted_nanos: int
+    spent_nanos: int
+    held_nanos: int
+    expired_nanos: int
+    remaining_nanos: int
+    voided_nanos: int
+    def __init__(self, grant: _Optional[_Union[_accounts_pb2.Grant, _Mapping]] = ..., state: _Optional[_Union[GrantState, str]] = ..., granted_nanos: _Optional[int] = ..., spent_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., expired_nanos: _Optional[int] = ..., remaining_nanos: _Optional[int] = ..., voided_nanos: _Optional[int] = ...) -> None: ...
+
+class ListGrantsResponse(_message.Message):
+    __slots__ = ("grants", "next_page_token")
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    grants: _containers.RepeatedCompositeFieldContainer[GrantSummary]
+    next_page_token: str
+    def __init__(self, grants: _Optional[_Iterable[_Union[GrantSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("event_id", "account_id", "occurred_at", "threshold_id", "subject", "budget_id", "window", "level_nanos", "value_nanos")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_NANOS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    account_id: str
+    occurred_at: _timestamp_pb2.Timestamp
+    threshold_id: str
+    subject: str
+    budget_id: str
+    window: str
+    level_nanos: int
+    value_nanos: int
+    def __init__(self, event_id: _Optional[str] = ..., account_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold_id: _Optional[str] = ..., subject: _Optional[str] = ..., budget_id: _Optional[str] = ..., window: _Optional[str] = ..., level_nanos: _Optional[int] = ..., value_nanos: _Optional[int] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CheckBooksRequest(_message.Message):
     __slots__ = ("account_id",)

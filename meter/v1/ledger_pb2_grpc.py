@@ -60,6 +60,16 @@ class LedgerStub:
                 request_serializer=meter_dot_v1_dot_ledger__pb2.ListInvoicesRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_ledger__pb2.ListInvoicesResponse.FromString,
                 _registered_method=True)
+        self.ListGrants = channel.unary_unary(
+                '/meter.v1.Ledger/ListGrants',
+                request_serializer=meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/meter.v1.Ledger/ListEvents',
+                request_serializer=meter_dot_v1_dot_ledger__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_ledger__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
         self.CheckBooks = channel.unary_unary(
                 '/meter.v1.Ledger/CheckBooks',
                 request_serializer=meter_dot_v1_dot_ledger__pb2.CheckBooksRequest.SerializeToString,
@@ -104,6 +114,20 @@ class LedgerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGrants(self, request, context):
+        """An account's grants: what became of the credits of each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """Thresholds that were crossed, oldest first, each once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckBooks(self, request, context):
         """Recomputes the books from their entries, compares them with Redis, and reports every difference.
         """
@@ -138,6 +162,16 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.ListInvoices,
                     request_deserializer=meter_dot_v1_dot_ledger__pb2.ListInvoicesRequest.FromString,
                     response_serializer=meter_dot_v1_dot_ledger__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'ListGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrants,
+                    request_deserializer=meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=meter_dot_v1_dot_ledger__pb2.ListEventsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_ledger__pb2.ListEventsResponse.SerializeToString,
             ),
             'CheckBooks': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckBooks,
@@ -281,6 +315,60 @@ class Ledger:
             '/meter.v1.Ledger/ListInvoices',
             meter_dot_v1_dot_ledger__pb2.ListInvoicesRequest.SerializeToString,
             meter_dot_v1_dot_ledger__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Ledger/ListGrants',
+            meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.SerializeToString,
+            meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Ledger/ListEvents',
+            meter_dot_v1_dot_ledger__pb2.ListEventsRequest.SerializeToString,
+            meter_dot_v1_dot_ledger__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,7 +1,9 @@
 -- The account: reading it by its clock, comparing money exactly, and putting what was done into one line.
 -- Amounts are decimal strings throughout; only HINCRBY adds them up (exact int64), for a Lua number is exact only to 2^53.
+-- What changes seldom stands in one field, `s`, so that the usual call reads few (gate/keys.py has the glossary).
 
-local FIELDS = {'ep', 'op', 'st', 'cur', 'clk', 'day', 'sp', 'held', 'ovr', 'tot', 'used', 'room', 'lim', 'dbase', 'mbase'}
+local SETTINGS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
+local TAIL = {'lim', 'ovr', 'tot', 'exp', 'dbase', 'mbase', 'ybase'}
 
 -- a < b, for canonical decimal strings of any int64.
 local function less(a, b)
@@ -18,68 +20,140 @@ local function negated(amount)
   return '-' .. amount
 end
 
--- Number of the calendar month of a day number, counted from an era that starts on March 1st (Howard Hinnant,
--- "chrono-compatible low-level date algorithms", civil_from_days).
-local function month_of(day)
-  local z = day + 719468
-  local era = math.floor(z / 146097)
-  local day_of_era = z - era * 146097
-  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460) + math.floor(day_of_era / 36524)
-    - math.floor(day_of_era / 146096)) / 365)
-  local day_of_year = day_of_era - (365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100))
-  return (era * 400 + year_of_era) * 12 + math.floor((5 * day_of_year + 2) / 153)
-end
-
--- The account's present: the store's clock, or its own test clock.
-local function now_ms(clock)
-  if clock ~= '-' then return tonumber(clock) end
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
--- Moves the account into the present day, in memory; a day never goes back. `write_day` stores it.
-local function roll_day(account)
-  local today, day = math.floor(account.now / 86400000), tonumber(account.day)
-  if today <= day then return end
-  account.rolled = true
-  if month_of(today) > month_of(day) then account.mbase = account.used end
-  account.dbase = account.used
-  account.room = account.lim == '-' and '0' or account.lim
-  account.day = string.format('%.0f', today)
-end
-
--- The account as it stands now, or nil: not in this store, or left over from an earlier epoch.
-local function read_account(key, epoch)
-  local value = redis.call('HMGET', key, unpack(FIELDS))
-  if value[1] ~= epoch then return nil end
-  local account = {}
-  for i, field in ipairs(FIELDS) do account[field] = value[i] end
-  account.now = now_ms(account.clk)
-  roll_day(account)
-  return account
-end
-
-local function write_day(key, account)
-  if account.rolled then
-    redis.call('HSET', key, 'day', account.day, 'room', account.room, 'dbase', account.dbase, 'mbase', account.mbase)
-  end
-end
-
--- kind, time, day, amount, hold's amount, hold's day, expiry, flags, hold id, then the nine sums (meter/effect.py reads it).
-local function effect_line(kind, account, amount, hold, flags)
-  return table.concat({
-    kind, string.format('%.0f', account.now), account.day, amount,
-    hold.amount or '0', hold.day or '-', hold.expires or '-', flags, hold.id or '-',
-    account.sp, account.held, account.ovr, account.tot, account.used,
-    account.room, account.lim, account.dbase, account.mbase,
-  }, ' ')
-end
-
--- First sum of two or three decimal strings that needs adding up for a report: `key` lends a field, and has it back.
+-- First sum of decimal strings that needs adding up: `key` lends a field, and has it back.
 local function exact_sum(key, first, ...)
   redis.call('HSET', key, 'sum', first)
   for _, amount in ipairs({...}) do redis.call('HINCRBY', key, 'sum', amount) end
   local sum = redis.call('HGET', key, 'sum')
   redis.call('HDEL', key, 'sum')
   return sum
+end
+
+-- Number of the calendar month of a day number, counted from an era that starts on March 1st, and the day number on which that month
+-- begins (Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days and days_from_civil).
+local function month_of(day)
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local day_of_era = z - era * 146097
+  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460) + math.floor(day_of_era / 36524)
+    - math.floor(day_of_era / 146096)) / 365)
+  local first_of_year = 365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100)
+  local month = math.floor((5 * (day_of_era - first_of_year) + 2) / 153)
+  local first = era * 146097 + first_of_year + math.floor((153 * month + 2) / 5) - 719468
+  return (era * 400 + year_of_era) * 12 + month, first
+end
+
+-- The account's present, ms as text: by the store's clock, or by its own test clock.
+local function now_of(clock)
+  if clock ~= '-' then return clock end
+  local time = redis.call('TIME')
+  return time[1] .. ('00000' .. time[2]):sub(-6, -4)
+end
+
+-- The sums that change seldom, out of their string and back into it.
+local function unpack_tail(account)
+  local i = 0
+  for value in account.tail:gmatch('%S+') do
+    i = i + 1
+    account[TAIL[i]] = value
+  end
+end
+
+local function pack_tail(account)
+  local values = {}
+  for i, name in ipairs(TAIL) do values[i] = account[name] end
+  account.tail = table.concat(values, ' ')
+end
+
+-- Moves the account into the present day, in memory; a day never goes back. `write_day` stores it.
+local function roll_day(account, today)
+  local day = tonumber(account.day)
+  unpack_tail(account)
+  if month_of(today) > month_of(day) then account.mbase = account.used end
+  account.ybase = today == day + 1 and account.dbase or account.used
+  account.dbase = account.used
+  account.room = account.lim == '-' and '0' or account.lim
+  account.day = string.format('%.0f', today)
+  account.rolled = true
+  pack_tail(account)
+end
+
+-- The account as its hash stands, or nil: not in this store, or left over from an earlier epoch.
+local function stored_account(key, epoch)
+  local value = redis.call('HMGET', key, 's', 'gl', 'gh', 'ol', 'oh', 'used', 'room')
+  if not value[1] then return nil end
+  local ep, st, clk, day, due, flags, g, op, cur, tail = value[1]:match(SETTINGS)
+  if ep ~= epoch then return nil end
+  return {
+    key = key, ep = ep, st = st, clk = clk, day = day, due = due, flags = flags, g = g, op = op, cur = cur, tail = tail,
+    gl = value[2], gh = value[3], ol = value[4], oh = value[5], used = value[6], room = value[7],
+  }
+end
+
+-- The account as it stands now, or nil.
+local function read_account(key, epoch)
+  local account = stored_account(key, epoch)
+  if not account then return nil end
+  account.at = now_of(account.clk)
+  account.now = tonumber(account.at)
+  local today = math.floor(account.now / 86400000)
+  if today > tonumber(account.day) then roll_day(account, today) end
+  return account
+end
+
+-- Whether a grant expires or begins before anything else may be decided: then turn_grants comes first.
+local function is_due(account)
+  return account.due ~= '-' and account.now >= tonumber(account.due)
+end
+
+local function has_flag(account, flag)
+  return account.flags ~= '-' and account.flags:find(flag, 1, true) ~= nil
+end
+
+-- Sets or clears a flag of the account, in memory.
+local function set_flag(account, flag, on)
+  local rest = account.flags:gsub('[-' .. flag .. ']', '')
+  account.flags = rest .. (on and flag or '')
+  if account.flags == '' then account.flags = '-' end
+end
+
+-- A daily limit that is to be kept.
+local function is_limited(account)
+  return account.tail:byte() ~= 45 and not has_flag(account, 'o')
+end
+
+local function write_settings(account)
+  redis.call('HSET', account.key, 's', table.concat({
+    account.ep, account.st, account.clk, account.day, account.due, account.flags, account.g, account.op, account.cur, account.tail,
+  }, ' '))
+end
+
+local function write_day(account)
+  if not account.rolled then return end
+  write_settings(account)
+  redis.call('HSET', account.key, 'room', account.room)
+end
+
+-- What any request may take: in effective grants without a scope, and of overage.
+local function spendable_of(account)
+  if account.ol == '0' then return account.gl end
+  return exact_sum(account.key, account.gl, account.ol)
+end
+
+-- The grants beside the account, and the one being burned, as fields and values (gate/keys.py).
+local function grant_fields(account, key)
+  local fields = redis.call('HGETALL', key)
+  if account.g ~= '0' then
+    fields[#fields + 1] = account.g .. ' m'
+    fields[#fields + 1] = redis.call('HGET', account.key, 'gm')
+  end
+  return fields
+end
+
+-- What was done, and the account (meter/effect.py has the grammar, and reads it).
+local function effect_line(kind, account, amount, hold, flags, extras)
+  return kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. (hold.amount or '0') .. ' '
+    .. (hold.day or '-') .. ' ' .. (hold.expires or '-') .. ' ' .. flags .. ' ' .. (hold.id or '-') .. ' ' .. account.g .. ' ' .. extras
+    .. ' ' .. account.gl .. ' ' .. account.gh .. ' ' .. account.ol .. ' ' .. account.oh .. ' ' .. account.used .. ' ' .. account.room
+    .. ' ' .. account.tail
 end

@@ -1,16 +1,17 @@
--- Holds: "epoch state amount day expiry_ms", state o (open) or x (expired, kept a while so that a late debit is known as such).
+-- Holds: "epoch state amount day expiry_ms pins budgets", state o (open) or x (expired, kept a while so that a late debit is known as
+-- such). Pins are "7:30,9s:10", nanos by grant; budgets are "id,start,number;...", number being of the operation that made the budget.
 
 -- The hold, or nil: unknown, of another account, ended, or left over from an earlier epoch.
 local function read_hold(key, id, epoch)
   local record = redis.call('GET', key)
   if not record then return nil end
-  local hold_epoch, state, amount, day, expires = record:match('^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local hold_epoch, state, amount, day, expires, pins, budgets = record:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
   if hold_epoch ~= epoch then return nil end
-  return {id = id, state = state, amount = amount, day = day, expires = expires}
+  return {id = id, state = state, amount = amount, day = day, expires = expires, pins = pins, budgets = budgets}
 end
 
 local function hold_record(epoch, state, hold)
-  return table.concat({epoch, state, hold.amount, hold.day, hold.expires}, ' ')
+  return epoch .. ' ' .. state .. ' ' .. hold.amount .. ' ' .. hold.day .. ' ' .. hold.expires .. ' ' .. hold.pins .. ' ' .. hold.budgets
 end
 
 -- Has ended by time, whether or not the reaper has come by.
@@ -24,9 +25,7 @@ local function reap_at(hold, account)
   return hold.expires
 end
 
--- Gives a hold's amount back to the account's sums; the caller removes the hold itself.
-local function return_hold(key, account, hold)
-  redis.call('HINCRBY', key, 'held', negated(hold.amount))
-  redis.call('HINCRBY', key, 'sp', hold.amount)
-  if hold.day == account.day then redis.call('HINCRBY', key, 'room', hold.amount) end
+-- Whether all that it pins, if anything, is of the grant being burned.
+local function pins_current(hold, account)
+  return hold.pins == '-' or hold.pins == account.g .. ':' .. hold.amount
 end

@@ -10,3 +10,11 @@ local function journal(key, epoch, effect, method, request, pricing)
   if id.err and id.err:find('equal or smaller', 1, true) then return {'stale'} end
   return id
 end
+
+-- What an entry that stands in the journal already brought about by itself: an entry of its own, by the sums as they are now.
+local function journal_consequence(key, account, kind, amount, extras, flags)
+  local now = stored_account(account.key, account.ep)
+  now.at = account.at
+  local effect = effect_line(kind, now, amount, {}, flags or '-', extras)
+  redis.call('XADD', key, account.ep .. '-*', 'e', effect, 'm', 'consequence', 'q', account.key:match(':a:(.*)$'), 'p', '')
+end

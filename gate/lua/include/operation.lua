@@ -13,3 +13,12 @@ end
 local function remember_operation(key, effect, ttl_ms)
   redis.call('SET', key, 'operation ' .. effect, 'NX', 'PX', ttl_ms)
 end
+
+-- When turn_grants is to look at the account, should nobody call before: by the store's clock, or by its test clock (+inf).
+local function note_due(key, account, account_id)
+  if account.due == '-' then
+    redis.call('ZREM', key, account_id)
+  else
+    redis.call('ZADD', key, account.clk == '-' and account.due or '+inf', account_id)
+  end
+end

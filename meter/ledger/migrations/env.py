@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from meter.ledger.schema import metadata
+from meter.ledger.admin_schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

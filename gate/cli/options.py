@@ -1,0 +1,78 @@
+"""Arguments and options that several commands have, and how their texts are read."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
+from meter.v1.accounts_pb2 import Scope
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")]
+Credits = Annotated[str, typer.Argument(metavar="CREDITS", help="Exact decimal, such as 25 or 0.5.")]
+RequestId = Annotated[str, typer.Option(help="Makes a repeat of the command take effect once.")]
+Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
+PageToken = Annotated[str, typer.Option(help="From the page before.")]
+Priority = Annotated[int, typer.Option(min=0, max=1000, help="Lower is burned first; 0: the default, 50.")]
+Models = Annotated[list[str] | None, typer.Option("--model", help="May be spent on this model only; repeat for more.")]
+Services = Annotated[
+    list[str] | None, typer.Option("--service", help="May be spent by this service only; repeat for more.")
+]
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(rf"(\d+)({'|'.join(_UNITS_MS)})")
+
+
+def request_id_or_new(request_id: str) -> str:
+    return request_id or f"cli-{uuid.uuid4().hex}"
+
+
+def choices(enum: "EnumTypeWrapper") -> list[str]:
+    """An enum's names as people type them."""
+    return [name.lower().replace("_", "-") for name in enum.keys()[1:]]
+
+
+def choice(option: str, text: str, names: Iterable[str]) -> str:
+    """The enum's name for what was typed; BadParameter if it is none of `names`."""
+    if text not in names:
+        raise typer.BadParameter(f"{option} is one of {', '.join(names)}")
+    return text.upper().replace("-", "_")
+
+
+def is_duration(text: str) -> bool:
+    return _DURATION.fullmatch(text) is not None
+
+
+def parse_duration_ms(option: str, text: str) -> int:
+    """Milliseconds of a text such as 10m; 0 for no text."""
+    if not text:
+        return 0
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{option} is a number and one of {', '.join(_UNITS_MS)}, such as 10m or 30d")
+    return int(match[1]) * _UNITS_MS[match[2]]
+
+
+def duration(ms: int) -> str:
+    """A time as it would be typed."""
+    unit = next(name for name, size in reversed(_UNITS_MS.items()) if ms % size == 0)
+    return f"{ms // _UNITS_MS[unit]}{unit}"
+
+
+def pair(option: str, text: str, form: str) -> tuple[str, str]:
+    """What stands before and behind a text's first equals sign."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise typer.BadParameter(f"{option} is written {form}")
+    return name, value
+
+
+def scope(models: list[str] | None, services: list[str] | None) -> Scope | None:
+    return Scope(models=models, services=services) if models or services else None
+
+
+def scope_text(of: Scope) -> str:
+    """What credits may be spent on, for a table."""
+    return ", ".join([*of.models, *(f"service {service}" for service in of.services)])

@@ -1,0 +1,62 @@
+-- Whether an amount may be spent: credits, or grace in their place; the day's room; the budgets that the request meets.
+
+-- What the account's grace adds for a class of traffic, or nil; and whether it begins now.
+local function grace_for(account, class)
+  if class == '' or not has_flag(account, 'g') then return nil end
+  for each in redis.call('HGET', account.key, 'gr'):gmatch('[^\n]+') do
+    local duration, amount, began, name = each:match('^(%S+) (%S+) (%S+) (.*)$')
+    if name == class then
+      if duration ~= '-' and began ~= '-' and account.now >= tonumber(began) + tonumber(duration) then return nil end
+      return amount, began == '-'
+    end
+  end
+end
+
+local function begin_grace(account, class)
+  local graces = {}
+  for each in redis.call('HGET', account.key, 'gr'):gmatch('[^\n]+') do
+    local bounds, name = each:match('^(%S+ %S+) %S+ (.*)$')
+    graces[#graces + 1] = name == class and bounds .. ' ' .. account.at .. ' ' .. name or each
+  end
+  redis.call('HSET', account.key, 'gr', table.concat(graces, '\n'))
+end
+
+-- Judges `need`, and how much of `want` (no less) may be spent. Returns {reason = ..., budget = ...}, or {amount, grace, begins, plain}:
+-- `plain` where the grant being burned has it all, and is not used up by it. `funds` only for accounts with scoped grants.
+local function admitted(account, need, want, class, funds, facets, budgets, met)
+  if account.st ~= 'active' then return {reason = 'ACCOUNT_SUSPENDED'} end
+  local amount, grace, begins = want, nil, false
+  if funds or account.ol:byte() == 45 or less(account.gl, want) then
+    local bound = funds and funds:spendable(facets) or spendable_of(account)
+    if less(bound, need) then
+      grace, begins = grace_for(account, class)
+      if not grace then return {reason = 'INSUFFICIENT_CREDITS'} end
+      bound = exact_sum(account.key, bound, grace)
+      if less(bound, need) then return {reason = 'INSUFFICIENT_CREDITS'} end
+    end
+    if less(bound, amount) then amount = bound end
+  end
+  if is_limited(account) then
+    if less(account.room, need) then return {reason = 'DAILY_LIMIT_EXCEEDED'} end
+    if less(account.room, amount) then amount = account.room end
+  end
+  if met then
+    local exceeded = budgets:exceeded(met, need)
+    if exceeded then return {reason = 'BUDGET_EXCEEDED', budget = exceeded} end
+    amount = budgets:bounded(met, amount)
+  end
+  local plain = not funds and (account.g == '0' or less(amount, account.gl))
+  return {amount = amount, grace = grace ~= nil, begins = begins, plain = plain}
+end
+
+-- What a denied script returns. The look tells what could be spent instead: scoped grants that apply as taken, grace as returned.
+local function denied(account, verdict, class, funds, facets, budgets, met)
+  local grace = grace_for(account, class)
+  local flags = (has_flag(account, 'o') and 'o' or '') .. (grace and 'g' or '')
+  local extras = table.concat({
+    funds and text_of(funds:applying(facets)) or '-', grace and '0:' .. grace or '-', '-', met and budgets:text(met) or '-',
+  }, '/')
+  local look = effect_line('B', account, '0', {}, flags == '' and '-' or flags, extras == '-/-/-/-' and '-' or extras)
+  local budget = verdict.budget
+  return {'denied', verdict.reason, look, budget and budget.id or '', budget and budgets:find(budget.id).facets or ''}
+end

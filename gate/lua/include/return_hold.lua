@@ -1,0 +1,40 @@
+-- A hold goes back whole: to the grants that it came from, or away with those that are over; to the day and the budgets' windows it
+-- counted in, where those still run. The caller removes the hold itself.
+
+-- The effect line; or nil and the reply that the script must return, if nothing was written.
+local function return_hold(kind, account, hold, grants_key, budgets_key, journal_key, method, request)
+  local funds, back, lapsed
+  if has_flag(account, 's') or not pins_current(hold, account) then
+    funds = grants_of(account, grants_key, journal_key)
+    back = funds:parse(hold.pins)
+    lapsed = funds:lapsing(back, {})
+  end
+  local budgets = hold.budgets ~= '-' and budgets_of(account, budgets_key, journal_key) or nil
+  local freed = budgets and budgets:held(hold.budgets) or nil
+  local extras = '-'
+  if funds or freed then
+    extras = table.concat({
+      '-', funds and text_of(back) or hold.pins, funds and text_of(lapsed) or '-', freed and budgets:text(freed) or '-',
+    }, '/')
+  end
+  local effect = effect_line(kind, account, hold.amount, hold, has_flag(account, 'o') and 'o' or '-', extras)
+  local failed = journal(journal_key, account.ep, effect, method, request, '')
+  if failed then return nil, failed end
+
+  write_day(account)
+  if hold.day == account.day then redis.call('HINCRBY', account.key, 'room', hold.amount) end
+  if freed then
+    budgets:move(freed, 'r', hold.amount)
+    budgets:move(freed, 'h', negated(hold.amount))
+  end
+  if funds then
+    funds:add(back)
+    funds:unpin(back)
+    funds:expire(lapsed)
+    funds:settle()
+  else
+    redis.call('HINCRBY', account.key, 'gl', hold.amount)
+    redis.call('HINCRBY', account.key, 'gh', negated(hold.amount))
+  end
+  return effect
+end

@@ -1,0 +1,254 @@
+"""Whose credits were taken: each part must have been there, and for such a request, and goes where it belongs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from meter.check.line import Line
+from meter.effect import Effect, Kind
+from meter.operations import Change, GrantCredits, VoidGrant
+from meter.parts import Part
+from meter.state import State
+
+OVERAGE = 0
+
+_SPENDS = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT))
+_ENDS_HOLD = frozenset((Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE))
+# Where what is taken of a grant goes.
+_TAKEN_TO = {
+    Kind.AUTHORIZE: "held",
+    Kind.EXTEND: "held",
+    Kind.DEBIT: "spent",
+    Kind.DEBT_PAID: "spent",
+    Kind.GRANT_EXPIRED: "expired",
+    Kind.GRANT_VOIDED: "voided",
+}
+
+
+@dataclass(slots=True)
+class Grant:
+    """A grant along the history: its amount is left, held, spent, expired or voided."""
+
+    number: int
+    terms: GrantCredits
+    state: str  # a name of meter.v1.GrantState
+    left: int
+    held: int = 0
+    spent: int = 0
+    expired: int = 0
+    voided: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in ("SCHEDULED", "LIVE")
+
+    def lives_at(self, ms: int) -> bool:
+        """Whether its credits may be spent then."""
+        return self.state == "LIVE" and (self.terms.expires_at_ms is None or ms < self.terms.expires_at_ms)
+
+    def applies(self, facets: frozenset[str]) -> bool:
+        """Whether a request with these facets may use it: of the models named one, and of the services one."""
+        kinds = {facet.partition("=")[0] for facet in self.terms.scope}
+        return all(any(f.startswith(f"{kind}=") and f in facets for f in self.terms.scope) for kind in kinds)
+
+
+class Grants:
+    """The account's grants and its overage along its history."""
+
+    def __init__(self, recorded: Callable[[int], GrantCredits | None]) -> None:
+        """`recorded`: the grant that an operation of this number made."""
+        self._recorded = recorded
+        self.known: dict[int, Grant] = {}
+        self.overage_left = 0
+        self.overage_held = 0
+        self._protection = 0
+
+    @property
+    def debt(self) -> int:
+        """Overage in use."""
+        return self._protection - self.overage_left - self.overage_held
+
+    def is_scoped(self, number: int) -> bool:
+        terms = self._recorded(number)
+        return terms is not None and bool(terms.scope)
+
+    def usable(self, line: Line) -> int:
+        """What scoped grants have for the line's request, over what any request may take."""
+        at_ms, facets = line.effect.at_ms, line.facets
+        return sum(
+            grant.left
+            for grant in self.known.values()
+            if grant.terms.scope and grant.lives_at(at_ms) and grant.applies(facets)
+        )
+
+    def see(self, line: Line, changes: Iterable[tuple[int, Change]]) -> Iterator[str]:
+        """Follows by one entry, which put `changes` into effect."""
+        effect = line.effect
+        self._protect(effect.before)
+        if effect.is_unattributed:
+            self._foresee(line)
+        if effect.kind is Kind.GRANT and line.burned:
+            yield from self._make(line)
+        elif effect.kind is Kind.GRANT_STARTED:
+            yield from self._start(line)
+        yield from self._return(line)
+        yield from self._take(line)
+        yield from self._end(line, changes)
+        yield from self._add_up(line)
+
+    def sums(self) -> dict[int, tuple[int, int]]:
+        """What there is of each, left and held; what has neither is left out."""
+        sums = {number: (grant.left, grant.held) for number, grant in self.known.items()}
+        sums[OVERAGE] = (self.overage_left, self.overage_held)
+        return {number: pair for number, pair in sums.items() if pair != (0, 0)}
+
+    def _protect(self, found: State) -> None:
+        self.overage_left += found.overage - self._protection
+        self._protection = found.overage
+
+    def _foresee(self, line: Line) -> None:
+        """What was used before grants were told apart was attributed to all of the account's, be they of a later time."""
+        for number, _ in line.burned:
+            terms = self._recorded(number)
+            if terms and number not in self.known:
+                self.known[number] = Grant(number, terms, "LIVE", left=0)
+
+    def _make(self, line: Line) -> Iterator[str]:
+        (number, _), *_ = line.burned
+        terms = self._recorded(number)
+        if terms is None:
+            yield f"{line.id}: is about grant {number}, which nobody recorded"
+            return
+        state = "SCHEDULED" if line.effect.is_scheduled else "LIVE"
+        grant = self.known.setdefault(number, Grant(number, terms, state, left=0))
+        grant.left += terms.amount_nanos
+
+    def _start(self, line: Line) -> Iterator[str]:
+        for part in line.effect.returned:
+            grant = self.known.get(part.grant)
+            if grant is None or grant.state != "SCHEDULED":
+                yield f"{line.id}: grant {part.grant} was not waiting to begin"
+                continue
+            grant.state = "LIVE"
+            if line.effect.at_ms < (grant.terms.effective_at_ms or 0) or part.amount != grant.terms.amount_nanos:
+                yield f"{line.id}: grant {grant.number} began too early, or with other than its amount"
+
+    def _return(self, line: Line) -> Iterator[str]:
+        effect = line.effect
+        if effect.kind is Kind.DEBT_PAID:
+            self.overage_left += sum(part.amount for part in effect.returned)
+        if effect.kind not in _ENDS_HOLD:
+            return
+        for part in effect.returned:
+            yield from self._move(line, part, left=part.amount, held=-part.amount)
+        over = [
+            part.grant
+            for part in effect.lapsed
+            if (grant := self.known.get(part.grant)) and grant.lives_at(effect.at_ms)
+        ]
+        if over:
+            yield f"{line.id}: credits of grants {over} lapsed, which still live"
+
+    def _take(self, line: Line) -> Iterator[str]:
+        effect = line.effect
+        pinned = {part.grant: part.amount for part in effect.returned} if _settles(effect) else {}
+        for part in effect.taken:
+            if part.grant != OVERAGE and not effect.is_unattributed:
+                yield from self._was_there(line, part, pinned.get(part.grant, 0))
+            to = _TAKEN_TO.get(effect.kind, "")
+            yield from self._move(line, part, left=-part.amount, held=part.amount if to == "held" else 0)
+            if to in ("spent", "expired", "voided") and part.grant in self.known:
+                grant = self.known[part.grant]
+                setattr(grant, to, getattr(grant, to) + part.amount)
+
+    def _was_there(self, line: Line, part: Part, pinned: int) -> Iterator[str]:
+        """`pinned`: what the hold that the entry settles had of the same grant, and may use whatever has become of it."""
+        effect, grant = line.effect, self.known.get(part.grant)
+        if grant is None:
+            return  # `_move` tells
+        if part.amount > grant.left:
+            yield f"{line.id}: {part.amount} nanos were taken of grant {grant.number}, which had {grant.left}"
+        if part.scoped != bool(grant.terms.scope):
+            yield f"{line.id}: grant {grant.number} is told to be {'scoped' if part.scoped else 'for any request'}"
+        if effect.kind not in _SPENDS or part.amount <= pinned:
+            return
+        if not grant.lives_at(effect.at_ms):
+            yield f"{line.id}: {part.amount} nanos were taken of grant {grant.number}, which is {grant.state} or has expired"
+        if not grant.applies(line.facets):
+            yield f"{line.id}: {part.amount} nanos were taken of grant {grant.number}, which is not for such a request"
+
+    def _end(self, line: Line, changes: Iterable[tuple[int, Change]]) -> Iterator[str]:
+        effect = line.effect
+        match effect.kind:
+            case Kind.GRANT_EXPIRED:
+                for part in effect.taken:
+                    yield from self._expire(line, part)
+            case Kind.GRANT_EXHAUSTED:
+                for part in effect.taken:
+                    yield from self._exhaust(line, part)
+            case Kind.GRANT_VOIDED:
+                for _, change in changes:
+                    if isinstance(change, VoidGrant):
+                        yield from self._void(line, change)
+            case Kind.DEBT_PAID:
+                for part in effect.taken:
+                    grant = self.known.get(part.grant)
+                    if grant and not grant.terms.pays_debt:
+                        yield f"{line.id}: grant {grant.number} paid debt, which it is not to"
+
+    def _expire(self, line: Line, part: Part) -> Iterator[str]:
+        grant = self.known.get(part.grant)
+        if grant is None:
+            return
+        if grant.lives_at(line.effect.at_ms):
+            yield f"{line.id}: grant {grant.number} expired, which still lives"
+        if grant.left:
+            yield f"{line.id}: of grant {grant.number} {grant.left} nanos did not expire with the rest"
+        if not grant.is_over:
+            grant.state = "EXPIRED"
+
+    def _exhaust(self, line: Line, part: Part) -> Iterator[str]:
+        grant = self.known.get(part.grant)
+        if grant is None:
+            return
+        if grant.left or grant.held or grant.is_over:
+            yield f"{line.id}: grant {grant.number} is {grant.state} and has {grant.left} left and {grant.held} held: not used up"
+        if not grant.is_over:
+            grant.state = "EXHAUSTED"
+
+    def _void(self, line: Line, change: VoidGrant) -> Iterator[str]:
+        grant = self.known.get(change.number)
+        if grant is None or grant.is_over:
+            return
+        was = grant.left + line.effect.amount
+        if grant.state == "SCHEDULED":
+            grant.left, grant.voided, grant.state = 0, grant.left, "VOIDED"
+        elif line.effect.amount != min(was, was if change.amount_nanos is None else change.amount_nanos):
+            yield f"{line.id}: {line.effect.amount} nanos of grant {grant.number} were voided, {was} were left, {change.amount_nanos} asked"
+        elif change.amount_nanos is None or grant.left == grant.held == 0:
+            grant.state = "VOIDED"
+
+    def _move(self, line: Line, part: Part, left: int, held: int) -> Iterator[str]:
+        if part.grant == OVERAGE:
+            self.overage_left += left
+            self.overage_held += held
+        elif part.grant in self.known:
+            grant = self.known[part.grant]
+            grant.left += left
+            grant.held += held
+        else:
+            yield f"{line.id}: grant {part.grant} is not known"
+
+    def _add_up(self, line: Line) -> Iterator[str]:
+        state, living = line.effect.after(), [grant for grant in self.known.values() if grant.state != "SCHEDULED"]
+        left = self.overage_left + sum(grant.left for grant in living if not grant.terms.scope)
+        held = self.overage_held + sum(grant.held for grant in living)
+        scoped = sum(grant.left for grant in living if grant.terms.scope)
+        if (left, held, scoped) != (state.spendable, state.held, state.scoped):
+            yield (
+                f"{line.id}: grants and overage have {left} left, {scoped} in scopes, and {held} held; the account"
+                f" {state.spendable}, {state.scoped} and {state.held}"
+            )
+
+
+def _settles(effect: Effect) -> bool:
+    return effect.kind is Kind.DEBIT and not effect.late
