@@ -1,81 +1,102 @@
-"""Writes histories into a ledger as the gate and the flusher would: effect lines by plain Python, posted by the real posting."""
+"""Writes histories into a ledger as the gate and the flusher would: accounts of the model's, and the real posting."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
-from meter.check import RedisView
-from meter.effect import MS_PER_DAY, State, date_of, parse
-from meter.journal import Method, Pricing
+from effect_lines import Deed
+from in_gate import InGate
+from model import DAY_MS
+from model.facts import Facets
+
+from meter.check import RedisView, Sighting
+from meter.journal import Method, Position, Pricing
+from meter.ledger.budgets import BudgetRow, Budgets
 from meter.ledger.engine import Ledger
 from meter.ledger.lines import RawEntry, read
-from meter.ledger.operations import Operations
+from meter.ledger.operations import Operations, record_grant
 from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, post
-from meter.operations import AdvanceClock, Create, GrantCredits, Operation, Update
+from meter.operations import Create, GrantCredits, Operation
 from meter.service import LedgerService
+from meter.times import timestamp
+from meter.v1 import ledger_pb2 as pb
 from meter.v1.journal_pb2 import JournaledRequest
 
 SHARDS = 2
 JANUARY = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 HOUR = 3_600_000
-DAY = 24 * HOUR
+DAY = DAY_MS
 FEBRUARY = JANUARY + 31 * DAY
+MARCH = FEBRUARY + 28 * DAY
 
 GPT = "openai/gpt-4o"
 
-
-@dataclass(slots=True)
-class Hold:
-    """An open hold."""
-
-    account_id: str
-    amount: int
-    day: int
-    expires_ms: int
+Dimensions = Mapping[str, str] | None
 
 
 class Scribe:
-    """The gate's side of one ledger: accounts' states, and what was journaled and not posted yet."""
+    """The gate's side of one ledger: its accounts, and what was journaled and not posted yet."""
 
     def __init__(self, ledger: Ledger) -> None:
         Positions(ledger).ensure(SHARDS)
         self.ledger, self.now_ms = ledger, JANUARY
-        self.states: dict[str, tuple[int, State]] = {}  # day, state
-        self.holds: dict[str, Hold] = {}
+        self.accounts: dict[str, InGate] = {}
+        self.owners: dict[str, str] = {}  # of holds
         self.journals: list[list[RawEntry]] = [[] for _ in range(SHARDS)]
         self.ends = [0] * SHARDS
-        self.shards: dict[str, int] = {}
         self.numbers = 0
+        self.writes_first_form = False
         self._operations = Operations(ledger)
 
     def create(
-        self, account_id: str = "acme", *, overage: int = 0, limit: int | None = None, clock: int | None = None
+        self,
+        account_id: str = "acme",
+        *,
+        overage: int = 0,
+        limit: int | None = None,
+        clock: int | None = None,
+        **settings: Any,
     ) -> None:
-        self.shards[account_id] = len(self.shards) % SHARDS
         _, operation, _ = self._operations.create_account(
             account_id,
-            shard=self.shards[account_id],
+            shard=len(self.accounts) % SHARDS,
             currency="USD",
             overage_protection_nanos=overage,
             daily_limit_nanos=limit,
             test_clock_ms=clock,
             request_id=self._request_id(),
+            **settings,
         )
         self.apply(operation)
 
-    def grant(self, amount: int, account_id: str = "acme") -> None:
-        change = GrantCredits(f"grant-{self.numbers}", "TOP_UP", amount, 50, None, None, "")
-        self.apply(self._operations.grant_credits(account_id, change, request_id=self._request_id()))
+    def grant(self, amount: int, account_id: str = "acme", **terms: Any) -> str:
+        """The grant's id. By the real clock it may have expired: these histories are of the past."""
+        usual = {"type": "TOP_UP", "priority": 50, "effective_at_ms": None, "expires_at_ms": None, "description": ""}
+        change = GrantCredits(grant_id=f"grant-{self.numbers}", amount_nanos=amount, **{**usual, **terms})
+        with self.ledger.write() as connection:
+            operation = record_grant(connection, account_id, change, self._request_id())
+        self.apply(operation)
+        return change.grant_id
 
-    def update(self, account_id: str = "acme", **changes: int | str | None) -> None:
+    def void(self, grant_id: str, amount: int | None = None, account_id: str = "acme") -> None:
+        why = {"kind": "VOID", "reason": "by mistake", "request_id": self._request_id()}
+        self.apply(self._operations.void_grant(account_id, grant_id, amount, **why))
+
+    def update(self, account_id: str = "acme", **changes: Any) -> None:
         _, operation = self._operations.update_account(account_id, changes, request_id=self._request_id())
         self.apply(operation)
 
+    def set_budget(self, budget: BudgetRow, account_id: str = "acme") -> None:
+        self.apply(Budgets(self.ledger).set(account_id, budget, request_id=self._request_id()))
+
+    def delete_budget(self, budget_id: str, account_id: str = "acme") -> None:
+        self.apply(Budgets(self.ledger).delete(account_id, budget_id, request_id=self._request_id()))
+
     def advance_clock(self, time_ms: int, account_id: str = "acme") -> None:
-        self.now_ms = time_ms
         _, operation = self._operations.advance_clock(account_id, time_ms, request_id=self._request_id())
         self.apply(operation)
+        self.now_ms = time_ms + 1
 
     def apply_pending(self) -> None:
         """Applies what the ledger recorded by itself: refunds of duplicates."""
@@ -83,29 +104,20 @@ class Scribe:
             self.apply(operation)
 
     def apply(self, operation: Operation) -> None:
-        account_id, kind, amount = operation.account_id, "", 0
-        match operation.change:
-            case Create() as change:
-                kind, overage, limit = "C", change.overage_protection_nanos, change.daily_limit_nanos
-                state = State(spendable=overage, overage=overage, room=limit or 0, limit=limit)
-                self.states[account_id] = (self.now_ms // MS_PER_DAY, state)
-            case Update() as change:
-                kind = "U"
-                day, was = self._rolled(account_id)
-                overage, limit = change.overage_protection_nanos, change.daily_limit_nanos
-                spendable = was.spendable + overage - was.overage
-                room = was.room + (limit or 0) - (was.limit or 0)
-                self.states[account_id] = (
-                    day,
-                    was._replace(spendable=spendable, overage=overage, room=room, limit=limit),
-                )
-            case GrantCredits() as change:
-                kind, amount = "G", change.amount_nanos
-            case AdvanceClock():
-                kind = "K"
-        self._journal(
-            account_id, f"{kind} {{at}} {{day}} {amount} 0 - - - -", operation.method, operation.to_json().encode()
-        )
+        """In its turn: those recorded before it come first; once."""
+        account_id = operation.account_id
+        if operation.seq > self._applied(account_id) + 1:
+            for each in self._operations.pending(account_id):
+                self._apply(each)
+        else:
+            self._apply(operation)
+
+    def turned(self, account_id: str = "acme") -> InGate:
+        """The account in its present, once its grants have begun and expired."""
+        gate = self.accounts[account_id]
+        flags = gate.turn(self.now_ms)
+        self._write(account_id, Method.CONSEQUENCE, b"", flags=flags)
+        return gate
 
     def debit(
         self,
@@ -113,45 +125,41 @@ class Scribe:
         *,
         account_id: str = "acme",
         hold: str = "",
-        late: bool = False,
+        incurred: bool = True,
         pricing: Pricing | None = None,
-        dimensions: Mapping[str, str] | None = None,
+        dimensions: Dimensions = None,
+        traffic_class: str = "",
         request_id: str = "",
     ) -> str:
-        """Incurred, or settling a hold; its request id."""
-        request_id = request_id or self._request_id()
-        held, facts = self.holds.pop(hold, None), "0 - -"
-        if hold:
-            ended = held or Hold(account_id, 0, self.now_ms // MS_PER_DAY, self.now_ms)
-            facts = f"{ended.amount} {ended.day} {ended.expires_ms}"
-        flags = "l" if late else "-" if hold else "i"
-        request = JournaledRequest(account_id=account_id, request_id=request_id, dimensions=dimensions, hold_id=hold)
-        line = f"D {{at}} {{day}} {amount} {facts} {flags} {hold or '-'}"
-        self._journal(account_id, line, Method.DEBIT, request.SerializeToString(), pricing)
-        return request_id
+        """Without a hold, or settling one; its request id."""
+        request = self._request(account_id, request_id or self._request_id(), hold, dimensions, traffic_class)
+        gate, facets = self.turned(account_id), _facets(dimensions, pricing)
+        deed = gate.debit(hold, amount, facets, traffic_class, incurred)
+        self._journal(request, Method.DEBIT, deed, pricing)
+        return request.request_id
 
-    def authorize(self, amount: int, account_id: str = "acme") -> str:
+    def authorize(
+        self, amount: int, account_id: str = "acme", *, dimensions: Dimensions = None, traffic_class: str = ""
+    ) -> str:
         """The hold's id; it lives for ten minutes."""
-        request_id = self._request_id()
-        hold_id = f"hold-{request_id}"
-        hold = Hold(account_id, amount, self.now_ms // MS_PER_DAY, self.now_ms + 600_000)
-        self.holds[hold_id] = hold
-        self._call("A", Method.AUTHORIZE, hold_id, amount, hold, request_id)
+        request = self._request(account_id, self._request_id(), "", dimensions, traffic_class)
+        hold_id = f"hold-{request.request_id}"
+        deed = self.turned(account_id).authorize(hold_id, amount, _facets(dimensions, None), traffic_class)
+        self.owners[hold_id] = account_id
+        self._journal(request, Method.AUTHORIZE, deed)
         return hold_id
 
     def extend(self, hold_id: str, amount: int) -> None:
-        hold = self.holds[hold_id]
-        hold.expires_ms = self.now_ms + 600_000
-        self._call("E", Method.EXTEND, hold_id, amount, hold, self._request_id())
-        hold.amount += amount
+        request = self._request(self.owners[hold_id], self._request_id(), hold_id)
+        self._journal(request, Method.EXTEND, self.turned(request.account_id).extend(hold_id, amount))
 
     def release(self, hold_id: str) -> None:
-        hold = self.holds.pop(hold_id)
-        self._call("R", Method.RELEASE, hold_id, hold.amount, hold, self._request_id())
+        request = self._request(self.owners[hold_id], self._request_id(), hold_id)
+        self._journal(request, Method.RELEASE, self.turned(request.account_id).end(hold_id, "R"))
 
     def expire(self, hold_id: str) -> None:
-        hold = self.holds.pop(hold_id)
-        self._call("X", Method.EXPIRE, hold_id, hold.amount, hold, "")
+        request = self._request(self.owners[hold_id], "", hold_id)
+        self._journal(request, Method.EXPIRE, self.turned(request.account_id).end(hold_id, "X"))
 
     def flush(self) -> None:
         """Posts what was journaled, a transaction for each shard."""
@@ -161,40 +169,67 @@ class Scribe:
                     post(connection, [Batch(shard, tuple(read(shard, each) for each in raw))], lambda *_: None)
                 raw.clear()
 
-    def _call(self, kind: str, method: Method, hold_id: str, amount: int, hold: Hold, request_id: str) -> None:
-        request = JournaledRequest(account_id=hold.account_id, request_id=request_id, hold_id=hold_id)
-        line = f"{kind} {{at}} {{day}} {amount} {hold.amount} {hold.day} {hold.expires_ms} - {hold_id}"
-        self._journal(hold.account_id, line, method, request.SerializeToString())
-
-    def _journal(
-        self, account_id: str, line: str, method: Method, request: bytes, pricing: Pricing | None = None
-    ) -> None:
-        day, state = self._rolled(account_id)
-        text = f"{line.format(at=self.now_ms, day=day)} {state.tokens()}"
-        self.states[account_id] = (day, parse(text).after())
-        shard = self.shards[account_id]
-        self.ends[shard] += 1
-        fields = {b"e": text, b"m": method.value, b"q": request, b"p": pricing.to_json() if pricing else ""}
-        raw = {name: value.encode() if isinstance(value, str) else value for name, value in fields.items()}
-        self.journals[shard].append((f"1-{self.ends[shard]}".encode(), raw))
+    def _apply(self, operation: Operation) -> None:
+        account_id, flags = operation.account_id, ""
+        if operation.seq <= self._applied(account_id):
+            return
+        if isinstance(operation.change, Create):
+            shard = len(self.accounts) % SHARDS
+            self.accounts[account_id] = InGate.opened(shard, operation.change, self.now_ms)
+        else:
+            flags = self.turned(account_id).apply(operation.seq, operation.change)
+        self._write(account_id, operation.method, operation.to_json().encode(), flags=flags)
         self.now_ms += 1
 
-    def _rolled(self, account_id: str) -> tuple[int, State]:
-        day, state = self.states[account_id]
-        today = self.now_ms // MS_PER_DAY
-        if today <= day:
-            return day, state
-        month_base = state.used if date_of(today)[:7] > date_of(day)[:7] else state.month_base
-        return today, state._replace(room=state.limit or 0, day_base=state.used, month_base=month_base)
+    def _applied(self, account_id: str) -> int:
+        return self.accounts[account_id].applied if account_id in self.accounts else 0
+
+    def _journal(self, request: JournaledRequest, method: Method, deed: Deed, pricing: Pricing | None = None) -> None:
+        self._write(request.account_id, method, request.SerializeToString(), deed, pricing=pricing)
+        self.now_ms += 1
+
+    def _write(
+        self,
+        account_id: str,
+        method: Method,
+        request: bytes,
+        deed: Deed | None = None,
+        *,
+        flags: str = "",
+        pricing: Pricing | None = None,
+    ) -> None:
+        gate, priced = self.accounts[account_id], pricing.to_json() if pricing else ""
+        for follows, text in gate.tell(deed, flags, self.writes_first_form):
+            self.ends[gate.shard] += 1
+            fields = {b"e": text.encode(), b"m": method.encode(), b"q": request, b"p": priced.encode()}
+            if follows:
+                fields |= {b"m": Method.CONSEQUENCE.encode(), b"q": account_id.encode(), b"p": b""}
+            self.journals[gate.shard].append((f"1-{self.ends[gate.shard]}".encode(), fields))
+
+    def _request(
+        self, account_id: str, request_id: str, hold_id: str, dimensions: Dimensions = None, traffic_class: str = ""
+    ) -> JournaledRequest:
+        return JournaledRequest(
+            account_id=account_id,
+            request_id=request_id,
+            dimensions=dimensions,
+            hold_id=hold_id,
+            traffic_class=traffic_class,
+        )
 
     def _request_id(self) -> str:
         self.numbers += 1
         return f"request-{self.numbers}"
 
 
-def usage(*lines: tuple[str, int, int], model: str = GPT, version: str = "v1") -> Pricing:
-    """A priced usage of (unit, quantity, nanos) lines."""
-    return Pricing(model, version, lines)
+class InRedis:
+    """What Redis has: the scribe's accounts, as of its journals' ends."""
+
+    def __init__(self, scribe: Scribe) -> None:
+        self.scribe = scribe
+
+    async def sight(self, shard: int, account_id: str) -> Sighting | None:
+        return self.scribe.accounts[account_id].seen(Position(1, self.scribe.ends[shard]))
 
 
 class NothingInRedis:
@@ -202,6 +237,11 @@ class NothingInRedis:
 
     async def sight(self, *_: object) -> None:
         return None
+
+
+def usage(*lines: tuple[str, int, int], model: str = GPT, version: str = "v1") -> Pricing:
+    """A priced usage of (unit, quantity, nanos) lines."""
+    return Pricing(model, version, lines)
 
 
 def service_of(scribe: Scribe, redis: RedisView | None = None) -> LedgerService:
@@ -214,3 +254,14 @@ def service_of(scribe: Scribe, redis: RedisView | None = None) -> LedgerService:
         return scribe.now_ms
 
     return LedgerService(scribe.ledger, fresh, clock, redis or NothingInRedis())
+
+
+def draw(scribe: Scribe, start: int, end: int, account_id: str = "acme") -> pb.Invoice:
+    """The invoice of a period, as CreateInvoice returns it."""
+    period = {"period_start": timestamp(start), "period_end": timestamp(end)}
+    return asyncio.run(service_of(scribe).CreateInvoice(pb.CreateInvoiceRequest(account_id=account_id, **period)))
+
+
+def _facets(dimensions: Dimensions, pricing: Pricing | None) -> Facets:
+    named = {**(dimensions or {}), **({"model": pricing.model} if pricing else {})}
+    return frozenset(f"{key}={value}" for key, value in named.items())

@@ -11,7 +11,7 @@ import uvloop
 from lua_table import Bench
 from prometheus_client import CollectorRegistry
 
-from gate.keys import account_key, shard_of
+from gate.keys import shard_of
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.restore import Restorer
@@ -20,7 +20,7 @@ from gate.service import GateService
 from gate.shards import Shards
 from gate.store import Store
 from gate.wire import Connection, Wire
-from meter.effect import State
+from meter.check import Sighting
 from meter.journal import JournalEntry, Position, decode, journal_key
 from meter.operations import Change, Operation
 from meter.prices import ModelPrice, PriceTable
@@ -72,18 +72,20 @@ class InProcessGate:
     def run(self, sequence: Any) -> Any:
         return self._loop.run(sequence)
 
-    async def apply(self, account_id: str, change: Change, again: bool = False) -> None:
-        """Applies the account's next operation, or its last one again."""
+    async def apply(self, account_id: str, change: Change, again: bool = False) -> int:
+        """Applies the account's next operation, or its last one again; its number."""
         self._ledger.accounts.add(account_id)
         number = self._operations.get(account_id, 0) + (0 if again else 1)
         self._operations[account_id] = number
-        await self._restorer.apply(Operation(account_id, number, f"op-{number}", change))
+        effect = await self._restorer.apply(Operation(account_id, number, f"op-{number}", change))
+        assert (effect is None) == again
+        return number
 
-    def state_of(self, account_id: str) -> tuple[int, State]:
-        """Day and sums, as the account's hash in the store has them."""
-        fields = ("day", "sp", "held", "ovr", "tot", "used", "room", "lim", "dbase", "mbase")
-        day, *sums = self._client.hmget(account_key(shard_of(account_id, SHARDS), account_id), fields)
-        return int(day), State.from_tokens([value.decode() for value in sums])
+    def seen(self, account_id: str) -> Sighting:
+        """The account as the store has it."""
+        sighting = self.run(self.store.sight(shard_of(account_id, SHARDS), account_id))
+        assert sighting is not None
+        return sighting
 
     def journal_end(self, shard: int) -> Position:
         [(entry_id, _)] = self._client.xrevrange(journal_key(shard), count=1)

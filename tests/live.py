@@ -13,14 +13,29 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 from stack import Client, Process, Stack, free_port
 
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
-from meter.v1.accounts_pb2 import Account, AdvanceTestClockRequest, UpdateAccountRequest
-from meter.v1.ledger_pb2 import CreateInvoiceRequest, ListEntriesRequest, QueryUsageRequest
+from meter.v1.accounts_pb2 import (
+    MONTHLY,
+    Account,
+    AdvanceTestClockRequest,
+    Budget,
+    Grant,
+    GrantCreditsRequest,
+    SetBudgetRequest,
+    UpdateAccountRequest,
+)
+from meter.v1.ledger_pb2 import (
+    CreateInvoiceRequest,
+    ListEntriesRequest,
+    ListEventsRequest,
+    ListGrantsRequest,
+    QueryUsageRequest,
+)
 
 CREDIT = 1_000_000_000
 
@@ -72,8 +87,17 @@ class Customer:
     def balance(self) -> Any:
         return self.client.balance(self.account_id)
 
-    def grant(self, nanos: int) -> None:
-        self.client.grant(self.account_id, nanos, new_id())
+    def grant(self, nanos: int, **grant: Any) -> Any:
+        request = GrantCreditsRequest(
+            account_id=self.account_id, request_id=new_id(), grant=Grant(amount_nanos=nanos, **grant)
+        )
+        return self.client.accounts.GrantCredits(request)
+
+    def set_budget(self, budget_id: str, limit_nanos: int, scope: dict[str, str], **budget: Any) -> None:
+        """Of a month, unless another window is given."""
+        fields = {"window": MONTHLY, **budget}
+        wanted = Budget(budget_id=budget_id, limit_nanos=limit_nanos, scope=scope, **fields)
+        self.client.accounts.SetBudget(SetBudgetRequest(account_id=self.account_id, budget=wanted))
 
     def update(self, **settings: Any) -> None:
         """Sets these settings; one that is None is removed."""
@@ -88,6 +112,15 @@ class Customer:
         """The newest entries first; of no kind: what moved credits."""
         request = ListEntriesRequest(account_id=self.account_id, kinds=kinds, page_size=1000, **query)
         return list(self.client.ledger.ListEntries(request).entries)
+
+    def events(self) -> list[Any]:
+        """Thresholds crossed, oldest first."""
+        return list(self.client.ledger.ListEvents(ListEventsRequest(account_id=self.account_id, page_size=1000)).events)
+
+    def grants(self) -> list[Any]:
+        """What became of each grant, those that have ended last."""
+        request = ListGrantsRequest(account_id=self.account_id, include_ended=True, page_size=1000)
+        return list(self.client.ledger.ListGrants(request).grants)
 
     def usage(self, **query: Any) -> list[Any]:
         request = QueryUsageRequest(account_id=self.account_id, page_size=1000, **query)
@@ -107,6 +140,7 @@ class Refusal:
     reason: str
     field: str
     message: str = ""
+    retry_ms: int = 0  # when to try again, where that is told
 
 
 def refusal(call: Callable[[Any], Any], request: Any) -> Refusal:
@@ -121,14 +155,15 @@ def refusal(call: Callable[[Any], Any], request: Any) -> Refusal:
 
 def refusal_of(status: Status) -> Refusal:
     """What a rich status says; where a field is to blame, that says the same as the rest."""
-    info, blame = ErrorInfo(), BadRequest()
+    info, blame, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
-        assert detail.Unpack(info) or detail.Unpack(blame)
+        assert detail.Unpack(info) or detail.Unpack(blame) or detail.Unpack(retry)
     assert info.domain == "creditgate"
     fields = [violation.field for violation in blame.field_violations]
     assert all((each.reason, each.description) == (info.reason, status.message) for each in blame.field_violations)
     names = {code.value[0]: code.name for code in grpc.StatusCode}
-    return Refusal(names[status.code], info.reason, " ".join(fields), status.message)
+    retry_ms = retry.retry_delay.ToMilliseconds()
+    return Refusal(names[status.code], info.reason, " ".join(fields), status.message, retry_ms)
 
 
 def new_customer(client: Client, credits: str = "0", **settings: Any) -> Customer:

@@ -1,78 +1,114 @@
 """What a row of the Lua tables says, and the bench it is tried on: an account, perhaps a hold, and one call of a script.
 
-A row names only what differs from the usual: the account of ACCOUNT, the hold of HOLD, the arguments of `_usual`. What the script must
-return and every key as it must stand afterwards follow from the row; nothing else may have changed.
+A row names only what differs from the usual: the account of `lua_account.USUAL`, the hold of HOLD, the arguments of `_usual`. What the
+script must return and every key as it must stand afterwards follow from the row; nothing else may have changed.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import redis
+from lua_account import DAY, MS_PER_DAY, NOON, Account, Changes, canonical
 
 import gate.keys
 from gate.scripts import script
+from meter.effect import parse
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
+from meter.state import State
 
-MS_PER_DAY = 86_400_000
-DAY = 19_781  # 2024-02-28
-NOON = DAY * MS_PER_DAY + MS_PER_DAY // 2
 EXPIRES = NOON + 600_000
 REPLAY_MS, LATE_MS = 900_000, 86_400_000
+TOMORROW = NOON + MS_PER_DAY
+INF = float("inf")
+P53 = 2**53
+FLOOR = INT64_MIN + SETTING_MAX  # what debt may reach
 
-ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY = "cg:{00}:a:acme", "cg:{00}:r:acme r1", "cg:{00}:journal"
+ACCOUNT_KEY, GRANTS_KEY, BUDGETS_KEY = "cg:{00}:a:acme", "cg:{00}:g:acme", "cg:{00}:b:acme"
+REPLAY_KEY, JOURNAL_KEY, DUE_KEY = "cg:{00}:r:acme r1", "cg:{00}:journal", "cg:{00}:due"
 HOLD_KEY, EXPIRIES_KEY, MEMBER = "cg:{00}:h:acme h1", "cg:{00}:holds", "acme h1"
 
-ACCOUNT = {
-    "ep": "1", "op": "1", "st": "active", "cur": "USD", "clk": NOON, "day": DAY, "sp": 100, "held": 0, "ovr": 0, "tot": 100,
-    "used": 0, "room": 0, "lim": "-", "dbase": 0, "mbase": 0,
-}  # fmt: skip
-SUMS = ("sp", "held", "ovr", "tot", "used", "room", "lim", "dbase", "mbase")
-HOLD = f"1 o 40 {DAY} {EXPIRES}"
-WITH_HOLD = {"sp": 60, "held": 40, "room": -40}  # the account that has HOLD
+HOLD = f"1 o 40 {DAY} {EXPIRES} 2:40 -"
+EXPIRED = HOLD.replace("1 o", "1 x")
+WITH_HOLD: Changes = {"left": 60, "held": 40, "room": -40}  # the account that has HOLD
 
+_BESIDE = (GRANTS_KEY, BUDGETS_KEY)
+_REQUEST = (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, *_BESIDE)
+_OPERATION = (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY, GRANTS_KEY)
 KEYS = {
-    "authorize": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, HOLD_KEY, EXPIRIES_KEY),
-    "debit": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY),  # and the two below, with a hold
-    "release": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, HOLD_KEY, EXPIRIES_KEY),
-    "extend": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, HOLD_KEY, EXPIRIES_KEY),
-    "expire": (ACCOUNT_KEY, JOURNAL_KEY, HOLD_KEY, EXPIRIES_KEY),
-    "get_balance": (ACCOUNT_KEY,),
-    "sight": (ACCOUNT_KEY, JOURNAL_KEY),
-    "create_account": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
-    "update_account": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
-    "grant_credits": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
+    "authorize": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
+    "debit": _REQUEST,  # and the two below, with a hold
+    "release": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
+    "extend": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
+    "expire": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, HOLD_KEY, EXPIRIES_KEY),
+    "get_balance": (ACCOUNT_KEY, GRANTS_KEY),
+    "sight": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE),
+    "turn_grants": (ACCOUNT_KEY, JOURNAL_KEY, GRANTS_KEY, DUE_KEY),
+    "create_account": (*_OPERATION, BUDGETS_KEY),
+    "update_account": _OPERATION,
+    "grant_credits": (*_OPERATION, DUE_KEY),
+    "void_grant": (*_OPERATION, DUE_KEY),
+    "set_budget": (*_OPERATION, BUDGETS_KEY),
+    "delete_budget": (*_OPERATION, BUDGETS_KEY),
     "advance_clock": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
-    "load_account": (ACCOUNT_KEY, JOURNAL_KEY, EXPIRIES_KEY),
+    "load_account": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, DUE_KEY, EXPIRIES_KEY),
     "open_epoch": (JOURNAL_KEY,),
 }
+_OPERATION_ARGUMENTS = "epoch op method request replay_ms"
 ARGUMENTS = {
-    "authorize": "epoch fingerprint replay_ms amount least currency hold_id ttl_ms member method request pricing",
-    "debit": "epoch fingerprint replay_ms amount currency incurred lowest most_used hold_id member method request pricing",
+    "authorize": "epoch fingerprint replay_ms amount least currency facets class hold_id ttl_ms member method request pricing",
+    "debit": "epoch fingerprint replay_ms amount currency facets class incurred lowest most_used hold_id member"
+    " method request pricing",
     "release": "epoch fingerprint replay_ms hold_id member method request",
-    "extend": "epoch fingerprint replay_ms amount currency ttl_ms hold_id member method request pricing",
+    "extend": "epoch fingerprint replay_ms amount currency facets class ttl_ms hold_id member method request pricing",
     "expire": "epoch hold_id member late_ms method request",
     "get_balance": "epoch",
     "sight": "epoch",
-    "create_account": "epoch method request currency overage limit clock replay_ms",
-    "update_account": "epoch op method request status overage limit replay_ms",
-    "grant_credits": "epoch op method request amount replay_ms",
-    "advance_clock": "epoch op method request clock replay_ms",
+    "turn_grants": "epoch account",
+    "create_account": f"{_OPERATION_ARGUMENTS} currency overage limit clock flags levels graces",
+    "update_account": f"{_OPERATION_ARGUMENTS} status overage limit flags levels graces",
+    "grant_credits": f"{_OPERATION_ARGUMENTS} amount what levels account",
+    "void_grant": f"{_OPERATION_ARGUMENTS} number most account",
+    "set_budget": f"{_OPERATION_ARGUMENTS} budget_id hard window limit levels facets anew replaces",
+    "delete_budget": f"{_OPERATION_ARGUMENTS} budget_id facets",
+    "advance_clock": f"{_OPERATION_ARGUMENTS} clock",
     "load_account": "epoch",  # and the account and its holds, as `call` gives them
     "open_epoch": "epoch method request",
 }
+_ALSO_USUAL: dict[str, dict[str, Any]] = {
+    "extend": {"ttl_ms": 0},
+    "create_account": {"op": 1, "currency": "USD", "flags": "-"},
+    "grant_credits": {"levels": "="},
+    "set_budget": {"limit": 100, "levels": "-", "facets": "api_key=k1"},
+    "delete_budget": {"facets": "api_key=k1"},
+}
+DENIALS = ("ACCOUNT_SUSPENDED", "INSUFFICIENT_CREDITS", "DAILY_LIMIT_EXCEEDED", "BUDGET_EXCEEDED")
+LOOKS = ("get_balance", "sight")
 
 
-def _usual(name: str, call: dict[str, Any]) -> dict[str, Any]:
+def _usual(name: str, call: Mapping[str, Any]) -> dict[str, Any]:
     amount = call.get("amount", 10)
     return {
         "epoch": 1, "fingerprint": "f1", "replay_ms": REPLAY_MS, "amount": amount, "least": 0, "hold_id": "h1",
-        "currency": "USD" if name == "create_account" else "-",
-        "ttl_ms": 0 if name == "extend" else 1000, "member": MEMBER, "method": name, "request": f"the {name}",
+        "currency": "-", "facets": "", "class": "", "ttl_ms": 1000, "member": MEMBER, "method": name, "request": f"the {name}",
         "pricing": "priced" if name in ("authorize", "debit", "extend") else "",
         "incurred": 0, "lowest": INT64_MIN + SETTING_MAX + amount, "most_used": INT64_MAX - amount, "late_ms": LATE_MS,
-        "op": 2, "status": "active", "overage": 0, "limit": "-", "clock": NOON,
-    } | call  # fmt: skip
+        "op": 3, "account": "acme", "status": "active", "overage": 0, "limit": "-", "clock": NOON, "flags": "", "levels": "",
+        "graces": "", "what": "0 TOP_UP 50 - - -", "number": 2, "most": "-", "budget_id": "b1", "hard": 1, "window": "month",
+        "anew": 1, "replaces": "",
+    } | _ALSO_USUAL.get(name, {}) | dict(call)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Then:
+    """An entry that follows from another, or from time alone."""
+
+    kind: str
+    amount: int
+    extras: str
+    sums: Changes = field(default_factory=dict)  # sums of its line that are not those left in the end
+    flags: str = "-"
 
 
 @dataclass(frozen=True)
@@ -81,30 +117,46 @@ class Row:
 
     says: str
     result: str  # ok, replayed, absent, ..., or a reason
-    given: dict[str, Any] = field(default_factory=dict)  # fields of the account
+    given: Changes = field(default_factory=dict)  # of the account, by name (lua_account.Account)
     hold: str = ""  # the hold's record; an open one is in the holds by expiry too
     seen: str = ""  # the replay record
     journal_epoch: int = 1
-    call: dict[str, Any] = field(default_factory=dict)
-    effect: str = ""  # what the effect line says before the sums: kind, time, day, ... hold id
-    sums: dict[str, Any] = field(default_factory=dict)  # sums of the effect line that are not the given ones
-    after: dict[str, Any] = field(default_factory=dict)  # fields that changed
+    call: Changes = field(default_factory=dict)
+    effect: str = ""  # what the effect line says first: kind, time, day, ... hold id
+    extras: str = "-"
+    sums: Changes = field(default_factory=dict)  # sums of the effect line that are not the given ones
+    then: Sequence[Then] = ()  # entries that follow
+    after: Changes = field(default_factory=dict)  # what changed
     hold_after: str | None = None  # "" removed; None as it was
-    due_after: float | None = None  # its score in the holds by expiry
-    reply: tuple[str, ...] | None = None  # where it is not the usual one of `result`
+    reaped_at: float | None = None  # its score in the holds by expiry
+    exceeded: tuple[str, str] = ("", "")  # the budget, and its facets
+    reply: tuple[Any, ...] | None = None  # where it is not the usual one of `result`
 
     @property
-    def account(self) -> dict[str, str]:
-        return {name: str(value) for name, value in (ACCOUNT | self.given).items()}
+    def before(self) -> Account:
+        return Account(self.given)
+
+    @property
+    def left(self) -> Account:
+        return Account(self.given, self.after)
 
     @property
     def line(self) -> str:
-        sums = self.account | {name: str(value) for name, value in self.sums.items()}
-        return " ".join((self.effect, *(sums[name] for name in SUMS)))
+        account = Account(self.given, self.sums)
+        return f"{self.effect} {account['g']} {self.extras} {account.line}"
+
+    @property
+    def consequences(self) -> list[str]:
+        lines, left = [], self.left
+        for then in self.then:
+            account = Account(self.given, self.after, {"g": self.before["g"]}, then.sums)
+            head = f"{then.kind} {left['clk']} {left['day']} {then.amount} 0 - - {then.flags} -"
+            lines.append(f"{head} {account['g']} {then.extras} {account.line}")
+        return lines
 
 
-def look(at: int = NOON, day: int = DAY) -> str:
-    return f"B {at} {day} 0 0 - - - -"
+def look(at: int = NOON, day: int = DAY, flags: str = "-") -> str:
+    return f"B {at} {day} 0 0 - - {flags} -"
 
 
 class Bench:
@@ -123,7 +175,7 @@ class Bench:
         self.client.flushall()
         self.client.xadd(JOURNAL_KEY, {"e": "", "m": "epoch", "q": "why", "p": ""}, id=f"{row.journal_epoch}-0")
         if row.given.get("ep") != "":
-            self.client.hset(ACCOUNT_KEY, mapping=row.account)
+            self._put(row.before)
         if row.hold:
             self.client.set(HOLD_KEY, row.hold, px=LATE_MS if " x " in row.hold else None)
             if " o " in row.hold:
@@ -131,10 +183,18 @@ class Bench:
         if row.seen:
             self.client.set(REPLAY_KEY, row.seen, px=REPLAY_MS)
 
-    def run(self, name: str, row: Row) -> tuple[str, ...]:
+    def _put(self, account: Account) -> None:
+        self.client.hset(ACCOUNT_KEY, mapping=account.in_redis)
+        for key, fields in ((GRANTS_KEY, account.grants_in_redis), (BUDGETS_KEY, account.budgets_in_redis)):
+            if fields:
+                self.client.hset(key, mapping=fields)
+        if account.due != "-":
+            self.client.zadd(DUE_KEY, {"acme": due_score(account)})
+
+    def run(self, name: str, row: Row) -> tuple[Any, ...]:
         return self.call(name, row.call, with_hold=bool(row.hold) or "hold_id" in row.call)
 
-    def call(self, name: str, call: dict[str, Any], with_hold: bool = False) -> tuple[str, ...]:
+    def call(self, name: str, call: Changes, with_hold: bool = False) -> tuple[Any, ...]:
         keys, values = KEYS[name], _usual(name, call)
         if name == "debit":
             values |= {} if with_hold else {"hold_id": "-", "member": "-"}
@@ -142,16 +202,17 @@ class Bench:
         arguments = [values[argument] for argument in ARGUMENTS[name].split()]
         keys, arguments = (*keys, *call.get("more_keys", ())), [*arguments, *call.get("more", ())]
         reply = self.client.eval(self.source(name), len(keys), *keys, *arguments)
-        return tuple(_text(part) for part in reply)
+        return tuple(_part(part) for part in reply)
 
     def dump(self) -> dict[str, tuple[Any, int | None]]:
-        """Every key: its value, and its time to live rounded up to 10 s."""
-        return {key.decode(): (self._value(key), self._ttl_ms(key)) for key in self.client.scan_iter()}
+        """Every key: its value, and its time to live rounded up to 10 s. A hash in which only 0 stands is as if absent."""
+        values = {key: self._value(key) for key in self.client.scan_iter()}
+        return {key.decode(): (value, self._ttl_ms(key)) for key, value in values.items() if value != {}}
 
     def _value(self, key: bytes) -> Any:
         match self.client.type(key):
             case b"hash":
-                return {name.decode(): value.decode() for name, value in self.client.hgetall(key).items()}
+                return canonical(_texts(self.client.hgetall(key)))
             case b"zset":
                 return {member.decode(): score for member, score in self.client.zrange(key, 0, -1, withscores=True)}
             case b"stream":
@@ -164,23 +225,33 @@ class Bench:
         return None if ttl_ms < 0 else -(-ttl_ms // 10_000) * 10_000
 
 
-def expected_reply(name: str, row: Row) -> tuple[str, ...]:
+def found_by_the_next(row: Row, lines: Sequence[str]) -> list[tuple[State, State]]:
+    """What each line says that it leaves, and how the next one finds the account; the last one: how the row leaves it."""
+    effects = [parse(line) for line in lines if line]
+    found = [effect.before for effect in effects[1:]] + [parse(f"{look()} 0 - {row.left.line}").before]
+    return [(effect.after(), state) for effect, state in zip(effects, found, strict=False)]
+
+
+def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
     """What the script returns, by the row's result."""
     if row.reply is not None:
         return row.reply
+    account = row.before
     match row.result:
         case "ok" if name == "get_balance":
-            return ("ok", row.line, row.account["cur"])
+            return ("ok", row.line, account["cur"], account["gr"], account.grants_seen)
         case "ok" if name == "sight":
-            return ("ok", "1-0", row.line)
+            return ("ok", "1-0", row.line, account.grants_seen, account.budgets_in_redis)
+        case "ok" if name == "turn_grants":
+            return ("ok", str(sum(then.kind in "SV" for then in row.then)))
         case "ok":
             return ("ok", row.line) if row.effect else ("ok",)
         case "replayed" if row.seen:
             return ("replayed", row.seen.partition(" ")[2])
         case "behind":
-            return ("behind", row.account["op"])
-        case "ACCOUNT_SUSPENDED" | "INSUFFICIENT_CREDITS" | "DAILY_LIMIT_EXCEEDED":
-            return ("denied", row.result, row.line)
+            return ("behind", str(account["op"]))
+        case denial if denial in DENIALS:
+            return ("denied", row.result, row.line, *row.exceeded)
         case reason if reason.isupper():
             return ("refused", reason)
         case status:
@@ -191,22 +262,45 @@ def expected_dump(name: str, row: Row, before: dict[str, Any]) -> dict[str, Any]
     """Every key as the script must leave it."""
     dump = dict(before)
     if row.after:
-        fields = before.get(ACCOUNT_KEY, ({}, None))[0]
-        dump[ACCOUNT_KEY] = (fields | {name: str(value) for name, value in row.after.items()}, None)
+        _put_into(dump, name, row.left)
     if row.hold_after is not None:
         dump.pop(HOLD_KEY, None)
         dump.pop(EXPIRIES_KEY, None)
         if row.hold_after:
             dump[HOLD_KEY] = (row.hold_after, LATE_MS if " x " in row.hold_after else None)
-        if row.due_after is not None:
-            dump[EXPIRIES_KEY] = ({MEMBER: row.due_after}, None)
-    if row.result == "ok" and row.effect and name not in ("get_balance", "sight"):
-        values = _usual(name, row.call)
-        entry = {"e": row.line, "m": values["method"], "q": values["request"], "p": values["pricing"]}
-        dump[JOURNAL_KEY] = ([*before[JOURNAL_KEY][0], ("1-1", entry)], None)
-        if REPLAY_KEY in KEYS[name]:
+        if row.reaped_at is not None:
+            dump[EXPIRIES_KEY] = ({MEMBER: row.reaped_at}, None)
+    if row.result == "ok" and name not in LOOKS:
+        dump[JOURNAL_KEY] = (before[JOURNAL_KEY][0] + _entries(name, row), None)
+        if row.effect and REPLAY_KEY in KEYS[name]:
             dump[REPLAY_KEY] = (f"{'f1' if 'fingerprint' in ARGUMENTS[name] else 'operation'} {row.line}", REPLAY_MS)
     return dump
+
+
+def _put_into(dump: dict[str, Any], name: str, account: Account) -> None:
+    values: dict[str, Any] = {
+        ACCOUNT_KEY: canonical(account.in_redis), GRANTS_KEY: account.grants_in_redis, BUDGETS_KEY: account.budgets_in_redis,
+    }  # fmt: skip
+    if DUE_KEY in KEYS[name]:
+        values[DUE_KEY] = {} if account.due == "-" else {"acme": due_score(account)}
+    for key, value in values.items():
+        dump.pop(key, None)
+        if value:
+            dump[key] = (value, None)
+
+
+def _entries(name: str, row: Row) -> list[tuple[str, dict[str, str]]]:
+    values = _usual(name, row.call)
+    main = (
+        [{"e": row.line, "m": values["method"], "q": values["request"], "p": values["pricing"]}] if row.effect else []
+    )
+    others = [{"e": line, "m": "consequence", "q": "acme", "p": ""} for line in row.consequences]
+    return [(f"1-{seq}", entry) for seq, entry in enumerate([*main, *others], 1)]
+
+
+def due_score(account: Account) -> float:
+    """When the reaper is to look at the account; never, by a test clock."""
+    return float(account.due) if account["clk"] == "-" else INF
 
 
 def strangers(bench: Bench) -> list[str]:
@@ -224,9 +318,11 @@ def strangers(bench: Bench) -> list[str]:
     return wrong
 
 
-def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in fields.items()}
 
 
-def _text(part: Any) -> str:
+def _part(part: Any) -> Any:
+    if isinstance(part, list):
+        return canonical(_texts(dict(zip(part[::2], part[1::2], strict=True))))
     return part.decode() if isinstance(part, bytes) else str(part)

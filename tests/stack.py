@@ -49,6 +49,11 @@ class Process:
         wait_until(self._is_ready, 30)
 
     @property
+    def printed(self) -> str:
+        """What it has said on stdout since it was last started."""
+        return self._output.read_text()
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "start() comes first"
         return self._process.pid
@@ -64,6 +69,11 @@ class Process:
         """Asks it to end, as an operator would; its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Returns when it has ended; its exit status."""
+        assert self._process is not None
         status = self._process.wait(60)
         self._process = None
         return status
@@ -122,6 +132,7 @@ class Stack:
             "CREDITGATE_METRICS_LISTEN": "",
             "CREDITGATE_LISTEN": target or (self.targets[0] if self.targets else f"127.0.0.1:{free_port()}"),
             "CREDITGATE_FLUSH_INTERVAL_MS": "20",
+            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the stack
         }
         return clean | own | self.settings
 
@@ -131,9 +142,10 @@ class Stack:
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
-    def add_gate(self) -> Process:
+    def add_gate(self, **settings: str) -> Process:
         target = f"127.0.0.1:{free_port()}"
-        gate = Process(["serve"], self.environment(target), self.folder / f"gate-{len(self.gates)}.log")
+        names = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
+        gate = Process(["serve"], self.environment(target) | names, self.folder / f"gate-{len(self.gates)}.log")
         gate.start()
         self.gates.append(gate)
         self.targets.append(target)

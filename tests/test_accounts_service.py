@@ -11,6 +11,8 @@ from stack import Client
 from gate.v1.gate_pb2 import DebitRequest
 from meter.v1.accounts_pb2 import (
     ACTIVE,
+    NEXT_INVOICE,
+    NEXT_PURCHASE,
     PROMOTION,
     SUSPENDED,
     TOP_UP,
@@ -18,9 +20,11 @@ from meter.v1.accounts_pb2 import (
     AdvanceTestClockRequest,
     CreateAccountRequest,
     GetAccountRequest,
+    Grace,
     Grant,
     GrantCreditsRequest,
     ListAccountsRequest,
+    Threshold,
     UpdateAccountRequest,
 )
 from meter.v1.ledger_pb2 import CLOCK, CREATE, GRANT, UPDATE
@@ -49,7 +53,7 @@ def test_a_new_account_is_active_and_has_what_it_was_given(client: Client) -> No
     assert created.HasField("create_time")
     assert created == client.accounts.GetAccount(GetAccountRequest(account_id=account.account_id))
     created.ClearField("create_time")
-    account.status = ACTIVE
+    account.status, account.overage_policy = ACTIVE, NEXT_INVOICE
     assert created == account
 
 
@@ -96,13 +100,55 @@ def test_accounts_are_listed_by_id_page_by_page(client: Client) -> None:
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("path", ["overage_protection_nanos", "daily_limit_nanos", "status"])
+WANTED: dict[str, Any] = {
+    "overage_protection_nanos": 6,
+    "daily_limit_nanos": 8,
+    "status": SUSPENDED,
+    "overage_policy": NEXT_PURCHASE,
+    "spend_management_off": True,
+    "thresholds": [
+        Threshold(threshold_id="half", subject=Threshold.DAILY_USE, percent=50),
+        Threshold(threshold_id="low", subject=Threshold.LOW_BALANCE, amount_nanos=0),
+    ],
+    "graces": [
+        Grace(traffic_class="inbound", duration_ms=600_000),
+        Grace(traffic_class="batch", duration_ms=1, amount_nanos=5),
+    ],
+}
+
+
+@pytest.mark.parametrize("path", WANTED)
 def test_only_what_the_mask_names_is_changed(open_account: Open, path: str) -> None:
     customer = open_account("1", overage_protection_nanos=5, daily_limit_nanos=7)
-    expected, wanted = shown(customer), {"overage_protection_nanos": 6, "daily_limit_nanos": 8, "status": SUSPENDED}
-    customer.client.accounts.UpdateAccount(updating(customer, path, currency="EUR", **wanted))
-    setattr(expected, path, wanted[path])
+    expected = shown(customer)
+    customer.client.accounts.UpdateAccount(updating(customer, path, currency="EUR", **WANTED))
+    expected.ClearField(path)
+    expected.MergeFrom(Account(**{path: WANTED[path]}))
     assert shown(customer) == expected
+
+
+def test_a_new_account_may_have_every_setting_and_lists_are_set_whole(client: Client) -> None:
+    wanted = {name: value for name, value in WANTED.items() if name != "status"}
+    account = Account(account_id=new_id(), currency="USD", **wanted)
+    created = client.accounts.CreateAccount(CreateAccountRequest(account=account))
+    account.status = ACTIVE
+    account.create_time.CopyFrom(created.create_time)
+    assert created == account
+    again = client.accounts.CreateAccount(CreateAccountRequest(account=account))
+    assert again == created
+    customer = Customer(client, account.account_id)
+    client.accounts.UpdateAccount(updating(customer, "thresholds", "graces"))
+    assert (len(shown(customer).thresholds), len(shown(customer).graces)) == (0, 0)
+
+
+def test_a_repeated_update_with_another_policy_or_threshold_is_told(open_account: Open) -> None:
+    customer, request_id = open_account("1"), new_id()
+    call = customer.client.accounts.UpdateAccount
+    paths = ("overage_policy", "thresholds")
+    call(updating(customer, *paths, request_id=request_id, **WANTED))
+    for other in ({"overage_policy": NEXT_INVOICE}, {"thresholds": WANTED["thresholds"][:1]}):
+        request = updating(customer, *paths, request_id=request_id, **{**WANTED, **other})
+        assert refusal(call, request).reason == "REQUEST_ID_REUSED"
 
 
 def test_an_absent_daily_limit_in_the_mask_removes_it_and_zero_forbids_all(open_account: Open) -> None:
@@ -141,7 +187,7 @@ def test_a_grant_keeps_all_that_it_was_given_and_stands_in_the_history(open_acco
         "priority": 10,
         "description": "welcome",
         "effective_at": at("2026-01-01T00:00:00Z"),
-        "expires_at": at("2027-01-01T00:00:00Z"),
+        "expires_at": at("2126-01-01T00:00:00Z"),
     }
     granted = customer.client.accounts.GrantCredits(granting(customer, "r-1", **given))
     for field, value in given.items():

@@ -21,7 +21,49 @@ Fields = dict[str, Any]
 LONG = "x" * 129
 TOO_MUCH = 2**61
 FRACTION = Timestamp(seconds=1_800_000_000, nanos=1)  # not in whole milliseconds
+SOON = at("2126-01-01T00:00:00Z")
 NEVER = Timestamp(seconds=10**15)
+
+
+def threshold(**fields: Any) -> accounts.Threshold:
+    return accounts.Threshold(
+        **{"threshold_id": "t", "subject": accounts.Threshold.LOW_BALANCE, "amount_nanos": 1, **fields}
+    )
+
+
+def grace(**fields: Any) -> accounts.Grace:
+    return accounts.Grace(**{"traffic_class": "inbound", "duration_ms": 1, **fields})
+
+
+DAILY = accounts.Threshold.DAILY_USE
+BAD_SETTINGS: list[tuple[Fields, str]] = [
+    ({"overage_policy": 99}, "account.overage_policy"),
+    *(
+        ({"thresholds": [threshold(threshold_id=bad)]}, "account.thresholds[0].threshold_id")
+        for bad in ("", "A", "a b", "x" * 65)
+    ),
+    ({"thresholds": [threshold(), threshold()]}, "account.thresholds[1].threshold_id"),
+    ({"thresholds": [threshold(threshold_id=f"t{n}") for n in range(51)]}, "account.thresholds"),
+    ({"thresholds": [threshold(subject=0)]}, "account.thresholds[0].subject"),
+    ({"thresholds": [threshold(subject=99)]}, "account.thresholds[0].subject"),
+    ({"thresholds": [threshold(amount_nanos=None)]}, "account.thresholds[0].amount_nanos"),
+    ({"thresholds": [threshold(amount_nanos=-1)]}, "account.thresholds[0].amount_nanos"),
+    ({"thresholds": [threshold(amount_nanos=TOO_MUCH)]}, "account.thresholds[0].amount_nanos"),
+    ({"thresholds": [threshold(subject=DAILY, amount_nanos=0)]}, "account.thresholds[0].amount_nanos"),
+    ({"thresholds": [threshold(percent=0)]}, "account.thresholds[0].percent"),
+    ({"thresholds": [threshold(), threshold(threshold_id="u", percent=101)]}, "account.thresholds[1].percent"),
+    *(
+        ({"graces": [grace(traffic_class=bad)]}, "account.graces[0].traffic_class")
+        for bad in ("", "a b", "\n", "x" * 65)
+    ),
+    ({"graces": [grace(), grace()]}, "account.graces[1].traffic_class"),
+    ({"graces": [grace(traffic_class=f"c{n}") for n in range(9)]}, "account.graces"),
+    ({"graces": [grace(duration_ms=None)]}, "account.graces[0].duration_ms"),
+    ({"graces": [grace(duration_ms=0)]}, "account.graces[0].duration_ms"),
+    ({"graces": [grace(duration_ms=2**62)]}, "account.graces[0].duration_ms"),
+    ({"graces": [grace(amount_nanos=0)]}, "account.graces[0].amount_nanos"),
+    ({"graces": [grace(amount_nanos=TOO_MUCH)]}, "account.graces[0].amount_nanos"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +87,7 @@ def is_bad(refused: Any, field: str) -> bool:
         ({"overage_protection_nanos": TOO_MUCH}, "account.overage_protection_nanos"),
         ({"daily_limit_nanos": -1}, "account.daily_limit_nanos"),
         ({"daily_limit_nanos": TOO_MUCH}, "account.daily_limit_nanos"),
+        *BAD_SETTINGS,
         ({"test_clock_time": FRACTION}, "account.test_clock_time"),
         ({"test_clock_time": NEVER}, "account.test_clock_time"),
     ],
@@ -72,6 +115,7 @@ def test_an_account_with_a_bad_setting_is_not_created(client: Client, change: Fi
         (["daily_limit_nanos"], {"daily_limit_nanos": -1}, "account.daily_limit_nanos"),
         (["daily_limit_nanos"], {"daily_limit_nanos": TOO_MUCH}, "account.daily_limit_nanos"),
         (["status"], {"status": ACTIVE, "account_id": "a b"}, "account.account_id"),
+        *((["status"], {"status": ACTIVE, **change}, field) for change, field in BAD_SETTINGS),
     ],
 )
 def test_a_bad_update_changes_nothing(customer: Customer, paths: list[str], change: Fields, field: str) -> None:
@@ -97,6 +141,13 @@ def test_a_bad_update_changes_nothing(customer: Customer, paths: list[str], chan
         ("r", {"account_id": "somebody-else"}, "grant.account_id"),
         ("r", {"description": "x" * 513}, "grant.description"),
         ("r", {"description": "a\nb"}, "grant.description"),
+        ("r", {"type": accounts.REFUND}, "grant.description"),
+        ("r", {"type": accounts.ADJUSTMENT}, "grant.description"),
+        ("r", {"expires_at": at("2020-01-01T00:00:00Z")}, "grant.expires_at"),
+        ("r", {"effective_at": SOON, "expires_at": SOON}, "grant.expires_at"),
+        ("r", {"scope": {"services": [""]}}, "grant.scope.services"),
+        ("r", {"scope": {"services": ["a\nb"]}}, "grant.scope.services"),
+        ("r", {"scope": {"services": [f"s{n}" for n in range(51)]}}, "grant.scope"),
         ("r", {"effective_at": FRACTION}, "grant.effective_at"),
         ("r", {"expires_at": NEVER}, "grant.expires_at"),
     ],

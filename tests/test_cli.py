@@ -15,6 +15,8 @@ from stack import Stack, free_port
 from gate.v1.gate_pb2 import Usage
 
 pytest_plugins = ("running", "command_line")
+# To the command one transport is as good as the other.
+pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 Run = Callable[..., Any]
@@ -47,6 +49,10 @@ def test_an_account_as_json_has_the_protos_field_names_and_exact_integers(credit
         "status": "ACTIVE",
         "overage_protection_nanos": "9007199254740993",
         "create_time": created["create_time"],
+        "overage_policy": "NEXT_INVOICE",
+        "spend_management_off": False,
+        "thresholds": [],
+        "graces": [],
     }
     assert parsed(creditgate("account", "show", "cli-2", "--json")) == created
     changed = parsed(creditgate("account", "update", "cli-2", "--daily-limit", "1", "--json"))
@@ -91,10 +97,12 @@ def test_a_balance_has_every_figure_of_the_overview(creditgate: Run, open_accoun
         "total credits": "1,234.50",
         "used this month": "0.000000003",
         "remaining": "1,234.499999997",
+        "top-up": "1,234.499999997",
         "overage protection": "5.00",
         "held": "2.00",
         "daily limit": "40.00",
         "used today": "0.000000003",
+        "used yesterday": "0.00",
         "available to use": "37.999999997",
     }
     reply = parsed(creditgate("balance", customer.account_id, "--json"))
@@ -110,7 +118,9 @@ def test_the_history_shows_what_was_used_with_the_balance_after_it(creditgate: R
     assert [line.split()[0] for line in lines[1:]] == ["2026-03-15"] * 3
     assert lines[1].split()[-2:] == ["-1.00", "8.998766"]
     assert "incurred" in lines[1]
-    assert lines[2].split()[2:] == ["debit", "tiny;", "1,234", "input;", "first", "-0.001234", "9.998766"]
+    assert lines[2].split()[2:] == [
+        *("debit", "tiny;", "1,234", "input;", "first;", "from", "0.001234", "top-up", "-0.001234", "9.998766")
+    ]
     page = parsed(creditgate("entries", customer.account_id, "--limit", "1", "--json"))
     assert [entry["amount_nanos"] for entry in page["entries"]] == ["-1000000000"]
     more = creditgate("entries", customer.account_id, "--limit", "1").out.splitlines()[-1]
@@ -183,13 +193,13 @@ def test_the_check_tells_each_finding_and_ends_with_1(creditgate: Run, client: A
     assert creditgate("check", "cooked").status == 0
     with stack.valkey.client() as redis:
         [key] = redis.keys("cg:*:a:cooked")
-        redis.hincrby(key, "sp", 5)
+        redis.hincrby(key, "gl", 5)
         for words in (("check", "cooked"), ("check", "cooked", "--json")):
             done = creditgate(*words)
             assert (done.status, done.err) == (1, "")
             assert "redis" in done.out
-        assert "1 findings" in creditgate("check", "cooked").out
-        redis.hincrby(key, "sp", -5)
+        assert "2 findings" in creditgate("check", "cooked").out
+        redis.hincrby(key, "gl", -5)
 
 
 def test_the_settings_are_shown_with_secrets_masked(creditgate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,14 +221,14 @@ def test_the_settings_are_shown_with_secrets_masked(creditgate: Run, monkeypatch
         (("account", "show", "nobody"), "CreateAccount"),
         (("account", "create", "x", "--currency", "usd"), "three capital letters"),
         (("account", "create", "x", "--overage", "1.0000000001"), "more than 9 decimal places"),
-        (("account", "create", "x", "--overage", "-1"), "overage_protection_nanos"),
+        (("account", "create", "x", "--overage", "-1"), "creditgate: --overage: must be 0 to"),
         (("account", "create", "x", "--daily-limit", "lots"), "such as 25 or 0.25"),
         (("account", "create", "x", "--test-clock", "today"), "write it as 2026-11-01"),
         (("grant", "nobody", "1e30"), "more than an account can hold"),
         (("grant", "nobody", "NaN"), "not a finite number"),
         (("grant", "nobody", "1"), "ACCOUNT_NOT_FOUND"),
         (("entries", "nobody", "--since", "yesterday"), "write it as 2026-11-01"),
-        (("entries", "nobody", "--page-token", "made-up"), "page_token"),
+        (("entries", "nobody", "--page-token", "made-up"), "creditgate: --page-token: is not a token"),
         (("usage", "nobody"), "ACCOUNT_NOT_FOUND"),
         (("invoice", "nobody", "--month", "2026-13"), "write it as 2026-11"),
         (("invoice", "nobody", "--month", "9999-12"), "write it as 2026-11"),

@@ -9,6 +9,8 @@ from live import CREDIT, Customer, new_id
 from stack import Client
 
 pytest_plugins = ("running", "command_line")
+# To the command one transport is as good as the other.
+pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Run = Callable[..., Any]
 

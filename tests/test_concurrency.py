@@ -8,13 +8,23 @@ from typing import Any
 import grpc
 import pytest
 from live import CREDIT, Customer, at, new_id
+from servers import wait_until
 from stack import Stack
 
 from gate.v1.gate_pb2 import ALLOWED, DENIED, AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.v1.accounts_pb2 import Account, AdvanceTestClockRequest, CreateAccountRequest, Grant, GrantCreditsRequest
+from meter.v1.accounts_pb2 import (
+    Account,
+    AdvanceTestClockRequest,
+    BudgetThreshold,
+    CreateAccountRequest,
+    Grant,
+    GrantCreditsRequest,
+    ListBudgetsRequest,
+    Threshold,
+)
 from meter.v1.accounts_pb2_grpc import AccountsStub
-from meter.v1.ledger_pb2 import AUTHORIZE, CLOCK, DEBIT, EXTEND, RELEASE
+from meter.v1.ledger_pb2 import AUTHORIZE, CLOCK, DEBIT, EXTEND, RELEASE, ListEventsRequest
 
 pytest_plugins = ("running",)
 
@@ -22,6 +32,7 @@ Open = Callable[..., Customer]
 
 CLIENTS = 32
 NOON = "2026-03-15T12:00:00Z"
+KINDS = {"Authorize": AuthorizeRequest, "Debit": DebitRequest}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +82,118 @@ def test_of_a_thousand_authorizes_exactly_as_many_pass_as_there_is_room_for(
         assert len(customer.entries(AUTHORIZE)) == 37
 
 
+@pytest.mark.parametrize("method", ["Authorize", "Debit"])
+def test_of_a_thousand_calls_exactly_as_many_pass_as_a_budget_has_room_for(
+    open_account: Open, at_once: Callable[..., list[Any]], is_long: bool, method: str
+) -> None:
+    for _ in range(20 if is_long else 1):
+        customer = open_account("1000", test_clock_time=at(NOON))
+        customer.set_budget("all", 37 * CREDIT, {"api_key": "k1"})
+        requests = [customer.asks(KINDS[method], CREDIT, dimensions={"api_key": "k1"}) for _ in range(1000)]
+        replies = at_once(method, requests)
+        assert Counter(reply.decision for reply in replies) == {ALLOWED: 37, DENIED: 963}
+        assert {reply.denial.budget.budget_id for reply in replies if reply.decision == DENIED} == {"all"}
+        listed = customer.client.accounts.ListBudgets(ListBudgetsRequest(account_id=customer.account_id))
+        [budget] = listed.budgets
+        assert budget.used_nanos + budget.held_nanos == 37 * CREDIT
+        assert customer.debit(CREDIT).decision == ALLOWED, "what the budget is not for goes on"
+
+
+@pytest.mark.parametrize("method", ["Authorize", "Debit"])
+def test_of_a_thousand_calls_as_many_pass_as_the_tightest_of_two_budgets_has_room_for(
+    open_account: Open, at_once: Callable[..., list[Any]], is_long: bool, method: str
+) -> None:
+    for _ in range(20 if is_long else 1):
+        customer = open_account("1000", test_clock_time=at(NOON))
+        customer.set_budget("all", 37 * CREDIT, {"api_key": "k1"})
+        customer.set_budget("ada", 20 * CREDIT, {"api_key": "k1", "user": "ada"})
+        both, one = {"api_key": "k1", "user": "ada"}, {"api_key": "k1", "user": "bob"}
+        replies = at_once(method, [customer.asks(KINDS[method], CREDIT, dimensions=both) for _ in range(1000)])
+        assert Counter(reply.decision for reply in replies) == {ALLOWED: 20, DENIED: 980}
+        assert {reply.denial.budget.budget_id for reply in replies if reply.decision == DENIED} == {"ada"}
+        replies = at_once(method, [customer.asks(KINDS[method], CREDIT, dimensions=one) for _ in range(1000)])
+        assert Counter(reply.decision for reply in replies) == {ALLOWED: 17, DENIED: 983}
+        assert {reply.denial.budget.budget_id for reply in replies if reply.decision == DENIED} == {"all"}
+
+
+@pytest.mark.parametrize("method", ["Authorize", "Debit"])
+def test_calls_at_once_on_two_overlapping_budgets_never_pass_either(
+    open_account: Open, at_once: Callable[..., list[Any]], is_long: bool, method: str
+) -> None:
+    for _ in range(20 if is_long else 1):
+        customer = open_account("1000", test_clock_time=at(NOON))
+        customer.set_budget("all", 37 * CREDIT, {"api_key": "k1"})
+        customer.set_budget("ada", 20 * CREDIT, {"user": "ada"})
+        kinds = {"both": {"api_key": "k1", "user": "ada"}, "all": {"api_key": "k1"}, "ada": {"user": "ada"}}
+        names = ["both", "all", "ada"] * 333
+        requests = [customer.asks(KINDS[method], CREDIT, dimensions=kinds[name]) for name in names]
+        allowed = Counter(
+            name for name, reply in zip(names, at_once(method, requests), strict=True) if reply.decision == ALLOWED
+        )
+        assert (allowed["both"] + allowed["all"], allowed["both"] + allowed["ada"]) == (37, 20)
+
+
+def test_each_crossing_of_a_threshold_is_told_once_and_in_order_however_many_debits_cross_at_once(
+    open_account: Open, at_once: Callable[..., list[Any]], is_long: bool
+) -> None:
+    levels = range(1, 26)  # one debit of a credit for each, and each debit crosses three thresholds
+    daily = [Threshold(threshold_id=f"{n}", subject=Threshold.DAILY_USE, amount_nanos=n * CREDIT) for n in levels]
+    low = [
+        Threshold(threshold_id=f"-{n}", subject=Threshold.LOW_BALANCE, amount_nanos=(99 - n) * CREDIT) for n in levels
+    ]
+    before = events_of_all(open_account("0"))
+    customers = []
+    for _ in range(134 if is_long else 14):
+        customers.append(open_account("99", test_clock_time=at(NOON), thresholds=daily + low))
+        for first in (1, 11, 21):
+            some = [
+                BudgetThreshold(threshold_id=f"{n}", amount_nanos=n * CREDIT) for n in range(first, min(first + 10, 26))
+            ]
+            customers[-1].set_budget(f"from-{first}", 99 * CREDIT, {"user": "ada"}, soft=True, thresholds=some)
+    requests = [
+        customer.asks(DebitRequest, CREDIT, dimensions={"user": "ada"}) for _ in levels for customer in customers
+    ]
+    assert {reply.decision for reply in at_once("Debit", requests)} == {ALLOWED}
+    expected = [
+        crossing
+        for n in levels
+        for crossing in (
+            ("LOW_BALANCE", "", f"-{n}", str(99 * CREDIT), (99 - n) * CREDIT, (99 - n) * CREDIT),
+            ("DAILY_USE", "", f"{n}", "2026-03-15", n * CREDIT, n * CREDIT),
+            ("BUDGET", f"from-{(n - 1) // 10 * 10 + 1}", f"{n}", "2026-03-01", n * CREDIT, n * CREDIT),
+        )
+    ]  # fmt: skip
+    listed = events_of_all(customers[0])[len(before) :]
+    assert len(listed) == len({event.event_id for event in listed}) == 75 * len(customers)
+    for customer in customers:
+        events = customer.events()
+        crossed = [
+            (each.subject, each.budget_id, each.threshold_id, each.window, each.level_nanos, each.value_nanos)
+            for each in events
+        ]
+        assert crossed == expected
+        assert [event for event in listed if event.account_id == customer.account_id] == events
+
+
+def events_of_all(customer: Customer) -> list[Any]:
+    """The events of all accounts, page by page until there is no more; once the ledger has caught up, however long that takes."""
+    wait_until(lambda: page_of_events(customer, "") is not None, 120)
+    events, token = [], ""
+    while (page := page_of_events(customer, token)) and page.events:
+        events += page.events
+        token = page.next_page_token
+    return events
+
+
+def page_of_events(customer: Customer, token: str) -> Any:
+    try:
+        return customer.client.ledger.ListEvents(ListEventsRequest(page_size=300, page_token=token))
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return None
+
+
 def test_debits_at_once_are_all_counted_to_the_nano(open_account: Open, at_once: Callable[..., list[Any]]) -> None:
     customer = open_account("1")
     replies = at_once("Debit", [customer.asks(DebitRequest, nanos) for nanos in range(1, 501)])
@@ -113,8 +236,7 @@ def test_of_two_contents_under_one_id_at_once_one_wins_and_the_other_is_refused(
     open_account: Open, at_once: Callable[..., list[Any]], method: str
 ) -> None:
     customer, request_id = open_account("10"), new_id()
-    kind = {"Authorize": AuthorizeRequest, "Debit": DebitRequest}[method]
-    contents = [customer.asks(kind, nanos, request_id=request_id) for nanos in (CREDIT, 2 * CREDIT)]
+    contents = [customer.asks(KINDS[method], nanos, request_id=request_id) for nanos in (CREDIT, 2 * CREDIT)]
     replies = at_once(method, contents * 25)
     refused = [reply for reply in replies if isinstance(reply, grpc.RpcError)]
     assert {error.code() for error in refused} == {grpc.StatusCode.ALREADY_EXISTS}

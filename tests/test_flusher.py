@@ -3,48 +3,59 @@
 import json
 
 import pytest
-import redis
-from books import PRICED, account, assert_books_add_up, assert_redis_agrees, entries, make_flusher, rows, usage, value
+from books import (
+    PRICED,
+    PRICED_NANOS,
+    account,
+    assert_books_add_up,
+    assert_redis_agrees,
+    entries,
+    make_flusher,
+    rows,
+    usage,
+    value,
+)
 from prometheus_client import CollectorRegistry
 from till import CREDIT, Till
 
 from gate.keys import journal_key
-from meter.effect import MS_PER_DAY, Kind
+from meter.effect import Kind
 from meter.flusher import Flusher
 from meter.journal import Position
 from meter.ledger import schema
-from meter.ledger.engine import Ledger
 from meter.ledger.lines import KINDS
-from meter.ledger.operations import Operations
 from meter.ledger.positions import Positions
 from meter.money import INT64_MAX
+from meter.operations import Threshold
+from meter.times import MS_PER_DAY
 from meter.v1.ledger_pb2 import EntryKind
 
-pytest_plugins = ("ledgers",)
+pytest_plugins = ("tills",)
 
-
-@pytest.fixture
-def till(redis_db: redis.Redis, ledger: Ledger) -> Till:
-    return Till(redis_db, ledger).open()
-
-
-@pytest.fixture
-def flusher(till: Till) -> Flusher:
-    return make_flusher(till)
+DAY = 20_000
+NOON = DAY * MS_PER_DAY + MS_PER_DAY // 2
 
 
 def test_every_kind_of_effect_becomes_a_line_of_the_history(till: Till, flusher: Flusher) -> None:
-    till.create("acme", 25 * CREDIT, overage=CREDIT, limit=20 * CREDIT, clock=20_000 * MS_PER_DAY)
+    low = Threshold("low", "low_balance", 5 * CREDIT)
+    till.create("acme", 25 * CREDIT, overage=CREDIT, limit=20 * CREDIT, clock=NOON, thresholds=(low,))
     settled, given_back, expired = (till.authorize("acme", CREDIT, ttl_ms=1000) for _ in range(3))
     till.extend("acme", settled, CREDIT, ttl_ms=10_000)
     assert flusher.flush_once() == 6  # what follows ends holds of an earlier transaction
-    till.debit("acme", 3 * CREDIT, hold_id=settled, pricing=PRICED)
+    till.debit("acme", 3 * CREDIT, hold_id=settled)
     till.release("acme", given_back)
-    till.advance("acme", 20_000 * MS_PER_DAY + 1000)
+    till.advance("acme", NOON + 1000)
     till.expire("acme", expired)
     till.debit("acme", 2 * CREDIT, hold_id=expired, description="a late one")
     till.debit("acme", 40 * CREDIT, incurred=True)
     till.update("acme", status="suspended", daily_limit_nanos=None)
+    refund = till.grant("acme", 22 * CREDIT, type="REFUND")
+    till.grant("acme", 3 * CREDIT, effective_at_ms=NOON + 2000, expires_at_ms=NOON + 3000)
+    till.advance("acme", NOON + 2000)
+    assert till.turn("acme") == 1
+    till.void("acme", refund)
+    till.advance("acme", NOON + 3000)
+    assert till.turn("acme") == 1
     assert flusher.drain(10)
     history = [
         (entry["kind"], entry["amount_nanos"] // CREDIT, entry["held_nanos"] // CREDIT) for entry in entries(till)
@@ -52,15 +63,13 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(till: Till, flusher:
     assert history == [
         ("CREATE", 0, 0), ("GRANT", 25, 0), ("AUTHORIZE", 0, 1), ("AUTHORIZE", 0, 1), ("AUTHORIZE", 0, 1), ("EXTEND", 0, 1),
         ("DEBIT", -3, -2), ("RELEASE", 0, -1), ("CLOCK", 0, 0), ("EXPIRE", 0, -1), ("DEBIT", -2, 0), ("DEBIT", -40, 0),
-        ("UPDATE", 0, 0),
+        ("THRESHOLD", 0, 0), ("GRANT_EXHAUSTED", 0, 0), ("UPDATE", 0, 0), ("GRANT", 22, 0), ("DEBT_PAID", 0, 0), ("GRANT", 0, 0),
+        ("CLOCK", 0, 0), ("GRANT_STARTED", 3, 0), ("GRANT_VOIDED", -2, 0), ("CLOCK", 0, 0), ("GRANT_EXPIRED", -3, 0),
     ]  # fmt: skip
+    assert {kind for kind, _, _ in history} == set(KINDS.values())
     late, incurred = entries(till)[10:12]
-    assert (late["late"], late["description"], late["hold_id"], late["usage_day"]) == (
-        True,
-        "a late one",
-        expired,
-        20_000,
-    )
+    told = (late["late"], late["description"], late["hold_id"], late["usage_day"])
+    assert told == (True, "a late one", expired, DAY)
     assert (incurred["incurred"], incurred["shortfall_nanos"]) == (True, 40 * CREDIT - 21 * CREDIT)
     assert_books_add_up(till)
     assert_redis_agrees(till, "acme")
@@ -94,7 +103,7 @@ def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(ti
 def test_usage_is_added_up_by_unit_and_by_each_dimension(till: Till, flusher: Flusher) -> None:
     till.create("acme", 100 * CREDIT)
     for user in ("ada", "bob", "ada"):
-        till.debit("acme", 8_000_000, pricing=PRICED, dimensions={"user": user, "project": "x"})
+        till.debit("acme", PRICED_NANOS, pricing=PRICED, dimensions={"user": user, "project": "x"})
         assert flusher.drain(10)  # in transactions of their own
     till.debit("acme", 7)
     till.authorize("acme", CREDIT)
@@ -122,7 +131,7 @@ def test_amounts_at_the_edge_of_int64_are_exact(till: Till, flusher: Flusher) ->
     assert till.debit("acme", 2**53)
     assert till.debit("acme", 1)
     assert flusher.drain(10)
-    assert [entry["balance_nanos"] for entry in entries(till)] == [0, INT64_MAX, 2**53 + 1, 1, 0]
+    assert [entry["balance_nanos"] for entry in entries(till)] == [0, INT64_MAX, 2**53 + 1, 1, 0, 0]
     assert usage(till)["", "amount", "", ""] == (3, INT64_MAX, 3)
     assert_redis_agrees(till, "acme")
 
@@ -146,12 +155,12 @@ def test_a_debit_repeated_after_its_replay_window_is_given_back(till: Till, in_o
     registry = CollectorRegistry()
     flusher = make_flusher(till, registry=registry)
     till.create("acme", 25 * CREDIT)
-    till.debit("acme", CREDIT, "r-1", pricing=PRICED)
+    till.debit("acme", PRICED_NANOS, "r-1", pricing=PRICED)
     if not in_one_batch:
         assert flusher.drain(10)
     till.forget("acme", "r-1")
-    till.debit("acme", CREDIT, "r-1", pricing=PRICED)
-    till.debit("acme", CREDIT, "r-2", pricing=PRICED)
+    till.debit("acme", PRICED_NANOS, "r-1", pricing=PRICED)
+    till.debit("acme", PRICED_NANOS, "r-2", pricing=PRICED)
     assert flusher.drain(10)
     first, second, third = entries(till)[2:]
     entry_id = f"{till.shard('acme')}-1-{first['seq']}"
@@ -160,13 +169,13 @@ def test_a_debit_repeated_after_its_replay_window_is_given_back(till: Till, in_o
     ]  # fmt: skip
     assert usage(till)[PRICED.model, "input_tokens", "", ""] == (2400, 6_000_000, 2)
     assert value(registry, "creditgate_duplicates_total") == 1
-    (refund,) = Operations(till.ledger).pending()
-    assert (refund.change.type, refund.change.amount_nanos) == ("REFUND", CREDIT)  # type: ignore[union-attr]
+    (refund,) = till.operations.pending()
+    assert (refund.change.type, refund.change.amount_nanos) == ("REFUND", PRICED_NANOS)  # type: ignore[union-attr]
     assert refund.change.refund_of == f"{till.shard('acme')}-1-{second['seq']}"  # type: ignore[union-attr]
     assert till.apply(refund) == b"ok"
     assert flusher.drain(10)
-    assert Operations(till.ledger).pending() == []
-    assert account(till, "acme")["remaining_nanos"] == 23 * CREDIT
+    assert till.operations.pending() == []
+    assert account(till, "acme")["remaining_nanos"] == 25 * CREDIT - 2 * PRICED_NANOS
     assert_books_add_up(till)
     assert_redis_agrees(till, "acme")
 
@@ -179,7 +188,7 @@ def test_what_charged_nothing_needs_no_refund_when_repeated(till: Till, flusher:
             till.forget("acme", request_id)
     assert flusher.drain(10)
     assert [entry["duplicate_of"] is not None for entry in entries(till)[2:]] == [False, True, False, True]
-    assert Operations(till.ledger).pending() == []
+    assert till.operations.pending() == []
     assert account(till, "acme")["held_nanos"] == 2 * CREDIT  # both holds are there, and end by themselves
     assert_books_add_up(till)
 

@@ -17,7 +17,6 @@ from books import (
     entries,
     journal_length,
     make_flusher,
-    rows,
     running,
     usage,
     value,
@@ -39,22 +38,10 @@ from meter.ledger import schema
 from meter.ledger.engine import Ledger
 from meter.ledger.errors import LedgerUnavailable
 from meter.ledger.migrate import open_ledger
-from meter.ledger.operations import Operations
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
-from meter.operations import GrantCredits
 
-pytest_plugins = ("ledgers",)
-
-
-@pytest.fixture
-def till(redis_db: redis.Redis, ledger: Ledger) -> Till:
-    return Till(redis_db, ledger).open()
-
-
-@pytest.fixture
-def flusher(till: Till) -> Flusher:
-    return make_flusher(till)
+pytest_plugins = ("tills",)
 
 
 def test_what_is_committed_and_not_trimmed_is_not_posted_again(till: Till, flusher: Flusher) -> None:
@@ -166,127 +153,6 @@ def test_the_journal_is_trimmed_up_to_the_position_and_no_further(
         left.append(till.redis.xlen(journal_key(shard)))
         assert not first or Position.from_id(first[0][0].decode()) == Position(position.epoch, position.seq + 1)
     assert left == [5, 2, 0]
-
-
-def test_a_gap_is_recorded_the_shard_fenced_and_the_rest_flushed(till: Till) -> None:
-    registry = CollectorRegistry()
-    flusher = make_flusher(till, registry=registry)
-    till.create("acme", 25 * CREDIT)
-    assert flusher.drain(10)
-    for _ in range(5):
-        till.debit("acme", CREDIT)
-    shard = till.shard("acme")
-    till.redis.xdel(journal_key(shard), "1-4", "1-5")
-    with capture_logs() as logs:
-        assert flusher.drain(10)
-    assert [entry["seq"] for entry in entries(till)] == [1, 2, 3, 6, 7]
-    gap = {"shard": shard, "epoch": 1, "first_seq": 4, "last_seq": 5}
-    assert [dict(row) | {"found_at_ms": 0} for row in rows(till.ledger, schema.journal_gaps)] == [
-        gap | {"found_at_ms": 0}
-    ]
-    assert value(registry, "creditgate_journal_gaps_total") == 1
-    assert value(registry, "creditgate_flusher_drift_total") == 2
-    assert [log["event"] for log in logs if log["log_level"] == "error"] == [
-        "journal_gap",
-        "account_drift",
-        "account_drift",
-    ]
-    with pytest.raises(AssertionError):
-        till.authorize("acme", 1)  # stale: the shard is fenced
-    assert Positions(till.ledger).of(shard) == Position(2, 0)
-    assert (
-        account(till, "acme")["remaining_nanos"] == 22 * CREDIT
-    )  # what was lost before the ledger had it was not charged
-    assert_books_add_up(till)
-
-
-def test_a_grant_whose_entry_is_lost_is_granted_again(till: Till) -> None:
-    flusher = make_flusher(till)
-    till.create("acme", 25 * CREDIT)
-    assert flusher.drain(10)
-    till.grant("acme", 7 * CREDIT)
-    till.grant("acme", 2 * CREDIT)
-    till.redis.xdel(journal_key(till.shard("acme")), "1-3")
-    assert flusher.drain(10)
-    assert account(till, "acme")["remaining_nanos"] == 27 * CREDIT
-    (again,) = Operations(till.ledger).pending("acme")
-    assert isinstance(again.change, GrantCredits)
-    assert (again.seq, again.request_id, again.change.amount_nanos) == (5, "again 3", 7 * CREDIT)
-
-
-def test_a_journal_that_is_behind_the_ledger_is_left_alone_until_a_new_epoch(till: Till) -> None:
-    registry = CollectorRegistry()
-    flusher = make_flusher(till, registry=registry)
-    shard, other = till.shard("acme"), (till.shard("acme") + 1) % till.shards
-    till.create("acme", 25 * CREDIT)
-    assert flusher.drain(10)
-    till.redis.delete(journal_key(shard))
-    with capture_logs() as logs:
-        assert not flusher.drain(10)
-        till.create(till.account_in(other))
-        assert flusher.flush_once() == 1  # other shards are not concerned
-    assert [log["event"] for log in logs].count("shard_not_flushed") == 1
-    assert value(registry, "creditgate_flusher_shards_stopped", reason="lost") == 1
-    position = Positions(till.ledger).begin_epoch(shard, Positions(till.ledger).of(shard), "lost")
-    till.open_epoch(shard, position.epoch)
-    assert flusher.drain(10)
-    assert value(registry, "creditgate_flusher_shards_stopped", reason="lost") == 0
-
-
-def test_entries_that_redis_wrote_anew_after_losing_the_first_are_told_from_those(till: Till) -> None:
-    registry = CollectorRegistry()
-    flusher = make_flusher(till, registry=registry)
-    till.create("acme", 25 * CREDIT)
-    assert flusher.drain(10)
-    backup = {key: till.redis.dump(key) for key in till.redis.scan_iter()}
-    for amount in (1, 2):
-        till.debit("acme", amount * CREDIT)
-    assert flusher.drain(10)
-    till.redis.flushall()
-    for key, dump in backup.items():
-        till.redis.restore(key, 0, dump)
-    for amount in (3, 4, 5):  # the gate has not noticed; the third goes past the ledger's position
-        till.debit("acme", amount * CREDIT)
-    shard = till.shard("acme")
-    assert flusher.drain(10)
-    assert [entry["amount_nanos"] // CREDIT for entry in entries(till)] == [0, 25, -1, -2, -5]
-    lost = [(row["epoch"], row["first_seq"], row["last_seq"]) for row in rows(till.ledger, schema.journal_gaps)]
-    assert lost == [(1, 3, 3), (1, 4, 4)]
-    assert Positions(till.ledger).of(shard) == Position(2, 0)  # fenced: the gate must load accounts anew
-    assert account(till, "acme")["remaining_nanos"] == 17 * CREDIT
-    assert value(registry, "creditgate_journal_gaps_total") == 2
-    assert_books_add_up(till)
-
-
-def test_an_operation_that_redis_lost_and_took_again_counts_once(till: Till, flusher: Flusher) -> None:
-    till.create("acme")
-    assert flusher.drain(10)
-    backup = {key: till.redis.dump(key) for key in till.redis.scan_iter()}
-    grant = till.grant("acme", 5 * CREDIT)
-    assert flusher.drain(10)
-    till.redis.flushall()
-    for key, dump in backup.items():
-        till.redis.restore(key, 0, dump)
-    till.debit("acme", 0)  # has the place in the journal that the grant had
-    assert till.apply(grant) == b"ok"
-    assert flusher.drain(10)
-    assert [entry["kind"] for entry in entries(till)] == ["CREATE", "GRANT", "GRANT"]
-    assert sum(entry["amount_nanos"] for entry in entries(till)) == 5 * CREDIT
-    assert account(till, "acme")["remaining_nanos"] == 5 * CREDIT
-    assert [row["amount_nanos"] for row in rows(till.ledger, schema.grants)] == [5 * CREDIT]
-
-
-def test_entries_of_an_epoch_that_was_given_up_are_recorded_as_lost(till: Till, flusher: Flusher) -> None:
-    till.create("acme", 25 * CREDIT)
-    assert flusher.drain(10)
-    shard = till.shard("acme")
-    till.debit("acme", CREDIT)
-    position = Positions(till.ledger).begin_epoch(shard, Position(1, 2), "rebuilt while the journal went on")
-    till.open_epoch(shard, position.epoch)
-    assert flusher.drain(10)
-    assert [row["first_seq"] for row in rows(till.ledger, schema.journal_gaps)] == [3]
-    assert account(till, "acme")["remaining_nanos"] == 25 * CREDIT
-    assert_books_add_up(till)
 
 
 def test_an_entry_that_cannot_be_read_stops_its_shard_and_no_other(till: Till) -> None:

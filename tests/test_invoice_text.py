@@ -2,11 +2,13 @@
 
 import asyncio
 import csv
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from histories import FEBRUARY, GPT, JANUARY, Scribe, service_of, usage
+from full_books import credit_books
+from histories import DAY, FEBRUARY, GPT, JANUARY, MARCH, Scribe, draw, service_of, usage
 from rich.console import Console
 
 from meter.invoice_text import to_csv, to_table
@@ -97,6 +99,48 @@ def test_an_invoice_of_nothing_is_a_page_too(service: LedgerService) -> None:
 
 
 @pytest.fixture
+def of_credits(ledger: Ledger) -> pb.Invoice:
+    """What the next purchase is to pay, paid in part: of everything that an invoice can tell there is some."""
+    scribe = credit_books(ledger)
+    scribe.now_ms = FEBRUARY + DAY
+    scribe.debit(5000, dimensions={"service": "chat"})
+    scribe.grant(1000)
+    return draw(scribe, FEBRUARY, MARCH)
+
+
+def test_the_table_says_whose_credits_paid_and_what_is_left_to_the_next_purchase(of_credits: pb.Invoice) -> None:
+    columns = [re.split(r" {2,}", line.strip()) for line in rendered(of_credits)]
+    sums = dict(each for each in columns[5:] if len(each) == 2)
+    assert sums == {
+        "Total of 1 debit": "0.000005",
+        "Paid from top-ups": "-0.000000853",
+        "Overage, paid since": "-0.000001",
+        "Overage, left to the next purchase": "-0.000003147",
+        "Overage due, USD": "0.00",
+        "Opening balance": "-0.000000092",
+        "Credits granted": "0.000002",
+        "Closing balance": "-0.000003092",
+    }
+
+
+def test_the_table_says_what_expired(ledger: Ledger) -> None:
+    january = draw(credit_books(ledger), JANUARY, FEBRUARY)
+    page = "\n".join(rendered(january))
+    assert re.search(r"Paid from vouchers +-0\.00000008 ", page)
+    assert re.search(r"Paid from promotions +-0\.000000025", page)
+    assert re.search(r"Credits expired +-0\.000000045", page)
+
+
+def test_csv_has_a_row_for_each_payment(of_credits: pb.Invoice) -> None:
+    found = list(csv.DictReader(to_csv(of_credits).splitlines()))
+    nanos = {row["row"]: int(row["amount_nanos"]) for row in found}
+    assert [(row["unit"], row["amount_nanos"]) for row in found if row["row"] == "payment"] == [("TOP_UP", "853")]
+    assert nanos["payment"] + nanos["overage_used"] == nanos["total"] == 5000
+    assert nanos["credits_applied"] + nanos["overage_due"] + nanos["overage_carried"] == nanos["total"]
+    assert (nanos["overage_carried"], nanos["debt_paid"], nanos["credits_expired"]) == (3147, 1107, 0)
+
+
+@pytest.fixture
 def rows(invoice: pb.Invoice) -> Iterator[dict[str, str]]:
     return iter(csv.DictReader(to_csv(invoice).splitlines()))
 
@@ -104,7 +148,7 @@ def rows(invoice: pb.Invoice) -> Iterator[dict[str, str]]:
 def test_csv_has_exact_decimals_that_are_the_nanos_and_add_up(rows: Iterator[dict[str, str]]) -> None:
     found = list(rows)
     assert all(parse_credits(row["amount"]) == int(row["amount_nanos"]) for row in found)
-    sums = {row["row"]: Decimal(row["amount"]) for row in found if row["row"] != "line"}
+    sums = {row["row"]: Decimal(row["amount"]) for row in found if row["row"] not in ("line", "payment")}
     assert sum(Decimal(row["amount"]) for row in found if row["row"] == "line") == sums["total"]
     assert sums["credits_applied"] + sums["overage_due"] == sums["total"] == Decimal("1808.64197352")
     assert {row["invoice_number"] for row in found} == {"INV-000001"}

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select, text, update
 
 from meter.journal import Position
-from meter.ledger import schema
+from meter.ledger import admin_schema, schema
 from meter.ledger.accounts import AccountRow
 from meter.ledger.engine import BUSY_TIMEOUT_MS, Ledger
 from meter.ledger.errors import (
@@ -79,7 +79,7 @@ def at_once(call: Callable[[int], object], times: int) -> list[object]:
 class TestOpening:
     def test_migrations_make_the_tables_of_the_schema(self, ledger: Ledger) -> None:
         with ledger.read() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+            assert compare_metadata(MigrationContext.configure(connection), admin_schema.metadata) == []
 
     def test_a_migrated_ledger_may_be_migrated_again(self, ledger_url: str) -> None:
         migrate(ledger_url)

@@ -36,9 +36,13 @@ PROMISED = {
     gate_pb2.Usage: "model input_tokens cached_input_tokens cache_write_tokens output_tokens",
     gate_pb2.AuthorizeResponse: "decision hold_id held_nanos expires_at denial balance replayed",
     gate_pb2.DebitResponse: "decision charged_nanos shortfall_nanos denial balance replayed late",
-    gate_pb2.Denial: "reason shortfall_nanos affordable_nanos resets_at",
+    gate_pb2.Denial: "reason shortfall_nanos affordable_nanos affordable_output_tokens resets_at budget",
     gate_pb2.Balance: "total_credits_nanos period_usage_nanos remaining_nanos overage_protection_nanos held_nanos"
-    " daily_limit_nanos daily_used_nanos available_nanos",
+    " daily_limit_nanos daily_used_nanos available_nanos daily_used_yesterday_nanos scoped_nanos expired_nanos",
+    accounts_pb2.Grant: "type amount_nanos priority effective_at expires_at description scope non_refundable",
+    accounts_pb2.Budget: "budget_id scope window soft limit_nanos thresholds used_nanos held_nanos resets_at",
+    ledger_pb2.GrantSummary: "grant state granted_nanos spent_nanos held_nanos expired_nanos remaining_nanos voided_nanos",
+    ledger_pb2.Event: "event_id account_id occurred_at threshold_id subject budget_id window level_nanos value_nanos",
 }
 UNSIGNED = {
     FieldDescriptor.TYPE_UINT32,
@@ -56,12 +60,15 @@ def test_the_promised_fields_are_there(message: Any, promised: str) -> None:
 
 def test_every_method_of_the_design_is_there() -> None:
     methods = {service.full_name: {method.name for method in service.methods} for service in SERVICES}
-    assert methods["gate.v1.Gate"] == {"Authorize", "Debit", "Release", "Extend", "GetBalance", "Batch"}
-    assert methods["meter.v1.Accounts"] >= {
-        "CreateAccount", "GetAccount", "ListAccounts", "UpdateAccount", "GrantCredits",
+    gate = {"Authorize", "Debit", "Release", "Extend", "GetBalance", "EstimateCost", "Batch"}
+    assert methods["gate.v1.Gate"] == gate
+    assert methods["meter.v1.Accounts"] == {
+        "CreateAccount", "GetAccount", "ListAccounts", "UpdateAccount", "GrantCredits", "VoidGrant", "CreateTopUp",
+        "CompleteTopUp", "ListTopUps", "CreateVouchers", "RedeemVoucher", "ListVoucherBatches", "SetBudget", "DeleteBudget",
+        "ListBudgets", "AdvanceTestClock",
     }  # fmt: skip
-    assert methods["meter.v1.Ledger"] >= {
-        "ListEntries", "QueryUsage", "CreateInvoice", "GetInvoice", "ListInvoices", "CheckBooks",
+    assert methods["meter.v1.Ledger"] == {
+        "ListEntries", "QueryUsage", "CreateInvoice", "GetInvoice", "ListInvoices", "ListGrants", "ListEvents", "CheckBooks",
     }  # fmt: skip
 
 
@@ -136,11 +143,13 @@ def test_lists_are_paged_alike() -> None:
 
 
 def test_all_that_moves_money_takes_a_request_id() -> None:
-    reads = ("Get", "List", "Query", "Check", "CreateInvoice", "Batch")
+    reads = ("Get", "List", "Query", "Check", "Estimate", "CreateInvoice", "Batch")
     for service in SERVICES:
         for method in service.methods:
             takes_one = "request_id" in method.input_type.fields_by_name
-            assert takes_one != method.name.startswith(reads), method.full_name
+            # A top-up's own id is as good: it completes once.
+            needs_one = not method.name.startswith((*reads, "CompleteTopUp"))
+            assert takes_one == needs_one, method.full_name
 
 
 def test_health_tells_of_each_service(stack: Stack) -> None:

@@ -207,12 +207,15 @@ def test_one_account_that_cannot_be_restored_does_not_keep_the_sweeper_from_othe
     stuck, other = sorted((scene.open("10"), scene.open("10")))
     assert scene.entries(stuck)
     assert scene.entries(other)
-    grant = GrantCredits("g", "TOP_UP", CREDIT, 50, None, None, "")
+
+    def grant(account: str) -> GrantCredits:
+        return GrantCredits(f"g-{account}", "TOP_UP", CREDIT, 50, None, None, "")
+
     with without_flusher(scene):
         scene.debit(stuck, CREDIT)
         scene.redis.delete(account_key(shard_of(stuck, SHARDS), stuck))
         for account in (stuck, other):
-            Operations(scene.ledger).grant_credits(account, grant, request_id=f"swept-{account}")
+            Operations(scene.ledger).grant_credits(account, grant(account), request_id=f"swept-{account}")
         wait_until(lambda: scene.balance(other).remaining_nanos == 11 * CREDIT, 5)
     wait_until(lambda: scene.until_answered(lambda: scene.balance(stuck))[0].remaining_nanos == 10 * CREDIT)
 

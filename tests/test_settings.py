@@ -63,6 +63,8 @@ def test_the_environment_of_a_child_gives_equal_settings(monkeypatch: pytest.Mon
         redis_url="redis://:pa%20ss@host/1",
         flush_interval_ms=7,
         prices_file=prices,
+        top_up_bounds='{"CHF": [0.5, null]}',
+        voucher_key="k" * 32,
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -71,6 +73,8 @@ def test_the_environment_of_a_child_gives_equal_settings(monkeypatch: pytest.Mon
 
 BAD = {
     "listen": ["", "50051", "localhost", ":50051", "host:0", "host:65536", "host:x", "::1:50051", "unix:gate.sock"],
+    "workers": ["", "0", "65", "two"],
+    "transport": ["", "http", "Native"],
     "metrics_listen": ["9464", "host:"],
     "data_dir": [""],
     "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
@@ -81,6 +85,17 @@ BAD = {
     "shards": ["0", "100"],
     "replay_window_ms": ["999"],
     "prices_file": ["/no/such/file", "/"],
+    "top_up_bounds": [
+        "",
+        "[5, 5000]",
+        '{"usd": [5, 5000]}',
+        '{"USD": 5}',
+        '{"USD": [5000, 5]}',
+        '{"USD": [-1, 5]}',
+        '{"USD": ["x", 5]}',
+    ],
+    "top_up_expiry_days": ["-1", "36501"],
+    "voucher_key": ["x" * 31],
     "max_in_flight": ["0"],
     "drain_timeout_ms": ["-1"],
     "reap_interval_ms": ["9"],
@@ -102,7 +117,14 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={value!r}: ")
+    shown = "***" if field == "voucher_key" else value
+    assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
+
+
+def test_a_unix_socket_is_served_by_one_worker() -> None:
+    assert load_settings(listen="unix:/run/gate.sock", workers=1).workers == 1
+    with pytest.raises(SettingsError, match="CREDITGATE_WORKERS='2': a unix socket is served by one process"):
+        load_settings(listen="unix:/run/gate.sock", workers=2)
 
 
 def test_all_bad_variables_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +148,11 @@ def test_a_variable_that_is_no_setting_is_told_of_but_stops_nothing(monkeypatch:
 
 
 def test_a_password_is_shown_neither_in_effective_settings_nor_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(redis_url="redis://me:s3cret@host/0", ledger_url="postgresql://h/db?password=s3cret&x=1")
+    settings = load_settings(
+        redis_url="redis://me:s3cret@host/0",
+        ledger_url="postgresql://h/db?password=s3cret&x=1",
+        voucher_key="s3cret" * 6,
+    )
     assert "s3cret" not in str(effective(settings))
     monkeypatch.setenv("CREDITGATE_REDIS_URL", "http://me:s3cret@host")
     with pytest.raises(SettingsError) as refused:

@@ -73,6 +73,7 @@ def test_an_entry_says_all_that_was_journaled(scribe: Scribe, service: LedgerSer
         ],
         dimensions={"project": "search"},
         incurred=True,
+        burned=[pb.Burn(type="OVERAGE", amount_nanos=100)],
     )
 
 
@@ -316,5 +317,11 @@ def test_a_duplicate_and_its_refund_are_listed_and_are_no_usage(scribe: Scribe, 
     scribe.debit(5, request_id=request_id)
     scribe.flush()
     scribe.apply_pending()
-    assert [each.amount_nanos for each in entries(service).entries] == [5, -5, -5]
+    found = entries(service).entries
+    assert [(each.kind, each.amount_nanos) for each in found] == [
+        (pb.DEBT_PAID, 0),
+        (pb.GRANT, 5),
+        (pb.DEBIT, -5),
+        (pb.DEBIT, -5),
+    ]
     assert [each.amount_nanos for each in buckets(service).buckets] == [5]

@@ -1,22 +1,33 @@
-"""A till: the gate's scripts and the ledger's operations, called one by one, for tests of what becomes of their journal."""
+"""A till: the gate's store and the ledger's operations, called one by one, for tests of what becomes of their journal.
 
+Keys, arguments and their order are the product's own (gate/store.py, gate/restore.py); only the wire is another: each script runs at once.
+"""
+
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import redis
+from prometheus_client import CollectorRegistry
 
-from gate.keys import account_key, expiries_key, hold_key, hold_member, journal_key, replay_key, shard_of
+from gate.keys import hold_key, journal_key, replay_key, shard_of
+from gate.metrics import GateMetrics
+from gate.pricing import Cost
+from gate.restore import Restorer
 from gate.scripts import script
+from gate.store import Outcome, Store
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
-from meter.effect import Effect, parse
+from meter.effect import Effect
 from meter.journal import Method, Pricing
+from meter.ledger.budgets import BudgetRow, Budgets, BudgetThreshold
 from meter.ledger.engine import Ledger
 from meter.ledger.operations import Operations
 from meter.ledger.positions import Positions
-from meter.money import INT64_MAX, INT64_MIN
-from meter.operations import AdvanceClock, Create, GrantCredits, Operation, Update
+from meter.operations import GrantCredits, Operation
 
 CREDIT = 10**9
+REPLAY_MS = 900_000
 _numbers = count(1)
 
 
@@ -28,6 +39,15 @@ class Till:
     ledger: Ledger
     shards: int = 4
     epochs: dict[int, int] = field(default_factory=dict)
+    granted: dict[str, list[Operation]] = field(default_factory=dict)  # by account
+    held: dict[str, str] = field(default_factory=dict)  # the newest hold's id, by the id of the request that placed it
+
+    def __post_init__(self) -> None:
+        wire: Any = _Wire(self)
+        self.operations, self.budgets = Operations(self.ledger), Budgets(self.ledger)
+        metrics = GateMetrics(CollectorRegistry())
+        self._restorer = Restorer(wire, wire, self.operations, metrics, REPLAY_MS)
+        self._store = Store(wire, wire, wire, REPLAY_MS)
 
     def open(self) -> "Till":
         Positions(self.ledger).ensure(self.shards)
@@ -36,7 +56,7 @@ class Till:
         return self
 
     def open_epoch(self, shard: int, epoch: int, reason: str = "test") -> None:
-        assert self._run("open_epoch", [journal_key(shard)], epoch, Method.EPOCH, reason)[0] == b"ok"
+        assert self.run("open_epoch", [journal_key(shard)], epoch, Method.EPOCH, reason)[0] == b"ok"
         self.epochs[shard] = epoch
 
     def shard(self, account_id: str) -> int:
@@ -46,159 +66,185 @@ class Till:
         """Some account id of the shard."""
         return next(name for name in (f"{prefix}-{n}" for n in count()) if self.shard(name) == shard)
 
+    # What administrators do
+
     def create(
-        self, account_id: str, credits: int = 0, overage: int = 0, limit: int | None = None, clock: int | None = None
+        self,
+        account_id: str,
+        credits: int = 0,
+        overage: int = 0,
+        limit: int | None = None,
+        clock: int | None = None,
+        **settings: Any,
     ) -> None:
         """An account, with credits."""
-        _, operation, _ = Operations(self.ledger).create_account(
+        _, operation, _ = self.operations.create_account(
             account_id,
             shard=self.shard(account_id),
             currency="USD",
             overage_protection_nanos=overage,
             daily_limit_nanos=limit,
             test_clock_ms=clock,
+            **settings,
         )
         self.apply(operation)
         if credits:
             self.grant(account_id, credits)
 
-    def grant(self, account_id: str, amount: int, request_id: str = "") -> Operation:
+    def grant(self, account_id: str, amount: int, request_id: str = "", **grant: Any) -> Operation:
+        """A top-up, unless told otherwise."""
         number = next(_numbers)
-        change = GrantCredits(f"g{number}", "TOP_UP", amount, 50, None, None, "top up")
-        operation = Operations(self.ledger).grant_credits(
-            account_id, change, request_id=request_id or f"grant-{number}"
-        )
+        fields = {
+            "grant_id": f"g{number}", "type": "TOP_UP", "priority": 50, "effective_at_ms": None, "expires_at_ms": None,
+            "description": "top up",
+        }  # fmt: skip
+        change = GrantCredits(amount_nanos=amount, **{**fields, **grant})
+        operation = self.operations.grant_credits(account_id, change, request_id=request_id or f"grant-{number}")
         self.apply(operation)
+        self.granted.setdefault(account_id, []).append(operation)
         return operation
 
-    def update(self, account_id: str, **changes: str | int | None) -> None:
-        _, operation = Operations(self.ledger).update_account(
-            account_id, changes, request_id=f"update-{next(_numbers)}"
+    def void(self, account_id: str, grant: Operation, amount: int | None = None) -> None:
+        assert isinstance(grant.change, GrantCredits)
+        operation = self.operations.void_grant(
+            account_id, grant.change.grant_id, amount, kind="VOID", reason="why", request_id=f"void-{next(_numbers)}"
         )
+        self.apply(operation)
+
+    def set_budget(
+        self,
+        account_id: str,
+        budget_id: str,
+        limit: int,
+        *facets: str,
+        window: str = "month",
+        hard: bool = True,
+        **levels: int,
+    ) -> None:
+        """Levels: thresholds in nanos, by their ids."""
+        thresholds = tuple(BudgetThreshold(threshold_id, nanos, None) for threshold_id, nanos in levels.items())
+        budget = BudgetRow(budget_id, facets, window, hard, limit, thresholds)
+        self.apply(self.budgets.set(account_id, budget, request_id=f"budget-{next(_numbers)}"))
+
+    def delete_budget(self, account_id: str, budget_id: str) -> None:
+        self.apply(self.budgets.delete(account_id, budget_id, request_id=f"budget-{next(_numbers)}"))
+
+    def update(self, account_id: str, **changes: Any) -> None:
+        """Settings, by the fields of meter.operations.Update: thresholds and graces too."""
+        _, operation = self.operations.update_account(account_id, changes, request_id=f"update-{next(_numbers)}")
         self.apply(operation)
 
     def advance(self, account_id: str, time_ms: int) -> None:
-        _, operation = Operations(self.ledger).advance_clock(account_id, time_ms, request_id=f"clock-{next(_numbers)}")
+        _, operation = self.operations.advance_clock(account_id, time_ms, request_id=f"clock-{next(_numbers)}")
         self.apply(operation)
 
     def apply(self, operation: Operation) -> bytes:
-        """Puts a recorded operation into effect."""
-        account_id, body, change = operation.account_id, operation.to_json(), operation.change
-        shard = self.shard(account_id)
-        keys, epoch = [account_key(shard, account_id), journal_key(shard)], self.epochs[shard]
-        keys.append(replay_key(shard, account_id, operation.request_id))
-        match change:
-            case Create():
-                limit, clock = _or_dash(change.daily_limit_nanos), _or_dash(change.test_clock_ms)
-                arguments = (
-                    operation.method,
-                    body,
-                    change.currency,
-                    change.overage_protection_nanos,
-                    limit,
-                    clock,
-                    900_000,
-                )
-                reply = self._run("create_account", keys, epoch, *arguments)
-            case Update():
-                limit = _or_dash(change.daily_limit_nanos)
-                settings = (change.status, change.overage_protection_nanos, limit, 900_000)
-                reply = self._run("update_account", keys, epoch, operation.seq, operation.method, body, *settings)
-            case GrantCredits():
-                reply = self._run(
-                    "grant_credits", keys, epoch, operation.seq, operation.method, body, change.amount_nanos, 900_000
-                )
-            case AdvanceClock():
-                reply = self._run(
-                    "advance_clock", keys, epoch, operation.seq, operation.method, body, change.time_ms, 900_000
-                )
-        return reply[0]
+        """Puts a recorded operation into effect; what the script says."""
+        return _at_once(self._restorer._apply(operation))[0]
 
-    def authorize(self, account_id: str, amount: int, request_id: str = "", ttl_ms: int = 600_000) -> str:
-        """The new hold's id."""
-        request_id = request_id or f"r{next(_numbers)}"
-        hold_id = f"h{next(_numbers)}"
-        shard = self.shard(account_id)
-        body = AuthorizeRequest(account_id=account_id, request_id=request_id, amount_nanos=amount).SerializeToString()
-        keys = [*self._call_keys(account_id, request_id), hold_key(shard, account_id, hold_id), expiries_key(shard)]
-        member = hold_member(account_id, hold_id)
-        arguments = (body.hex(), 900_000, amount, 0, "-", hold_id, ttl_ms, member, Method.AUTHORIZE, body, "")
-        assert self._run("authorize", keys, self.epochs[shard], *arguments)[0] == b"ok"
-        return hold_id
+    def apply_pending(self, account_id: str | None = None) -> list[Operation]:
+        """Puts into effect what the ledger has recorded by itself."""
+        pending = self.operations.pending(account_id)
+        assert [self.apply(operation) for operation in pending] == [b"ok"] * len(pending)
+        return pending
 
-    def debit(
+    def load(self, account_id: str) -> None:
+        """Puts an account back that is missing in Redis, as the ledger knows it."""
+        snapshot = self.operations.load_snapshot(account_id)
+        assert snapshot is not None
+        _at_once(self._restorer._load(self.shard(account_id), snapshot))
+
+    # What gateways do, and time
+
+    def authorize(
         self,
         account_id: str,
         amount: int,
         request_id: str = "",
-        hold_id: str = "",
+        ttl_ms: int = 600_000,
         pricing: Pricing | None = None,
-        dimensions: dict[str, str] | None = None,
-        incurred: bool = False,
-        description: str = "",
+        **fields: Any,
+    ) -> str:
+        """The new hold's id."""
+        request = AuthorizeRequest(**_ids(account_id, request_id), amount_nanos=amount, hold_ttl_ms=ttl_ms, **fields)
+        effect = _effect(_at_once(self._store.authorize(request, _cost(amount, pricing))))
+        self.held[request.request_id] = effect.hold_id
+        return effect.hold_id
+
+    def debit(
+        self, account_id: str, amount: int, request_id: str = "", pricing: Pricing | None = None, **fields: Any
     ) -> Effect | None:
         """The effect; None if it was a replay or a denial."""
-        request_id = request_id or f"r{next(_numbers)}"
-        shard = self.shard(account_id)
-        request = DebitRequest(
-            account_id=account_id,
-            request_id=request_id,
-            amount_nanos=amount,
-            hold_id=hold_id,
-            dimensions=dimensions,
-            description=description,
-        )
-        keys, body = self._call_keys(account_id, request_id), request.SerializeToString()
-        if hold_id:
-            keys += [hold_key(shard, account_id, hold_id), expiries_key(shard)]
-        arguments = (
-            body.hex(), 900_000, amount, "-", "1" if incurred else "0", INT64_MIN + amount, INT64_MAX - amount,
-            hold_id or "-", hold_member(account_id, hold_id) if hold_id else "-", Method.DEBIT, body,
-            pricing.to_json() if pricing else "",
-        )  # fmt: skip
-        reply = self._run("debit", keys, self.epochs[shard], *arguments)
-        return parse(reply[1].decode()) if reply[0] == b"ok" else None
+        request = DebitRequest(**_ids(account_id, request_id), amount_nanos=amount, **fields)
+        outcome = _at_once(self._store.debit(request, _cost(amount, pricing)))
+        return None if outcome.replayed or outcome.denial else outcome.effect
 
     def release(self, account_id: str, hold_id: str) -> None:
-        request_id, shard = f"r{next(_numbers)}", self.shard(account_id)
-        body = ReleaseRequest(account_id=account_id, request_id=request_id, hold_id=hold_id).SerializeToString()
-        keys = [*self._call_keys(account_id, request_id), hold_key(shard, account_id, hold_id), expiries_key(shard)]
-        arguments = (body.hex(), 900_000, hold_id, hold_member(account_id, hold_id), Method.RELEASE, body)
-        assert self._run("release", keys, self.epochs[shard], *arguments)[0] == b"ok"
+        _effect(_at_once(self._store.release(ReleaseRequest(**_ids(account_id), hold_id=hold_id))))
 
     def extend(self, account_id: str, hold_id: str, amount: int, ttl_ms: int = 0) -> None:
-        request_id, shard = f"r{next(_numbers)}", self.shard(account_id)
-        request = ExtendRequest(account_id=account_id, request_id=request_id, hold_id=hold_id, amount_nanos=amount)
-        body = request.SerializeToString()
-        keys = [*self._call_keys(account_id, request_id), hold_key(shard, account_id, hold_id), expiries_key(shard)]
-        member = hold_member(account_id, hold_id)
-        arguments = (body.hex(), 900_000, amount, "-", ttl_ms, hold_id, member, Method.EXTEND, body, "")
-        assert self._run("extend", keys, self.epochs[shard], *arguments)[0] == b"ok"
+        request = ExtendRequest(**_ids(account_id), hold_id=hold_id, amount_nanos=amount, hold_ttl_ms=ttl_ms)
+        _effect(_at_once(self._store.extend(request, Cost(amount))))
 
     def expire(self, account_id: str, hold_id: str) -> None:
-        shard = self.shard(account_id)
-        body = ReleaseRequest(account_id=account_id, hold_id=hold_id).SerializeToString()
-        keys = [
-            account_key(shard, account_id),
-            journal_key(shard),
-            hold_key(shard, account_id, hold_id),
-            expiries_key(shard),
-        ]
-        member = hold_member(account_id, hold_id)
-        reply = self._run("expire", keys, self.epochs[shard], hold_id, member, 86_400_000, Method.EXPIRE, body)
-        assert reply[0] == b"ok"
+        assert _at_once(self._store.expire(account_id, hold_id))
+
+    def turn(self, account_id: str) -> int:
+        """Begins and expires grants whose time has come; how many."""
+        return _at_once(self._store.turn(account_id))
+
+    def sight(self, account_id: str) -> Any:
+        """The account as Redis has it (meter.check.Sighting)."""
+        return _at_once(self._store.sight(self.shard(account_id), account_id))
+
+    def hold(self, account_id: str, hold_id: str) -> bytes | None:
+        """An open hold, as Redis has it."""
+        return self.redis.get(hold_key(self.shard(account_id), account_id, hold_id))
 
     def forget(self, account_id: str, request_id: str) -> None:
         """As if the replay window had passed."""
         self.redis.delete(replay_key(self.shard(account_id), account_id, request_id))
 
-    def _call_keys(self, account_id: str, request_id: str) -> list[str]:
-        shard = self.shard(account_id)
-        return [account_key(shard, account_id), replay_key(shard, account_id, request_id), journal_key(shard)]
-
-    def _run(self, name: str, keys: list[str], *arguments: str | bytes | int) -> list[bytes]:
+    def run(self, name: str, keys: list[str], *arguments: str | bytes | int) -> list[bytes]:
         return self.redis.eval(script(name).source, len(keys), *keys, *arguments)
 
 
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)
+class _Wire:
+    """What the gate's store and restorer ask of a runner and of shards. Nothing is put right behind a test's back."""
+
+    def __init__(self, till: Till) -> None:
+        self._till, self.count = till, till.shards
+
+    def epoch(self, shard: int) -> int:
+        return self._till.epochs[shard]
+
+    async def run(self, name: str, _shard: int, keys: list[str], *arguments: str | bytes | int) -> list[bytes]:
+        return self._till.run(name, keys, *arguments)
+
+    async def verify(self, shard: int, epoch: int) -> None:
+        raise AssertionError(f"stale: shard {shard} is no longer in epoch {epoch}")
+
+    async def restore(self, account_id: str) -> None:
+        raise AssertionError(f"absent: {account_id}")
+
+
+def _at_once(call: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a call that waits for nothing."""
+    try:
+        call.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waited")
+
+
+def _ids(account_id: str, request_id: str = "") -> dict[str, str]:
+    return {"account_id": account_id, "request_id": request_id or f"r{next(_numbers)}"}
+
+
+def _cost(amount: int, pricing: Pricing | None) -> Cost:
+    return Cost(amount, pricing=pricing.to_json() if pricing else "")
+
+
+def _effect(outcome: Outcome) -> Effect:
+    assert not outcome.denial, outcome.denial
+    return outcome.effect

@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
-from load import Call
+from audit_of_credits import check_budgets, check_events, check_grants
+from calls import ADMINISTRATION, Call
 from servers import wait_until
 from sqlalchemy import Row, select
 from stack import Client
 
-from gate.v1.gate_pb2 import DENIED, ReleaseRequest
+from gate.v1.gate_pb2 import ReleaseRequest
 from meter.effect import parse
+from meter.ledger import schema
 from meter.ledger.migrate import open_ledger
-from meter.ledger.schema import accounts, entries, journal_gaps, open_holds, shards
 from meter.v1.ledger_pb2 import CheckBooksRequest
 
 Rows = Sequence[Row[Any]]
 
-_KINDS = {"Authorize": "AUTHORIZE", "Debit": "DEBIT", "Release": "RELEASE", "Extend": "EXTEND"}
+_KINDS = {
+    "Authorize": "AUTHORIZE", "Debit": "DEBIT", "Release": "RELEASE", "Extend": "EXTEND", "GrantCredits": "GRANT",
+    "CreateTopUp": "GRANT", "VoidGrant": "GRANT_VOIDED", "SetBudget": "UPDATE", "UpdateAccount": "UPDATE",
+}  # fmt: skip
+OPENING = "open-"  # how the request ids begin of what was there before the load
 _HOLD_HAS_ENDED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
+_COMES_TOO_LATE = (*_HOLD_HAS_ENDED, grpc.StatusCode.INVALID_ARGUMENT)
 _BACK_S = 30.0
 
 
@@ -33,13 +39,20 @@ class Books:
     open_holds: Rows
     shards: Rows
     gaps: Rows
+    grants: Rows
+    budgets: Rows
+    budget_windows: Rows
+    events: Rows
 
     @classmethod
     def read(cls, ledger_url: str) -> Self:
         ledger = open_ledger(ledger_url)
         try:
             with ledger.read() as connection:
-                tables = (accounts, entries, open_holds, shards, journal_gaps)
+                tables = (
+                    schema.accounts, schema.entries, schema.open_holds, schema.shards, schema.journal_gaps, schema.grants,
+                    schema.applied_budgets, schema.budget_windows, schema.events,
+                )  # fmt: skip
                 return cls(*(connection.execute(select(table)).all() for table in tables))
         finally:
             ledger.close()
@@ -56,7 +69,7 @@ class Audit:
         self._repeat_all(self._check_all())
         self._release_all()
         self._check_all()
-        for account_id in {call.request.account_id for call in self._calls}:
+        for account_id in {call.account_id for call in self._calls}:
             assert self._client.balance(account_id).held_nanos == 0, f"{account_id}: held, without a hold"
 
     def _check_all(self) -> Books:
@@ -64,6 +77,9 @@ class Audit:
         books = Books.read(self._ledger_url)
         self._check_calls(books)
         self._check_sums(books)
+        check_grants(books.accounts, books.entries, books.grants, books.open_holds)
+        check_budgets(books.entries, books.budgets, books.budget_windows)
+        check_events(books.accounts, books.entries, books.events)
         _check_journals(books)
         return books
 
@@ -85,9 +101,11 @@ class Audit:
         for row in books.entries:
             if row.kind in _KINDS.values():
                 by_request[row.account_id, row.request_id].append(row)
-        assert by_request.keys() <= {call.key for call in self._calls}, "entries that nobody asked for"
+        keys = {call.key for call in self._calls}
+        strangers = {key for key in by_request.keys() - keys if not key[1].startswith(OPENING)}
+        assert not strangers, f"entries that nobody asked for: {strangers}"
         for call in self._calls:
-            _check_call(call, by_request.get(call.key, []))
+            _check_call(call, by_request.get(call.key, []), books)
 
     def _check_sums(self, books: Books) -> None:
         """Σ entries = balance, and Σ open holds = held; Redis has the same balance."""
@@ -108,15 +126,21 @@ class Audit:
         """A repeat has the first reply; what was never answered is answered now, by what it did if it took effect."""
         taken = {(row.account_id, row.request_id) for row in books.entries}
         for call in self._calls:
-            if call.reply is None or call.reply.decision != DENIED:  # a denial writes nothing, and is judged afresh
+            if not call.is_denied:  # that writes nothing, and is judged afresh
                 self._repeat(call, call.key in taken)
 
     def _repeat(self, call: Call, took_effect: bool) -> None:
         first, request = call.reply, call.request
-        again, code = _ask(getattr(self._client.gate, call.method), request)
-        if first is None and not took_effect and code in _HOLD_HAS_ENDED:
-            return  # it never took effect, and comes too late now: its hold has expired, or was settled
+        service = self._client.accounts if call.method in ADMINISTRATION else self._client.gate
+        again, code = _ask(getattr(service, call.method), request)
+        if first is None and not took_effect and code in _COMES_TOO_LATE:
+            return  # it never took effect: its hold has expired, or was settled, or its credits would have expired
         assert code is None, f"{request}: {code}"
+        if call.method in ADMINISTRATION:
+            if call.method != "UpdateAccount":  # which tells the account as it is by now
+                assert first in (None, again), f"{request}: {first} became {again}"
+            call.reply = again
+            return
         assert again.replayed == took_effect, f"{request}: replayed {again.replayed}, in the ledger {took_effect}"
         if first is None:
             call.reply = again
@@ -156,15 +180,18 @@ def _check_journals(books: Books) -> None:
     assert not books.gaps, f"lost from a journal: {books.gaps}"
 
 
-def _check_call(call: Call, rows: list[Row[Any]]) -> None:
+def _check_call(call: Call, rows: list[Row[Any]], books: Books) -> None:
     """Answered: in the ledger as told, once. Denied: not at all. Unanswered: once, or not at all."""
-    if call.reply is None:
-        assert len(rows) <= 1, f"{call.request}: unanswered, {len(rows)} times in the ledger"
-    elif not call.is_allowed:
+    if call.is_denied:
         assert not rows, f"{call.request}: denied, {len(rows)} times in the ledger"
+    elif call.reply is None:
+        assert len(rows) <= 1, f"{call.request}: unanswered, {len(rows)} times in the ledger"
     else:
         assert len(rows) == 1, f"{call.request}: answered, {len(rows)} times in the ledger"
-        told, kept = _told(call), _kept(rows[0])
+        if call.method in ADMINISTRATION:
+            told, kept = _told_administrator(call), _kept_of_operation(call, rows[0], books)
+        else:
+            told, kept = _told(call), _kept(rows[0])
         assert told == kept, f"{call.request}: told {told}, kept {kept}"
 
 
@@ -188,6 +215,29 @@ def _told(call: Call) -> tuple[object, ...]:
 
 def _kept(row: Row[Any]) -> tuple[object, ...]:
     held = 0 if row.kind == "DEBIT" else row.held_nanos  # a debit's reply does not say what its hold was of
-    left = parse(row.effect).after()
-    sums = row.balance_nanos, left.held, left.available, left.used_today
+    effect = parse(row.effect)
+    left = effect.settled()
+    sums = left.remaining, left.held, effect.available_after(left), left.used_today
     return row.kind, row.amount_nanos, row.shortfall_nanos, held, row.hold_id, *sums
+
+
+def _told_administrator(call: Call) -> tuple[object, ...]:
+    match call.method:
+        case "GrantCredits" | "CreateTopUp":
+            return "GRANT", call.reply.grant_id, call.reply.amount_nanos
+        case "VoidGrant":
+            return "GRANT_VOIDED", call.request.grant_id, call.reply.voided_nanos
+    return (_KINDS[call.method],)
+
+
+def _kept_of_operation(call: Call, row: Row[Any], books: Books) -> tuple[object, ...]:
+    """What a grant's entry is about stands with the grant."""
+    match call.method:
+        case "GrantCredits" | "CreateTopUp":
+            grant = next(each for each in books.grants if (each.account_id, each.request_id) == call.key)
+            return row.kind, grant.grant_id, grant.amount_nanos
+        case "VoidGrant":
+            grant = next(each for each in books.grants if each.grant_id == call.request.grant_id)
+            is_whole = parse(row.effect).is_scheduled  # then nothing of it was there yet
+            return row.kind, grant.grant_id, grant.amount_nanos if is_whole else -row.amount_nanos
+    return (row.kind,)

@@ -2,30 +2,55 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from audit import Audit
+from administration import MILLI, budget
+from audit import OPENING, Audit
 from load import Load
 from servers import wait_until
 from stack import Client, Process, Stack, running_stack
 
+from meter.money import parse_credits
+from meter.v1.accounts_pb2 import NEXT_PURCHASE, Grace, SetBudgetRequest, Threshold
+
 pytest_plugins = ("ledgers",)
 
-# Six accounts on several shards: one soon runs out of credits, one has a daily limit, one an overage protection.
-ACCOUNTS = {
+# On several shards: one soon runs out of credits and goes on in grace, one has a daily limit, one an overage protection that is changed
+# and debt that is paid by top-ups, one thresholds, one budgets, one little but what is granted for a moment.
+ACCOUNTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rich-1": ("1000", {}),
-    "rich-2": ("1000", {}),
-    "rich-3": ("1000", {}),
-    "poor": ("0.05", {}),
-    "limited": ("1000", {"daily_limit_nanos": 200_000_000}),
-    "overdrawn": ("0.01", {"overage_protection_nanos": 100_000_000}),
+    "rich-2": ("1000", {"spend_management_off": True}),
+    "poor": ("0.05", {"graces": [Grace(traffic_class="inbound", amount_nanos=10 * MILLI)]}),
+    "limited": ("1000", {"daily_limit_nanos": 200 * MILLI}),
+    "overdrawn": ("0.01", {"overage_protection_nanos": 100 * MILLI, "overage_policy": NEXT_PURCHASE}),
+    "watched": (
+        "0.1",
+        {
+            "thresholds": [
+                Threshold(threshold_id=f"{n}", subject=Threshold.DAILY_USE, amount_nanos=n * MILLI)
+                for n in range(1, 40)
+            ]
+            + [Threshold(threshold_id="low", subject=Threshold.LOW_BALANCE, percent=50)]
+        },
+    ),
+    "budgeted": ("1000", {}),
+    "promoted": ("0.001", {}),
 }
 CALLS_BETWEEN = (20, 120)  # answered calls from one kill to the next
+# What an administrator sells is as little as what gateways spend.
+SETTINGS = {"top_up_bounds": "{}"}
 
 
 def open_accounts(client: Client) -> None:
     for account_id, (granted, settings) in ACCOUNTS.items():
-        client.open_account(account_id, granted, **settings)
+        client.open_account(account_id, **settings)
+        client.grant(account_id, parse_credits(granted), request_id=f"{OPENING}grant")
+    for name in ("hard", "soft"):
+        request = SetBudgetRequest(
+            account_id="budgeted", request_id=f"{OPENING}{name}", budget=budget(name, 50 * MILLI)
+        )
+        client.accounts.SetBudget(request)
 
 
 def kill_gate(stack: Stack, dice: random.Random) -> None:
@@ -69,7 +94,7 @@ def test_whatever_is_killed_under_load_no_acknowledged_call_is_lost_or_done_twic
     ledger_url: str, victims: list[Callable[[Stack, random.Random], None]], kills: int
 ) -> None:
     dice = random.Random(kills)
-    with running_stack(ledger_url, gates=2, flushers=2, durable=True) as stack:
+    with running_stack(ledger_url, gates=2, flushers=2, durable=True, **SETTINGS) as stack:
         client = stack.client()
         open_accounts(client)
         with Load(stack.targets, list(ACCOUNTS)) as load:

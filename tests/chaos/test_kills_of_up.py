@@ -13,7 +13,7 @@ from audit import Audit
 from load import Load
 from servers import wait_until
 from stack import Client, Process, free_port
-from test_kills import ACCOUNTS, CALLS_BETWEEN, open_accounts
+from test_kills import ACCOUNTS, CALLS_BETWEEN, SETTINGS, open_accounts
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
 
@@ -40,6 +40,7 @@ def test_up_started_again_after_a_kill_goes_on_where_it_was(folder: Path, kills:
     dice = random.Random(kills)
     target = f"127.0.0.1:{free_port()}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")}
+    clean |= {f"CREDITGATE_{name.upper()}": value for name, value in SETTINGS.items()}
     words = ["up", "--listen", target, "--metrics-listen", "", "--data-dir", f"{folder}/data"]
     service = Process(words, clean, folder / "up.log")
     children: list[int] = []

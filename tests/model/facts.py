@@ -1,0 +1,138 @@
+"""What can have happened to an account: grants, holds, charges; and the lines that its history must have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gate.v1.gate_pb2 import BudgetState
+from model.days import DAY_MS, at, window_of
+
+MOST = 2**63 - 1
+MOST_OF_A_SETTING = 2**61 - 1  # also what a grace carries that names no amount
+# What may be spent goes no lower, nor does the room of a day or a budget: a changed setting must still fit.
+DEBT_FLOOR = -MOST + MOST_OF_A_SETTING
+OVERAGE = 0  # credits that come from no grant
+PROMOTIONAL = ("VOUCHER", "PROMOTION")
+
+Facets = frozenset[str]  # "key=value" of a request
+Parts = list[
+    tuple[int, int]
+]  # amounts by the number of the grant that they come from, in the order in which they were taken
+
+
+class Refused(Exception):
+    """No decision was made; `str()` is the reason."""
+
+
+class Line(NamedTuple):
+    """What an entry of the history tells: what happened, its amount, and the grants or the crossing that it is about."""
+
+    kind: str
+    amount: int
+    about: tuple[object, ...] = ()
+
+
+class Window(NamedTuple):
+    """A stretch of a budget's life. One whose scope or window is changed is another budget: `number` tells them apart."""
+
+    number: int
+    start_day: int
+
+
+@dataclass
+class Grant:
+    number: int
+    type: str
+    amount: int
+    priority: int
+    effective_ms: int
+    expires_ms: int | None
+    scope: tuple[str, ...]
+    pays_debt: bool
+    begun: bool  # False: its time has not come, and it counts nowhere
+    voided: bool = False
+
+    @property
+    def place(self) -> tuple[int, float, bool, int]:
+        """In the order in which grants are burned."""
+        expiry = float("inf") if self.expires_ms is None else self.expires_ms
+        return self.priority, expiry, self.type not in PROMOTIONAL, self.number
+
+    def is_over(self, now_ms: int) -> bool:
+        return self.voided or (self.expires_ms is not None and now_ms >= self.expires_ms)
+
+    def is_for(self, facets: Facets) -> bool:
+        """Whether usage with these facets may take from it: one of its values of every key that its scope names."""
+        keys = {facet.partition("=")[0] for facet in self.scope}
+        return all(any(facet in facets for facet in self.scope if facet.startswith(f"{key}=")) for key in keys)
+
+
+@dataclass
+class Hold:
+    pins: Parts
+    day: int
+    expires_ms: int
+    windows: tuple[Window, ...]  # in which it counts
+    open: bool = True  # False: expired, and its credits given back
+
+    @property
+    def amount(self) -> int:
+        return sum(amount for _, amount in self.pins)
+
+
+@dataclass(frozen=True)
+class Charge:
+    parts: Parts
+    day: int  # on whose limit it counts
+    month: tuple[int, int]  # in which it was charged
+    windows: tuple[Window, ...] = ()
+
+    @property
+    def amount(self) -> int:
+        return sum(amount for _, amount in self.parts)
+
+
+@dataclass
+class Budget:
+    budget_id: str
+    number: int
+    facets: tuple[str, ...]
+    window: str
+    hard: bool
+    limit: int
+    levels: tuple[tuple[str, int], ...] = field(default=())
+
+    def now(self, day: int) -> Window:
+        return Window(self.number, window_of(self.window, day)[0])
+
+    def end_ms(self, day: int) -> int | None:
+        end_day = window_of(self.window, day)[1]
+        return None if end_day is None else end_day * DAY_MS
+
+    def told(self, room: int, day: int) -> BudgetState:
+        end_ms = self.end_ms(day)
+        return BudgetState(
+            budget_id=self.budget_id,
+            scope=dict(facet.split("=", 1) for facet in self.facets),
+            limit_nanos=self.limit,
+            left_nanos=room,
+            resets_at=None if end_ms is None else at(end_ms),
+        )
+
+
+def merged(parts: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Nothing counts as nothing."""
+    sums: dict[int, int] = {}
+    for number, amount in parts:
+        sums[number] = sums.get(number, 0) + amount
+    return {number: amount for number, amount in sorted(sums.items()) if amount}
+
+
+def first_of(parts: Parts, amount: int) -> Parts:
+    """The first so many credits of them."""
+    taken: Parts = []
+    for number, part in parts:
+        if amount > 0:
+            taken.append((number, min(part, amount)))
+            amount -= part
+    return taken

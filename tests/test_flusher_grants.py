@@ -1,0 +1,178 @@
+"""The flusher on grants, holds, budgets and thresholds: what the entries do to each, added up once."""
+
+import json
+
+import pytest
+from books import account, assert_books_add_up, assert_redis_agrees, entries, events, grants, rows
+from chronicle import DAY, NOON, live_through
+from till import CREDIT, Till
+
+from meter.flusher import Flusher
+from meter.ledger import schema
+from meter.operations import Grace, GrantCredits, Threshold
+
+pytest_plugins = ("tills",)
+
+MONTH = 19_997  # October 1st
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_what_the_entries_do_is_added_up_alike_in_one_transaction_and_in_many(
+    till: Till, flusher: Flusher, in_one_batch: bool
+) -> None:
+    live_through(till, "acme", (lambda: None) if in_one_batch else flusher.flush_once)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {
+        2: ("EXHAUSTED", 0, 0, 18, 0, 2),
+        3: ("EXPIRED", 0, 0, 7, 3, 0),
+        4: ("EXHAUSTED", 0, 0, 6, 0, 0),
+        5: ("EXHAUSTED", 0, 0, 8, 0, 0),
+        16: ("LIVE", 0, 5, 5, 0, 0),
+        17: ("VOIDED", 0, 0, 0, 0, 5),
+    }
+    assert events(till, "acme") == [
+        ("DAILY_USE", "", "busy", 10, 17),
+        ("BUDGET", "team", "half", 4, 13),
+        ("LOW_BALANCE", "", "low", 15, 14),
+        ("DAILY_USE", "", "busy", 10, 21),
+        ("BUDGET", "team", "half", 30, 36),
+    ]
+    windows = [tuple(row.values())[1:] for row in rows(till.ledger, schema.budget_windows)]
+    assert windows == [(6, MONTH, 36 * CREDIT, 0), (7, DAY, 10 * CREDIT, 0)]
+    (hold,) = rows(till.ledger, schema.open_holds)
+    assert (hold["amount_nanos"], hold["pins"]) == (7 * CREDIT, f"16:{5 * CREDIT},0:{2 * CREDIT}")
+    assert [(row["budget_id"], row["number"]) for row in rows(till.ledger, schema.applied_budgets)] == [("team", 19)]
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_a_hold_that_is_extended_and_settled_in_other_transactions_gives_back_what_it_pinned(
+    till: Till, flusher: Flusher
+) -> None:
+    till.create("acme", clock=NOON)
+    first, second = till.grant("acme", 3 * CREDIT, type="PROMOTION"), till.grant("acme", 9 * CREDIT)
+    hold_id = till.authorize("acme", 2 * CREDIT)
+    assert flusher.drain(10)
+    till.extend("acme", hold_id, 4 * CREDIT, ttl_ms=1000)
+    assert flusher.drain(10)
+    (hold,) = rows(till.ledger, schema.open_holds)
+    assert (hold["amount_nanos"], hold["pins"]) == (6 * CREDIT, f"{first.seq}:{3 * CREDIT},{second.seq}:{3 * CREDIT}")
+    assert_redis_agrees(till, "acme")
+    till.debit("acme", 4 * CREDIT, hold_id=hold_id)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("EXHAUSTED", 0, 0, 3, 0, 0), 3: ("LIVE", 8, 0, 1, 0, 0)}
+    assert rows(till.ledger, schema.open_holds) == []
+    assert_books_add_up(till)
+
+
+def test_what_a_hold_had_pinned_of_a_grant_that_is_over_expires_when_it_comes_back(
+    till: Till, flusher: Flusher
+) -> None:
+    till.create("acme", 1 * CREDIT, clock=NOON)
+    till.grant("acme", 5 * CREDIT, priority=1, expires_at_ms=NOON + 1000)
+    hold_id = till.authorize("acme", 4 * CREDIT)
+    till.advance("acme", NOON + 1000)
+    till.turn("acme")
+    assert flusher.drain(10)
+    assert grants(till, "acme")[3] == ("EXPIRED", 0, 4, 0, 1, 0)
+    assert_redis_agrees(till, "acme")
+    till.debit("acme", 3 * CREDIT, hold_id=hold_id)  # it is settled from what it pinned, whatever became of that
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("LIVE", 1, 0, 0, 0, 0), 3: ("EXPIRED", 0, 0, 3, 2, 0)}
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_a_grant_voided_whole_stays_so_though_holds_give_some_of_it_back(till: Till, flusher: Flusher) -> None:
+    till.create("acme", clock=NOON)
+    grant = till.grant("acme", 5 * CREDIT)
+    hold_id = till.authorize("acme", 2 * CREDIT)
+    till.void("acme", grant)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("VOIDED", 0, 2, 0, 0, 3)}
+    assert_redis_agrees(till, "acme")
+    till.release("acme", hold_id)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("VOIDED", 0, 0, 0, 2, 3)}
+    assert_books_add_up(till)
+
+
+def test_a_grant_voided_before_it_began_never_counted(till: Till, flusher: Flusher) -> None:
+    till.create("acme", clock=NOON)
+    grant = till.grant("acme", 5 * CREDIT, effective_at_ms=NOON + 1000)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("SCHEDULED", 5, 0, 0, 0, 0)}
+    assert account(till, "acme")["remaining_nanos"] == 0
+    assert_redis_agrees(till, "acme")
+    till.void("acme", grant)
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("VOIDED", 0, 0, 0, 0, 5)}
+    assert [entry["amount_nanos"] for entry in entries(till)] == [0, 0, 0]
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_a_grace_that_has_begun_is_known_to_whoever_loads_the_account(till: Till, flusher: Flusher) -> None:
+    till.create("acme", CREDIT, clock=NOON, graces=(Grace("interactive", 60_000, None), Grace("batch", None, CREDIT)))
+    assert till.debit("acme", 3 * CREDIT, traffic_class="interactive")
+    assert flusher.drain(10)
+    begun = json.loads(account(till, "acme")["applied_settings"])["graces_begun"]
+    assert begun == {"interactive": NOON}
+    assert_redis_agrees(till, "acme")
+    till.grant("acme", 9 * CREDIT)
+    assert flusher.drain(10)
+    assert json.loads(account(till, "acme")["applied_settings"])["graces_begun"] == {}
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
+def test_levels_that_move_with_grants_are_those_of_the_newest(till: Till, flusher: Flusher) -> None:
+    half = Threshold("half", "low_balance", percent=50)
+    till.create("acme", 10 * CREDIT, clock=NOON, thresholds=(half,))
+    till.debit("acme", 6 * CREDIT)
+    till.grant("acme", 30 * CREDIT)
+    assert flusher.drain(10)
+    assert_redis_agrees(till, "acme")
+    till.debit("acme", 20 * CREDIT)
+    assert flusher.drain(10)
+    assert events(till) == [("LOW_BALANCE", "", "half", 5, 4), ("LOW_BALANCE", "", "half", 15, 14)]
+    assert_books_add_up(till)
+
+
+@pytest.mark.parametrize(
+    ("of_overage", "more_debt"),
+    [
+        pytest.param(0, 0, id="no debt"),
+        pytest.param(5, 0, id="the debt that it made"),
+        pytest.param(5, 9, id="more debt than it gives back"),
+    ],
+)
+def test_what_a_repeat_took_of_two_grants_and_of_overage_is_given_back_and_pays_debt_first(
+    till: Till, flusher: Flusher, of_overage: int, more_debt: int
+) -> None:
+    charge, debt = 6 + of_overage, of_overage + more_debt
+    till.create("acme", charge * CREDIT, clock=NOON, overage=20 * CREDIT)
+    assert till.debit("acme", charge * CREDIT, "r-1")
+    till.grant("acme", 3 * CREDIT, type="PROMOTION", expires_at_ms=NOON + 1000)
+    till.grant("acme", (3 if debt else 4) * CREDIT)
+    assert flusher.drain(10)
+    till.forget("acme", "r-1")
+    repeat = till.debit("acme", charge * CREDIT, "r-1")
+    assert repeat is not None
+    assert [part.grant for part in repeat.taken] == [3, 4, 0][: 3 if debt else 2]
+    till.debit("acme", more_debt * CREDIT)
+    assert flusher.drain(10)
+    (refund,) = till.operations.pending()
+    assert isinstance(refund.change, GrantCredits)
+    assert (refund.change.type, refund.change.amount_nanos) == ("REFUND", charge * CREDIT)
+    assert refund.change.pays_debt
+    till.apply_pending()
+    assert flusher.drain(10)
+    paid = min(debt, charge)
+    assert sum(entry["overage_nanos"] for entry in entries(till)) == (debt - paid) * CREDIT
+    known = grants(till, "acme")
+    assert known[3] == ("EXHAUSTED", 0, 0, 3, 0, 0)
+    assert known[5] == ("LIVE" if charge > paid else "EXHAUSTED", charge - paid, 0, paid, 0, 0)
+    assert account(till, "acme")["remaining_nanos"] == (charge - debt + (0 if debt else 1)) * CREDIT
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
