@@ -35,20 +35,19 @@ class Reaper:
             await asyncio.sleep(self._interval_s)
             try:
                 await self._look()
-                await asyncio.gather(*(self.reap(shard) for shard in range(self._shards)))
-                await asyncio.gather(*(self.turn(shard) for shard in range(self._shards)))
+                now_ms = await self._store.now_ms()
+                await asyncio.gather(*(self._reap(shard, now_ms) for shard in range(self._shards)))
+                await asyncio.gather(*(self._turn(shard, now_ms) for shard in range(self._shards)))
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
 
-    async def reap(self, shard: int) -> int:
-        """Expires the shard's holds that are due, oldest first; how many."""
-        now_ms = await self._store.now_ms()
+    async def _reap(self, shard: int, now_ms: int) -> None:
+        """Expires the shard's holds that are due, oldest first."""
         command = ("ZRANGE", expiries_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
-        return await self._expire(await self._runner.wire.command(shard, *command))
+        await self._expire(await self._runner.wire.command(shard, *command))
 
-    async def turn(self, shard: int) -> None:
+    async def _turn(self, shard: int, now_ms: int) -> None:
         """Brings the grants into the present whose time has come."""
-        now_ms = await self._store.now_ms()
         command = ("ZRANGE", due_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
         for account_id in await self._runner.wire.command(shard, *command):
             await self._store.turn(account_id.decode())

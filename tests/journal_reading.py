@@ -90,7 +90,7 @@ def line_of(effect: Effect) -> Line:
     match effect.kind:
         case Kind.THRESHOLD:
             return Line(kind, amount, effect.crossing)
-        case Kind.GRANT_EXHAUSTED:
+        case Kind.GRANT_EXHAUSTED | Kind.GRANT_EXPIRED:
             return Line(kind, amount, tuple((part.grant, part.amount) for part in effect.taken))
         case _ if effect.kind in _TAKING:
             return Line(kind, amount, _sums(effect.taken))

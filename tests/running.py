@@ -28,7 +28,7 @@ def stack_of_all_transports(
     prices = tmp_path_factory.mktemp("prices") / "prices.yaml"
     prices.write_text(PRICES)
     settings = {
-        "reap_interval_ms": "20",
+        "reap_interval_ms": "100",
         "redis_timeout_ms": "20000",
         "prices_file": str(prices),
         "voucher_key": "of all gates of this stack, as an operator sets it",

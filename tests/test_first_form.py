@@ -80,9 +80,6 @@ def test_lines_of_the_present_form_go_on_from_there(scribe: Scribe, is_flushed: 
     assert burned(scribe)[-2:] == [[("PROMOTION", 4), ("OVERAGE", 1)], [("ADJUSTMENT", 13), ("OVERAGE", 7)]]
 
 
-@pytest.mark.xfail(
-    reason="Chain.see keeps yesterday's use, of which the ledger's posting knows that such lines know nothing"
-)
 def test_lines_of_the_first_form_know_nothing_of_yesterdays_use(scribe: Scribe) -> None:
     scribe.now_ms = JANUARY + DAY
     scribe.debit(7)

@@ -134,10 +134,6 @@ def test_what_holds_pin_is_held_and_then_spent_or_remaining_or_expired(scribe: S
     assert sums(listed(scribe, include_ended=True).grants[0]) == {"spent": 10, "expired": 90}
 
 
-NO_ENTRY = "no entry tells of the expiry of a grant of which nothing is left, and something held (turn_grants.lua)"
-
-
-@pytest.mark.xfail(reason=NO_ENTRY)
 def test_a_grant_whose_time_is_over_has_expired_though_holds_have_all_of_it(scribe: Scribe) -> None:
     scribe.grant(100, expires_at_ms=JANUARY + HOUR)
     scribe.now_ms = JANUARY + HOUR - 10
@@ -147,7 +143,6 @@ def test_a_grant_whose_time_is_over_has_expired_though_holds_have_all_of_it(scri
     assert [each.state for each in listed(scribe, include_ended=True).grants] == [pb.EXPIRED]
 
 
-@pytest.mark.xfail(reason=NO_ENTRY)
 def test_a_grant_that_was_used_up_after_its_time_has_ended(scribe: Scribe) -> None:
     scribe.grant(100, expires_at_ms=JANUARY + HOUR)
     scribe.now_ms = JANUARY + HOUR - 10

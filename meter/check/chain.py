@@ -44,7 +44,7 @@ class Chain:
             due = _rolled(was, self.last.day, effect.day)
             due = _updated(due, found) if effect.kind is Kind.UPDATE else due
             if effect.is_unattributed:
-                found = found._replace(yesterday_base=due.yesterday_base)  # it did not know
+                due = due._replace(yesterday_base=found.yesterday_base)  # it did not know
             if found != due:
                 yield f"{line.id}: found the account at [{found.tokens()}], left at [{due.tokens()}]"
             if effect.is_unattributed or line.position.epoch in self._lossy or not continues(due, found):

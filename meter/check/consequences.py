@@ -61,7 +61,7 @@ def _has_turned(line: Line, grant: Grant) -> Iterator[str]:
     if grant.state == "SCHEDULED":
         if at_ms >= (grant.terms.effective_at_ms or 0):
             yield f"{line.id}: grant {grant.number} was to begin before"
-    elif grant.left and not grant.lives_at(at_ms):
+    elif (grant.left or (grant.held and grant.state == "LIVE")) and not grant.lives_at(at_ms):
         yield f"{line.id}: of grant {grant.number} {grant.left} nanos were to expire before"
 
 

@@ -22,17 +22,24 @@ def turn(account: Account) -> None:
             funded.add(number)
             arrive(account, grant)
         else:
-            lose(account, "V", number, account.left()[number])
+            grant.expired = True
+            expire(account, number, account.left()[number])
     exhaust(account, funded)
 
 
 def _due(account: Account) -> Iterator[tuple[int, str, int]]:
     """When, what, and to which grant."""
-    left, now_ms = account.left(), account.clock_ms
+    left, pinned, now_ms = account.left(), account.pinned(), account.clock_ms
     for grant in account.grants.values():
         if not grant.begun and not grant.voided and now_ms >= grant.effective_ms:
             yield grant.effective_ms, "begins", grant.number
-        if grant.expires_ms is not None and now_ms >= grant.expires_ms and left.get(grant.number, 0):
+        has_some = left.get(grant.number, 0) or grant.number in pinned
+        if (
+            grant.expires_ms is not None
+            and now_ms >= grant.expires_ms
+            and has_some
+            and not (grant.expired or grant.voided)
+        ):
             yield grant.expires_ms, "ends", grant.number
 
 
@@ -46,10 +53,17 @@ def arrive(account: Account, grant: Grant) -> None:
         account.payments.append((grant.number, paid))
 
 
-def lose(account: Account, kind: str, number: int, amount: int) -> None:
-    """Credits are gone unspent."""
+def expire(account: Account, number: int, amount: int) -> None:
+    """What is left of a grant, or comes back to it, is gone. It is told even if that is nothing, and holds have all of it."""
     with crossings(account):
-        account.add(kind, amount, [(number, amount)])
+        account.lines.append(Line("V", amount, ((number, amount),)))
+        account.losses.append((number, amount))
+
+
+def void(account: Account, number: int, amount: int) -> None:
+    """Credits are taken back."""
+    with crossings(account):
+        account.add("Z", amount, [(number, amount)])
         account.losses.append((number, amount))
 
 
@@ -59,7 +73,7 @@ def lapse(account: Account, hold: Hold, taken: Parts) -> None:
     for number, amount in hold.pins:
         rest = amount - again.get(number, 0)
         if number != OVERAGE and rest and account.grants[number].is_over(account.clock_ms):
-            lose(account, "V", number, rest)
+            expire(account, number, rest)
 
 
 def filled(account: Account) -> set[int]:

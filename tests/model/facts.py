@@ -51,6 +51,7 @@ class Grant:
     pays_debt: bool
     begun: bool  # False: its time has not come, and it counts nowhere
     voided: bool = False
+    expired: bool = False  # and told so
 
     @property
     def place(self) -> tuple[int, float, bool, int]:

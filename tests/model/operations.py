@@ -11,7 +11,7 @@ from meter.operations import (
     VoidGrant,
 )
 from model.account import Account
-from model.consequences import arrive, exhaust, filled, lose, turn
+from model.consequences import arrive, exhaust, filled, turn, void
 from model.facts import Budget, Grant
 
 
@@ -82,8 +82,8 @@ def _void(account: Account, change: VoidGrant) -> None:
     grant = account.grants[change.number]
     left = 0 if grant.is_over(account.clock_ms) else account.left().get(grant.number, 0)
     amount = left if change.amount_nanos is None else min(change.amount_nanos, left)
-    lose(account, "Z", grant.number, amount)
-    grant.voided = grant.voided or change.amount_nanos is None
+    void(account, grant.number, amount)
+    grant.voided = grant.voided or change.amount_nanos is None or not grant.begun
 
 
 def _set_budget(account: Account, number: int, change: SetBudget) -> None:
