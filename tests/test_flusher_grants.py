@@ -112,6 +112,26 @@ def test_a_grant_voided_before_it_began_never_counted(till: Till, flusher: Flush
     assert_redis_agrees(till, "acme")
 
 
+def test_a_late_debit_leaves_the_budgets_of_its_hold_and_counts_in_those_that_it_names(
+    till: Till, flusher: Flusher
+) -> None:
+    till.create("acme", 9 * CREDIT, clock=NOON)
+    till.set_budget("acme", "team", 30 * CREDIT, "user=ada")  # 3
+    till.set_budget("acme", "chat", 30 * CREDIT, "service=chat")  # 4
+    hold_id = till.authorize("acme", 4 * CREDIT, ttl_ms=1000, dimensions={"user": "ada"})
+    till.advance("acme", NOON + 1000)
+    late = till.debit("acme", 3 * CREDIT, hold_id=hold_id, dimensions={"service": "chat"})
+    assert late is not None
+    assert late.late
+    assert flusher.drain(10)
+    windows = {
+        row["number"]: (row["used_nanos"], row["held_nanos"]) for row in rows(till.ledger, schema.budget_windows)
+    }
+    assert windows == {3: (0, 0), 4: (3 * CREDIT, 0)}
+    assert_books_add_up(till)
+    assert_redis_agrees(till, "acme")
+
+
 def test_a_grace_that_has_begun_is_known_to_whoever_loads_the_account(till: Till, flusher: Flusher) -> None:
     till.create("acme", CREDIT, clock=NOON, graces=(Grace("interactive", 60_000, None), Grace("batch", None, CREDIT)))
     assert till.debit("acme", 3 * CREDIT, traffic_class="interactive")

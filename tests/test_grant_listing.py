@@ -307,9 +307,10 @@ def _state(account: Account, number: int, now: dict[str, int]) -> int:
     grant = account.grants[number]
     if not grant.begun and not grant.voided:
         return pb.SCHEDULED
-    told = [line.kind for line in account.lines if line.kind in "QV" and dict(line.about).get(number) is not None]
-    if told:
-        return pb.EXHAUSTED if told[0] == "Q" else pb.EXPIRED
+    if grant.expired:
+        return pb.EXPIRED
+    if any(line.kind == "Q" and number in dict(line.about) for line in account.lines):
+        return pb.EXHAUSTED
     return pb.VOIDED if grant.voided or not (now["held"] or now["remaining"]) else pb.LIVE
 
 
