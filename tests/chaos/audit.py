@@ -77,7 +77,7 @@ class Audit:
     def _is_at_rest(self) -> bool:
         """Nothing ends by itself in the next minute: the books and the gate cannot be read at the same moment."""
         books, soon_ms = Books.read(self._ledger_url), (time.time() + 60) * 1000
-        living = (grant for grant in books.grants if grant.state in ("SCHEDULED", "LIVE") and grant.left_nanos)
+        living = (grant for grant in books.grants if grant.state in ("SCHEDULED", "LIVE"))
         return not any((grant.expires_at_ms or soon_ms) < soon_ms for grant in living) and not any(
             hold.expires_ms < soon_ms for hold in books.open_holds
         )
