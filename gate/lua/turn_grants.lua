@@ -49,7 +49,8 @@ for _, each in ipairs(due) do
     journal_consequence(journal_key, account, 'S', it.left, extras, ends and 'e' or '-')
     start_grant(account, funds, it.n, it.left, ends)
   else
-    funds:expire({funds:part(it.n, it.left)}) -- of nothing where holds have pinned it all: so that it is known to be over
+    -- Of nothing where holds have all of it: so that it is known to be over.
+    if it.left ~= '0' or it.held ~= '0' then funds:expire({funds:part(it.n, it.left)}) end
     funds:over(it)
   end
 end
