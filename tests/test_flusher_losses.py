@@ -111,6 +111,27 @@ def test_a_grant_whose_start_is_lost_is_whole_when_it_begins_again(till: Till, f
     assert grants(till, "acme") == {2: ("LIVE", 8, 0, 0, 0, 0)}
 
 
+def test_usage_is_not_counted_against_a_grant_that_had_expired_though_that_entry_is_lost(
+    till: Till, flusher: Flusher
+) -> None:
+    till.create("acme", 4 * CREDIT, clock=NOON)
+    till.grant("acme", 3 * CREDIT, type="PROMOTION", expires_at_ms=NOON + 1000)
+    assert flusher.drain(10)
+    till.grant("acme", 5 * CREDIT, priority=1)
+    till.advance("acme", NOON + 1000)
+    till.turn("acme")
+    till.debit("acme", 2 * CREDIT)  # of the grant whose entry is lost, too
+    till.redis.xdel(journal_key(till.shard("acme")), "1-4", "1-6")
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("LIVE", 2, 0, 2, 0, 0), 3: ("LIVE", 3, 0, 0, 0, 0)}
+    hear_of_the_loss(till, flusher, "acme")
+    assert grants(till, "acme") == {
+        2: ("LIVE", 2, 0, 2, 0, 0),
+        3: ("EXPIRED", 0, 0, 0, 3, 0),
+        6: ("LIVE", 5, 0, 0, 0, 0),
+    }
+
+
 def test_a_grant_is_used_up_only_if_the_books_say_so(till: Till, flusher: Flusher) -> None:
     till.create("acme", 5 * CREDIT, clock=NOON)
     hold_id = till.authorize("acme", 5 * CREDIT)

@@ -153,13 +153,22 @@ def ledger(empty_ledger_url: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def till(redis_db: redis.Redis, ledger: Ledger) -> Till:
+def expires_at_ms() -> str:
+    """Of the grant whose entry is in Redis still."""
+    return "null"
+
+
+@pytest.fixture
+def till(redis_db: redis.Redis, ledger: Ledger, expires_at_ms: str) -> Till:
     """Over a Redis that the first version has left."""
     till = Till(redis_db, ledger)
     for shard in range(till.shards):
         till.open_epoch(shard, 1)
     for number, (method, request, effect) in enumerate(_JOURNAL, 7):
-        redis_db.xadd(journal_key(SHARD), {"e": effect, "m": method, "q": request, "p": ""}, id=f"1-{number}")
+        sent = (
+            request if isinstance(request, bytes) else request.replace('_at_ms":null,"g', f'_at_ms":{expires_at_ms},"g')
+        )
+        redis_db.xadd(journal_key(SHARD), {"e": effect, "m": method, "q": sent, "p": ""}, id=f"1-{number}")
     redis_db.hset("cg:{02}:a:acme", mapping=_ACCOUNT)
     redis_db.set("cg:{02}:h:acme h7", "1 o 3000000000 20000 1728043800000")
     redis_db.zadd("cg:{02}:holds", {"acme h7": "inf"})
@@ -176,6 +185,13 @@ def test_what_was_used_before_is_of_the_grants_there_were(till: Till) -> None:
     assert [entry["burned"] for entry in entries(till)] == [
         "[]", f"[[2,{10 * CREDIT}]]", f"[[2,{4 * CREDIT}]]", f"[[2,{3 * CREDIT}]]", f"[[2,{CREDIT}]]", f"[[2,{CREDIT}]]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("expires_at_ms", [str(NOON - 1)])
+def test_a_grant_that_would_have_expired_was_used_all_the_same(till: Till, flusher: Flusher) -> None:
+    assert flusher.drain(10)
+    assert grants(till, "acme") == {2: ("LIVE", 0, 0, 10, 0, 0), 3: ("LIVE", 0, 3, 2, 0, 0)}
+    assert account(till, "acme")["remaining_nanos"] == 2 * CREDIT
 
 
 def test_the_rest_of_the_journal_is_flushed_on_top_of_that(till: Till, flusher: Flusher) -> None:

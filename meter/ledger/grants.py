@@ -54,6 +54,10 @@ class Fund:
         """Nothing is left of it, nor held from it."""
         return not self.left and not self.held
 
+    def lives_at(self, ms: int) -> bool:
+        """Whether its credits may be spent then, also if the entry of its expiry was lost."""
+        return self.state == "LIVE" and (self.expires_ms is None or ms < self.expires_ms)
+
     @property
     def place(self) -> tuple[int, bool, int, bool, int]:
         """In the order in which grants are burned."""

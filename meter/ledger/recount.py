@@ -38,7 +38,8 @@ def taken_from(effect: Effect, pins: tuple[Part, ...], funds: dict[int, Fund], d
         left[part.grant] -= part.amount
     of_overage = tuple(part for part in named if not part.grant)
     missing = effect.amount - total(there) - total(of_overage)
-    return joined(there, (*of_overage, *_planned(missing, left, funds)))
+    at_ms = 0 if effect.is_unattributed else effect.at_ms  # what wrote the first form let no grant expire
+    return joined(there, (*of_overage, *_planned(missing, left, funds, at_ms)))
 
 
 def recounted(
@@ -77,9 +78,9 @@ def on_top_of(known: State, found: State) -> State:
     )
 
 
-def _planned(amount: int, left: dict[int, int], funds: dict[int, Fund]) -> Iterable[Part]:
-    """So much in burn order, of grants that any request may use; the rest is overage."""
-    usable = (fund for fund in funds.values() if fund.state == "LIVE" and not fund.is_scoped)
+def _planned(amount: int, left: dict[int, int], funds: dict[int, Fund], at_ms: int) -> Iterable[Part]:
+    """So much in burn order, of grants that any request may use at that time; the rest is overage."""
+    usable = (fund for fund in funds.values() if fund.lives_at(at_ms) and not fund.is_scoped)
     for fund in sorted(usable, key=lambda fund: fund.place):
         part = min(amount, left[fund.number])
         if part > 0:
