@@ -47,6 +47,8 @@ What changes seldom in an account stands in one field, so that the usual call re
 | DBASE   | of `used`: what does not count as used today                                                                    |
 | MBASE   | `used` when the month began                                                                                     |
 | YBASE   | of `used`: what counts neither as used today nor yesterday                                                      |
+|         | with flag b, on lines of their own: the keys that its budgets go by, of each scope one or two, a line each; a   |
+|         | tab between scopes                                                                                              |
 
 | grants' field | meaning (N: number of the operation that made the grant; 0: overage)                                      |
 |---------------|-----------------------------------------------------------------------------------------------------------|
@@ -57,11 +59,11 @@ What changes seldom in an account stands in one field, so that the usual call re
 
 | budgets' field | meaning (FACETS: one or two "key=value", sorted, a line each)                                            |
 |----------------|----------------------------------------------------------------------------------------------------------|
-| k              | keys that budgets go by: of each scope one or two, a line each; a tab between scopes                     |
-| i FACETS       | ids of the budgets of this scope                                                                         |
-| d ID           | "END HARD LIMIT START LEVELS NUMBER WINDOW FACETS": days of the window, operation that made it           |
-| r ID           | limit - used - held in the window                                                                        |
-| h ID           | held in the window; absent: 0                                                                            |
+| d FACETS       | the budgets of this scope, by id, a line each, "ID,START,END LIMIT,HARD LEVELS NUMBER WINDOW": days of   |
+|                | the window, h or s, "id:nanos|..." or -, operation that made it                                            |
+| f ID           | its FACETS                                                                                               |
+| r FACETS       | of the first of them: limit - used - held in the window; of the second r2 FACETS, and so on              |
+| h FACETS       | held in the window, likewise; absent: 0                                                                  |
 """
 
 from zlib import crc32

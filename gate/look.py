@@ -67,11 +67,17 @@ def grants_seen(line: bytes, fields: Sequence[bytes]) -> dict[int, tuple[int, in
 def budgets_seen(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
     """Each budget's window (its first day), room and held amount, by id."""
     values = _texts(fields)
-    return {
-        name[2:]: (int(what.split(" ")[3]), int(values[f"r {name[2:]}"]), int(values.get(f"h {name[2:]}", "0")))
-        for name, what in values.items()
-        if name.startswith("d ")
-    }
+    scopes = {name[2:]: lines.split("\n") for name, lines in values.items() if name.startswith("d ")}
+    return dict(
+        _budget(line, values, f"{place if place > 1 else ''} {scope}")
+        for scope, lines in scopes.items()
+        for place, line in enumerate(lines, 1)
+    )
+
+
+def _budget(line: str, values: dict[str, str], placed: str) -> tuple[str, tuple[int, int, int]]:
+    budget_id, start, _ = line.split(",", 2)
+    return budget_id, (int(start), int(values[f"r{placed}"]), int(values.get(f"h{placed}", "0")))
 
 
 def _grants(line: bytes, fields: Sequence[bytes]) -> dict[int, GrantSeen]:

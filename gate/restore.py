@@ -210,7 +210,7 @@ def _script_of(operation: Operation) -> tuple[str, list[Argument]]:
 def _snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]:
     """What gate/lua/load_account.lua takes behind the epoch. Overage stands as what is being burned; the script finds the right grant."""
     state, graces = snapshot.state, _graces(snapshot.graces, snapshot.graces_begun)
-    flags = _flags(snapshot) + ("b" if snapshot.budgets else "")
+    flags = _flags(snapshot)
     settings = (
         f"{epoch} {snapshot.status} {_or_dash(snapshot.test_clock_ms)} {snapshot.day} - {flags or ABSENT} 0"
         f" {snapshot.applied_op} {snapshot.currency} {_or_dash(state.limit)} {state.overage} {state.total}"

@@ -80,20 +80,21 @@ class Store:
     async def debit(self, request: DebitRequest, cost: Cost) -> Outcome:
         """Charges usage, settling a hold if one is named (gate/lua/debit.lua)."""
         shard, body = self._shard(request.account_id), request.SerializeToString(deterministic=True)
-        amount, hold_id = cost.amount_nanos, request.hold_id
-        keys = (
-            self._hold_keys(shard, request.account_id, request.request_id, hold_id)
-            if hold_id
-            else self._keys(shard, request.account_id, request.request_id)
-        )
+        account_id, amount, hold_id = request.account_id, cost.amount_nanos, request.hold_id
         arguments: Arguments = [
             fingerprint(Method.DEBIT, body), self._replay_window_ms, amount, cost.currency,
-            facets(request.dimensions, cost), request.traffic_class, "1" if request.incurred else "0",
-            INT64_MIN + SETTING_MAX + amount, INT64_MAX - amount,
-            hold_id or "-", hold_member(request.account_id, hold_id) if hold_id else "-",
-            Method.DEBIT, body, cost.pricing,
+            facets(request.dimensions, cost), request.traffic_class, Method.DEBIT, body, cost.pricing,
         ]  # fmt: skip
-        return await self._decide("debit", shard, request.account_id, keys, arguments)
+        if hold_id:
+            keys = self._hold_keys(shard, account_id, request.request_id, hold_id)
+        else:
+            keys = self._keys(shard, account_id, request.request_id)
+        if hold_id or request.incurred:
+            arguments += [
+                hold_id or "-", hold_member(account_id, hold_id) if hold_id else "-", int(request.incurred),
+                INT64_MIN + SETTING_MAX + amount, INT64_MAX - amount,
+            ]  # fmt: skip
+        return await self._decide("debit", shard, account_id, keys, arguments)
 
     async def release(self, request: ReleaseRequest) -> Outcome:
         """Gives a hold back (gate/lua/release.lua)."""

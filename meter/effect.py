@@ -24,10 +24,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from meter import first_form
-from meter.parts import Part, parts_of, scoped, unscoped
+from meter.parts import Part, parts_of, scoped, unscoped_in
 from meter.state import ABSENT, State
 
 OVERAGE = "0"  # the bucket that is no grant
+HARD, PAST = "h", "p"  # flags of a budget that was met: hard, not soft; of a window that has passed
 
 
 class Kind(StrEnum):
@@ -190,7 +191,9 @@ class Effect(NamedTuple):
             if state.limit is not None and state.room < bound:
                 bound = state.room
             if self.extras != ABSENT:
-                bound = min([bound, *self._rooms_left()])
+                for room in self._rooms_left():
+                    if room < bound:
+                        bound = room
         return max(0, bound)
 
     @property
@@ -288,17 +291,22 @@ class Effect(NamedTuple):
             if self.kind is Kind.DEBIT:
                 return self.hold_amount - self.amount
             return -self.amount if self.kind in _TAKES else self.amount
-        return unscoped(self.returned) - unscoped(self.taken)
+        taken, returned, _ = self.extras.split("/", 2)
+        return unscoped_in(returned) - unscoped_in(taken)
 
     def _rooms_left(self) -> list[int]:
         """Of the hard budgets that the request met."""
-        freed = {budget.budget_id: self.hold_amount for budget in self.freed if budget.current}
-        delta = -self.budgets_delta
-        return [
-            budget.room + (delta if budget.current else 0) + freed.get(budget.budget_id, 0)
-            for budget in self.budgets
-            if budget.hard
-        ]
+        _, _, _, met, *freed = self.extras.split("/")
+        if met == ABSENT:
+            return []
+        back = {budget.budget_id: self.hold_amount for budget in _budgets(freed[0]) if budget.current} if freed else {}
+        delta, rooms = self.budgets_delta, []
+        for each in met.split(";"):
+            budget_id, _, _, room, _, _, flags = each.split(",")
+            if flags[0] == HARD:
+                moved = 0 if PAST in flags else delta
+                rooms.append(int(room) - moved + back.get(budget_id, 0))
+        return rooms
 
     def _after_debit(self, spendable: int) -> State:
         state, amount, ended = self.before, self.amount, self.hold_amount
@@ -356,5 +364,5 @@ def _budgets(text: str) -> tuple[BudgetMet, ...]:
 def _budget(budget_id: str, start: str, end: str, room: str, held: str, limit: str, flags: str) -> BudgetMet:
     return BudgetMet(
         budget_id, int(start), None if end == ABSENT else int(end), int(room), int(held), int(limit),
-        "h" in flags, "p" not in flags,
+        HARD in flags, PAST not in flags,
     )  # fmt: skip

@@ -58,5 +58,15 @@ def unscoped(parts: Iterable[Part]) -> int:
     return sum(part.amount for part in parts if not part.scoped)
 
 
+def unscoped_in(text: str) -> int:
+    """The same, of the parts that a text names; this is on the way of every call whose effect names some."""
+    if text == NO_PARTS:
+        return 0
+    if "," in text:
+        return unscoped(parts_of(text))
+    grant, amount = text.split(":")
+    return 0 if grant.endswith("s") else int(amount)
+
+
 def _part(grant: str, amount: str) -> Part:
     return Part(int(grant.rstrip("s")), int(amount), grant.endswith("s"))

@@ -183,8 +183,7 @@ def _in_redis(till: Till, account_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {"due": client.zscore(due_key(shard), account_id)}
     for key in _hashes(shard, account_id):
         fields = {name.decode(): text.decode() for name, text in client.hgetall(key).items()}
-        ids = {name: " ".join(sorted(text.split(" "))) for name, text in fields.items() if name.startswith("i ")}
-        found[key] = canonical(fields | ids)
+        found[key] = canonical(fields)
     for hold_id, expires_ms in _open_holds(till, account_id).items():
         *record, counted = (till.hold(account_id, hold_id) or b"").decode().split(" ")
         found[hold_id] = (expires_ms, record, _still_there(counted, found[budgets_key(shard, account_id)]))
@@ -193,7 +192,8 @@ def _in_redis(till: Till, account_id: str) -> dict[str, Any]:
 
 def _still_there(counted: str, budgets: dict[str, str]) -> list[str]:
     """Of the budgets in which a hold counts, those that have not ended nor been made anew since."""
-    made = {name[2:]: what.split(" ")[5] for name, what in budgets.items() if name.startswith("d ")}
+    lines = [line for name, text in budgets.items() if name.startswith("d ") for line in text.split("\n")]
+    made = {line.partition(",")[0]: line.split(" ")[3] for line in lines}
     each = [met.split(",") for met in counted.split(";") if met != "-"]
     return [f"{budget_id},{start}" for budget_id, start, number in each if made.get(budget_id) == number]
 

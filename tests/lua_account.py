@@ -62,7 +62,7 @@ class Budget:
 
     @property
     def what(self) -> str:
-        return f"{self.end} {self.hard:d} {self.limit} {self.start} {self.levels} {self.number} {self.window} {self.facets}"
+        return f"{self.start},{self.end} {self.limit},{'sh'[self.hard]} {self.levels} {self.number} {self.window}"
 
     def met(self, budget_id: str = "b1", flags: str = "", start: int | None = None) -> str:
         """As an effect line has it."""
@@ -134,7 +134,8 @@ class Account:
             self["op"],
             self["cur"],
         ]
-        return " ".join(map(str, [*names, self.tail]))
+        scopes = sorted({_keys_of(budget.facets) for budget in self["budgets"].values()})
+        return " ".join(map(str, [*names, self.tail])) + ("\n" + "\t".join(scopes) if scopes else "")
 
     @property
     def sums(self) -> dict[str, Any]:
@@ -176,15 +177,13 @@ class Account:
     @property
     def budgets_in_redis(self) -> dict[str, str]:
         fields: dict[str, str] = {}
-        for budget_id, budget in self["budgets"].items():
-            ids = fields.get(f"i {budget.facets}", "")
+        for budget_id, budget in sorted(self["budgets"].items()):
+            lines = [*fields.get(f"d {budget.facets}", "").splitlines(), f"{budget_id},{budget.what}"]
+            placed = f"{len(lines) if len(lines) > 1 else ''} {budget.facets}"
             fields |= {
-                f"i {budget.facets}": f"{ids} {budget_id}".strip(), f"d {budget_id}": budget.what,
-                f"r {budget_id}": str(budget.room), f"h {budget_id}": str(budget.held),
+                f"d {budget.facets}": "\n".join(lines), f"f {budget_id}": budget.facets,
+                f"r{placed}": str(budget.room), f"h{placed}": str(budget.held),
             }  # fmt: skip
-        if fields:
-            scopes = {_keys_of(budget.facets) for budget in self["budgets"].values()}
-            fields["k"] = "\t".join(sorted(scopes))
         return canonical(fields)
 
 
@@ -199,7 +198,7 @@ def canonical(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _may_be_absent(name: str) -> bool:
-    return name[0].isdigit() or name.startswith("h ")
+    return name[0] in "0123456789h"
 
 
 def _keys_of(facets: str) -> str:

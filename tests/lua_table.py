@@ -58,8 +58,8 @@ KEYS = {
 _OPERATION_ARGUMENTS = "epoch op method request replay_ms"
 ARGUMENTS = {
     "authorize": "epoch fingerprint replay_ms amount least currency facets class hold_id ttl_ms member method request pricing",
-    "debit": "epoch fingerprint replay_ms amount currency facets class incurred lowest most_used hold_id member"
-    " method request pricing",
+    "debit": "epoch fingerprint replay_ms amount currency facets class method request pricing"
+    " hold_id member incurred lowest most_used",
     "release": "epoch fingerprint replay_ms hold_id member method request",
     "extend": "epoch fingerprint replay_ms amount currency facets class ttl_ms hold_id member method request pricing",
     "expire": "epoch hold_id member late_ms method request",

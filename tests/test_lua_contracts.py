@@ -263,8 +263,8 @@ def test_windows_of_budgets_are_those_of_the_calendar(redis_db: redis.Redis, kin
     code = """
         local days = {}
         for day = 0, ARGV[1] do
-          local first, behind = Budgets:window(ARGV[2], day)
-          days[#days + 1], days[#days + 2] = first, behind
+          local first, behind = window_of(ARGV[2], day)
+          days[#days + 1], days[#days + 2] = tonumber(first), tonumber(behind)
         end
         return days"""
     days = evaluate(redis_db, code, DAYS, kind, includes=("account", "journal", "budgets"))

@@ -22,7 +22,7 @@ if is_due(account) then return {'due'} end
 account.at, account.now, account.clk, account.op = clock, tonumber(clock), clock, op_seq
 local today = math.floor(account.now / 86400000)
 if today > tonumber(account.day) then roll_day(account, today) end
-local effect = effect_line('K', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+local effect = effect_line('K', account, '0', {}, account.has.o and 'o' or '-', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 write_settings(account)

@@ -36,17 +36,16 @@ if not account then return {'absent'} end
 if is_due(account) then return {'due'} end
 if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
 
-local funds = has_flag(account, 's') and grants_of(account, grants_key, journal_key) or nil
-local budgets = has_flag(account, 'b') and budgets_of(account, budgets_key, journal_key) or nil
-local met = budgets and budgets:met(facets)
+local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
+local met = budgets_met(account, budgets_key, facets)
 local need = (least == '0' or less(amount, least)) and amount or least
-local verdict = admitted(account, need, amount, class, funds, facets, budgets, met)
-if verdict.reason then return denied(account, verdict, class, funds, facets, budgets, met) end
+local verdict = admitted(account, need, amount, class, funds, facets, met)
+if verdict.reason then return denied(account, verdict, class, funds, facets, met) end
 
 local held = verdict.amount
 local hold = {
   id = hold_id, amount = held, day = account.day, expires = string.format('%.0f', account.now + ttl_ms),
-  pins = held == '0' and '-' or account.g .. ':' .. held, budgets = met and budgets:pinned(met) or '-',
+  pins = held == '0' and '-' or account.g .. ':' .. held, budgets = met and budgets_pinned(met) or '-',
 }
 local parts
 if not verdict.plain then
@@ -54,8 +53,8 @@ if not verdict.plain then
   parts = funds:plan(held, facets)
   hold.pins = text_of(parts)
 end
-local extras = (parts or met) and hold.pins .. '/-/-/' .. (met and budgets:text(met) or '-') or '-'
-local flags = (has_flag(account, 'o') and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
+local extras = (parts or met) and hold.pins .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
+local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
 local effect = effect_line('A', account, held, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
@@ -71,8 +70,8 @@ else
 end
 redis.call('HINCRBY', account_key, 'room', negated(held))
 if met then
-  budgets:move(met, 'r', negated(held))
-  budgets:move(met, 'h', held)
+  move_budgets(budgets_key, met, 'room_field', negated(held))
+  move_budgets(budgets_key, met, 'held_field', held)
 end
 if verdict.begins then begin_grace(account, class) end
 redis.call('SET', hold_key, hold_record(epoch, 'o', hold))

@@ -20,12 +20,12 @@ if stored_account(account_key, epoch) then return {'replayed'} end
 local at = now_of(clock)
 local account = {
   key = account_key, ep = epoch, st = 'active', clk = clock, at = at, day = string.format('%.0f', math.floor(at / 86400000)),
-  due = '-', flags = flags, g = '0', op = op_seq, cur = currency,
+  due = '-', flags = flags, has = flags_in(flags), g = '0', op = op_seq, cur = currency,
   gl = overage, gh = '0', ol = '0', oh = '0', used = '0', room = limit == '-' and '0' or limit,
   lim = limit, ovr = overage, tot = '0', exp = '0', dbase = '0', mbase = '0', ybase = '0',
 }
 pack_tail(account)
-local effect = effect_line('C', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+local effect = effect_line('C', account, '0', {}, account.has.o and 'o' or '-', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 redis.call('DEL', account_key, grants_key, budgets_key)

@@ -7,11 +7,11 @@
 -- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
 -- ARGV[4] amount, nanos     ARGV[5] currency of the price, or - for a plain amount
 -- ARGV[6] facets: "\nkey=value\n...", sorted, or empty   ARGV[7] class of traffic, or empty
--- ARGV[8] 1 if incurred (never denied), else 0
--- ARGV[9] least that spendable, and a limited day's room, must be, and ARGV[10] most that used may be (and room at least its
+-- ARGV[8] method            ARGV[9] request, as received                   ARGV[10] pricing, or empty
+--   and only for what is never denied, with a hold or incurred:
+-- ARGV[11] hold id, or -    ARGV[12] the hold's member in the holds by expiry, or -   ARGV[13] 1 if incurred, else 0
+-- ARGV[14] least that spendable, and a limited day's room, must be, and ARGV[15] most that used may be (and room at least its
 --   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
--- ARGV[11] hold id, or -    ARGV[12] the hold's member in the holds by expiry, or -
--- ARGV[13] method           ARGV[14] request, as received                  ARGV[15] pricing, or empty
 --
 -- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
 --   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
@@ -30,8 +30,8 @@
 -- @include budgets
 -- @include admission
 local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
-local epoch, fingerprint, replay_ttl_ms, amount, currency, facets, class, incurred, lowest, most_used = unpack(ARGV, 1, 10)
-local hold_id, member, method, request, pricing = unpack(ARGV, 11)
+local epoch, fingerprint, replay_ttl_ms, amount, currency, facets, class, method, request, pricing = unpack(ARGV, 1, 10)
+local hold_id, member, incurred, lowest, most_used = unpack(ARGV, 11)
 
 local seen = replay(replay_key, fingerprint)
 if seen then return seen end
@@ -39,7 +39,7 @@ local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
 if is_due(account) then return {'due'} end
 
-local hold, late = {pins = '-'}, false
+local hold, late = NO_HOLD, false
 if hold_key then
   hold = read_hold(hold_key, hold_id, epoch)
   if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
@@ -51,33 +51,32 @@ local returned = hold.state == 'o'
 if hold.state == 'x' then hold.amount, hold.pins, hold.budgets = '0', '-', '-' end -- its credits went back when it expired
 local settles = hold.id and not late
 local returns_today, counts_today = hold.day == account.day, not hold.id or late or hold.day == account.day
-local funds = has_flag(account, 's') and grants_of(account, grants_key, journal_key) or nil
-local budgets = has_flag(account, 'b') and budgets_of(account, budgets_key, journal_key) or nil
-local freed = budgets and returned and budgets:held(hold.budgets) or nil
-local met = budgets and (settles and freed or budgets:met(facets)) or nil
+local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
+local freed = returned and account.budgeted and budgets_held(account, budgets_key, hold.budgets) or nil
+local met = settles and freed or budgets_met(account, budgets_key, facets)
 
-local function leaves_int64()
-  if less(most_used, account.used) then return true end
-  local same_day = returns_today or not counts_today
-  if returned and same_day and not less(hold.amount, amount) then return false end -- it takes no more than the hold gives back
-  local sp, room = spendable_of(account), account.room
-  if returned then
-    sp = exact_sum(account_key, sp, hold.amount)
-    if returns_today then room = exact_sum(account_key, room, hold.amount) end
-  end
-  for _, budget in ipairs(met or {}) do
-    if less(most_used, exact_sum(account_key, budget.limit, negated(budget.room))) then return true end
-  end
-  return less(sp, lowest) or counts_today and less(room, account.tail:byte() == 45 and negated(most_used) or lowest)
-end
 local verdict = {}
 if incurred == '1' or hold.id then
+  local function leaves_int64()
+    if less(most_used, account.used) then return true end
+    local same_day = returns_today or not counts_today
+    if returned and same_day and not less(hold.amount, amount) then return false end -- it takes no more than the hold gives back
+    local sp, room = spendable_of(account), account.room
+    if returned then
+      sp = exact_sum(account_key, sp, hold.amount)
+      if returns_today then room = exact_sum(account_key, room, hold.amount) end
+    end
+    for _, budget in ipairs(met or {}) do
+      if less(most_used, exact_sum(account_key, budget.limit, negated(budget.room))) then return true end
+    end
+    return less(sp, lowest) or counts_today and less(room, byte(account.tail) == 45 and negated(most_used) or lowest)
+  end
   if leaves_int64() then return {'refused', 'AMOUNT_OUT_OF_RANGE'} end
   verdict.plain = not funds and pins_current(hold, account)
     and (account.g == '0' or less(amount, account.gl) or settles and not less(hold.amount, amount))
 else
-  verdict = admitted(account, amount, amount, class, funds, facets, budgets, met)
-  if verdict.reason then return denied(account, verdict, class, funds, facets, budgets, met) end
+  verdict = admitted(account, amount, amount, class, funds, facets, met)
+  if verdict.reason then return denied(account, verdict, class, funds, facets, met) end
 end
 
 local parts, back, lapsed
@@ -99,11 +98,11 @@ if parts then
 elseif met then
   extras = (amount == '0' and '-' or account.g .. ':' .. amount) .. '/' .. hold.pins .. '/-'
 end
-if extras ~= '-' then extras = extras .. '/' .. (met and budgets:text(met) or '-') end
+if extras ~= '-' then extras = extras .. '/' .. (met and budgets_text(met) or '-') end
 if late and freed and #freed > 0 then
-  extras = (extras == '-' and table.concat({account.g .. ':' .. amount, hold.pins, '-', '-'}, '/') or extras) .. '/' .. budgets:text(freed)
+  extras = (extras == '-' and table.concat({account.g .. ':' .. amount, hold.pins, '-', '-'}, '/') or extras) .. '/' .. budgets_text(freed)
 end
-local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (has_flag(account, 'o') and 'o' or '')
+local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (account.has.o and 'o' or '')
   .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
 local effect = effect_line('D', account, amount, hold, flags == '' and '-' or flags, extras)
@@ -130,10 +129,10 @@ else
   write_settings(account)
 end
 if freed then
-  budgets:move(freed, 'r', hold.amount)
-  budgets:move(freed, 'h', negated(hold.amount))
+  move_budgets(budgets_key, freed, 'room_field', hold.amount)
+  move_budgets(budgets_key, freed, 'held_field', negated(hold.amount))
 end
-if met then budgets:move(met, 'r', negated(amount)) end
+if met then move_budgets(budgets_key, met, 'room_field', negated(amount)) end
 if parts then
   funds:add(back)
   funds:unpin(back)
@@ -143,7 +142,7 @@ else
 end
 if verdict.begins then begin_grace(account, class) end
 cross_levels(journal_key, account, amount, counts_today)
-if met then budgets:cross(met, amount) end
+if met then cross_budgets(journal_key, account, met, amount) end
 if parts then
   funds:expire(lapsed)
   funds:settle()

@@ -39,16 +39,15 @@ if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
 if is_expired(hold, account) then return {'refused', 'HOLD_EXPIRED'} end
 if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
 
-local funds = has_flag(account, 's') and grants_of(account, grants_key, journal_key) or nil
-local budgets = hold.budgets ~= '-' and budgets_of(account, budgets_key, journal_key) or nil
-local met = budgets and budgets:held(hold.budgets) or nil
+local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
+local met = hold.budgets ~= '-' and budgets_held(account, budgets_key, hold.budgets) or nil
 local verdict = {plain = true}
 if amount ~= '0' then
-  verdict = admitted(account, amount, amount, class, funds, facets, budgets, met)
+  verdict = admitted(account, amount, amount, class, funds, facets, met)
 elseif account.st ~= 'active' then
   verdict = {reason = 'ACCOUNT_SUSPENDED'}
 end
-if verdict.reason then return denied(account, verdict, class, funds, facets, budgets, met) end
+if verdict.reason then return denied(account, verdict, class, funds, facets, met) end
 
 if ttl_ms > 0 and account.now + ttl_ms > tonumber(hold.expires) then
   hold.expires = string.format('%.0f', account.now + ttl_ms)
@@ -59,8 +58,8 @@ if amount ~= '0' and not (verdict.plain and pins_current(hold, account)) then
   parts = funds:plan(amount, facets)
 end
 local taken = parts and text_of(parts) or amount == '0' and '-' or account.g .. ':' .. amount
-local extras = (parts or met) and taken .. '/-/-/' .. (met and budgets:text(met) or '-') or '-'
-local flags = (has_flag(account, 'o') and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
+local extras = (parts or met) and taken .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
+local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
 local effect = effect_line('E', account, amount, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
@@ -80,8 +79,8 @@ if amount ~= '0' then
   end
   if hold.day == account.day then redis.call('HINCRBY', account_key, 'room', negated(amount)) end
   if met then
-    budgets:move(met, 'r', negated(amount))
-    budgets:move(met, 'h', amount)
+    move_budgets(budgets_key, met, 'room_field', negated(amount))
+    move_budgets(budgets_key, met, 'held_field', amount)
   end
   if verdict.begins then begin_grace(account, class) end
 end

@@ -10,6 +10,6 @@ local epoch = ARGV[1]
 local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
 if is_due(account) then return {'due'} end
-local graces = has_flag(account, 'g') and redis.call('HGET', account_key, 'gr') or ''
-local look = effect_line('B', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+local graces = account.has.g and redis.call('HGET', account_key, 'gr') or ''
+local look = effect_line('B', account, '0', {}, account.has.o and 'o' or '-', '-')
 return {'ok', look, account.cur, graces, grant_fields(account, grants_key)}

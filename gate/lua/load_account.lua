@@ -45,15 +45,16 @@ for _ = 1, tonumber(next_arguments(1)) do
   if held ~= '0' then redis.call('HSET', grants_key, n .. ' h', held) end
 end
 local account = stored_account(account_key, epoch)
-local budgets = budgets_of(account, budgets_key, journal_key)
 for _ = 1, tonumber(next_arguments(1)) do
   local id, hard, window, limit, start, number, levels, facets, room, held = next_arguments(10)
-  local _, behind = budgets:window(window, tonumber(start))
-  budgets:put({
-    id = id, hard = hard, window = window, limit = limit, start = start, stop = behind and string.format('%.0f', behind) or '-',
-    number = number, levels = levels, facets = facets, room = room, held = held,
+  local _, stop = window_of(window, tonumber(start))
+  put_budget(account, budgets_key, {
+    id = id, hard = hard == '1', window = window, limit = limit, start = start, stop = stop, number = number, levels = levels,
+    facets = facets, room = room, held = held,
   })
 end
+note_scopes(account, budgets_key)
+write_settings(account)
 grants_of(account, grants_key, journal_key):settle()
 note_due(due_key, account, ARGV[11])
 for i = 7, #KEYS do

@@ -24,25 +24,24 @@ local out = out_of_turn(account, op_seq)
 if out then return out end
 if is_due(account) then return {'due'} end
 
-local budgets = budgets_of(account, budgets_key, journal_key)
-local was = budgets:find(id)
-local first, behind = budgets:window(window, tonumber(account.day))
+local was = find_budget(account, budgets_key, id)
+local start, stop = window_of(window, tonumber(account.day))
 local budget = {
-  id = id, hard = hard, window = window, limit = limit, levels = levels, facets = facets, number = op_seq,
-  start = string.format('%.0f', first), stop = behind and string.format('%.0f', behind) or '-', room = limit, held = '0',
+  id = id, hard = hard == '1', window = window, limit = limit, levels = levels, facets = facets, number = op_seq,
+  start = start, stop = stop, room = limit, held = '0',
 }
 if was and anew == '0' then
   budget.number, budget.held = was.number, was.held
   budget.room = exact_sum(account_key, was.room, negated(was.limit), limit)
 end
 account.op = op_seq
-set_flag(account, 'b', true)
-local effect = effect_line('U', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '-', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
+if was and replaces ~= '' then remove_budget(account, budgets_key, id, replaces) end
+put_budget(account, budgets_key, budget)
+note_scopes(account, budgets_key)
 write_settings(account)
 if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-if was and replaces ~= '' then budgets:remove(id, replaces) end
-budgets:put(budget)
 remember_operation(replay_key, effect, replay_ttl_ms)
 return {'ok', effect}

@@ -43,7 +43,7 @@ for each in graces:gmatch('[^\n]+') do
   kept[#kept + 1] = bounds .. ' ' .. (began[name] or '-') .. ' ' .. name
 end
 
-local effect = effect_line('U', account, '0', {}, has_flag(account, 'o') and 'o' or '-', '-')
+local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '-', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 write_settings(account)

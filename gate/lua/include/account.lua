@@ -4,10 +4,13 @@
 
 local SETTINGS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
 local TAIL = {'lim', 'ovr', 'tot', 'exp', 'dbase', 'mbase', 'ybase'}
+local MS_PER_DAY = 86400000
+local FLAGS = {['-'] = {}} -- the sets of letters seen so far
+local byte = ('').byte -- of the library `string`, which is not at hand while functions are loaded
 
 -- a < b, for canonical decimal strings of any int64.
 local function less(a, b)
-  local a_negative, b_negative = a:byte() == 45, b:byte() == 45
+  local a_negative, b_negative = byte(a) == 45, byte(b) == 45
   if a_negative ~= b_negative then return a_negative end
   if #a ~= #b then return (#a < #b) ~= a_negative end
   if a_negative then return b < a end
@@ -16,7 +19,7 @@ end
 
 local function negated(amount)
   if amount == '0' then return '0' end
-  if amount:byte() == 45 then return amount:sub(2) end
+  if byte(amount) == 45 then return amount:sub(2) end
   return '-' .. amount
 end
 
@@ -78,15 +81,31 @@ local function roll_day(account, today)
   pack_tail(account)
 end
 
+-- A string of flags as a set.
+local function flags_in(text)
+  local flags = FLAGS[text]
+  if not flags then
+    flags = {}
+    for flag in text:gmatch('%l') do flags[flag] = true end
+    FLAGS[text] = flags
+  end
+  return flags
+end
+
 -- The account as its hash stands, or nil: not in this store, or left over from an earlier epoch.
 local function stored_account(key, epoch)
   local value = redis.call('HMGET', key, 's', 'gl', 'gh', 'ol', 'oh', 'used', 'room')
   if not value[1] then return nil end
   local ep, st, clk, day, due, flags, g, op, cur, tail = value[1]:match(SETTINGS)
   if ep ~= epoch then return nil end
+  local has, budgeted = flags_in(flags), nil
+  if has.b then
+    local cut = tail:find('\n', 1, true)
+    tail, budgeted = tail:sub(1, cut - 1), tail:sub(cut + 1)
+  end
   return {
-    key = key, ep = ep, st = st, clk = clk, day = day, due = due, flags = flags, g = g, op = op, cur = cur, tail = tail,
-    gl = value[2], gh = value[3], ol = value[4], oh = value[5], used = value[6], room = value[7],
+    key = key, ep = ep, st = st, clk = clk, day = day, due = due, flags = flags, has = has, g = g, op = op, cur = cur, tail = tail,
+    budgeted = budgeted, gl = value[2], gh = value[3], ol = value[4], oh = value[5], used = value[6], room = value[7],
   }
 end
 
@@ -96,8 +115,7 @@ local function read_account(key, epoch)
   if not account then return nil end
   account.at = now_of(account.clk)
   account.now = tonumber(account.at)
-  local today = math.floor(account.now / 86400000)
-  if today > tonumber(account.day) then roll_day(account, today) end
+  if account.now >= (account.day + 1) * MS_PER_DAY then roll_day(account, math.floor(account.now / MS_PER_DAY)) end
   return account
 end
 
@@ -106,26 +124,23 @@ local function is_due(account)
   return account.due ~= '-' and account.now >= tonumber(account.due)
 end
 
-local function has_flag(account, flag)
-  return account.flags ~= '-' and account.flags:find(flag, 1, true) ~= nil
-end
-
 -- Sets or clears a flag of the account, in memory.
 local function set_flag(account, flag, on)
   local rest = account.flags:gsub('[-' .. flag .. ']', '')
   account.flags = rest .. (on and flag or '')
   if account.flags == '' then account.flags = '-' end
+  account.has = flags_in(account.flags)
 end
 
 -- A daily limit that is to be kept.
 local function is_limited(account)
-  return account.tail:byte() ~= 45 and not has_flag(account, 'o')
+  return byte(account.tail) ~= 45 and not account.has.o
 end
 
 local function write_settings(account)
   redis.call('HSET', account.key, 's', table.concat({
     account.ep, account.st, account.clk, account.day, account.due, account.flags, account.g, account.op, account.cur, account.tail,
-  }, ' '))
+  }, ' ') .. (account.budgeted and '\n' .. account.budgeted or ''))
 end
 
 local function write_day(account)

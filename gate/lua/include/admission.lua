@@ -2,7 +2,7 @@
 
 -- What the account's grace adds for a class of traffic, or nil; and whether it begins now.
 local function grace_for(account, class)
-  if class == '' or not has_flag(account, 'g') then return nil end
+  if class == '' or not account.has.g then return nil end
   for each in redis.call('HGET', account.key, 'gr'):gmatch('[^\n]+') do
     local duration, amount, began, name = each:match('^(%S+) (%S+) (%S+) (.*)$')
     if name == class then
@@ -23,10 +23,11 @@ end
 
 -- Judges `need`, and how much of `want` (no less) may be spent. Returns {reason = ..., budget = ...}, or {amount, grace, begins, plain}:
 -- `plain` where the grant being burned has it all, and is not used up by it. `funds` only for accounts with scoped grants.
-local function admitted(account, need, want, class, funds, facets, budgets, met)
+local function admitted(account, need, want, class, funds, facets, met)
   if account.st ~= 'active' then return {reason = 'ACCOUNT_SUSPENDED'} end
   local amount, grace, begins = want, nil, false
-  if funds or account.ol:byte() == 45 or less(account.gl, want) then
+  local covered = not (funds or byte(account.ol) == 45 or less(account.gl, want)) -- by the grant being burned
+  if not covered then
     local bound = funds and funds:spendable(facets) or spendable_of(account)
     if less(bound, need) then
       grace, begins = grace_for(account, class)
@@ -38,25 +39,25 @@ local function admitted(account, need, want, class, funds, facets, budgets, met)
   end
   if is_limited(account) then
     if less(account.room, need) then return {reason = 'DAILY_LIMIT_EXCEEDED'} end
-    if less(account.room, amount) then amount = account.room end
+    if amount ~= need and less(account.room, amount) then amount = account.room end
   end
-  if met then
-    local exceeded = budgets:exceeded(met, need)
-    if exceeded then return {reason = 'BUDGET_EXCEEDED', budget = exceeded} end
-    amount = budgets:bounded(met, amount)
+  if met and not account.has.o then
+    local budget = exceeded(met, need)
+    if budget then return {reason = 'BUDGET_EXCEEDED', budget = budget} end
+    if amount ~= need then amount = bounded(met, amount) end
   end
-  local plain = not funds and (account.g == '0' or less(amount, account.gl))
+  local plain = not funds and (account.g == '0' or amount ~= account.gl and (covered or less(amount, account.gl)))
   return {amount = amount, grace = grace ~= nil, begins = begins, plain = plain}
 end
 
 -- What a denied script returns. The look tells what could be spent instead: scoped grants that apply as taken, grace as returned.
-local function denied(account, verdict, class, funds, facets, budgets, met)
+local function denied(account, verdict, class, funds, facets, met)
   local grace = grace_for(account, class)
-  local flags = (has_flag(account, 'o') and 'o' or '') .. (grace and 'g' or '')
+  local flags = (account.has.o and 'o' or '') .. (grace and 'g' or '')
   local extras = table.concat({
-    funds and text_of(funds:applying(facets)) or '-', grace and '0:' .. grace or '-', '-', met and budgets:text(met) or '-',
+    funds and text_of(funds:applying(facets)) or '-', grace and '0:' .. grace or '-', '-', met and budgets_text(met) or '-',
   }, '/')
   local look = effect_line('B', account, '0', {}, flags == '' and '-' or flags, extras == '-/-/-/-' and '-' or extras)
   local budget = verdict.budget
-  return {'denied', verdict.reason, look, budget and budget.id or '', budget and budgets:find(budget.id).facets or ''}
+  return {'denied', verdict.reason, look, budget and budget.id or '', budget and budget.facets or ''}
 end

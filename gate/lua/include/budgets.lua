@@ -1,94 +1,141 @@
--- Budgets, of accounts that have some. The hash: "k" the keys that budgets go by, "i FACETS" the ids of the budgets of that scope, "d ID"
--- what it is: "end hard limit start levels number window FACETS" (hard 1 or 0; days; levels "id:nanos|..." or -), "r ID" its room in the
--- present window, "h ID" what of it holds have. FACETS are one or two "key=value", sorted, joined by a newline; keys in `k` likewise, a tab
--- between scopes. `number` is of the operation that made it.
+-- Budgets, of accounts that have some (gate/keys.py has the hash). FACETS are one or two "key=value", sorted, joined by a newline. What a
+-- scope's budgets are stands in one field, and the sums of the first (most scopes have one) beside it, so that a request asks once.
 
-local Budgets = {}
-Budgets.__index = Budgets
+local REMEMBERED = 1024
+local NONE = {}
 
-local function budgets_of(account, key, journal_key)
-  return setmetatable({account = account, key = key, journal_key = journal_key, free = has_flag(account, 'o'), today = tonumber(account.day)}, Budgets)
+-- A function of one text, with its newest results kept for the calls to come.
+local function remembering(make)
+  local known, count = {}, 0
+  return function(text)
+    local made = known[text]
+    if made then return made end
+    if count == REMEMBERED then known, count = {}, 0 end
+    made = make(text)
+    known[text], count = made, count + 1
+    return made
+  end
 end
 
--- The window that a day is in: its first day, and the first behind it.
-function Budgets:window(kind, day)
-  if kind == 'day' then return day, day + 1 end
-  if kind == 'week' then
-    local monday = day - (day + 3) % 7
-    return monday, monday + 7
+-- The scopes of an account's budgets, each as what one or two facets begin with.
+local scopes_of = remembering(function(keys)
+  local scopes = {}
+  for one, other in keys:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
+    scopes[#scopes + 1] = {one = '\n' .. one .. '=', other = other ~= '' and '\n' .. other .. '=' or nil}
   end
-  if kind == 'lifetime' then return 0, nil end
-  local _, first = month_of(day)
-  local _, next_first = month_of(first + 31)
-  return first, next_first
+  return scopes
+end)
+
+-- What the effect line and the hash say of it before its sums.
+local function before_sums(id, start, stop)
+  return id .. ',' .. start .. ',' .. stop .. ','
 end
 
-local function describe(budget)
-  budget.number, budget.window, budget.facets = budget.rest:match('^(%S+) (%S+) (.*)$')
+-- What the budgets of a scope are: each serves as the metatable of those that have sums.
+local defined = remembering(function(lines)
+  local kinds = {}
+  for id, start, stop, limit, hard, levels, number, window in
+    lines:gmatch('([^,\n]+),([^,]+),(%S+) (%d+),(%l) (%S+) (%S+) (%S+)') do
+    local kind = {
+      id = id, start = start, stop = stop, behind_day = tonumber(stop) or math.huge, limit = limit, hard = hard == 'h', levels = levels, number = number, window = window,
+      before = before_sums(id, start, stop), behind = ',' .. limit .. ',' .. hard,
+    }
+    kind.__index = kind
+    kinds[#kinds + 1] = kind
+  end
+  return kinds
+end)
+
+-- The window that a day is in, as texts: its first day, and the first behind it, or -.
+local function window_of(window, day)
+  local first, behind = day, day + 1
+  if window == 'lifetime' then return '0', '-' end
+  if window == 'week' then
+    first = day - (day + 3) % 7
+    behind = first + 7
+  elseif window == 'month' then
+    local _
+    _, first = month_of(day)
+    _, behind = month_of(first + 31)
+  end
+  return string.format('%.0f', first), string.format('%.0f', behind)
 end
 
-local function parse(self, id, definition, room, held)
-  local stop, hard, limit, start, levels, rest = definition:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
-  local budget = {
-    id = id, hard = hard, limit = limit, start = start, stop = stop, levels = levels, rest = rest, room = room, held = held or '0',
-  }
-  if stop ~= '-' and self.today >= tonumber(stop) then
-    describe(budget)
-    local first, behind = self:window(budget.window, self.today)
-    budget.start, budget.stop = string.format('%.0f', first), string.format('%.0f', behind)
-    budget.room, budget.held, budget.rolled = limit, '0', true
-  end
-  return budget
+local function by_id(one, other)
+  return one.id < other.id
 end
 
--- The budgets of these ids, as they stand in their present windows; those that are gone are left out.
-local function read(self, ids)
-  if #ids == 0 then return {} end
-  local fields, budgets = {}, {}
-  for _, id in ipairs(ids) do
-    fields[#fields + 1], fields[#fields + 2], fields[#fields + 3] = 'd ' .. id, 'r ' .. id, 'h ' .. id
+-- A scope's budget of this place among them, with its sums.
+local function budget_of(kind, place, facets, room, held)
+  local nth = place == 1 and ' ' or place .. ' '
+  return setmetatable({facets = facets, room_field = 'r' .. nth .. facets, held_field = 'h' .. nth .. facets, room = room, held = held or '0'}, kind)
+end
+
+-- The budgets of these scopes, by id, as they stand in their present windows.
+local function budgets_in(account, key, scopes)
+  local budgets, fields, today = {}, {}, account.day + 0
+  for i = 1, #scopes do
+    local facets = scopes[i]
+    fields[3 * i - 2], fields[3 * i - 1], fields[3 * i] = 'd ' .. facets, 'r ' .. facets, 'h ' .. facets
   end
-  local values = redis.call('HMGET', self.key, unpack(fields))
-  for i, id in ipairs(ids) do
-    if values[3 * i - 2] then budgets[#budgets + 1] = parse(self, id, values[3 * i - 2], values[3 * i - 1], values[3 * i]) end
+  local values = redis.call('HMGET', key, unpack(fields))
+  for i = 1, #scopes do
+    local kinds = values[3 * i - 2] and defined(values[3 * i - 2]) or NONE
+    for place = 1, #kinds do
+      local budget = budget_of(kinds[place], place, scopes[i], values[3 * i - 1], values[3 * i])
+      if place > 1 then
+        local sums = redis.call('HMGET', key, budget.room_field, budget.held_field)
+        budget.room, budget.held = sums[1], sums[2] or '0'
+      end
+      if today >= budget.behind_day then
+        budget.start, budget.stop = window_of(budget.window, today)
+        budget.before = before_sums(budget.id, budget.start, budget.stop)
+        budget.room, budget.held, budget.rolled = budget.limit, '0', true
+      end
+      budgets[#budgets + 1] = budget
+    end
   end
+  if #budgets > 1 then table.sort(budgets, by_id) end
   return budgets
 end
 
--- "key=value" of a key among facets, or nil.
-local function facet_of(facets, name)
-  local start = facets:find('\n' .. name .. '=', 1, true)
+-- "key=value" among facets, of what it begins with, or nil.
+local function facet_of(facets, beginning)
+  local start = facets:find(beginning, 1, true)
   return start and facets:sub(start + 1, facets:find('\n', start + 1, true) - 1)
 end
 
--- Those that a request with these facets ("\nkey=value\n...") meets, by id.
-function Budgets:met(facets)
-  if facets == '' then return {} end
-  local scopes, ids = {}, {}
-  for one, other in (redis.call('HGET', self.key, 'k') or ''):gmatch('([^\n\t]+)\n?([^\n\t]*)') do
-    local first, second = facet_of(facets, one), other ~= '' and facet_of(facets, other)
-    if first and (second or other == '') then scopes[#scopes + 1] = 'i ' .. first .. (second and '\n' .. second or '') end
+-- Those that a request with these facets ("\nkey=value\n...") meets; nil for an account without budgets.
+local function budgets_met(account, key, facets)
+  if not account.budgeted then return nil end
+  local scopes, met = facets == '' and NONE or scopes_of(account.budgeted), {}
+  for i = 1, #scopes do
+    local first, other = facet_of(facets, scopes[i].one), scopes[i].other
+    if first and other then
+      other = facet_of(facets, other)
+      first = other and first .. '\n' .. other
+    end
+    if first then met[#met + 1] = first end
   end
-  if #scopes == 0 then return {} end
-  for _, named in ipairs(redis.call('HMGET', self.key, unpack(scopes))) do
-    if named then for id in named:gmatch('%S+') do ids[#ids + 1] = id end end
-  end
-  if #ids > 1 then table.sort(ids) end
-  return read(self, ids)
+  return #met == 0 and met or budgets_in(account, key, met)
 end
 
--- Those that a hold counts in. One whose window has passed since, or that was made anew, is not what it was: `past`.
-function Budgets:held(pinned)
-  local ids, start, number = {}, {}, {}
+-- Those that a hold counts in. One whose window has passed since is `past`; one that is gone, or was made anew, is left out.
+local function budgets_held(account, key, pinned)
+  if pinned == '-' then return {} end
+  local start, number, fields, seen = {}, {}, {}, {}
   for id, first, made in pinned:gmatch('([^,;]+),([^,;]+),([^,;]+)') do
-    ids[#ids + 1], start[id], number[id] = id, first, made
+    fields[#fields + 1], start[id], number[id] = 'f ' .. id, first, made
+  end
+  local scopes = {}
+  for _, facets in ipairs(redis.call('HMGET', key, unpack(fields))) do
+    if facets and not seen[facets] then scopes[#scopes + 1], seen[facets] = facets, true end
   end
   local budgets = {}
-  for _, budget in ipairs(read(self, ids)) do
-    describe(budget)
+  for _, budget in ipairs(#scopes == 0 and {} or budgets_in(account, key, scopes)) do
     if budget.number == number[budget.id] then
       budget.past = budget.start ~= start[budget.id]
-      budget.counts_in = start[budget.id]
+      budget.counted = before_sums(budget.id, start[budget.id], budget.stop)
       budgets[#budgets + 1] = budget
     end
   end
@@ -96,134 +143,137 @@ function Budgets:held(pinned)
 end
 
 -- The tightest of the hard ones that have not the room for `need`.
-function Budgets:exceeded(budgets, need)
-  if self.free then return nil end
+local function exceeded(budgets, need)
   local tightest
-  for _, budget in ipairs(budgets) do
-    if budget.hard == '1' and less(budget.room, need) and not (tightest and not less(budget.room, tightest.room)) then
-      tightest = budget
-    end
+  for i = 1, #budgets do
+    local budget = budgets[i]
+    if budget.hard and less(budget.room, need) and not (tightest and not less(budget.room, tightest.room)) then tightest = budget end
   end
   return tightest
 end
 
 -- The amount, or as much of it as every hard budget has room for.
-function Budgets:bounded(budgets, amount)
-  if self.free then return amount end
-  for _, budget in ipairs(budgets) do
-    if budget.hard == '1' and less(budget.room, amount) then amount = budget.room end
+local function bounded(budgets, amount)
+  for i = 1, #budgets do
+    if budgets[i].hard and less(budgets[i].room, amount) then amount = budgets[i].room end
   end
   return amount
 end
 
 -- As the effect line has them (meter/effect.py).
-function Budgets:text(budgets)
-  if #budgets == 0 then return '-' end
-  local texts = {}
-  for i, budget in ipairs(budgets) do
-    texts[i] = (budget.id .. ',' .. (budget.counts_in or budget.start) .. ',' .. budget.stop .. ',' .. budget.room .. ',' .. budget.held
-      .. ',' .. budget.limit .. ',' .. (budget.hard == '1' and 'h' or 's') .. (budget.past and 'p' or ''))
+local function budgets_text(budgets)
+  local text = ''
+  for i = 1, #budgets do
+    local budget = budgets[i]
+    text = text .. (i > 1 and ';' or '') .. (budget.counted or budget.before) .. budget.room .. ',' .. budget.held .. budget.behind .. (budget.past and 'p' or '')
   end
-  return table.concat(texts, ';')
+  return text == '' and '-' or text
 end
 
 -- As a hold remembers them.
-function Budgets:pinned(budgets)
-  if #budgets == 0 then return '-' end
+local function budgets_pinned(budgets)
   local texts = {}
-  for i, budget in ipairs(budgets) do
-    describe(budget)
-    texts[i] = budget.id .. ',' .. budget.start .. ',' .. budget.number
-  end
-  return table.concat(texts, ';')
+  for i, budget in ipairs(budgets) do texts[i] = budget.id .. ',' .. budget.start .. ',' .. budget.number end
+  return #texts == 0 and '-' or table.concat(texts, ';')
 end
 
 -- From here on: writes.
 
-local function definition(budget)
-  return table.concat({
-    budget.stop, budget.hard, budget.limit, budget.start, budget.levels, budget.number, budget.window, budget.facets,
-  }, ' ')
+local function line_of(budget)
+  return budget.before:sub(1, -2) .. ' ' .. budget.behind:sub(2) .. ' ' .. budget.levels .. ' ' .. budget.number .. ' ' .. budget.window
 end
 
-local function unroll(self, budget)
-  if not budget.rolled then return end
-  describe(budget)
-  redis.call('HSET', self.key, 'd ' .. budget.id, definition(budget), 'r ' .. budget.id, budget.room)
-  redis.call('HDEL', self.key, 'h ' .. budget.id)
-  budget.rolled = false
+-- Stores the window that a budget is in now, whole.
+local function begin_window(key, budget)
+  local field, lines = 'd ' .. budget.facets, {}
+  for line in redis.call('HGET', key, field):gmatch('[^\n]+') do
+    lines[#lines + 1] = line:match('^[^,]+') == budget.id and line_of(budget) or line
+  end
+  redis.call('HSET', key, field, table.concat(lines, '\n'), budget.room_field, budget.limit)
+  redis.call('HDEL', key, budget.held_field)
 end
 
--- Moves room and holds of each by these amounts; those of windows that have passed stay as they are.
-function Budgets:move(budgets, what, amount)
+-- Moves sums of each (`room_field` or `held_field`) by this amount; those of windows that have passed stay as they are.
+local function move_budgets(key, budgets, sums, amount)
   if amount == '0' then return end
-  for _, budget in ipairs(budgets) do
-    unroll(self, budget)
-    if not budget.past then redis.call('HINCRBY', self.key, what .. ' ' .. budget.id, amount) end
+  for i = 1, #budgets do
+    local budget = budgets[i]
+    if budget.rolled then
+      begin_window(key, budget)
+      budget.rolled = false
+    end
+    if not budget.past then redis.call('HINCRBY', key, budget[sums], amount) end
   end
 end
 
 -- Thresholds of the budgets' use that `amount`, just used, has crossed.
-function Budgets:cross(budgets, amount)
-  if self.free or amount == '0' then return end
-  for _, budget in ipairs(budgets) do
-    if budget.levels ~= '-' and not budget.past then
-      local before = exact_sum(self.account.key, budget.limit, negated(budget.room), negated(budget.held))
-      local after = exact_sum(self.account.key, before, amount)
+local function cross_budgets(journal_key, account, budgets, amount)
+  if amount == '0' then return end
+  for i = 1, #budgets do
+    local budget = budgets[i]
+    if budget.levels ~= '-' and not budget.past and not account.has.o then
+      local before = exact_sum(account.key, budget.limit, negated(budget.room), negated(budget.held))
+      local after = exact_sum(account.key, before, amount)
       for name, level in budget.levels:gmatch('([^:|]+):(%d+)') do
         if less(before, level) and not less(after, level) then
-          journal_consequence(self.journal_key, self.account, 'T', '0', table.concat({'budget', budget.id, name, budget.start, level, after}, ','))
+          journal_consequence(journal_key, account, 'T', '0', table.concat({'budget', budget.id, name, budget.start, level, after}, ','))
         end
       end
     end
   end
 end
 
-local function index(self, facets, change)
-  local ids = {}
-  for id in (redis.call('HGET', self.key, 'i ' .. facets) or ''):gmatch('%S+') do
-    if id ~= change.without then ids[#ids + 1] = id end
-  end
-  ids[#ids + 1] = change.with
-  if #ids == 0 then
-    redis.call('HDEL', self.key, 'i ' .. facets)
-  else
-    redis.call('HSET', self.key, 'i ' .. facets, table.concat(ids, ' '))
-  end
-  local keys, seen = {}, {}
-  for _, field in ipairs(redis.call('HKEYS', self.key)) do
-    if field:sub(1, 2) == 'i ' then
+-- Notes, in the account's settings, which keys its budgets go by.
+local function note_scopes(account, key)
+  local scopes, seen = {}, {}
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field:sub(1, 2) == 'd ' then
       local scope = field:sub(3):gsub('=[^\n]*', '')
-      if not seen[scope] then keys[#keys + 1], seen[scope] = scope, true end
+      if not seen[scope] then scopes[#scopes + 1], seen[scope] = scope, true end
     end
   end
-  table.sort(keys)
-  if #keys == 0 then
-    redis.call('HDEL', self.key, 'k')
-  else
-    redis.call('HSET', self.key, 'k', table.concat(keys, '\t'))
+  table.sort(scopes)
+  account.budgeted = #scopes > 0 and table.concat(scopes, '\t') or nil
+  set_flag(account, 'b', account.budgeted ~= nil)
+end
+
+local function find_budget(account, key, id)
+  local facets = redis.call('HGET', key, 'f ' .. id)
+  if not facets then return nil end
+  for _, budget in ipairs(budgets_in(account, key, {facets})) do
+    if budget.id == id then return budget end
   end
 end
 
-function Budgets:find(id)
-  local budget = read(self, {id})[1]
-  if budget then describe(budget) end
-  return budget
-end
-
-function Budgets:put(budget)
-  redis.call('HSET', self.key, 'd ' .. budget.id, definition(budget), 'r ' .. budget.id, budget.room)
-  if budget.held == '0' then
-    redis.call('HDEL', self.key, 'h ' .. budget.id)
-  else
-    redis.call('HSET', self.key, 'h ' .. budget.id, budget.held)
+-- Stores a scope's budgets, each in its place, without the one of this id, and with `another`, if any.
+local function put_scope(account, key, facets, without, another)
+  local budgets, lines = {another}, {}
+  for _, budget in ipairs(budgets_in(account, key, {facets})) do
+    redis.call('HDEL', key, budget.room_field, budget.held_field)
+    if budget.id ~= without then budgets[#budgets + 1] = budget end
   end
-  index(self, budget.facets, {without = budget.id, with = budget.id})
+  table.sort(budgets, by_id)
+  for place, budget in ipairs(budgets) do
+    local placed = budget_of(budget, place, facets, budget.room, budget.held)
+    redis.call('HSET', key, placed.room_field, placed.room)
+    if placed.held ~= '0' then redis.call('HSET', key, placed.held_field, placed.held) end
+    lines[place] = line_of(budget)
+  end
+  if #lines == 0 then
+    redis.call('HDEL', key, 'd ' .. facets)
+  else
+    redis.call('HSET', key, 'd ' .. facets, table.concat(lines, '\n'))
+  end
 end
 
--- Whether there are others.
-function Budgets:remove(id, facets)
-  redis.call('HDEL', self.key, 'd ' .. id, 'r ' .. id, 'h ' .. id)
-  index(self, facets, {without = id})
-  return redis.call('EXISTS', self.key) == 1
+local function put_budget(account, key, budget)
+  budget.before = before_sums(budget.id, budget.start, budget.stop)
+  budget.behind = ',' .. budget.limit .. ',' .. (budget.hard and 'h' or 's')
+  redis.call('HSET', key, 'f ' .. budget.id, budget.facets)
+  put_scope(account, key, budget.facets, budget.id, budget)
+end
+
+local function remove_budget(account, key, id, facets)
+  redis.call('HDEL', key, 'f ' .. id)
+  put_scope(account, key, facets, id)
 end

@@ -1,6 +1,8 @@
 -- Holds: "epoch state amount day expiry_ms pins budgets", state o (open) or x (expired, kept a while so that a late debit is known as
 -- such). Pins are "7:30,9s:10", nanos by grant; budgets are "id,start,number;...", number being of the operation that made the budget.
 
+local NO_HOLD = {pins = '-'}
+
 -- The hold, or nil: unknown, of another account, ended, or left over from an earlier epoch.
 local function read_hold(key, id, epoch)
   local record = redis.call('GET', key)

@@ -3,7 +3,7 @@
 
 -- Tells what was crossed when `amount` was used or taken away, just now; `today`: it counts as used today.
 local function cross_levels(journal_key, account, amount, today)
-  if not has_flag(account, 't') or has_flag(account, 'o') or amount == '0' then return end
+  if not account.has.t or account.has.o or amount == '0' then return end
   local now = stored_account(account.key, account.ep)
   unpack_tail(now)
   local function tell(subject, window, name, level, value)

@@ -4,28 +4,27 @@
 -- The effect line; or nil and the reply that the script must return, if nothing was written.
 local function return_hold(kind, account, hold, grants_key, budgets_key, journal_key, method, request)
   local funds, back, lapsed
-  if has_flag(account, 's') or not pins_current(hold, account) then
+  if account.has.s or not pins_current(hold, account) then
     funds = grants_of(account, grants_key, journal_key)
     back = funds:parse(hold.pins)
     lapsed = funds:lapsing(back, {})
   end
-  local budgets = hold.budgets ~= '-' and budgets_of(account, budgets_key, journal_key) or nil
-  local freed = budgets and budgets:held(hold.budgets) or nil
+  local freed = hold.budgets ~= '-' and budgets_held(account, budgets_key, hold.budgets) or nil
   local extras = '-'
   if funds or freed then
     extras = table.concat({
-      '-', funds and text_of(back) or hold.pins, funds and text_of(lapsed) or '-', freed and budgets:text(freed) or '-',
+      '-', funds and text_of(back) or hold.pins, funds and text_of(lapsed) or '-', freed and budgets_text(freed) or '-',
     }, '/')
   end
-  local effect = effect_line(kind, account, hold.amount, hold, has_flag(account, 'o') and 'o' or '-', extras)
+  local effect = effect_line(kind, account, hold.amount, hold, account.has.o and 'o' or '-', extras)
   local failed = journal(journal_key, account.ep, effect, method, request, '')
   if failed then return nil, failed end
 
   write_day(account)
   if hold.day == account.day then redis.call('HINCRBY', account.key, 'room', hold.amount) end
   if freed then
-    budgets:move(freed, 'r', hold.amount)
-    budgets:move(freed, 'h', negated(hold.amount))
+    move_budgets(budgets_key, freed, 'room_field', hold.amount)
+    move_budgets(budgets_key, freed, 'held_field', negated(hold.amount))
   end
   if funds then
     funds:add(back)

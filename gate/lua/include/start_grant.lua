@@ -2,7 +2,7 @@
 
 -- Whether so much more leaves something to spend, and there is a grace that has begun.
 local function ends_graces(account, amount, scoped)
-  if scoped or not has_flag(account, 'g') then return false end
+  if scoped or not account.has.g then return false end
   local begun = false
   for each in redis.call('HGET', account.key, 'gr'):gmatch('[^\n]+') do
     begun = begun or each:match('^%S+ %S+ (%S+)') ~= '-'
