@@ -66,6 +66,7 @@ What changes seldom in an account stands in one field, so that the usual call re
 | h FACETS       | held in the window, likewise; absent: 0                                                                  |
 """
 
+from functools import cache
 from zlib import crc32
 
 from meter.journal import journal_key
@@ -90,23 +91,23 @@ def shard_of(account_id: str, shards: int) -> int:
 
 
 def account_key(shard: int, account_id: str) -> str:
-    return f"cg:{{{shard:02}}}:a:{account_id}"
+    return f"{_tag(shard)}a:{account_id}"
 
 
 def grants_key(shard: int, account_id: str) -> str:
-    return f"cg:{{{shard:02}}}:g:{account_id}"
+    return f"{_tag(shard)}g:{account_id}"
 
 
 def budgets_key(shard: int, account_id: str) -> str:
-    return f"cg:{{{shard:02}}}:b:{account_id}"
+    return f"{_tag(shard)}b:{account_id}"
 
 
 def due_key(shard: int) -> str:
-    return f"cg:{{{shard:02}}}:due"
+    return f"{_tag(shard)}due"
 
 
 def hold_key(shard: int, account_id: str, hold_id: str) -> str:
-    return f"cg:{{{shard:02}}}:h:{account_id} {hold_id}"
+    return f"{_tag(shard)}h:{account_id} {hold_id}"
 
 
 def hold_member(account_id: str, hold_id: str) -> str:
@@ -114,8 +115,13 @@ def hold_member(account_id: str, hold_id: str) -> str:
 
 
 def replay_key(shard: int, account_id: str, request_id: str) -> str:
-    return f"cg:{{{shard:02}}}:r:{account_id} {request_id}"
+    return f"{_tag(shard)}r:{account_id} {request_id}"
 
 
 def expiries_key(shard: int) -> str:
-    return f"cg:{{{shard:02}}}:holds"
+    return f"{_tag(shard)}holds"
+
+
+@cache
+def _tag(shard: int) -> str:
+    return f"cg:{{{shard:02}}}:"

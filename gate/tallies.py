@@ -26,8 +26,9 @@ class Count:
 
     def hand_on(self) -> None:
         total = self.total
-        self._counter.inc(total - self._handed_on)
-        self._handed_on = total
+        if total != self._handed_on:
+            self._counter.inc(total - self._handed_on)
+            self._handed_on = total
 
 
 class Level:
@@ -59,8 +60,10 @@ class Times:
         self._seconds += seconds
 
     def hand_on(self) -> None:
-        counts, seconds = self._counts.copy(), self._seconds
         counts_before, seconds_before = self._handed_on
+        if self._counts == counts_before:  # nothing new, as with most of them at most times
+            return
+        counts, seconds = self._counts.copy(), self._seconds
         # prometheus_client has no way to add many observations at once; a test holds this to what its own `observe` does.
         for bucket, count, before in zip(self._histogram._buckets, counts, counts_before, strict=True):
             if count != before:

@@ -184,7 +184,7 @@ def test_an_invoice_prints_as_table_json_and_csv(creditgate: Run, open_account: 
 def test_the_check_says_that_the_books_are_right(creditgate: Run, open_account: Open) -> None:
     customer = open_account("1")
     done = creditgate("check", customer.account_id)
-    assert (done.status, done.out) == (0, "1 accounts, 2 entries, 0 invoices: the books are right\n")
+    assert (done.status, done.out) == (0, "1 account, 2 entries, 0 invoices: the books are right\n")
     assert parsed(creditgate("check", customer.account_id, "--json"))["entries_checked"] == "2"
 
 

@@ -119,7 +119,7 @@ def test_what_an_error_says_arrives_in_any_language(client: Client, open_account
 def test_a_call_whose_client_has_gone_is_given_up(stack: Stack, open_account: Open, way: str) -> None:
     customer = open_account("1")
     with measured_gate(stack) as (_, client, metrics), silent_redis(stack):
-        call = client.gate.Debit.future(customer.asks(DebitRequest, 1), timeout=1.0 if way == "late" else None)
+        call = client.gate.Debit.future(customer.asks(DebitRequest, 1), timeout=1.5 if way == "late" else None)
         wait_until(lambda: metrics.value("creditgate_in_flight") == 1)
         if way == "cancelled":
             call.cancel()

@@ -187,7 +187,14 @@ def check(
         for finding in result.findings:
             where = f" {finding.account_id} {finding.shard} {finding.detail}"
             console.print(Text.assemble((finding.invariant, "red"), where), soft_wrap=True)
-        checked = f"{result.accounts_checked:,} accounts, {result.entries_checked:,} entries, {result.invoices_checked:,} invoices"
+        checked = ", ".join(
+            f"{count:,} {one if count == 1 else many}"
+            for count, one, many in (
+                (result.accounts_checked, "account", "accounts"),
+                (result.entries_checked, "entry", "entries"),
+                (result.invoices_checked, "invoice", "invoices"),
+            )
+        )
         found = f"{len(result.findings)} finding{'s' * (len(result.findings) > 1)}"
         console.print(f"{checked}: {found if result.findings else 'the books are right'}")
     if result.findings:
