@@ -33,6 +33,11 @@ class Address:
     def __str__(self) -> str:
         return self.grpc_target
 
+    def refused(self, error: Exception) -> str:
+        """Why nobody can listen here, for people: what servers raise names the address again and again."""
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        return f"cannot listen on {self}: {why}"
+
 
 def parse_address(text: str) -> Address:
     """`host:port` (IPv6 in brackets) or `unix:/path`; ValueError says what to write instead."""

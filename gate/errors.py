@@ -10,7 +10,11 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str, str]] = {
         "hold_id",
         "has expired, and its credits have gone back; debit usage as incurred",
     ),
-    "CURRENCY_MISMATCH": (FailedPrecondition, "usage.model", "is priced in another currency than the account's"),
+    "CURRENCY_MISMATCH": (
+        FailedPrecondition,
+        "usage.model",
+        "is priced in another currency than the account's; give it a price in that currency in the price file",
+    ),
     "AMOUNT_OUT_OF_RANGE": (
         OutOfRange,
         "amount_nanos",

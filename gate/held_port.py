@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 from gate.address import Address
 from gate.child import StartupError
+from gate.settings import env_name
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def held_port(address: Address) -> Iterator[None]:
             for family, _, _, _, name in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
                 opened.enter_context(_bound(socket.AddressFamily(family), name))
         except OSError as error:
-            raise StartupError(f"cannot listen on {address}: {error}") from None
+            raise StartupError(f"{address.refused(error)}; choose another {env_name('listen')}") from None
         yield
 
 

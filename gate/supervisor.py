@@ -190,6 +190,9 @@ def _open_for_children(settings: Settings, directory: Path, opened: ExitStack) -
     """What this process has for its children: the address that workers share, and the metrics of all."""
     if settings.workers > 1:
         opened.enter_context(held_port(settings.listen))
+    elif not settings.listen.path:
+        with held_port(settings.listen):  # told at once, not by a gate that dies again and again
+            pass
     if settings.metrics_listen is None:
         return None
     metrics = ChildMetrics(directory / "metrics")

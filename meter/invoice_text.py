@@ -140,7 +140,7 @@ def _labelled_sums(invoice: pb.Invoice) -> Iterator[tuple[str, int | None, str]]
     yield "Opening balance", invoice.opening_balance_nanos, "dim"
     yield "Credits granted", invoice.credits_granted_nanos, "dim"
     if invoice.credits_expired_nanos:
-        yield "Credits expired", -invoice.credits_expired_nanos, "dim"
+        yield "Credits expired or voided", -invoice.credits_expired_nanos, "dim"
     yield "Closing balance", invoice.closing_balance_nanos, "dim"
 
 

@@ -229,3 +229,32 @@ def test_a_command_wrongly_typed_ends_with_2_and_its_usage(creditgate: Run, word
     done = creditgate(*words)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("Usage: ")
+
+
+def test_an_estimate_tells_cost_and_what_credits_buy(creditgate: Run, open_account: Open) -> None:
+    account_id = open_account("1").account_id
+    one = ("estimate", "tiny", "input_tokens=1000", "output_tokens=250")  # 0.001 and 0.0005 credits
+    made = parsed(creditgate(*one, "--account", account_id, "--json"))
+    assert (made["cost_nanos"], made["affordable_requests"]) == (str(CREDIT * 15 // 10_000), "666")
+    done = creditgate(*one, "--credits", "0.003")
+    assert done.out.splitlines()[-1] == "0.003 USD buy 2 such requests, or 1,000 output tokens in one"
+    assert rows(done)[:3] == [
+        ["input_tokens", "1,000", "0.001"],
+        ["output_tokens", "250", "0.0005"],
+        [made["model"], "0.0015"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("tiny", "input_tokens=many"), "input_tokens: 'many' is no whole number of units"),
+        (("tiny", "input_tokens"), "UNIT=QUANTITY is written as input_tokens=1000"),
+        (("tiny", "reasoning_tokens=5"), "'reasoning_tokens' is no unit; expected one of: input_tokens, "),
+        (("tiny", "input_tokens=1", "--credits", "much"), "--credits: 'much' is not a decimal number"),
+    ],
+)
+def test_an_estimate_says_what_is_typed_wrongly(creditgate: Run, words: tuple[str, ...], says: str) -> None:
+    done = creditgate("estimate", *words)
+    assert done.status != 0
+    assert says in " ".join(done.err.split())

@@ -128,7 +128,7 @@ def test_the_table_says_what_expired(ledger: Ledger) -> None:
     page = "\n".join(rendered(january))
     assert re.search(r"Paid from vouchers +-0\.00000008 ", page)
     assert re.search(r"Paid from promotions +-0\.000000025", page)
-    assert re.search(r"Credits expired +-0\.000000045", page)
+    assert re.search(r"Credits expired or voided +-0\.000000045", page)
 
 
 def test_csv_has_a_row_for_each_payment(of_credits: pb.Invoice) -> None:

@@ -302,6 +302,17 @@ def test_a_second_up_on_the_same_data_directory_is_refused(tmp_path: Path, capfd
     assert output.out == ""
 
 
+def test_an_address_that_somebody_else_has_is_told_before_anything_starts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        assert up(load_settings(data_dir=tmp_path, metrics_listen="", listen=listen)) == 1
+    error = capfd.readouterr().err
+    assert f"cannot listen on {listen}: Address already in use; choose another CREDITGATE_LISTEN" in error
+    assert "child" not in error
+
+
 def test_up_waits_for_the_children_of_an_earlier_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lock = DataDirLock(tmp_path / "children.lock")
     assert lock.acquire()

@@ -7,11 +7,21 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, print_next, service, when
+from gate.cli.calls import (
+    TIMEOUT_S,
+    AsJson,
+    console,
+    money,
+    parse_amount,
+    parse_time,
+    print_json,
+    print_next,
+    service,
+    when,
+)
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
 from gate.cli.protections import Graces, Thresholds, grace_text, parse_grace, parse_threshold, threshold_text
 from gate.v1.gate_pb2 import Balance, GetBalanceRequest, GetBalanceResponse
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
     ACTIVE,
     SUSPENDED,
@@ -69,9 +79,9 @@ def create(
     account = Account(
         account_id=account_id,
         currency=currency,
-        overage_protection_nanos=parse_credits(overage or "0"),
-        daily_limit_nanos=None if daily_limit is None else parse_credits(daily_limit),
-        test_clock_time=parse_time(test_clock),
+        overage_protection_nanos=parse_amount("--overage", overage or "0"),
+        daily_limit_nanos=None if daily_limit is None else parse_amount("--daily-limit", daily_limit),
+        test_clock_time=parse_time("--test-clock", test_clock),
         overage_policy=choice("--overage-policy", policy, _POLICIES) if policy else None,
         spend_management_off=spend_management is False,
         thresholds=map(parse_threshold, thresholds or ()),
@@ -137,8 +147,8 @@ def update(
         if value and removal:
             raise typer.BadParameter(f"give either --{option} or its removal, not both")
     changes: dict[str, Any] = {
-        "overage_protection_nanos": None if overage is None else parse_credits(overage),
-        "daily_limit_nanos": None if daily_limit is None else parse_credits(daily_limit),
+        "overage_protection_nanos": None if overage is None else parse_amount("--overage", overage),
+        "daily_limit_nanos": None if daily_limit is None else parse_amount("--daily-limit", daily_limit),
         "status": None if suspend is None else (SUSPENDED if suspend else ACTIVE),
         "overage_policy": choice("--overage-policy", policy, _POLICIES) if policy else None,
         "spend_management_off": None if spend_management is None else not spend_management,
@@ -165,7 +175,7 @@ def advance_clock(
     as_json: AsJson = False,
 ) -> None:
     """Move an account's test clock forward; holds that end by then expire."""
-    request = AdvanceTestClockRequest(account_id=account_id, time=parse_time(time), request_id=request_id)
+    request = AdvanceTestClockRequest(account_id=account_id, time=parse_time("TIME", time), request_id=request_id)
     with service() as call:
         advanced = call.accounts.AdvanceTestClock(request, timeout=TIMEOUT_S)
     _print_account(advanced, as_json)

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from gate.child import StartupError
-from gate.cli import accounts, books, budgets, funds, prices, replay, servers, vouchers
+from gate.cli import accounts, books, budgets, estimate, funds, prices, replay, servers, vouchers
 from gate.cli.calls import CallFailed
 from gate.settings import SettingsError
 from gate.wire import CommandFailed, UnfitRedis
 from meter.errors import ServiceError
 from meter.ledger.errors import LedgerError
-from meter.money import AmountError
 from meter.prices import PriceFileError
 
 app = typer.Typer(
@@ -27,12 +26,12 @@ accounts.register(app)
 funds.register(app)
 vouchers.register(app)
 budgets.register(app)
+estimate.register(app)
 books.register(app)
 prices.register(app)
 replay.register(app)
 
 _FOR_THE_USER = (
-    AmountError,
     CallFailed,
     CommandFailed,
     LedgerError,

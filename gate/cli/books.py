@@ -75,7 +75,7 @@ def entries(
 ) -> None:
     """Show an account's balance history, newest first."""
     request = ListEntriesRequest(
-        account_id=account_id, start_time=parse_time(since), end_time=parse_time(until), model=model,
+        account_id=account_id, start_time=parse_time("--since", since), end_time=parse_time("--until", until), model=model,
         kinds=[_kind(name) for name in kind or ()], page_size=limit, page_token=page_token,
     )  # fmt: skip
     with service() as call:
@@ -101,7 +101,8 @@ def usage(
     if by not in ("hour", "day"):
         raise typer.BadParameter("--by is hour or day")
     request = QueryUsageRequest(
-        account_id=account_id, start_time=parse_time(since), end_time=parse_time(until), granularity=HOUR if by == "hour" else DAY,
+        account_id=account_id, start_time=parse_time("--since", since), end_time=parse_time("--until", until),
+        granularity=HOUR if by == "hour" else DAY,
         model=model, dimension=dimension, page_size=limit, page_token=page_token,
     )  # fmt: skip
     with service() as call:
@@ -140,8 +141,9 @@ def events(
         table.add_column(heading, justify="right", no_wrap=True)
     for event in page.events:
         subject = f"budget {event.budget_id}" if event.budget_id else event.subject.lower().replace("_", " ")
+        window = "" if event.subject == "LOW_BALANCE" else event.window  # what was granted up to then: for programs
         amounts = money(event.level_nanos), money(event.value_nanos)
-        table.add_row(when(event.occurred_at), event.account_id, event.threshold_id, subject, event.window, *amounts)
+        table.add_row(when(event.occurred_at), event.account_id, event.threshold_id, subject, window, *amounts)
     console.print(table)
     if len(page.events) == limit:  # there is always a token, for whoever asks again later
         print_next(page.next_page_token)
@@ -163,7 +165,7 @@ def invoice(
         if number:
             made = call.ledger.GetInvoice(GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S)
         else:
-            start, end = _month(month) if month else (parse_time(since), parse_time(until))
+            start, end = _month(month) if month else (parse_time("--since", since), parse_time("--until", until))
             request = CreateInvoiceRequest(account_id=account_id, period_start=start, period_end=end)
             made = call.ledger.CreateInvoice(request, timeout=TIMEOUT_S)
     if as_json or output is InvoiceFormat.JSON:
@@ -253,4 +255,4 @@ def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
         following = (first + timedelta(days=32)).replace(day=1)
     except (ValueError, OverflowError):
         raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
-    return parse_time(first.isoformat()), parse_time(following.isoformat())
+    return parse_time("--month", first.isoformat()), parse_time("--month", following.isoformat())

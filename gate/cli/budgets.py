@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, print_json, print_next, service, when
+from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_amount, print_json, print_next, service, when
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
 from gate.cli.protections import parse_percent
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
     Budget,
     BudgetThreshold,
@@ -56,7 +55,7 @@ def set_budget(
         scope=dict(pair("--scope", each, "KEY=VALUE, such as api_key=k1") for each in scope),
         window=choice("--window", window, _WINDOWS),
         soft=soft,
-        limit_nanos=parse_credits(credits),
+        limit_nanos=parse_amount("CREDITS", credits),
         thresholds=map(_threshold, threshold or ()),
     )
     request = SetBudgetRequest(account_id=account_id, request_id=request_id, budget=budget)
@@ -106,7 +105,7 @@ def _threshold(text: str) -> BudgetThreshold:
     threshold_id, level = pair("--threshold", text, _LEVEL_FORM)
     if level.endswith("%"):
         return BudgetThreshold(threshold_id=threshold_id, percent=parse_percent("--threshold", level))
-    return BudgetThreshold(threshold_id=threshold_id, amount_nanos=parse_credits(level))
+    return BudgetThreshold(threshold_id=threshold_id, amount_nanos=parse_amount("--threshold", level))
 
 
 def _threshold_text(threshold: BudgetThreshold) -> str:

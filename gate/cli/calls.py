@@ -18,7 +18,7 @@ from rich.console import Console
 
 from gate.settings import load_settings
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.money import format_credits
+from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
 
@@ -116,14 +116,22 @@ def print_json(message: Message) -> None:
     print(MessageToJson(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
 
 
-def parse_time(text: str) -> Timestamp | None:
+def parse_amount(option: str, text: str) -> int:
+    """Nanos of credits as typed; CallFailed says how to write them."""
+    try:
+        return parse_credits(text)
+    except AmountError as error:
+        raise CallFailed(f"{option}: {error}") from None
+
+
+def parse_time(option: str, text: str) -> Timestamp | None:
     """A time as typed, UTC unless it names a zone; None for no text. CallFailed says how to write it."""
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise CallFailed(f"{text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00") from None
+        raise CallFailed(f"{option}: {text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00") from None
     stamp = Timestamp()
     stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
     return stamp

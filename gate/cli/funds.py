@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, print_next, service, when
+from gate.cli.calls import (
+    TIMEOUT_S,
+    AsJson,
+    console,
+    money,
+    parse_amount,
+    parse_time,
+    print_json,
+    print_next,
+    service,
+    when,
+)
 from gate.cli.options import (
     AccountId,
     Credits,
@@ -21,7 +32,6 @@ from gate.cli.options import (
     scope,
     scope_text,
 )
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
     FAILED,
     SUCCEEDED,
@@ -77,11 +87,11 @@ def grant(
     """Add credits to an account."""
     wanted = Grant(
         type=choice("--type", type, _TYPES),
-        amount_nanos=parse_credits(credits),
+        amount_nanos=parse_amount("CREDITS", credits),
         description=description,
         priority=priority,
-        effective_at=parse_time(effective),
-        expires_at=parse_time(expires),
+        effective_at=parse_time("--effective", effective),
+        expires_at=parse_time("--expires", expires),
         scope=scope(models, services),
         non_refundable=non_refundable,
     )
@@ -112,7 +122,7 @@ def void(
         grant_id=grant_id,
         reason=reason,
         request_id=request_id_or_new(request_id),
-        amount_nanos=parse_credits(credits) if credits else None,
+        amount_nanos=parse_amount("--credits", credits) if credits else None,
         type=choice("--type", type, _VOIDS),
     )
     with service() as call:
@@ -167,12 +177,12 @@ def create_top_up(
     """Record a purchase of credits."""
     wanted = TopUp(
         account_id=account_id,
-        amount_nanos=parse_credits(credits),
+        amount_nanos=parse_amount("CREDITS", credits),
         payment_reference=reference,
         payment_method=method,
         currency=currency,
         status=choice("--status", status, _STATUSES),
-        expires_at=parse_time(expires),
+        expires_at=parse_time("--expires", expires),
         non_refundable=non_refundable,
     )
     request = CreateTopUpRequest(request_id=request_id_or_new(request_id), top_up=wanted)

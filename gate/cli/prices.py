@@ -151,7 +151,7 @@ def _is_version(text: str) -> bool:
 
 def _time_ms(text: str) -> int:
     """A time as typed; of none the second that runs."""
-    stamp = parse_time(text)
+    stamp = parse_time("--at", text)
     return stamp.ToMilliseconds() if stamp else int(time.time()) * 1000
 
 

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gate.cli.calls import money
+from gate.cli.calls import money, parse_amount
 from gate.cli.options import duration, is_duration, pair, parse_duration_ms
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Grace, Threshold
 
 _THRESHOLD_FORM = "ID=SUBJECT:LEVEL, such as half=daily-use:50% or low=low-balance:10"
@@ -41,7 +40,7 @@ def parse_threshold(text: str) -> Threshold:
     if level.endswith("%"):
         threshold.percent = parse_percent("--threshold", level)
     else:
-        threshold.amount_nanos = parse_credits(level)
+        threshold.amount_nanos = parse_amount("--threshold", level)
     return threshold
 
 
@@ -61,7 +60,7 @@ def parse_grace(text: str) -> Grace:
         if is_duration(bound):
             grace.duration_ms = parse_duration_ms("--grace", bound)
         else:
-            grace.amount_nanos = parse_credits(bound)
+            grace.amount_nanos = parse_amount("--grace", bound)
     return grace
 
 

@@ -16,11 +16,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gate.cli.calls import CallFailed, console, explain, money
+from gate.cli.calls import CallFailed, console, explain, money, parse_amount
 from gate.settings import load_settings
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, Reason, Usage
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 
@@ -77,7 +76,7 @@ def replay(
 ) -> None:
     """Replay a trace: for each row Authorize on an estimate, then Debit what was really used."""
     rows = list(read_trace(trace))[: limit or None]
-    nanos = parse_credits(credits)
+    nanos = parse_amount("--credits", credits)
     names = [account] if accounts == 1 else [f"{account}-{number}" for number in range(1, accounts + 1)]
     run = _Run(model, estimate, speed, concurrency, run_id or secrets.token_hex(6))
     asyncio.run(run.drive(rows, names, currency, nanos))

@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_time, print_json, print_next, service, when
+from gate.cli.calls import (
+    TIMEOUT_S,
+    AsJson,
+    console,
+    money,
+    parse_amount,
+    parse_time,
+    print_json,
+    print_next,
+    service,
+    when,
+)
 from gate.cli.options import (
     AccountId,
     Credits,
@@ -20,7 +31,6 @@ from gate.cli.options import (
     request_id_or_new,
     scope,
 )
-from meter.money import parse_credits
 from meter.v1.accounts_pb2 import (
     CreateVouchersRequest,
     GrantType,
@@ -65,11 +75,11 @@ def create(
     """Make a batch of voucher codes and print them, one a line. They are shown this once: only hashes are kept."""
     batch = VoucherBatch(
         batch_id=batch_id,
-        amount_nanos=parse_credits(credits),
+        amount_nanos=parse_amount("CREDITS", credits),
         codes=codes,
         currency=currency,
         type=choice("--type", type, _TYPES),
-        expires_at=parse_time(expires),
+        expires_at=parse_time("--expires", expires),
         credits_live_ms=parse_duration_ms("--live", live),
         uses_per_code=uses,
         uses_per_account=uses_per_account,

@@ -118,9 +118,10 @@ if returned then
   redis.call('ZREM', expiries_key, member)
 end
 if hold.id then redis.call('DEL', hold_key) end
+local minus = negated(amount)
 redis.call('HINCRBY', account_key, 'used', amount)
 if counts_today then
-  redis.call('HINCRBY', account_key, 'room', negated(amount))
+  redis.call('HINCRBY', account_key, 'room', minus)
 else
   unpack_tail(account)
   account.dbase = exact_sum(account_key, account.dbase, amount)
@@ -132,13 +133,13 @@ if freed then
   move_budgets(budgets_key, freed, 'room_field', hold.amount)
   move_budgets(budgets_key, freed, 'held_field', negated(hold.amount))
 end
-if met then move_budgets(budgets_key, met, 'room_field', negated(amount)) end
+if met then move_budgets(budgets_key, met, 'room_field', minus) end
 if parts then
   funds:add(back)
   funds:unpin(back)
   funds:take(parts)
 else
-  redis.call('HINCRBY', account_key, 'gl', negated(amount))
+  redis.call('HINCRBY', account_key, 'gl', minus)
 end
 if verdict.begins then begin_grace(account, class) end
 cross_levels(journal_key, account, amount, counts_today)

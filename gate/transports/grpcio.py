@@ -45,7 +45,7 @@ class GrpcioServer:
             clear_socket(address)
             port = self._server.add_insecure_port(address.grpc_target)
         except (OSError, RuntimeError) as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+            raise OSError(address.refused(error)) from None
         if port == 0:
             raise OSError(f"cannot listen on {address}")
         await self._server.start()

@@ -90,7 +90,7 @@ class NativeServer:
                 reuse_port=self._shares_port,
             )
         except OSError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+            raise OSError(address.refused(error)) from None
 
     def _receive(self) -> None:
         """The receiver's thread: waits without the interpreter's lock, and hands over what has come meanwhile."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from meter.prices.units import UNITS
+
 _SHOWN_CHARACTERS = 128  # model names come from clients; an error message stays short
 
 
@@ -22,10 +24,12 @@ class UnpricedUnit(LookupError):
     def __init__(self, model: str, unit: str) -> None:
         self.model = model
         self.unit = unit
-        super().__init__(
-            f"model {model!r} has no price for unit {unit[:_SHOWN_CHARACTERS]!r}: check the unit's name, or give it a "
-            "price (0 if it is free) in the price file"
-        )
+        shown = repr(unit[:_SHOWN_CHARACTERS])
+        if unit in UNITS:
+            why = f"model {model!r} has no price for unit {shown}: give it one (0 if it is free) in the price file"
+        else:
+            why = f"{shown} is no unit; expected one of: {', '.join(UNITS)}"
+        super().__init__(why)
 
 
 class PriceFileError(ValueError):

@@ -73,6 +73,8 @@ AUTHORIZE = [
     met_by("meets a budget of two dimensions by both", PAIR, K1),
     met_by("meets a budget of a value with an equals sign", Budget(facets="api_key=k1=="), "\napi_key=k1==\n"),
     met_by("meets a budget of words", Budget(facets="the user=a b"), "\nthe user=a b\n"),
+    met_by("meets a budget of a key with marks", Budget(facets="a.b-[c]%d=v"), "\na.b-[c]%d=v\n"),
+    not_met_by("meets no budget of a key with other marks", Budget(facets="a.b=v"), "\na-b=v\n"),
     met_by("meets a budget of an empty value", Budget(facets="user="), "\nuser=\n"),
     met_by("counts in a soft budget", Budget(hard=False), K1),
     not_met_by("meets no budget of another value", MONTH, "\napi_key=k2\n"),

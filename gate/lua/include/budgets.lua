@@ -17,11 +17,16 @@ local function remembering(make)
   end
 end
 
--- The scopes of an account's budgets, each as what one or two facets begin with.
+-- What finds the "key=value" of a key among facets.
+local function pattern_of(key)
+  return '\n(' .. key:gsub('[%p%c]', '%%%0') .. '=[^\n]*)'
+end
+
+-- The scopes of an account's budgets, each as the patterns of one or two keys.
 local scopes_of = remembering(function(keys)
   local scopes = {}
   for one, other in keys:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
-    scopes[#scopes + 1] = {one = '\n' .. one .. '=', other = other ~= '' and '\n' .. other .. '=' or nil}
+    scopes[#scopes + 1] = {one = pattern_of(one), other = other ~= '' and pattern_of(other) or nil}
   end
   return scopes
 end)
@@ -65,10 +70,10 @@ local function by_id(one, other)
   return one.id < other.id
 end
 
--- A scope's budget of this place among them, with its sums.
-local function budget_of(kind, place, facets, room, held)
+-- Where the sums of a scope's budget stand, of this place among them.
+local function fields_of(place, facets)
   local nth = place == 1 and ' ' or place .. ' '
-  return setmetatable({facets = facets, room_field = 'r' .. nth .. facets, held_field = 'h' .. nth .. facets, room = room, held = held or '0'}, kind)
+  return 'r' .. nth .. facets, 'h' .. nth .. facets
 end
 
 -- The budgets of these scopes, by id, as they stand in their present windows.
@@ -82,11 +87,14 @@ local function budgets_in(account, key, scopes)
   for i = 1, #scopes do
     local kinds = values[3 * i - 2] and defined(values[3 * i - 2]) or NONE
     for place = 1, #kinds do
-      local budget = budget_of(kinds[place], place, scopes[i], values[3 * i - 1], values[3 * i])
+      local room_field, held_field, room, held = fields[3 * i - 1], fields[3 * i], values[3 * i - 1], values[3 * i]
       if place > 1 then
-        local sums = redis.call('HMGET', key, budget.room_field, budget.held_field)
-        budget.room, budget.held = sums[1], sums[2] or '0'
+        room_field, held_field = fields_of(place, scopes[i])
+        room, held = unpack(redis.call('HMGET', key, room_field, held_field))
       end
+      local budget = setmetatable({
+        facets = scopes[i], room_field = room_field, held_field = held_field, room = room, held = held or '0',
+      }, kinds[place])
       if today >= budget.behind_day then
         budget.start, budget.stop = window_of(budget.window, today)
         budget.before = before_sums(budget.id, budget.start, budget.stop)
@@ -99,20 +107,14 @@ local function budgets_in(account, key, scopes)
   return budgets
 end
 
--- "key=value" among facets, of what it begins with, or nil.
-local function facet_of(facets, beginning)
-  local start = facets:find(beginning, 1, true)
-  return start and facets:sub(start + 1, facets:find('\n', start + 1, true) - 1)
-end
-
 -- Those that a request with these facets ("\nkey=value\n...") meets; nil for an account without budgets.
 local function budgets_met(account, key, facets)
   if not account.budgeted then return nil end
   local scopes, met = facets == '' and NONE or scopes_of(account.budgeted), {}
   for i = 1, #scopes do
-    local first, other = facet_of(facets, scopes[i].one), scopes[i].other
+    local first, other = facets:match(scopes[i].one), scopes[i].other
     if first and other then
-      other = facet_of(facets, other)
+      other = facets:match(other)
       first = other and first .. '\n' .. other
     end
     if first then met[#met + 1] = first end
@@ -254,9 +256,9 @@ local function put_scope(account, key, facets, without, another)
   end
   table.sort(budgets, by_id)
   for place, budget in ipairs(budgets) do
-    local placed = budget_of(budget, place, facets, budget.room, budget.held)
-    redis.call('HSET', key, placed.room_field, placed.room)
-    if placed.held ~= '0' then redis.call('HSET', key, placed.held_field, placed.held) end
+    local room_field, held_field = fields_of(place, facets)
+    redis.call('HSET', key, room_field, budget.room)
+    if budget.held ~= '0' then redis.call('HSET', key, held_field, budget.held) end
     lines[place] = line_of(budget)
   end
   if #lines == 0 then
