@@ -46,7 +46,7 @@ class Process:
             self._process = subprocess.Popen(
                 [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
             )
-        wait_until(self._is_ready, 30)
+        wait_until(self._is_ready, 90)
 
     @property
     def printed(self) -> str:

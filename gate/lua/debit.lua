@@ -66,8 +66,11 @@ if incurred == '1' or hold.id then
       sp = exact_sum(account_key, sp, hold.amount)
       if returns_today then room = exact_sum(account_key, room, hold.amount) end
     end
+    local goes_back = {} -- to budgets, from the hold
+    for _, budget in ipairs(freed or {}) do goes_back[budget.id] = not budget.past and negated(hold.amount) or nil end
     for _, budget in ipairs(met or {}) do
-      if less(most_used, exact_sum(account_key, budget.limit, negated(budget.room))) then return true end
+      local counted, back = exact_sum(account_key, budget.limit, negated(budget.room)), goes_back[budget.id]
+      if less(most_used, counted) and not (back and not less(most_used, exact_sum(account_key, counted, back))) then return true end
     end
     return less(sp, lowest) or counts_today and less(room, byte(account.tail) == 45 and negated(most_used) or lowest)
   end

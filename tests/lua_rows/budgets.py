@@ -3,6 +3,8 @@
 from lua_account import APRIL_1, DAY, FEBRUARY_1, FEBRUARY_29, MARCH_1, MS_PER_DAY, NOON, TOP_UP, Budget, Changes
 from lua_table import EXPIRES, HOLD, INF, P53, Row, Then, look
 
+from meter.money import INT64_MAX
+
 K1 = "\napi_key=k1\nmodel=m\nuser=u\n"
 JANUARY_1 = 19_723
 MONTH = Budget()
@@ -157,6 +159,8 @@ def settled(amount: int, flags: str = "-", at: int = NOON, back: int = 40) -> st
     return f"D {at} {DAY} {amount} {back} {DAY} {EXPIRES} {flags} h1"
 
 
+NEARLY_FULL = Budget(100 - (INT64_MAX - 50) - 40, 40)  # when a hold of 40 has gone back it can count 50 more
+
 DEBIT = [
     Row("takes the room of a budget that it meets", "ok", given=has(b1=Budget(60, 40)), call={"facets": K1}, effect=charged(10),
         extras=f"2:10/-/-/{IS.met()}", after={"left": 90, "used": 10, "room": -10} | has(b1=Budget(50, 40))),
@@ -220,6 +224,13 @@ DEBIT = [
         given=WITH_COUNTED | {"clk": EXPIRES} | has(b1=Budget(3, 40, start=JANUARY_1, end=FEBRUARY_1)), hold=PAST,
         effect=settled(10, "l", EXPIRES), extras=f"2:10/2:40/-/{MONTH.met()}/{MONTH.met(flags='hp', start=JANUARY_1)}",
         after=BACK_10 | has(b1=MONTH.has(90)), hold_after=""),
+    Row("of a hold counts what it gives back to its budget before that is out of range", "ok", given=WITH_COUNTED | has(b1=NEARLY_FULL),
+        hold=COUNTED, call={"amount": 50}, effect=settled(50), extras=f"2:50/2:40/-/{NEARLY_FULL.met()}",
+        after={"left": 50, "held": 0, "used": 50, "room": -50} | has(b1=Budget(100 - INT64_MAX)), hold_after=""),
+    Row("of a hold that would take a budget's sums out of range is refused", "AMOUNT_OUT_OF_RANGE", hold=COUNTED,
+        given=WITH_COUNTED | has(b1=NEARLY_FULL), call={"amount": 51}),
+    Row("that would take a budget's sums out of range is refused", "AMOUNT_OUT_OF_RANGE",
+        given=has(b1=Budget(100 - INT64_MAX + 9)), call={"facets": K1, "incurred": 1}),
     Row("of a hold that was reaped takes of what it meets", "ok", given=has(b1=MONTH), call={"facets": K1},
         hold=COUNTED.replace("1 o", "1 x"), effect=settled(10, "l", back=0), extras=f"2:10/-/-/{MONTH.met()}",
         after={"left": 90, "used": 10, "room": -10} | has(b1=MONTH.has(90)), hold_after=""),
