@@ -22,8 +22,6 @@ from gate.cli.price_text import (
 )
 from gate.datadir import make_private_dir
 from gate.settings import Settings, load_settings
-from meter.ledger.migrate import open_ledger
-from meter.ledger.prices import Prices
 from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
 from meter.prices.diff import markup_changes, price_changes
 from meter.prices.file import install
@@ -137,6 +135,9 @@ def _in_force_or_listed(settings: Settings) -> PriceTable:
 
 
 def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:
+    from meter.ledger.migrate import open_ledger  # not at the top: half of the time that any command takes to start
+    from meter.ledger.prices import Prices
+
     with closing(open_ledger(settings.ledger_url)) as ledger:
         return [Prices(ledger).version(version) or _refuse_version(version) for version in versions]
 
