@@ -16,7 +16,7 @@ from commands import Supply
 from flushing import postgresql
 from load import Plan
 from memory import crowd
-from population import KINDS, USUAL, clear_journals, populate
+from population import KINDS, USUAL, clear_journals, forget_replays, populate, rewrite_aof
 from processes import HERE, Failed, Stack, running_script, running_stack
 from workloads import debit
 
@@ -145,10 +145,15 @@ class Lab:
         return run_load(Plan(host, port, workload, watch=target.watch, **usual | plan))
 
     def tidy(self) -> None:
-        """After each case: what no flusher takes away."""
+        """After each case: what no flusher takes away. And the quiet stack is to begin each with a short AOF, so that none is rewritten
+        while somebody measures.
+        """
         for name in ("quiet", "crowded"):
             if name in self.__dict__:
                 clear_journals(self.__dict__[name])
+        if "quiet" in self.__dict__:
+            forget_replays(self.quiet)
+            rewrite_aof(self.quiet)
 
     def _populated(self, ledger_url: str = "", kinds: Collection[str] = (USUAL,)) -> Stack:
         stack = self._opened.enter_context(running_stack(ledger_url))

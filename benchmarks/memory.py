@@ -1,13 +1,11 @@
 """Bytes in Redis: what `used_memory` grows by for each of many accounts, holds and debits, and what MEMORY USAGE says of one."""
 
-from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 
 import redis
 from ceiling import fill
 from commands import debits, holds
-from population import clear_journals, populate
+from population import clear_journals, delete_all, populate
 from processes import Stack
 from templates import ACCOUNT
 
@@ -34,7 +32,7 @@ def _debits(stack: Stack, client: redis.Redis, count: int) -> Bytes:
     full = _used(client)
     clear_journals(stack)
     trimmed = _used(client)
-    _delete(client, b"cg:*:r:*")
+    delete_all(client, b"cg:*:r:*")
     return sizes | {"unflushed_entry": (full - trimmed) / count, "replay_record": (trimmed - _used(client)) / count}
 
 
@@ -45,7 +43,7 @@ def _holds(stack: Stack, client: redis.Redis, accounts: int, count: int) -> Byte
     fill(stack, supply, count)
     sizes = _one_of(client, open_hold=b"cg:*:h:*")
     clear_journals(stack)
-    _delete(client, b"cg:*:r:*")
+    delete_all(client, b"cg:*:r:*")
     return sizes | {"open_hold": (_used(client) - before) / count}
 
 
@@ -57,9 +55,3 @@ def _one_of(client: redis.Redis, **patterns: bytes) -> Bytes:
 
 def _used(client: redis.Redis) -> int:
     return int(client.info("memory")["used_memory"])
-
-
-def _delete(client: redis.Redis, pattern: bytes) -> None:
-    found: Iterator[bytes] = client.scan_iter(match=pattern, count=_CHUNK)
-    while chunk := list(islice(found, _CHUNK)):
-        client.delete(*chunk)

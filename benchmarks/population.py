@@ -4,9 +4,11 @@ the ledger.
 A copy has no history. What it may spend is in the ledger as in Redis, so the gate and the flusher treat it as any other account.
 """
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 import redis
 from google.protobuf.message import Message
@@ -94,6 +96,27 @@ def clear_journals(stack: Stack) -> None:
             client.xtrim(journal_key(shard), maxlen=0, approximate=False)
 
 
+def forget_replays(stack: Stack) -> None:
+    """Takes replay records away, as their time does."""
+    with closing(stack.redis()) as client:
+        delete_all(client, b"cg:*:r:*")
+
+
+def delete_all(client: redis.Redis, pattern: bytes) -> None:
+    """Deletes the keys that match."""
+    found = client.scan_iter(match=pattern, count=_CHUNK)
+    while chunk := list(islice(found, _CHUNK)):
+        client.delete(*chunk)
+
+
+def rewrite_aof(stack: Stack) -> None:
+    """Has Valkey rewrite its AOF, and waits until it has."""
+    with closing(stack.redis()) as client:
+        client.bgrewriteaof()
+        while any(client.info("persistence")[f"aof_rewrite_{which}"] for which in ("in_progress", "scheduled")):
+            time.sleep(0.05)
+
+
 def journaled(client: redis.Redis, shards: int) -> int:
     """How many entries the journals have had in all."""
     return sum(client.xinfo_stream(journal_key(shard))["entries-added"] for shard in range(shards))
@@ -125,7 +148,8 @@ def _ask(stack: Stack, method: str, request: Message) -> None:
 def _copy(shards: int, ledger: Ledger, client: redis.Redis, kind: str, count: int) -> None:
     original = account_id(0, kind)
     tag = shard_tag(original, shards)
-    keys = list(client.scan_iter(match=b"*%b*" % original, count=_CHUNK))
+    # Its own hashes; what its operations' request ids did is not its copies'.
+    keys = [key for key in client.scan_iter(match=b"*%b*" % original, count=_CHUNK) if b":r:" not in key]
     dumps = [(key, client.dump(key) or b"") for key in keys]
     for numbers in _chunks(count):
         pipeline = client.pipeline(transaction=False)
