@@ -295,7 +295,7 @@ class Effect(NamedTuple):
         return unscoped_in(returned) - unscoped_in(taken)
 
     def _rooms_left(self) -> list[int]:
-        """Of the hard budgets that the request met."""
+        """Of the hard budgets that the request met; read without a BudgetMet of each, for it is on the way of every call that meets one."""
         _, _, _, met, *freed = self.extras.split("/")
         if met == ABSENT:
             return []

@@ -67,10 +67,13 @@ if incurred == '1' or hold.id then
       if returns_today then room = exact_sum(account_key, room, hold.amount) end
     end
     local goes_back = {} -- to budgets, from the hold
-    for _, budget in ipairs(freed or {}) do goes_back[budget.id] = not budget.past and negated(hold.amount) or nil end
-    for _, budget in ipairs(met or {}) do
-      local counted, back = exact_sum(account_key, budget.limit, negated(budget.room)), goes_back[budget.id]
-      if less(most_used, counted) and not (back and not less(most_used, exact_sum(account_key, counted, back))) then return true end
+    for _, budget in ipairs(freed or NONE) do goes_back[budget.id] = not budget.past end
+    for _, budget in ipairs(met or NONE) do
+      local counted = exact_sum(account_key, budget.limit, negated(budget.room))
+      if less(most_used, counted) then
+        if not goes_back[budget.id] then return true end
+        if less(most_used, exact_sum(account_key, counted, negated(hold.amount))) then return true end
+      end
     end
     return less(sp, lowest) or counts_today and less(room, byte(account.tail) == 45 and negated(most_used) or lowest)
   end

@@ -5,8 +5,21 @@
 local SETTINGS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
 local TAIL = {'lim', 'ovr', 'tot', 'exp', 'dbase', 'mbase', 'ybase'}
 local MS_PER_DAY = 86400000
-local FLAGS = {['-'] = {}} -- the sets of letters seen so far
+local REMEMBERED = 1024
 local byte = ('').byte -- of the library `string`, which is not at hand while functions are loaded
+
+-- A function of one text, with its newest results kept for the calls to come.
+local function remembering(make)
+  local known, count = {}, 0
+  return function(text)
+    local made = known[text]
+    if made then return made end
+    if count == REMEMBERED then known, count = {}, 0 end
+    made = make(text)
+    known[text], count = made, count + 1
+    return made
+  end
+end
 
 -- a < b, for canonical decimal strings of any int64.
 local function less(a, b)
@@ -82,15 +95,11 @@ local function roll_day(account, today)
 end
 
 -- A string of flags as a set.
-local function flags_in(text)
-  local flags = FLAGS[text]
-  if not flags then
-    flags = {}
-    for flag in text:gmatch('%l') do flags[flag] = true end
-    FLAGS[text] = flags
-  end
+local flags_in = remembering(function(text)
+  local flags = {}
+  for flag in text:gmatch('%l') do flags[flag] = true end
   return flags
-end
+end)
 
 -- The account as its hash stands, or nil: not in this store, or left over from an earlier epoch.
 local function stored_account(key, epoch)

@@ -1,21 +1,7 @@
 -- Budgets, of accounts that have some (gate/keys.py has the hash). FACETS are one or two "key=value", sorted, joined by a newline. What a
 -- scope's budgets are stands in one field, and the sums of the first (most scopes have one) beside it, so that a request asks once.
 
-local REMEMBERED = 1024
 local NONE = {}
-
--- A function of one text, with its newest results kept for the calls to come.
-local function remembering(make)
-  local known, count = {}, 0
-  return function(text)
-    local made = known[text]
-    if made then return made end
-    if count == REMEMBERED then known, count = {}, 0 end
-    made = make(text)
-    known[text], count = made, count + 1
-    return made
-  end
-end
 
 -- What finds the "key=value" of a key among facets.
 local function pattern_of(key)
