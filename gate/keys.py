@@ -12,13 +12,13 @@ joins them without ambiguity.
 | `cg:{07}:b:ACCOUNT`            | hash   | its budgets; below. Absent while it has none                                     |
 | `cg:{07}:due`                  | zset   | accounts by the ms at which a grant begins or expires (+inf on a test clock)     |
 | `cg:{07}:h:ACCOUNT HOLD`       | string | a hold: "epoch state amount day expiry pins budgets"; gone when settled/released |
-| `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint effect"; lives for the replay window            |
+| `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint brief" (meter/replay.py); for the replay window    |
 
 What changes seldom in an account stands in one field, so that the usual call reads few.
 
 | account field | meaning                                                                                                   |
 |---------------|-----------------------------------------------------------------------------------------------------------|
-| s             | "EP ST CLK DAY DUE FLAGS G OP CUR LIM OVR TOT EXP DBASE MBASE YBASE", below                               |
+| s             | "EP ST CLK DAY DUE FLAGS G OP CUR TOT LIM OVR EXP DBASE MBASE YBASE", below                               |
 | gl            | left of the grant being burned (0: of overage)                                                            |
 | gh            | held from it                                                                                              |
 | gm            | what it is, as `N m` below; absent for overage                                                            |
@@ -40,10 +40,10 @@ What changes seldom in an account stands in one field, so that the usual call re
 | G       | number of the grant being burned: the first in burn order that any request may use; 0: overage                  |
 | OP      | number of the last operation applied                                                                            |
 | CUR     | currency                                                                                                        |
+| TOT     | credits ever granted                                                                                            |
 | LIM     | daily limit, or -                                                                                               |
 | OVR     | overage protection                                                                                              |
-| TOT     | credits ever granted                                                                                            |
-| EXP     | of those: expired or voided                                                                                     |
+| EXP     | of TOT: expired or voided                                                                                       |
 | DBASE   | of `used`: what does not count as used today                                                                    |
 | MBASE   | `used` when the month began                                                                                     |
 | YBASE   | of `used`: what counts neither as used today nor yesterday                                                      |

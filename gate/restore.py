@@ -213,7 +213,7 @@ def _snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]
     flags = _flags(snapshot)
     settings = (
         f"{epoch} {snapshot.status} {_or_dash(snapshot.test_clock_ms)} {snapshot.day} - {flags or ABSENT} 0"
-        f" {snapshot.applied_op} {snapshot.currency} {_or_dash(state.limit)} {state.overage} {state.total}"
+        f" {snapshot.applied_op} {snapshot.currency} {state.total} {_or_dash(state.limit)} {state.overage}"
         f" {state.expired} {state.day_base} {state.month_base} {state.yesterday_base}"
     )
     arguments: list[Argument] = [

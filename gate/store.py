@@ -37,6 +37,7 @@ from meter.effect import Effect, parse
 from meter.errors import Unavailable
 from meter.journal import Method, Position
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
+from meter.replay import recalled
 from meter.v1.journal_pb2 import JournaledRequest
 
 DEFAULT_HOLD_TTL_MS = 600_000
@@ -193,7 +194,7 @@ class Store:
             case b"ok":
                 return Outcome(parse(rest[0].decode()))
             case b"replayed":
-                return Outcome(parse(rest[0].decode()), replayed=True)
+                return Outcome(recalled(rest[0].decode()), replayed=True)
             case b"denied":
                 reason, look, budget_id, budget_facets = (each.decode() for each in rest)
                 return Outcome(parse(look), denial=reason, budget_id=budget_id, facets=budget_facets)

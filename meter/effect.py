@@ -4,7 +4,7 @@ A script that moves money writes one line of space-separated facts: what was don
 journaled, remembered for replays, and returned; the reply to the client and the row in the ledger are both computed from it, here, in
 exact integers. So Lua adds nothing up for reporting, and a replayed reply cannot differ from the first.
 
-    kind time day amount hold_amount hold_day expiry flags hold_id bucket extras  gl gh ol oh used room  lim ovr tot exp dbase mbase ybase
+    kind time day amount hold_amount hold_day expiry flags hold_id bucket extras  gl gh ol oh used room  tot lim ovr exp dbase mbase ybase
 
 `bucket` is the grant that was being burned (0: overage); the sums are those of the account's hash (gate/keys.py). `extras` is `-` in the
 usual case: everything was taken from, and went back to, that bucket. Otherwise it is `taken/returned/lapsed/budgets`, each `-` or a list
@@ -337,7 +337,7 @@ def parse(line: str) -> Effect:
     if len(tokens) == first_form.TOKENS:
         tokens = first_form.rewritten(tokens)
     (kind, at_ms, day, amount, hold_amount, hold_day, expires_ms, flags, hold_id, bucket, extras,
-     gl, gh, ol, oh, used, room, lim, ovr, tot, exp, dbase, mbase, ybase) = tokens  # fmt: skip
+     gl, gh, ol, oh, used, room, tot, lim, ovr, exp, dbase, mbase, ybase) = tokens  # fmt: skip
     return Effect(
         _KINDS.get(kind) or Kind(kind),
         int(at_ms),

@@ -13,5 +13,5 @@ def rewritten(tokens: list[str]) -> list[str]:
     """The same line in the present form. Of yesterday's use it knew nothing."""
     (*deed, flags, hold_id, spendable, held, overage, total, used, room, limit, day_base, month_base) = tokens
     flags = UNATTRIBUTED if flags == "-" else flags + UNATTRIBUTED
-    sums = [spendable, held, "0", "0", used, room, limit, overage, total, "0", day_base, month_base, day_base]
+    sums = [spendable, held, "0", "0", used, room, total, limit, overage, "0", day_base, month_base, day_base]
     return [*deed, flags, hold_id, "0", "-", *sums]

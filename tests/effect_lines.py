@@ -62,7 +62,7 @@ def deed_of(account: Account, line: Line, flags: str) -> Deed:
 
 
 def line_text(line: Line, deed: Deed, at_ms: int, day: int, was: State) -> str:
-    sums = f"{was.spendable} {was.held} 0 0 {was.used} {was.room} {_or_dash(was.limit)} {was.overage} {was.total}"
+    sums = f"{was.spendable} {was.held} 0 0 {was.used} {was.room} {was.total} {_or_dash(was.limit)} {was.overage}"
     bases = f"{was.expired} {was.day_base} {was.month_base} {was.yesterday_base}"
     return f"{_done(line, deed, at_ms, day)} {deed.bucket} {deed.extras} {sums} {bases}"
 

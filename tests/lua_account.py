@@ -119,7 +119,7 @@ class Account:
 
     @property
     def tail(self) -> str:
-        return " ".join(str(self[name]) for name in ("lim", "ovr", "tot", "exp", "dbase", "mbase", "ybase"))
+        return " ".join(str(self[name]) for name in ("tot", "lim", "ovr", "exp", "dbase", "mbase", "ybase"))
 
     @property
     def settings(self) -> str:

@@ -146,6 +146,26 @@ class Row:
         return f"{self.effect} {account['g']} {self.extras} {account.line}"
 
     @property
+    def brief(self) -> str:
+        """The same as a replay record keeps it."""
+        account = Account(self.given, self.sums)
+        kind, _, day, amount, *hold, flags, hold_id = self.effect.split(" ")
+        told = (
+            kind,
+            amount,
+            flags,
+            account["g"],
+            self.extras,
+            "" if hold_id == "-" else ",".join((day, *hold, hold_id)),
+        )
+        sums = account.sums | {"tot": account["tot"]}
+        unheld = not (sums["gh"] or sums["oh"])
+        left_out = {name for name in ("gh", "ol", "oh") if not sums[name]}
+        left_out |= ({"room"} if unheld else set()) | (set() if "s" in account.flags else {"tot"})
+        rest = (account["lim"], *(account[name] or "" for name in ("ovr", "exp", "dbase", "mbase", "ybase")))
+        return " ".join(map(str, (*told, *("" if name in left_out else sums[name] for name in sums), *rest)))
+
+    @property
     def consequences(self) -> list[str]:
         lines, left = [], self.left
         for then in self.then:
@@ -273,7 +293,8 @@ def expected_dump(name: str, row: Row, before: dict[str, Any]) -> dict[str, Any]
     if row.result == "ok" and name not in LOOKS:
         dump[JOURNAL_KEY] = (before[JOURNAL_KEY][0] + _entries(name, row), None)
         if row.effect and REPLAY_KEY in KEYS[name]:
-            dump[REPLAY_KEY] = (f"{'f1' if 'fingerprint' in ARGUMENTS[name] else 'operation'} {row.line}", REPLAY_MS)
+            is_call = "fingerprint" in ARGUMENTS[name]
+            dump[REPLAY_KEY] = (f"f1 {row.brief}" if is_call else f"operation {row.line}", REPLAY_MS)
     return dump
 
 

@@ -20,8 +20,8 @@ BEFORE = State(
 def effect(line: str, before: State = BEFORE, bucket: int = 7, extras: str = "-") -> Effect:
     """A line, as a script writes it: of the sums that it has in two parts, each is in both."""
     limit = "-" if before.limit is None else before.limit
-    sums = f"{before.spendable - 9} {before.held - 8} 9 8 {before.used} {before.room} {limit} {before.overage}"
-    bases = f"{before.total} {before.expired} {before.day_base} {before.month_base} {before.yesterday_base}"
+    sums = f"{before.spendable - 9} {before.held - 8} 9 8 {before.used} {before.room} {before.total} {limit}"
+    bases = f"{before.overage} {before.expired} {before.day_base} {before.month_base} {before.yesterday_base}"
     return parse(f"{line} {bucket} {extras} {sums} {bases}")
 
 

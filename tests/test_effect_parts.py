@@ -8,7 +8,7 @@ from meter.parts import Part
 from meter.state import State
 
 DAY, MARCH_1 = 19_781, 19_783
-SUMS = "51 32 9 8 25 10 - 5 132 10 5 2 1"
+SUMS = "51 32 9 8 25 10 132 - 5 10 5 2 1"
 BEFORE = State(
     spendable=60, held=40, overage=5, total=132, used=25, room=10, day_base=5, month_base=2, expired=10, yesterday_base=1
 )  # fmt: skip
@@ -21,7 +21,7 @@ def effect(line: str, extras: str = "-", sums: str = SUMS) -> Effect:
 def test_a_line_is_read_token_by_token() -> None:
     extras = "6:40,0:7/6:40/-/-"
     read = parse(
-        f"D 1709121600000 19781 47 40 19780 1709121600001 lig h1.v1 7 {extras} 51 32 9 8 25 10 70 5 132 10 5 2 1"
+        f"D 1709121600000 19781 47 40 19780 1709121600001 lig h1.v1 7 {extras} 51 32 9 8 25 10 132 70 5 10 5 2 1"
     )
     assert read == Effect(
         kind=Kind.DEBIT,
@@ -209,10 +209,10 @@ def test_a_hard_budget_bounds_what_is_available(line: str, extras: str, availabl
         pytest.param("-", "-", SUMS, 60, id="what any request may take"),
         pytest.param("-", "9s:30/-/-/-", SUMS, 90, id="and what scoped grants have for it"),
         pytest.param("-", "9s:30/0:4/-/-", SUMS, 94, id="and what grace carries"),
-        pytest.param("-", "-", SUMS.replace("10 - 5", "10 70 5"), 10, id="within the daily limit"),
+        pytest.param("-", "-", SUMS.replace("132 - 5", "132 70 5"), 10, id="within the daily limit"),
         pytest.param("-", f"9s:30/-/-/{TEAM}", SUMS, 20, id="within a hard budget"),
         pytest.param("-", f"9s:30/-/-/{SOFT}", SUMS, 90, id="a soft one is no bound"),
-        pytest.param("o", f"9s:30/-/-/{TEAM}", SUMS.replace("10 - 5", "10 70 5"), 90, id="without spend management, neither"),
+        pytest.param("o", f"9s:30/-/-/{TEAM}", SUMS.replace("132 - 5", "132 70 5"), 90, id="without spend management, neither"),
         pytest.param("-", "-", SUMS.replace("51 32 9", "-51 32 9"), 0, id="in debt, nothing"),
     ],
 )  # fmt: skip

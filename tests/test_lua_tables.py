@@ -7,6 +7,7 @@ from lua_rows import TABLES
 from lua_rows.upkeep import ITS_HOLD, LOADED, loading
 from lua_table import (
     ACCOUNT_KEY,
+    ARGUMENTS,
     DUE_KEY,
     EXPIRES,
     EXPIRIES_KEY,
@@ -26,6 +27,16 @@ from lua_table import (
     strangers,
 )
 
+from meter.effect import parse
+from meter.replay import recalled
+from meter.state import State
+
+
+def is_in_order(state: State, flags: str) -> bool:
+    """Whether its sums add up, as those of a row that looks at something else need not."""
+    return (state.scoped == 0 or "s" in flags) and (state.held != 0 or state.held_today == 0)
+
+
 ROWS = [pytest.param(name, row, id=f"{name} {row.says}") for name, rows in TABLES.items() for row in rows]
 
 
@@ -41,6 +52,20 @@ def test_a_script(bench: Bench, name: str, row: Row) -> None:
     assert not strangers(bench)
     for left, found in found_by_the_next(row, [entry["e"] for _, entry in after[JOURNAL_KEY][0]]):
         assert left == found
+
+
+CALLS = [row for name, rows in TABLES.items() if "fingerprint" in ARGUMENTS[name] for row in rows if row.effect]
+IN_ORDER = [row for row in CALLS if is_in_order(parse(row.line).before, row.before.flags)]
+
+
+@pytest.mark.parametrize("row", IN_ORDER)
+def test_a_replay_record_keeps_all_that_a_reply_tells(row: Row) -> None:
+    effect = parse(row.line)
+    assert recalled(row.brief) == effect._replace(at_ms=0, day=effect.day if effect.hold_id else 0)
+
+
+def test_many_rows_are_of_accounts_whose_sums_add_up() -> None:
+    assert len(IN_ORDER) > len(CALLS) / 4
 
 
 @pytest.mark.parametrize("name", TABLES)

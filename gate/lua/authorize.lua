@@ -10,7 +10,7 @@
 -- ARGV[9] hold id           ARGV[10] hold's time to live, ms               ARGV[11] its member in the holds by expiry
 -- ARGV[12] method           ARGV[13] request, as received                  ARGV[14] pricing, or empty
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
+-- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
 --   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED,
 --   BUDGET_EXCEEDED, stale.
@@ -56,7 +56,7 @@ end
 local extras = (parts or met) and hold.pins .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
 local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect = effect_line('A', account, held, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('A', account, held, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)
@@ -76,5 +76,5 @@ end
 if verdict.begins then begin_grace(account, class) end
 redis.call('SET', hold_key, hold_record(epoch, 'o', hold))
 redis.call('ZADD', expiries_key, reap_at(hold, account), member)
-remember(replay_key, fingerprint, effect, replay_ttl_ms)
+remember(replay_key, fingerprint, brief, replay_ttl_ms)
 return {'ok', effect}

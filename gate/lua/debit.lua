@@ -13,7 +13,7 @@
 -- ARGV[14] least that spendable, and a limited day's room, must be, and ARGV[15] most that used may be (and room at least its
 --   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
+-- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
 --   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH, AMOUNT_OUT_OF_RANGE (what cannot be denied),
 --   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
@@ -111,7 +111,7 @@ end
 local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (account.has.o and 'o' or '')
   .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect = effect_line('D', account, amount, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('D', account, amount, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)
@@ -154,5 +154,5 @@ if parts then
   funds:expire(lapsed)
   funds:settle()
 end
-remember(replay_key, fingerprint, effect, replay_ttl_ms)
+remember(replay_key, fingerprint, brief, replay_ttl_ms)
 return {'ok', effect}

@@ -30,8 +30,8 @@ end
 if not is_expired(hold, account) then return {'kept'} end
 if is_due(account) then return {'due'} end
 
-local effect, failed = return_hold('X', account, hold, grants_key, budgets_key, journal_key, method, request)
-if failed then return failed end
+local effect, reply = return_hold('X', account, hold, grants_key, budgets_key, journal_key, method, request)
+if not effect then return reply end
 redis.call('ZREM', expiries_key, member)
 redis.call('SET', hold_key, hold_record(epoch, 'x', hold), 'PX', late_ttl_ms)
 return {'ok', effect}

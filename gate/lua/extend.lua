@@ -10,7 +10,7 @@
 -- ARGV[9] hold id           ARGV[10] its member in the holds by expiry
 -- ARGV[11] method           ARGV[12] request, as received                  ARGV[13] pricing, or empty
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
+-- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
 --   | {'due'} | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, HOLD_EXPIRED, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED,
 --   INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED, stale.
@@ -61,7 +61,7 @@ local taken = parts and text_of(parts) or amount == '0' and '-' or account.g .. 
 local extras = (parts or met) and taken .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
 local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect = effect_line('E', account, amount, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('E', account, amount, hold, flags == '' and '-' or flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)
@@ -86,5 +86,5 @@ if amount ~= '0' then
 end
 redis.call('SET', hold_key, hold_record(epoch, 'o', hold))
 redis.call('ZADD', expiries_key, reap_at(hold, account), member)
-remember(replay_key, fingerprint, effect, replay_ttl_ms)
+remember(replay_key, fingerprint, brief, replay_ttl_ms)
 return {'ok', effect}

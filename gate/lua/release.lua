@@ -7,7 +7,7 @@
 -- ARGV[4] hold id   ARGV[5] its member in the holds by expiry
 -- ARGV[6] method    ARGV[7] request, as received
 --
--- Returns {'ok', effect} | {'replayed', effect} | {'refused', reason} | {'absent'} | {'due'} | {'stale'}.
+-- Returns {'ok', effect} | {'replayed', brief} | {'refused', reason} | {'absent'} | {'due'} | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, HOLD_EXPIRED, stale.
 -- Writes the journal, the account, its grants and budgets, the replay record, and removes the hold; nothing unless it returns 'ok'.
 -- @include account
@@ -31,9 +31,9 @@ local hold = read_hold(hold_key, hold_id, epoch)
 if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
 if is_expired(hold, account) then return {'refused', 'HOLD_EXPIRED'} end
 
-local effect, failed = return_hold('R', account, hold, grants_key, budgets_key, journal_key, method, request)
-if failed then return failed end
+local effect, brief_or_reply = return_hold('R', account, hold, grants_key, budgets_key, journal_key, method, request)
+if not effect then return brief_or_reply end
 redis.call('ZREM', expiries_key, member)
 redis.call('DEL', hold_key)
-remember(replay_key, fingerprint, effect, replay_ttl_ms)
+remember(replay_key, fingerprint, brief_or_reply, replay_ttl_ms)
 return {'ok', effect}

@@ -2,8 +2,8 @@
 -- Amounts are decimal strings throughout; only HINCRBY adds them up (exact int64), for a Lua number is exact only to 2^53.
 -- What changes seldom stands in one field, `s`, so that the usual call reads few (gate/keys.py has the glossary).
 
-local SETTINGS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
-local TAIL = {'lim', 'ovr', 'tot', 'exp', 'dbase', 'mbase', 'ybase'}
+local SETTINGS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
+local TAIL = {'lim', 'ovr', 'exp', 'dbase', 'mbase', 'ybase'}
 local MS_PER_DAY = 86400000
 local REMEMBERED = 1024
 local byte = ('').byte -- of the library `string`, which is not at hand while functions are loaded
@@ -105,7 +105,7 @@ end)
 local function stored_account(key, epoch)
   local value = redis.call('HMGET', key, 's', 'gl', 'gh', 'ol', 'oh', 'used', 'room')
   if not value[1] then return nil end
-  local ep, st, clk, day, due, flags, g, op, cur, tail = value[1]:match(SETTINGS)
+  local ep, st, clk, day, due, flags, g, op, cur, tot, tail = value[1]:match(SETTINGS)
   if ep ~= epoch then return nil end
   local has, budgeted = flags_in(flags), nil
   if has.b then
@@ -113,8 +113,8 @@ local function stored_account(key, epoch)
     tail, budgeted = tail:sub(1, cut - 1), tail:sub(cut + 1)
   end
   return {
-    key = key, ep = ep, st = st, clk = clk, day = day, due = due, flags = flags, has = has, g = g, op = op, cur = cur, tail = tail,
-    budgeted = budgeted, gl = value[2], gh = value[3], ol = value[4], oh = value[5], used = value[6], room = value[7],
+    key = key, ep = ep, st = st, clk = clk, day = day, due = due, flags = flags, has = has, g = g, op = op, cur = cur, tot = tot,
+    tail = tail, budgeted = budgeted, gl = value[2], gh = value[3], ol = value[4], oh = value[5], used = value[6], room = value[7],
   }
 end
 
@@ -148,7 +148,8 @@ end
 
 local function write_settings(account)
   redis.call('HSET', account.key, 's', table.concat({
-    account.ep, account.st, account.clk, account.day, account.due, account.flags, account.g, account.op, account.cur, account.tail,
+    account.ep, account.st, account.clk, account.day, account.due, account.flags, account.g, account.op, account.cur, account.tot,
+    account.tail,
   }, ' ') .. (account.budgeted and '\n' .. account.budgeted or ''))
 end
 
@@ -174,10 +175,17 @@ local function grant_fields(account, key)
   return fields
 end
 
--- What was done, and the account (meter/effect.py has the grammar, and reads it).
+-- What was done, and the account (meter/effect.py has the grammar, and reads it). A second result says in brief what a repeat's reply
+-- needs to know (meter/replay.py likewise).
 local function effect_line(kind, account, amount, hold, flags, extras)
-  return kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. (hold.amount or '0') .. ' '
-    .. (hold.day or '-') .. ' ' .. (hold.expires or '-') .. ' ' .. flags .. ' ' .. (hold.id or '-') .. ' ' .. account.g .. ' ' .. extras
-    .. ' ' .. account.gl .. ' ' .. account.gh .. ' ' .. account.ol .. ' ' .. account.oh .. ' ' .. account.used .. ' ' .. account.room
-    .. ' ' .. account.tail
+  local gl, gh, ol, oh, used, room, tot = account.gl, account.gh, account.ol, account.oh, account.used, account.room, account.tot
+  local hold_amount, hold_day, expires, id = hold.amount or '0', hold.day or '-', hold.expires or '-', hold.id
+  local line = kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. hold_amount .. ' ' .. hold_day .. ' ' .. expires
+    .. ' ' .. flags .. ' ' .. (id or '-') .. ' ' .. account.g .. ' ' .. extras .. ' ' .. gl .. ' ' .. gh .. ' ' .. ol .. ' ' .. oh .. ' '
+    .. used .. ' ' .. room .. ' ' .. tot .. ' ' .. account.tail
+  local brief = kind .. ' ' .. amount .. ' ' .. flags .. ' ' .. account.g .. ' ' .. extras .. ' '
+    .. (id and account.day .. ',' .. hold_amount .. ',' .. hold_day .. ',' .. expires .. ',' .. id or '') .. ' ' .. gl .. ' '
+    .. (gh == '0' and '' or gh) .. ' ' .. (ol == '0' and '' or ol) .. ' ' .. (oh == '0' and '' or oh) .. ' ' .. used .. ' '
+    .. (gh == '0' and oh == '0' and '' or room) .. ' ' .. (account.has.s and tot or '') .. ' ' .. account.tail:gsub(' 0', ' ')
+  return line, brief
 end

@@ -1,4 +1,4 @@
--- Replays: what a request id did, kept as "fingerprint effect".
+-- Replays: what a request id did, kept as "fingerprint brief"; `brief` is the second result of effect_line.
 
 -- nil for an id not seen before; otherwise the reply that the script must return.
 local function replay(key, fingerprint)
@@ -9,6 +9,6 @@ local function replay(key, fingerprint)
   return {'replayed', record:sub(cut + 1)}
 end
 
-local function remember(key, fingerprint, effect, ttl_ms)
-  redis.call('SET', key, fingerprint .. ' ' .. effect, 'PX', ttl_ms)
+local function remember(key, fingerprint, brief, ttl_ms)
+  redis.call('SET', key, fingerprint .. ' ' .. brief, 'PX', ttl_ms)
 end

@@ -1,7 +1,7 @@
 -- A hold goes back whole: to the grants that it came from, or away with those that are over; to the day and the budgets' windows it
 -- counted in, where those still run. The caller removes the hold itself.
 
--- The effect line; or nil and the reply that the script must return, if nothing was written.
+-- The effect line, and in brief; or nil and the reply that the script must return, if nothing was written.
 local function return_hold(kind, account, hold, grants_key, budgets_key, journal_key, method, request)
   local funds, back, lapsed
   if account.has.s or not pins_current(hold, account) then
@@ -16,7 +16,7 @@ local function return_hold(kind, account, hold, grants_key, budgets_key, journal
       '-', funds and text_of(back) or hold.pins, funds and text_of(lapsed) or '-', freed and budgets_text(freed) or '-',
     }, '/')
   end
-  local effect = effect_line(kind, account, hold.amount, hold, account.has.o and 'o' or '-', extras)
+  local effect, brief = effect_line(kind, account, hold.amount, hold, account.has.o and 'o' or '-', extras)
   local failed = journal(journal_key, account.ep, effect, method, request, '')
   if failed then return nil, failed end
 
@@ -35,5 +35,5 @@ local function return_hold(kind, account, hold, grants_key, budgets_key, journal
     redis.call('HINCRBY', account.key, 'gl', hold.amount)
     redis.call('HINCRBY', account.key, 'gh', negated(hold.amount))
   end
-  return effect
+  return effect, brief
 end

@@ -16,9 +16,7 @@ local function start_grant(account, funds, n, amount, graces_end)
   it.state, it.left = 'a', amount
   funds:write(it)
   if not it.scoped then redis.call('HINCRBY', account.key, 'ol', amount) end
-  unpack_tail(account)
   account.tot = exact_sum(account.key, account.tot, amount)
-  pack_tail(account)
   write_settings(account)
   if it.pays == '1' then funds:pay_debt(n) end
   if graces_end then
