@@ -24,7 +24,7 @@ Measured = dict[str, Any]  # as load.py prints it
 
 ACCOUNTS = 1000
 CONNECTIONS = 4
-SATURATING = 64  # calls in flight that saturate the service
+SATURATING = 512  # calls in flight that saturate the service: as many as the deepest ceiling has
 TAGGED = {
     "tagged": USUAL,
     "5 grants": "many",

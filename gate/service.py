@@ -3,10 +3,9 @@
 The methods know no gRPC server: they take a message and return one, and raise a ServiceError when no decision was made.
 """
 
-import asyncio
-
 from gate import replies, shape
 from gate.errors import refusal
+from gate.in_order import in_order
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.status import as_service_error, status_of
@@ -92,9 +91,8 @@ class GateService:
     async def Batch(self, request: BatchRequest) -> BatchResponse:
         shape.check_batch(request)
         await self._pricer.prepare(request.items)
-        # Each task sends its command in its first step, so commands go out in the order of the items.
-        results = await asyncio.gather(*(self._item(item) for item in request.items))
-        return BatchResponse(results=results)
+        # Each item sends its command in its first step, so commands go out in the order of the items.
+        return BatchResponse(results=await in_order(map(self._item, request.items)))
 
     async def _item(self, item: BatchItem) -> BatchResult:
         try:

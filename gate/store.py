@@ -8,6 +8,7 @@ third comes first wherever it is due: grants whose time has come begin or expire
 import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
@@ -43,6 +44,7 @@ from meter.v1.journal_pb2 import JournaledRequest
 DEFAULT_HOLD_TTL_MS = 600_000
 LATE_WINDOW_MS = 86_400_000  # how long an expired hold is still known, so that its debit is charged as late
 _ATTEMPTS = 4
+_PERSONS = {method: method.encode() for method in Method}
 
 Keys = list[str]
 Arguments = list[str | bytes | int]
@@ -234,9 +236,9 @@ def _turn_keys(shard: int, account_id: str) -> Keys:
     return [account_key(shard, account_id), journal_key(shard), grants_key(shard, account_id), due_key(shard)]
 
 
-def fingerprint(method: Method, body: bytes) -> str:
+def fingerprint(method: Method, body: bytes) -> bytes:
     """Tells a repeat from another request under the same id."""
-    return urlsafe_b64encode(blake2b(body, digest_size=9, person=method.encode()).digest()).decode()
+    return b2a_base64(blake2b(body, digest_size=9, person=_PERSONS[method]).digest(), newline=False)
 
 
 def new_hold_id(price_version: str, clock: Callable[[], float] = time.time) -> str:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Self
 
 from meter.effect import Effect, parse
@@ -82,6 +83,7 @@ class JournalEntry:
     pricing: Pricing | None
 
 
+@cache
 def journal_key(shard: int) -> str:
     return f"cg:{{{shard:02}}}:journal"
 
