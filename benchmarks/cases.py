@@ -12,7 +12,7 @@ from processes import Stack
 from results import Result, of_load, of_rate
 from starting import start_up
 
-CLIENTS = (1, 4, 16, 64, 128)
+CLIENTS = (1, 4, 16, 64, 256, 512)
 SWEEP = "clients"  # the case that tries them all
 SWEPT = {"ours": "Debit", "naive": "naive design", "null": "null RPC"}
 _KINDS = {
@@ -114,7 +114,8 @@ def _ours() -> list[Case]:
     return [
         Case("debit 1", "debit", f"{debit}, one client", ours("debit", 1)),
         Case("debit saturated", "debit", debit, saturated),
-        Case("debit half", "debit", f"{debit}, open loop at half of that rate", _at_half(busy=False)),
+        Case("debit half", "debit", f"{debit}, open loop at half of that rate", _at(1 / 2)),
+        Case("debit quarter", "debit", f"{debit}, open loop at a quarter of that rate", _at(1 / 4)),
         Case("debit hot", "debit", f"{debit}, all of one account", ours("debit", accounts=1)),
         *(
             Case(f"debit {name}", "debit", f"Debit with three dimensions, {_KINDS[name]}", ours("tagged", kind=kind))
@@ -142,18 +143,19 @@ def _with_flusher() -> list[Case]:
 
     what = "while the flusher runs"
     return [
-        Case("debit half, flushed", "debit", f"as `debit half`, at its rate, {what}", _at_half(busy=True)),
+        Case("debit half, flushed", "debit", f"as `debit half`, at its rate, {what}", _at(1 / 2, busy=True)),
+        Case("debit quarter, flushed", "debit", f"as `debit quarter`, at its rate, {what}", _at(1 / 4, busy=True)),
         Case("debit saturated, flushed", "debit", f"as `debit saturated`, {what}", saturated),
     ]
 
 
-def _at_half(*, busy: bool) -> Run:
-    """Debits at half of the rate at which the gate without a flusher was last saturated."""
+def _at(share: float, *, busy: bool = False) -> Run:
+    """Debits at a share of the rate at which the gate without a flusher was last saturated."""
 
     def run(lab: Lab) -> Result:
         if not lab.saturation_per_s:
             lab.saturate()
-        return of_load(lab.load(lab.busy if busy else lab.quiet, "debit", rate=lab.saturation_per_s / 2))
+        return of_load(lab.load(lab.busy if busy else lab.quiet, "debit", rate=lab.saturation_per_s * share))
 
     return run
 

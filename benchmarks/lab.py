@@ -145,15 +145,16 @@ class Lab:
         return run_load(Plan(host, port, workload, watch=target.watch, **usual | plan))
 
     def tidy(self) -> None:
-        """After each case: what no flusher takes away. And the quiet stack is to begin each with a short AOF, so that none is rewritten
-        while somebody measures.
+        """After each case: what no flusher takes away. And each is to begin with a short AOF, so that none is rewritten while somebody
+        measures.
         """
         for name in ("quiet", "crowded"):
             if name in self.__dict__:
                 clear_journals(self.__dict__[name])
-        if "quiet" in self.__dict__:
-            forget_replays(self.quiet)
-            rewrite_aof(self.quiet)
+        for name in ("quiet", "busy"):
+            if name in self.__dict__:
+                forget_replays(self.__dict__[name])
+                rewrite_aof(self.__dict__[name])
 
     def _populated(self, ledger_url: str = "", kinds: Collection[str] = (USUAL,)) -> Stack:
         stack = self._opened.enter_context(running_stack(ledger_url))

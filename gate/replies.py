@@ -53,7 +53,9 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
         denial = _denial(outcome, cost.amount_nanos, cost)
         return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
     effect = outcome.effect
-    response = DebitResponse()  # field by field, here and in `_fill`: it is on the way of every call, and keywords cost twice as much
+    response = (
+        DebitResponse()
+    )  # field by field, here and in `_fill`: it is on the way of every call, and keywords cost twice as much
     response.decision = ALLOWED
     response.charged_nanos = effect.amount
     response.shortfall_nanos = effect.shortfall

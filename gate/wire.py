@@ -5,9 +5,8 @@ Redis answers in order, so replies are matched by counting: a caller that has go
 dropped there. Nothing is ever sent twice from here. A connection that is late with a reply is closed, and everything that waits on it
 fails: whoever repeats a call does so with the same request id.
 
-To a server on the same machine, fewer and larger lots go out than would: what is sent while it works on a lot could only wait in its socket,
-and waits here instead, where more may join it (RFC 896 does the same with small packets). Both sides then wake up less often, and the server
-syncs its AOF once for all of them.
+What is sent to a server on the same machine while it works on a lot could only wait in its socket. It waits here instead, where more may
+join it, as small packets do by RFC 896: both sides then wake up less often, and the server syncs its AOF once for all of them.
 """
 
 import asyncio

@@ -155,16 +155,15 @@ def test_to_a_near_server_small_lots_wait_for_the_answers_to_the_one_before(
 ) -> None:
     async def test() -> None:
         listener = Listener()
-        async with await asyncio.start_unix_server(listener.serve, tmp_path / "near"):
-            async with opened(f"unix://{tmp_path}/near", connections=1) as wire:
-                lots = await pinged(wire, listener, *groups)
-        assert lots == near
+        server = await asyncio.start_unix_server(listener.serve, tmp_path / "near")
+        async with server, opened(f"unix://{tmp_path}/near", connections=1) as wire:
+            assert await pinged(wire, listener, *groups) == near
 
         listener = Listener()
-        async with await asyncio.start_server(listener.serve, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            async with opened(f"redis://127.0.0.1:{port}", connections=1) as wire:
-                assert await pinged(wire, listener, *groups) == far
+        server = await asyncio.start_server(listener.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, opened(f"redis://127.0.0.1:{port}", connections=1) as wire:
+            assert await pinged(wire, listener, *groups) == far
 
     run(test())
 
