@@ -1,7 +1,9 @@
 """What the figures are held against: ratios between cases of one run, and bytes."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from statistics import median
 
 from ceiling import DEPTHS, USUAL_DEPTH
 from results import Summary
@@ -32,19 +34,33 @@ class Goal:
 
 
 def goals(figures: Figures, transport: str) -> list[Goal]:
-    """All of them, from the medians of a run in which the gate served by `transport`."""
+    """All of them, for a run in which the gate served by `transport`: each is computed for every round, since the machine's speed may
+    change from one to the next, and the median of these is held against the bound.
+    """
+    rounds = max(len(summary.rounds) for summary in figures.values())
+    this = 0  # round
 
     def of(case: str, name: str = "per_s") -> float:
-        return figures[case].medians[name]
+        its = figures[case].rounds
+        return its[min(this, len(its) - 1)][name]
+
+    def median_of(value: Callable[[], float]) -> float | None:
+        nonlocal this
+        found = []
+        for number in range(rounds):
+            this = number
+            with suppress(KeyError):  # not measured, or too few calls for this percentile
+                found.append(value())
+        return median(found) if found else None
 
     def ceiling(of_what: str) -> float:
         return max(of(f"ceiling {of_what} x{depth}") for depth in DEPTHS)
 
     def least(what: str, how: str, bound: float, value: Callable[[], float]) -> Goal:
-        return Goal(what, how, _known(value), bound, is_least=True)
+        return Goal(what, how, median_of(value), bound, is_least=True)
 
     def most(what: str, how: str, bound: float, value: Callable[[], float]) -> Goal:
-        return Goal(what, how, _known(value), bound, is_least=False)
+        return Goal(what, how, median_of(value), bound, is_least=False)
 
     null, one = f"null {transport} 1", "debit 1"
     return [
@@ -72,10 +88,3 @@ def goals(figures: Figures, transport: str) -> list[Goal]:
         most("an open hold", "bytes", _BYTES_PER_RECORD, lambda: of("memory", "open_hold")),
         most("a replay record", "bytes", _BYTES_PER_RECORD, lambda: of("memory", "replay_record")),
     ]  # fmt: skip
-
-
-def _known(value: Callable[[], float]) -> float | None:
-    try:
-        return value()
-    except KeyError:
-        return None

@@ -150,20 +150,14 @@ class Row:
         """The same as a replay record keeps it."""
         account = Account(self.given, self.sums)
         kind, _, day, amount, *hold, flags, hold_id = self.effect.split(" ")
-        told = (
-            kind,
-            amount,
-            flags,
-            account["g"],
-            self.extras,
-            "" if hold_id == "-" else ",".join((day, *hold, hold_id)),
-        )
+        deed = (f"{kind}{amount}", flags.strip("-"), account["g"], "" if self.extras == "-" else self.extras)
         sums = account.sums | {"tot": account["tot"]}
-        unheld = not (sums["gh"] or sums["oh"])
         left_out = {name for name in ("gh", "ol", "oh") if not sums[name]}
-        left_out |= ({"room"} if unheld else set()) | (set() if "s" in account.flags else {"tot"})
-        rest = (account["lim"], *(account[name] or "" for name in ("ovr", "exp", "dbase", "mbase", "ybase")))
-        return " ".join(map(str, (*told, *("" if name in left_out else sums[name] for name in sums), *rest)))
+        left_out |= set() if sums["gh"] or sums["oh"] else {"room"}
+        left_out |= set() if "s" in account.flags else {"tot"}
+        rest = (account[name] for name in ("lim", "ovr", "exp", "dbase", "mbase", "ybase"))
+        ends = () if hold_id == "-" else (",".join((day, *hold, hold_id)),)
+        return " ".join(map(str, (*deed, *("" if name in left_out else sums[name] for name in sums), *rest, *ends)))
 
     @property
     def consequences(self) -> list[str]:

@@ -183,9 +183,9 @@ local function effect_line(kind, account, amount, hold, flags, extras)
   local line = kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. hold_amount .. ' ' .. hold_day .. ' ' .. expires
     .. ' ' .. flags .. ' ' .. (id or '-') .. ' ' .. account.g .. ' ' .. extras .. ' ' .. gl .. ' ' .. gh .. ' ' .. ol .. ' ' .. oh .. ' '
     .. used .. ' ' .. room .. ' ' .. tot .. ' ' .. account.tail
-  local brief = kind .. ' ' .. amount .. ' ' .. flags .. ' ' .. account.g .. ' ' .. extras .. ' '
-    .. (id and account.day .. ',' .. hold_amount .. ',' .. hold_day .. ',' .. expires .. ',' .. id or '') .. ' ' .. gl .. ' '
-    .. (gh == '0' and '' or gh) .. ' ' .. (ol == '0' and '' or ol) .. ' ' .. (oh == '0' and '' or oh) .. ' ' .. used .. ' '
-    .. (gh == '0' and oh == '0' and '' or room) .. ' ' .. (account.has.s and tot or '') .. ' ' .. account.tail:gsub(' 0', ' ')
+  local brief = kind .. amount .. ' ' .. (flags == '-' and '' or flags) .. ' ' .. account.g .. ' ' .. (extras == '-' and '' or extras)
+    .. ' ' .. gl .. ' ' .. (gh == '0' and '' or gh) .. ' ' .. (ol == '0' and '' or ol) .. ' ' .. (oh == '0' and '' or oh) .. ' ' .. used
+    .. ' ' .. (gh == '0' and oh == '0' and '' or room) .. ' ' .. (account.has.s and tot or '') .. ' ' .. account.tail
+    .. (id and ' ' .. account.day .. ',' .. hold_amount .. ',' .. hold_day .. ',' .. expires .. ',' .. id or '')
   return line, brief
 end
