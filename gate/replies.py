@@ -53,9 +53,8 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
         denial = _denial(outcome, cost.amount_nanos, cost)
         return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
     effect = outcome.effect
-    response = (
-        DebitResponse()
-    )  # field by field, here and in `_fill`: it is on the way of every call, and keywords cost twice as much
+    # Field by field, here and in `_fill`: this is on the way of every call, and keywords cost twice as much.
+    response = DebitResponse()
     response.decision = ALLOWED
     response.charged_nanos = effect.amount
     response.shortfall_nanos = effect.shortfall
