@@ -16,9 +16,8 @@ from gate.transports.edge import NO_MESSAGE, Edge, details_of
 from meter.errors import ServiceError
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-_PENDING_MAX = (
-    2**31 - 1
-)  # calls that wait to be taken: beyond 1,000 grpc would drop some at random. The edge bounds calls, and says so
+# Calls that wait to be taken: beyond 1,000, grpc would drop some at random. The edge bounds calls, and says so.
+_PENDING_MAX = 2**31 - 1
 _OPTIONS = [
     ("grpc.server.max_pending_requests", _PENDING_MAX),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
