@@ -53,7 +53,7 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
         denial = _denial(outcome, cost.amount_nanos, cost)
         return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
     effect = outcome.effect
-    # Field by field, here and in `_fill`: this is on the way of every call, and keywords cost twice as much.
+    # Field by field, here and in `_fill`: this is on the way of every call, and keywords cost more.
     response = DebitResponse()
     response.decision = ALLOWED
     response.charged_nanos = effect.amount

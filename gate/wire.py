@@ -59,7 +59,6 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._outgoing: list[bytes] = []
         self._flush_is_due = False
-        self._unanswered = 0  # commands that have been sent
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -78,6 +77,11 @@ class Connection(asyncio.Protocol):
         return reply
 
     @property
+    def _unanswered(self) -> int:
+        """How many commands have been sent and not answered; those that still go out have their places too."""
+        return len(self._waiting) - len(self._outgoing)
+
+    @property
     def is_lost(self) -> bool:
         return self._transport is None
 
@@ -92,7 +96,6 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             future, _ = self._waiting.popleft()
-            self._unanswered -= 1
             if not future.done():  # else its caller has gone: the reply ends here
                 future.set_result(reply)
         if self._outgoing and not self._unanswered:
@@ -117,7 +120,6 @@ class Connection(asyncio.Protocol):
         if self._is_near and self._unanswered and len(self._outgoing) < _FULL_LOT:
             return  # until the last reply of what has been sent
         self._transport.write(b"".join(self._outgoing))
-        self._unanswered += len(self._outgoing)
         self._outgoing.clear()
 
     def _check_late(self) -> None:
