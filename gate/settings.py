@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         description="How long a journal entry waits for others before it is flushed, in ms.",
     )
     redis_connections: int = Field(
-        default=2, ge=1, le=64, description="Connections to the store that all calls of one process share, 1 to 64."
+        default=1, ge=1, le=64, description="Connections to the store that all calls of one process share, 1 to 64."
     )
     redis_timeout_ms: int = Field(
         default=2_000,

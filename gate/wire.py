@@ -4,9 +4,6 @@ A call is packed, appended to what goes out at the end of this turn of the event
 Redis answers in order, so replies are matched by counting: a caller that has gone away leaves its place behind, and its reply is
 dropped there. Nothing is ever sent twice from here. A connection that is late with a reply is closed, and everything that waits on it
 fails: whoever repeats a call does so with the same request id.
-
-What is sent to a server on the same machine while it works on a lot could only wait in its socket. It waits here instead, where more may
-join it, as small packets do by RFC 896: both sides then wake up less often, and the server syncs its AOF once for all of them.
 """
 
 import asyncio
@@ -25,7 +22,6 @@ from meter.errors import Unavailable
 
 Reply = Any  # bytes, int, None, a list of them, or hiredis.ReplyError
 _RECONNECT_CAP_S = 2.0
-_FULL_LOT = 32  # commands; so many never wait for others
 
 log = structlog.get_logger()
 
@@ -48,26 +44,23 @@ class UnfitRedis(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """One connection; `send` may be called by any number of tasks at once. `is_near`: the server is on this machine."""
+    """One connection; `send` may be called by any number of tasks at once."""
 
-    def __init__(self, timeout_s: float, on_lost: Callable[["Connection"], None], *, is_near: bool) -> None:
+    def __init__(self, timeout_s: float, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._on_lost = on_lost
-        self._is_near = is_near
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._outgoing: list[bytes] = []
-        self._flush_is_due = False
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     def send(self, *command: str | bytes | int) -> asyncio.Future[Reply]:
-        """Sends one command, as a rule at the end of this turn; the future has its reply, error replies included."""
+        """Sends one command at the end of this turn; the future has its reply, error replies included."""
         if self._transport is None:
             raise RedisUnavailable("connection lost")
-        if not self._flush_is_due:
-            self._flush_is_due = True
+        if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub names a tuple of one
         reply: asyncio.Future[Reply] = self._loop.create_future()
@@ -75,11 +68,6 @@ class Connection(asyncio.Protocol):
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout_s, self._check_late)
         return reply
-
-    @property
-    def _unanswered(self) -> int:
-        """How many commands have been sent and not answered; those that still go out have their places too."""
-        return len(self._waiting) - len(self._outgoing)
 
     @property
     def is_lost(self) -> bool:
@@ -98,8 +86,6 @@ class Connection(asyncio.Protocol):
             future, _ = self._waiting.popleft()
             if not future.done():  # else its caller has gone: the reply ends here
                 future.set_result(reply)
-        if self._outgoing and not self._unanswered:
-            self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -114,13 +100,9 @@ class Connection(asyncio.Protocol):
         self._on_lost(self)
 
     def _flush(self) -> None:
-        self._flush_is_due = False
-        if self._transport is None or not self._outgoing:
-            return
-        if self._is_near and self._unanswered and len(self._outgoing) < _FULL_LOT:
-            return  # until the last reply of what has been sent
-        self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
+        if self._transport is not None and self._outgoing:
+            self._transport.write(b"".join(self._outgoing))
+            self._outgoing.clear()
 
     def _check_late(self) -> None:
         self._watch = None
@@ -202,7 +184,7 @@ class Wire:
                 self._connections[index] = None
                 self._lost[index].set()
 
-        connection = Connection(self._timeout_s, lost, is_near="path" in self._options)
+        connection = Connection(self._timeout_s, lost)
         async with asyncio.timeout(self._timeout_s):
             await self._dial(connection)
         try:

@@ -185,7 +185,7 @@ def _in_redis(till: Till, account_id: str) -> dict[str, Any]:
         fields = {name.decode(): text.decode() for name, text in client.hgetall(key).items()}
         found[key] = canonical(fields)
     for hold_id, expires_ms in _open_holds(till, account_id).items():
-        *record, counted = (till.hold(account_id, hold_id) or b"").decode().split(" ")
+        *record, counted = f"{till.hold(account_id, hold_id).decode()} -".split(" ")[:6]
         found[hold_id] = (expires_ms, record, _still_there(counted, found[budgets_key(shard, account_id)]))
     return found
 

@@ -209,7 +209,7 @@ def test_the_account_is_loaded_anew_and_its_holds_are_settled(till: Till, flushe
     with pytest.raises(AssertionError, match="absent"):
         till.debit("acme", CREDIT)
     till.load("acme")
-    assert till.hold("acme", "h7") == b"1 o 3000000000 20000 1728043800000 2:1000000000,3:2000000000 -"
+    assert till.hold("acme", "h7") == b"1 3000000000 0 1728043800000 2:1000000000,3:2000000000"
     effect = till.debit("acme", 2 * CREDIT, hold_id="h7")
     assert effect is not None
     assert [(part.grant, part.amount) for part in effect.taken] == [(2, CREDIT), (3, CREDIT)]

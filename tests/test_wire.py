@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,67 +102,6 @@ def test_calls_of_one_lane_take_effect_in_the_order_in_which_they_were_made(valk
         async with opened(valkey.url) as wire:
             await wire.command(5, "DEL", "order")
             assert await asyncio.gather(*(wire.command(5, "INCR", "order") for _ in range(5000))) == [*range(1, 5001)]
-
-    run(test())
-
-
-class Listener:
-    """A server that notes how many commands come at a time, and answers them when it is told to."""
-
-    def __init__(self) -> None:
-        self.lots: list[int] = []
-        self._unanswered = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        while received := await reader.read(1 << 20):
-            if b"SETNAME" in received:
-                writer.write(b"+OK\r\n")
-            else:
-                self.lots.append(received.count(b"PING"))
-                self._unanswered += self.lots[-1]
-        writer.close()
-
-    def answer(self) -> None:
-        self._writer.write(b"+PONG\r\n" * self._unanswered)
-        self._unanswered = 0
-
-
-async def pinged(wire: Wire, listener: Listener, *groups: int) -> list[int]:
-    """Groups of commands, each sent in a turn of its own, and only then answered; the lots in which they came."""
-    asked = []
-    for group in groups:
-        asked += [asyncio.create_task(wire.command(0, "PING")) for _ in range(group)]
-        await asyncio.sleep(0.02)
-    while not all(task.done() for task in asked):
-        listener.answer()
-        await asyncio.sleep(0.02)
-    return listener.lots
-
-
-@pytest.mark.parametrize(
-    ("groups", "near", "far"),
-    [
-        ((1,), [1], [1]),
-        ((1, 2, 3), [1, 5], [1, 2, 3]),
-        ((1, 32, 2), [1, 32, 2], [1, 32, 2]),
-        ((1, 20, 20, 3), [1, 40, 3], [1, 20, 20, 3]),
-    ],
-)
-def test_to_a_near_server_small_lots_wait_for_the_answers_to_the_one_before(
-    tmp_path: Path, groups: tuple[int, ...], near: list[int], far: list[int]
-) -> None:
-    async def test() -> None:
-        listener = Listener()
-        server = await asyncio.start_unix_server(listener.serve, tmp_path / "near")
-        async with server, opened(f"unix://{tmp_path}/near", connections=1) as wire:
-            assert await pinged(wire, listener, *groups) == near
-
-        listener = Listener()
-        server = await asyncio.start_server(listener.serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server, opened(f"redis://127.0.0.1:{port}", connections=1) as wire:
-            assert await pinged(wire, listener, *groups) == far
 
     run(test())
 

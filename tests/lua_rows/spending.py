@@ -41,6 +41,8 @@ AUTHORIZE = [
         effect=held(10), after={"left": 90, "held": 10, "room": -10}, **new_hold("2:10")),
     Row("takes it out of the day's room where there is a limit", "ok", given=LIMITED,
         effect=held(10), after={"left": 90, "held": 10, "room": 40}, **new_hold("2:10")),
+    Row("counts on the account's day, though the store's clock has gone back", "ok", given=LIMITED | {"day": DAY + 1},
+        effect=held(10, day=DAY + 1), after={"left": 90, "held": 10, "room": 40}, **new_hold("2:10", day=DAY + 1)),
     Row("may take all but the last nano", "ok", call={"amount": 99},
         effect=held(99), after={"left": 1, "held": 99, "room": -99}, **new_hold("2:99")),
     Row("may take the last nano", "ok", given={"left": 1}, call={"amount": 1},

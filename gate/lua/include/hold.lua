@@ -1,19 +1,31 @@
--- Holds: "epoch state amount day expiry_ms pins budgets", state o (open) or x (expired, kept a while so that a late debit is known as
--- such). Pins are "7:30,9s:10", nanos by grant; budgets are "id,start,number;...", number being of the operation that made the budget.
+-- Holds, as "epoch amount days expiry_ms pins budgets". Days: from the one that it counts on to that of its expiry. Pins are
+-- "7:30,9s:10", nanos by grant, or "7" where all is of one; budgets are "id,start,number;...", number being of the operation that made
+-- the budget, and left out where there are none. An x after the epoch: expired, and kept a while so that a late debit is known as such.
 
+local HOLD = '^(%d+)(x?) (%d+) (%-?%d+) (%d+) (%S+) ?(%S*)$'
 local NO_HOLD = {pins = '-'}
+
+local function day_of(ms)
+  return math.floor(tonumber(ms) / MS_PER_DAY)
+end
 
 -- The hold, or nil: unknown, of another account, ended, or left over from an earlier epoch.
 local function read_hold(key, id, epoch)
   local record = redis.call('GET', key)
   if not record then return nil end
-  local hold_epoch, state, amount, day, expires, pins, budgets = record:match('^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local hold_epoch, x, amount, days, expires, pins, budgets = record:match(HOLD)
   if hold_epoch ~= epoch then return nil end
-  return {id = id, state = state, amount = amount, day = day, expires = expires, pins = pins, budgets = budgets}
+  if pins ~= '-' and not pins:find(':', 1, true) then pins = pins .. ':' .. amount end
+  return {
+    id = id, state = x == '' and 'o' or 'x', amount = amount, day = tostring(day_of(expires) - days), expires = expires, pins = pins,
+    budgets = budgets == '' and '-' or budgets,
+  }
 end
 
 local function hold_record(epoch, state, hold)
-  return epoch .. ' ' .. state .. ' ' .. hold.amount .. ' ' .. hold.day .. ' ' .. hold.expires .. ' ' .. hold.pins .. ' ' .. hold.budgets
+  local grant, pinned = hold.pins:match('^(%w+):(%d+)$')
+  return epoch .. (state == 'x' and 'x' or '') .. ' ' .. hold.amount .. ' ' .. (day_of(hold.expires) - hold.day) .. ' ' .. hold.expires
+    .. ' ' .. (pinned == hold.amount and grant or hold.pins) .. (hold.budgets == '-' and '' or ' ' .. hold.budgets)
 end
 
 -- Has ended by time, whether or not the reaper has come by.
