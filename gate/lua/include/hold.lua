@@ -1,6 +1,7 @@
 -- Holds, as "epoch amount days expiry_ms pins budgets". Days: from the one that it counts on to that of its expiry. Pins are
--- "7:30,9s:10", nanos by grant, or "7" where all is of one; budgets are "id,start,number;...", number being of the operation that made
--- the budget, and left out where there are none. An x after the epoch: expired, and kept a while so that a late debit is known as such.
+-- "7:30,9s:10", nanos by grant, or "7" where the whole amount is of one; budgets are "id,start,number;...", number being of the operation
+-- that made the budget, and left out where there are none. An x after the epoch: expired, and kept a while so that a late debit is known
+-- as such.
 
 local HOLD = '^(%d+)(x?) (%d+) (%-?%d+) (%d+) (%S+) ?(%S*)$'
 local NO_HOLD = {pins = '-'}
@@ -23,9 +24,9 @@ local function read_hold(key, id, epoch)
 end
 
 local function hold_record(epoch, state, hold)
-  local grant, pinned = hold.pins:match('^(%w+):(%d+)$')
+  local pins = hold.pins:match('^(%w+):%d+$') or hold.pins
   return epoch .. (state == 'x' and 'x' or '') .. ' ' .. hold.amount .. ' ' .. (day_of(hold.expires) - hold.day) .. ' ' .. hold.expires
-    .. ' ' .. (pinned == hold.amount and grant or hold.pins) .. (hold.budgets == '-' and '' or ' ' .. hold.budgets)
+    .. ' ' .. pins .. (hold.budgets == '-' and '' or ' ' .. hold.budgets)
 end
 
 -- Has ended by time, whether or not the reaper has come by.
