@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,8 @@ def running_stack(ledger_url: str = "") -> Iterator[Stack]:
         opened.callback(valkey.stop)
         asyncio.run(store.wait_until_ready())
         settings = settings.model_copy(update={"redis_url": store.url})
+        with closing(redis.Redis.from_url(store.url)) as client:
+            client.config_set("auto-aof-rewrite-percentage", 0)  # whoever measures says when
         subprocess.run([*_CREDITGATE, "migrate"], env=environment_of(settings), check=True)
         gate = creditgate(["serve"], settings, folder / "gate.log")
         opened.callback(gate.stop)

@@ -12,7 +12,7 @@ joins them without ambiguity.
 | `cg:{07}:b:ACCOUNT`            | hash   | its budgets; below. Absent while it has none                                     |
 | `cg:{07}:due`                  | zset   | accounts by the ms at which a grant begins or expires (+inf on a test clock)     |
 | `cg:{07}:h:ACCOUNT HOLD`       | string | a hold (gate/lua/include/hold.lua); gone when settled or released                |
-| `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint brief" (meter/replay.py); for the replay window    |
+| `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint brief" (meter/replay.py), or "operation"       |
 
 What changes seldom in an account stands in one field, so that the usual call reads few.
 

@@ -22,10 +22,10 @@ if is_due(account) then return {'due'} end
 account.at, account.now, account.clk, account.op = clock, tonumber(clock), clock, op_seq
 local today = math.floor(account.now / 86400000)
 if today > tonumber(account.day) then roll_day(account, today) end
-local effect = effect_line('K', account, '0', {}, account.has.o and 'o' or '-', '-')
+local effect = effect_line('K', account, '0', {}, account.has.o and 'o' or '', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 write_settings(account)
 if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

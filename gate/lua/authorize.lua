@@ -56,7 +56,7 @@ end
 local extras = (parts or met) and hold.pins .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
 local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect, brief = effect_line('A', account, held, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('A', account, held, hold, flags, extras), in_brief('A', account, held, hold, flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)

@@ -25,7 +25,7 @@ local account = {
   lim = limit, ovr = overage, tot = '0', exp = '0', dbase = '0', mbase = '0', ybase = '0',
 }
 pack_tail(account)
-local effect = effect_line('C', account, '0', {}, account.has.o and 'o' or '-', '-')
+local effect = effect_line('C', account, '0', {}, account.has.o and 'o' or '', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 redis.call('DEL', account_key, grants_key, budgets_key)
@@ -33,5 +33,5 @@ redis.call('HSET', account_key, 'gl', overage, 'gh', '0', 'ol', '0', 'oh', '0', 
 if levels ~= '' then redis.call('HSET', account_key, 'lv', levels) end
 if graces ~= '' then redis.call('HSET', account_key, 'gr', graces) end
 write_settings(account)
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

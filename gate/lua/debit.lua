@@ -111,7 +111,7 @@ end
 local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (account.has.o and 'o' or '')
   .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect, brief = effect_line('D', account, amount, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('D', account, amount, hold, flags, extras), in_brief('D', account, amount, hold, flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)

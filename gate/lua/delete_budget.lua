@@ -22,12 +22,12 @@ if out then return out end
 if is_due(account) then return {'due'} end
 
 account.op = op_seq
-local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '-', '-')
+local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 remove_budget(account, budgets_key, id, facets)
 note_scopes(account, budgets_key)
 write_settings(account)
 if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

@@ -61,7 +61,7 @@ local taken = parts and text_of(parts) or amount == '0' and '-' or account.g .. 
 local extras = (parts or met) and taken .. '/-/-/' .. (met and budgets_text(met) or '-') or '-'
 local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect, brief = effect_line('E', account, amount, hold, flags == '' and '-' or flags, extras)
+local effect, brief = effect_line('E', account, amount, hold, flags, extras), in_brief('E', account, amount, hold, flags, extras)
 local failed = journal(journal_key, epoch, effect, method, request, pricing)
 if failed then return failed end
 write_day(account)

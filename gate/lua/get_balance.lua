@@ -11,5 +11,5 @@ local account = read_account(account_key, epoch)
 if not account then return {'absent'} end
 if is_due(account) then return {'due'} end
 local graces = account.has.g and redis.call('HGET', account_key, 'gr') or ''
-local look = effect_line('B', account, '0', {}, account.has.o and 'o' or '-', '-')
+local look = effect_line('B', account, '0', {}, account.has.o and 'o' or '', '-')
 return {'ok', look, account.cur, graces, grant_fields(account, grants_key)}

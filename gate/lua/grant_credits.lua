@@ -28,7 +28,7 @@ if is_due(account) then return {'due'} end
 
 local effective, scope = meta:match('^%S+ %S+ %S+ %S+ (%S+) (.*)$')
 local scheduled, scoped = effective ~= '-' and account.now < tonumber(effective), scope ~= '-'
-local flags, extras = scheduled and 'p' or '-', '-'
+local flags, extras = scheduled and 'p' or '', '-'
 if not scheduled then
   extras = '-/' .. op_seq .. (scoped and 's' or '') .. ':' .. amount .. '/-/-'
   if ends_graces(account, amount, scoped) then flags = 'e' end
@@ -49,5 +49,5 @@ redis.call('HSET', grants_key, op_seq, amount)
 if not scheduled then start_grant(account, funds, op_seq, amount, flags == 'e') end
 funds:settle()
 note_due(due_key, account, member)
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

@@ -35,7 +35,7 @@ if was and anew == '0' then
   budget.room = exact_sum(account_key, was.room, negated(was.limit), limit)
 end
 account.op = op_seq
-local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '-', '-')
+local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 if was and replaces ~= '' then remove_budget(account, budgets_key, id, replaces) end
@@ -43,5 +43,5 @@ put_budget(account, budgets_key, budget)
 note_scopes(account, budgets_key)
 write_settings(account)
 if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

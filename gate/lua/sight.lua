@@ -16,5 +16,5 @@ local info, newest = redis.call('XINFO', 'STREAM', journal_key), '0-0'
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then newest = info[i + 1] end
 end
-local look = effect_line('B', account, '0', {}, '-', '-')
+local look = effect_line('B', account, '0', {}, '', '-')
 return {'ok', newest, look, grant_fields(account, grants_key), redis.call('HGETALL', budgets_key)}

@@ -43,7 +43,7 @@ for each in graces:gmatch('[^\n]+') do
   kept[#kept + 1] = bounds .. ' ' .. (began[name] or '-') .. ' ' .. name
 end
 
-local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '-', '-')
+local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '', '-')
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 write_settings(account)
@@ -52,5 +52,5 @@ if bucket == 'ol' then redis.call('HINCRBY', grants_key, '0', more) end
 redis.call('HDEL', account_key, 'lv', 'gr')
 if levels ~= '' then redis.call('HSET', account_key, 'lv', levels) end
 if #kept > 0 then redis.call('HSET', account_key, 'gr', table.concat(kept, '\n')) end
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

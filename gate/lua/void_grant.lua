@@ -35,7 +35,7 @@ if it and it.state ~= 'x' then
 end
 local part = amount ~= '0' and not scheduled and funds:part(number, amount) or nil
 local extras = part and text_of({part}) .. '/-/-/-' or '-/-/-/-'
-local effect = effect_line('Z', account, part and amount or '0', {}, scheduled and 'p' or '-', extras)
+local effect = effect_line('Z', account, part and amount or '0', {}, scheduled and 'p' or '', extras)
 local failed = journal(journal_key, epoch, effect, method, operation, '')
 if failed then return failed end
 account.op = op_seq
@@ -50,5 +50,5 @@ end
 if it and it.state ~= 'x' and (most == '-' or amount == it.left and it.held == '0') then funds:over(it) end
 funds:settle()
 note_due(due_key, account, member)
-remember_operation(replay_key, effect, replay_ttl_ms)
+remember_operation(replay_key, replay_ttl_ms)
 return {'ok', effect}

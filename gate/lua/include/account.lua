@@ -175,17 +175,21 @@ local function grant_fields(account, key)
   return fields
 end
 
--- What was done, and the account (meter/effect.py has the grammar, and reads it). A second result says in brief what a repeat's reply
--- needs to know (meter/replay.py likewise).
+-- What was done, and the account (meter/effect.py has the grammar, and reads it).
 local function effect_line(kind, account, amount, hold, flags, extras)
-  local gl, gh, ol, oh, used, room, tot = account.gl, account.gh, account.ol, account.oh, account.used, account.room, account.tot
-  local hold_amount, hold_day, expires, id = hold.amount or '0', hold.day or '-', hold.expires or '-', hold.id
-  local line = kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. hold_amount .. ' ' .. hold_day .. ' ' .. expires
-    .. ' ' .. flags .. ' ' .. (id or '-') .. ' ' .. account.g .. ' ' .. extras .. ' ' .. gl .. ' ' .. gh .. ' ' .. ol .. ' ' .. oh .. ' '
-    .. used .. ' ' .. room .. ' ' .. tot .. ' ' .. account.tail
-  local brief = kind .. amount .. ' ' .. (flags == '-' and '' or flags) .. ' ' .. account.g .. ' ' .. (extras == '-' and '' or extras)
-    .. ' ' .. gl .. ' ' .. (gh == '0' and '' or gh) .. ' ' .. (ol == '0' and '' or ol) .. ' ' .. (oh == '0' and '' or oh) .. ' ' .. used
-    .. ' ' .. (gh == '0' and oh == '0' and '' or room) .. ' ' .. (account.has.s and tot or '') .. ' ' .. account.tail
-    .. (id and ' ' .. account.day .. ',' .. hold_amount .. ',' .. hold_day .. ',' .. expires .. ',' .. id or '')
-  return line, brief
+  return kind .. ' ' .. account.at .. ' ' .. account.day .. ' ' .. amount .. ' ' .. (hold.amount or '0') .. ' ' .. (hold.day or '-') .. ' '
+    .. (hold.expires or '-') .. ' ' .. (flags == '' and '-' or flags) .. ' ' .. (hold.id or '-') .. ' ' .. account.g .. ' ' .. extras .. ' '
+    .. account.gl .. ' ' .. account.gh .. ' ' .. account.ol .. ' ' .. account.oh .. ' ' .. account.used .. ' ' .. account.room .. ' '
+    .. account.tot .. ' ' .. account.tail
+end
+
+-- Of that, as much as a repeat's reply needs (meter/replay.py has the grammar, and reads it).
+local function in_brief(kind, account, amount, hold, flags, extras)
+  local gh, ol, oh, its_hold = account.gh, account.ol, account.oh, ''
+  if hold.id then
+    its_hold = ' ' .. account.day .. ',' .. hold.amount .. ',' .. hold.day .. ',' .. hold.expires .. ',' .. hold.id
+  end
+  return kind .. amount .. ' ' .. flags .. ' ' .. account.g .. ' ' .. (extras == '-' and '' or extras) .. ' ' .. account.gl .. ' '
+    .. (gh == '0' and '' or gh) .. ' ' .. (ol == '0' and '' or ol) .. ' ' .. (oh == '0' and '' or oh) .. ' ' .. account.used .. ' '
+    .. (gh == '0' and oh == '0' and '' or account.room) .. ' ' .. (account.has.s and account.tot or '') .. ' ' .. account.tail .. its_hold
 end

@@ -57,7 +57,7 @@ local function denied(account, verdict, class, funds, facets, met)
   local extras = table.concat({
     funds and text_of(funds:applying(facets)) or '-', grace and '0:' .. grace or '-', '-', met and budgets_text(met) or '-',
   }, '/')
-  local look = effect_line('B', account, '0', {}, flags == '' and '-' or flags, extras == '-/-/-/-' and '-' or extras)
+  local look = effect_line('B', account, '0', {}, flags, extras == '-/-/-/-' and '-' or extras)
   local budget = verdict.budget
   return {'denied', verdict.reason, look, budget and budget.id or '', budget and budget.facets or ''}
 end

@@ -15,6 +15,6 @@ end
 local function journal_consequence(key, account, kind, amount, extras, flags)
   local now = stored_account(account.key, account.ep)
   now.at = account.at
-  local effect = effect_line(kind, now, amount, {}, flags or '-', extras)
+  local effect = effect_line(kind, now, amount, {}, flags or '', extras)
   redis.call('XADD', key, account.ep .. '-*', 'e', effect, 'm', 'consequence', 'q', account.key:match(':a:(.*)$'), 'p', '')
 end

@@ -10,8 +10,8 @@ local function out_of_turn(account, op_seq)
 end
 
 -- An operation's request id is used up for calls too; the ledger knows its content. A call's own reply that stands there stays.
-local function remember_operation(key, effect, ttl_ms)
-  redis.call('SET', key, 'operation ' .. effect, 'NX', 'PX', ttl_ms)
+local function remember_operation(key, ttl_ms)
+  redis.call('SET', key, 'operation', 'NX', 'PX', ttl_ms)
 end
 
 -- When turn_grants is to look at the account, should nobody call before: by the store's clock, or by its test clock (+inf).

@@ -16,7 +16,9 @@ local function return_hold(kind, account, hold, grants_key, budgets_key, journal
       '-', funds and text_of(back) or hold.pins, funds and text_of(lapsed) or '-', freed and budgets_text(freed) or '-',
     }, '/')
   end
-  local effect, brief = effect_line(kind, account, hold.amount, hold, account.has.o and 'o' or '-', extras)
+  local flags = account.has.o and 'o' or ''
+  local effect = effect_line(kind, account, hold.amount, hold, flags, extras)
+  local brief = in_brief(kind, account, hold.amount, hold, flags, extras)
   local failed = journal(journal_key, account.ep, effect, method, request, '')
   if failed then return nil, failed end
 
