@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -49,6 +50,7 @@ from meter.prices import PriceFile
 from meter.service import LedgerService
 from meter.v1 import accounts_pb2, ledger_pb2
 
+_FLUSHER_NICENESS = 5  # on the same cores calls go first: somebody waits for each of them
 _GC_THRESHOLDS = (50_000, 20, 50)  # as often as usual, collections take a tenth of the time
 
 log = structlog.get_logger()
@@ -67,6 +69,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
     configure_logging(settings, "flusher")
     if exit_with_parent:
         exit_when_parent_does()
+    os.nice(_FLUSHER_NICENESS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

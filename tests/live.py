@@ -18,6 +18,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 from stack import Client, Process, Stack, free_port
 
+from gate.keys import expiries_key
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.v1.accounts_pb2 import (
     MONTHLY,
@@ -199,6 +200,12 @@ def another_gate(stack: Stack, **settings: str) -> Iterator[tuple[Process, Clien
     finally:
         client.close()
         gate.kill()
+
+
+def holds_in(stack: Stack) -> int:
+    """How many holds are open in the store."""
+    with stack.valkey.client() as redis:
+        return sum(redis.zcard(expiries_key(shard)) for shard in range(16))
 
 
 @contextmanager

@@ -125,3 +125,11 @@ def test_on_sigterm_a_flusher_flushes_what_is_left_and_ends_with_0() -> None:
         assert stack.flushers[0].stop() == 0
         assert len(customer.entries()) == 51
         client.close()
+
+
+def test_on_the_same_cores_calls_go_before_the_flusher(stack: Stack) -> None:
+    def niceness(process: Process) -> int:
+        return os.getpriority(os.PRIO_PROCESS, process.pid) - os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert [niceness(gate) for gate in stack.gates] == [0, 0]
+    assert [niceness(flusher) for flusher in stack.flushers] == [5]

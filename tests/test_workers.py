@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
-from live import CREDIT, Customer, silent_redis
+from live import CREDIT, Customer, holds_in, silent_redis
 from scraping import Metrics
 from servers import wait_until
 from stack import Client, Process, Stack, free_port
@@ -23,7 +23,6 @@ from stack import Client, Process, Stack, free_port
 from gate.address import parse_address
 from gate.child import StartupError
 from gate.held_port import held_port
-from gate.keys import expiries_key
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 
@@ -177,11 +176,6 @@ def test_metrics_of_all_workers_add_up_and_what_each_sees_whole_is_told_once(
     assert [call.result().decision for call in calls] == [ALLOWED] * 12
     wait_until(lambda: metrics.value("creditgate_in_flight") == 0)
     assert metrics.value("creditgate_shards_closed") == 0
-
-
-def holds_in(stack: Stack) -> int:
-    with stack.valkey.client() as redis:
-        return sum(redis.zcard(expiries_key(shard)) for shard in range(16))
 
 
 @with_one_transport
