@@ -94,12 +94,13 @@ def clear_journals(stack: Stack) -> None:
     with closing(stack.redis()) as client:
         for shard in range(stack.settings.shards):
             client.xtrim(journal_key(shard), maxlen=0, approximate=False)
+        delete_all(client, b"bench:*:journal")  # of reference.lua
 
 
 def forget_replays(stack: Stack) -> None:
-    """Takes replay records away, as their time does."""
+    """Takes replay records away, as their time does; those of reference.lua too."""
     with closing(stack.redis()) as client:
-        delete_all(client, b"cg:*:r:*")
+        delete_all(client, b"*:r:*")
 
 
 def delete_all(client: redis.Redis, pattern: bytes) -> None:
