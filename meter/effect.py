@@ -23,7 +23,6 @@ A threshold's line has its crossing in place of `extras`: `subject,budget,thresh
 from enum import StrEnum
 from typing import NamedTuple
 
-from meter import first_form
 from meter.parts import Part, parts_of, scoped, unscoped_in
 from meter.state import ABSENT, State
 
@@ -119,11 +118,6 @@ class Effect(NamedTuple):
     def is_scheduled(self) -> bool:
         """A grant that is not effective yet."""
         return "p" in self.flags
-
-    @property
-    def is_unattributed(self) -> bool:
-        """Of the first form: it tells nothing of grants."""
-        return first_form.UNATTRIBUTED in self.flags
 
     @property
     def hold_counts_today(self) -> bool:
@@ -334,8 +328,6 @@ _STILL = frozenset((Kind.CREATE, Kind.UPDATE, Kind.CLOCK, Kind.BALANCE, Kind.THR
 def parse(line: str) -> Effect:
     """An effect line, parsed. Its form is written by `effect_line` in gate/lua/include/account.lua."""
     tokens = line.split(" ")
-    if len(tokens) == first_form.TOKENS:
-        tokens = first_form.rewritten(tokens)
     (kind, at_ms, day, amount, hold_amount, hold_day, expires_ms, flags, hold_id, bucket, extras,
      gl, gh, ol, oh, used, room, tot, lim, ovr, exp, dbase, mbase, ybase) = tokens  # fmt: skip
     return Effect(

@@ -67,12 +67,6 @@ def line_text(line: Line, deed: Deed, at_ms: int, day: int, was: State) -> str:
     return f"{_done(line, deed, at_ms, day)} {deed.bucket} {deed.extras} {sums} {bases}"
 
 
-def first_form(line: Line, deed: Deed, at_ms: int, day: int, was: State) -> str:
-    """The same line, as it was written before grants were told apart."""
-    sums = f"{was.spendable} {was.held} {was.overage} {was.total} {was.used} {was.room} {_or_dash(was.limit)}"
-    return f"{_done(line, deed, at_ms, day)} {sums} {was.day_base} {was.month_base}"
-
-
 def burning(account: Account) -> int:
     """The grant that the usual call takes from: the first in order that any request may use."""
     left = account.left()

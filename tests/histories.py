@@ -46,7 +46,6 @@ class Scribe:
         self.journals: list[list[RawEntry]] = [[] for _ in range(SHARDS)]
         self.ends = [0] * SHARDS
         self.numbers = 0
-        self.writes_first_form = False
         self._operations = Operations(ledger)
 
     def create(
@@ -199,7 +198,7 @@ class Scribe:
         pricing: Pricing | None = None,
     ) -> None:
         gate, priced = self.accounts[account_id], pricing.to_json() if pricing else ""
-        for follows, text in gate.tell(deed, flags, self.writes_first_form):
+        for follows, text in gate.tell(deed, flags):
             self.ends[gate.shard] += 1
             fields = {b"e": text.encode(), b"m": method.encode(), b"q": request, b"p": priced.encode()}
             if follows:

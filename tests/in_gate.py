@@ -10,7 +10,6 @@ from effect_lines import (
     budgets_text,
     burning,
     deed_of,
-    first_form,
     hold_text,
     line_text,
     parts_of,
@@ -109,16 +108,13 @@ class InGate:
         exhaust(account, funded)
         return call.deed(self.untold, hold_text(hold), flags, parts_of(account, account.charges[-1].parts))
 
-    def tell(self, deed: Deed | None, flags: str, in_first_form: bool) -> Iterator[tuple[bool, str]]:
+    def tell(self, deed: Deed | None, flags: str) -> Iterator[tuple[bool, str]]:
         """The lines of what has been done, each with whether it is a consequence; `deed` is that of the call."""
-        text_of = first_form if in_first_form else line_text
         for line in self.untold:
             follows = line.kind in CONSEQUENCES
-            if follows and in_first_form:
-                continue
             its_flags = flags if line.kind == "S" or not follows else ""
             facts = deed_of(self.account, line, its_flags) if follows or deed is None else deed
-            text = text_of(line, facts, self.account.clock_ms, self.account.day, self._found(line))
+            text = line_text(line, facts, self.account.clock_ms, self.account.day, self._found(line))
             self.state, self.day = parse(text).after(), self.account.day
             yield follows, text
         self.told = len(self.account.lines)

@@ -3,7 +3,6 @@
 import pytest
 
 from meter.effect import BudgetMet, Crossing, Effect, Kind, parse
-from meter.first_form import TOKENS
 from meter.parts import Part
 from meter.state import State
 
@@ -43,11 +42,11 @@ def test_a_line_is_read_token_by_token() -> None:
     ("flag", "told"),
     [
         ("l", "late"), ("i", "incurred"), ("g", "in_grace"), ("b", "grace_began"), ("e", "graces_ended"),
-        ("p", "is_scheduled"), ("u", "is_unattributed"),
+        ("p", "is_scheduled"),
     ],
 )  # fmt: skip
 def test_each_flag_tells_one_thing(flag: str, told: str) -> None:
-    names = ["late", "incurred", "in_grace", "grace_began", "graces_ended", "is_scheduled", "is_unattributed"]
+    names = ["late", "incurred", "in_grace", "grace_began", "graces_ended", "is_scheduled"]
     assert [name for name in names if getattr(effect(f"D 7 {DAY} 10 0 - - {flag} -"), name)] == [told]
     assert not any(getattr(effect(f"D 7 {DAY} 10 0 - - - -"), name) for name in names)
 
@@ -67,17 +66,6 @@ def test_each_flag_tells_one_thing(flag: str, told: str) -> None:
 def test_another_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|Kind|invalid literal"):
         parse(line)
-
-
-def test_a_line_of_the_first_form_is_of_the_account_as_a_whole() -> None:
-    line = f"D 7 {DAY} 10 40 {DAY - 1} 9 l h1 60 40 5 120 25 10 - 5 2"
-    assert len(line.split(" ")) == TOKENS
-    read = parse(line)
-    assert read.before == BEFORE._replace(total=120, expired=0, yesterday_base=5)
-    assert (read.flags, read.is_unattributed, read.late) == ("lu", True, True)
-    assert (read.amount, read.hold_amount, read.hold_day, read.hold_id) == (10, 40, DAY - 1, "h1")
-    assert read.after().remaining == read.before.remaining - 10
-    assert parse(line.replace(" l ", " - ")).flags == "u"
 
 
 # Whose credits

@@ -25,7 +25,7 @@ class Budgets:
         for number, change in changes:
             self._change(number, change)
         effect, self.counted = line.effect, ABSENT
-        if effect.kind not in _MEETS or effect.is_unattributed:
+        if effect.kind not in _MEETS:
             return
         yield from self._are_met(line, hold)
         for met in (*effect.budgets, *effect.freed):

@@ -14,8 +14,7 @@ from meter.times import date_of
 class Chain:
     """But for a new day; and only an update changes settings.
 
-    What found other sums, or is of an epoch that lost entries, was posted on top of what the ledger had, and what is of the first form by
-    the ledger's knowledge of grants; so both are read here.
+    What found other sums, or is of an epoch that lost entries, was posted on top of what the ledger had; so it is read here.
     """
 
     def __init__(self, is_scoped: Callable[[int], bool], lossy: Collection[int]) -> None:
@@ -43,11 +42,9 @@ class Chain:
                 yield f"{line.id}: the day went back from {date_of(self.last.day)} to {date_of(effect.day)}"
             due = _rolled(was, self.last.day, effect.day)
             due = _updated(due, found) if effect.kind is Kind.UPDATE else due
-            if effect.is_unattributed:
-                due = due._replace(yesterday_base=found.yesterday_base)  # it did not know
             if found != due:
                 yield f"{line.id}: found the account at [{found.tokens()}], left at [{due.tokens()}]"
-            if effect.is_unattributed or line.position.epoch in self._lossy or not continues(due, found):
+            if line.position.epoch in self._lossy or not continues(due, found):
                 effect = self._recounted(line, effect._replace(before=found), due, pins)
         self.last, self.state = effect, effect.after()
 

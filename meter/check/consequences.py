@@ -24,7 +24,7 @@ class Turns:
 
     def see_next(self, line: Line) -> Iterator[str]:
         """Before the entry is followed: everything that had to come before it did."""
-        if line.effect.kind in FOLLOWS or line.effect.is_unattributed or self._last is None:
+        if line.effect.kind in FOLLOWS or self._last is None:
             return
         yield from self._has_paid(self._last)
         for grant in self._grants.known.values():
@@ -36,7 +36,7 @@ class Turns:
     def see(self, line: Line) -> None:
         """Follows by one entry."""
         effect, self._last = line.effect, line
-        if effect.kind in (Kind.GRANT, Kind.GRANT_STARTED) and not effect.is_unattributed:
+        if effect.kind in (Kind.GRANT, Kind.GRANT_STARTED):
             for part in effect.returned:
                 grant = self._grants.known.get(part.grant)
                 self._paying = part.grant if grant and grant.terms.pays_debt else 0
@@ -50,7 +50,7 @@ class Turns:
     def _is_used_up(self, last: Line, grant: Grant) -> Iterator[str]:
         if grant.state == "LIVE" and grant.left == grant.held == 0:
             # One that is used up and over at once has no entry: there is nothing left to expire, and nobody to use it.
-            is_told = grant.lives_at(last.effect.at_ms) and not last.effect.is_unattributed
+            is_told = grant.lives_at(last.effect.at_ms)
             grant.state = "EXHAUSTED"
             if is_told:
                 yield f"{last.id}: grant {grant.number} was used up, and no entry says so"

@@ -84,8 +84,6 @@ class Grants:
         """Follows by one entry, which put `changes` into effect."""
         effect = line.effect
         self._protect(effect.before)
-        if effect.is_unattributed:
-            self._foresee(line)
         if effect.kind is Kind.GRANT and line.burned:
             yield from self._make(line)
         elif effect.kind is Kind.GRANT_STARTED:
@@ -104,13 +102,6 @@ class Grants:
     def _protect(self, found: State) -> None:
         self.overage_left += found.overage - self._protection
         self._protection = found.overage
-
-    def _foresee(self, line: Line) -> None:
-        """What was used before grants were told apart was attributed to all of the account's, be they of a later time."""
-        for number, _ in line.burned:
-            terms = self._recorded(number)
-            if terms and number not in self.known:
-                self.known[number] = Grant(number, terms, "LIVE", left=0)
 
     def _make(self, line: Line) -> Iterator[str]:
         (number, _), *_ = line.burned
@@ -152,7 +143,7 @@ class Grants:
         effect = line.effect
         pinned = {part.grant: part.amount for part in effect.returned} if _settles(effect) else {}
         for part in effect.taken:
-            if part.grant != OVERAGE and not effect.is_unattributed:
+            if part.grant != OVERAGE:
                 yield from self._was_there(line, part, pinned.get(part.grant, 0))
             to = _TAKEN_TO.get(effect.kind, "")
             yield from self._move(line, part, left=-part.amount, held=part.amount if to == "held" else 0)

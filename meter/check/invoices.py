@@ -1,7 +1,7 @@
 """The rules of an account's invoices."""
 
 from collections.abc import Iterator
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -14,10 +14,6 @@ from meter.v1 import ledger_pb2 as pb
 _LINE = ("model", "unit", "price_version", "quantity", "amount_nanos")
 # One of them differs if anything came since: usage, credits, a payment of debt, another overage policy.
 _MOVES = (*GROWING, "opening_balance_nanos", "overage_due_nanos")
-# What is told of grants. Invoices from before these were told apart have none of it, and what their credits paid was counted otherwise.
-_OF_GRANTS = (
-    "payments", "overage_used_nanos", "debt_paid_nanos", "overage_carried_nanos", "credits_applied_nanos", "overage_due_nanos",
-)  # fmt: skip
 
 
 def check_invoices(connection: Connection, account_id: str) -> Iterator[list[str]]:
@@ -66,7 +62,7 @@ def _sum_of_lines(connection: Connection, row: Row[Any]) -> Iterator[str]:
     if invoice.credits_applied_nanos + owed != invoice.total_nanos:
         yield f"{_name(row)}: credits applied and overage are not its total of {invoice.total_nanos} nanos"
     paid = sum(payment.amount_nanos for payment in invoice.payments) + invoice.overage_used_nanos
-    if paid != invoice.total_nanos and not _is_of_first_form(invoice):
+    if paid != invoice.total_nanos:
         yield f"{_name(row)}: payments and overage used add up to {paid} nanos, its total is {invoice.total_nanos}"
 
 
@@ -80,19 +76,12 @@ def _drawn_again(connection: Connection, row: Row[Any]) -> Iterator[str]:
         yield f"{_name(row)}: cannot be drawn again: {error}"
         return
     moved = any(getattr(was, name) != getattr(now, name) for name in _MOVES) and now.entry_count >= was.entry_count
-    if _is_of_first_form(was):
-        for invoice, name in product((was, now), _OF_GRANTS):
-            invoice.ClearField(name)
     if was != now and not (row.status == "DRAFT" and moved):
         names = [field.name for field in was.DESCRIPTOR.fields if getattr(was, field.name) != getattr(now, field.name)]
         numbers = ", ".join(
             f"{name} {getattr(was, name)} (now {getattr(now, name)})" for name in names if name != "lines"
         )
         yield f"{_name(row)}: drawn again from its entries it differs: {numbers or 'its lines'}"
-
-
-def _is_of_first_form(invoice: pb.Invoice) -> bool:
-    return bool(invoice.total_nanos and not invoice.payments and not invoice.overage_used_nanos)
 
 
 def _name(row: Row[Any]) -> str:

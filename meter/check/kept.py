@@ -85,9 +85,9 @@ def events_kept(connection: Connection, account_id: str, walked: Thresholds) -> 
 def settings_kept(connection: Connection, account_id: str, settings: Settings) -> Iterator[str]:
     """The settings as flushed are those that the operations flushed have set."""
     wanted = select(accounts.c.applied_settings).where(accounts.c.account_id == account_id)
-    kept = Settings.from_json(connection.execute(wanted).scalar_one())
-    if kept != settings:
-        yield f"applied_settings are {kept}, the entries come to {settings}"
+    kept, due = connection.execute(wanted).scalar_one(), settings.to_json()
+    if kept != due:
+        yield f"applied_settings are {kept}, the entries come to {due}"
 
 
 def _due(grant: Grant) -> object:

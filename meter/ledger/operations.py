@@ -21,6 +21,7 @@ from meter.ledger.errors import AccountExists, AmountOutOfRange, TestClockError
 from meter.ledger.granting import add_grant, check_new_grant, find_grant, newest_grant_nanos, same_grant
 from meter.ledger.recording import insert_operation, now_ms, now_of, record, recorded, recorded_operation
 from meter.ledger.schema import accounts, entries, operations
+from meter.ledger.settings import Settings
 from meter.ledger.snapshot import AccountSnapshot, OpenHold, snapshot
 from meter.money import INT64_MAX, SETTING_MAX
 from meter.operations import (
@@ -244,6 +245,7 @@ def _new_account(operation: Operation, change: Create, shard: int) -> dict[str, 
         "applied_op": 0,
         "applied_status": "active",
         "applied_clock_ms": change.test_clock_ms,
+        "applied_settings": Settings().to_json(),
         "remaining_nanos": 0,
         "held_nanos": 0,
         "day": clock_ms // MS_PER_DAY,

@@ -47,7 +47,7 @@ class Projections:
         if is_again or not continues(standing.state, line.effect.before):
             self._note_drift(standing, line)
             line = self._recounted(standing, line.of_nothing() if is_again else line)
-        elif line.effect.is_unattributed or (self._lossy and (line.shard, line.position.epoch) in self._lossy):
+        elif self._lossy and (line.shard, line.position.epoch) in self._lossy:
             # The sums may agree by chance (a hold lost, another one of the same size); grants and holds then do not.
             line = self._recounted(standing, line)
         self._grants.see(line)

@@ -1,7 +1,7 @@
 """Lines that the books cannot take as they stand, read on top of what the books have.
 
-There are two kinds. What follows a loss (Redis or the journal has lost something, and mostly the sums that an entry found tell so) did what
-it did all the same, and what was lost in between stays lost. What is of the first form (meter/first_form.py) tells nothing of grants.
+They follow a loss: Redis or the journal has lost something, and mostly the sums that an entry found tell so. What such an entry did, it
+did all the same, and what was lost in between stays lost.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def taken_from(effect: Effect, pins: tuple[Part, ...], funds: dict[int, Fund], d
     left = {fund.number: fund.left for fund in funds.values() if fund.state != "SCHEDULED"}
     for part in pins if effect.kind in _ENDS_HOLD else ():
         left[part.grant] = left.get(part.grant, 0) + part.amount
-    named = first_of(pins, effect.amount) if effect.is_unattributed else effect.taken
+    named = effect.taken
     # Of a grant whose own entry was lost, or that of its start, nothing is there.
     there = tuple(
         part._replace(amount=min(part.amount, max(0, left[part.grant]))) for part in named if part.grant in left
@@ -38,8 +38,7 @@ def taken_from(effect: Effect, pins: tuple[Part, ...], funds: dict[int, Fund], d
         left[part.grant] -= part.amount
     of_overage = tuple(part for part in named if not part.grant)
     missing = effect.amount - total(there) - total(of_overage)
-    at_ms = 0 if effect.is_unattributed else effect.at_ms  # what wrote the first form let no grant expire
-    return joined(there, (*of_overage, *_planned(missing, left, funds, at_ms)))
+    return joined(there, (*of_overage, *_planned(missing, left, funds, effect.at_ms)))
 
 
 def recounted(

@@ -16,9 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
-    true,
 )
 
 metadata = MetaData()
@@ -66,19 +64,17 @@ accounts = Table(
     Column("overage_protection_nanos", BigInteger, nullable=False),
     Column("daily_limit_nanos", BigInteger),
     Column("test_clock_ms", BigInteger),
-    Column("overage_policy", String(16), nullable=False, server_default="next_invoice"),
-    Column("spend_management", Boolean, nullable=False, server_default=true()),
-    Column("thresholds", Text, nullable=False, server_default="[]"),  # JSON: meter.operations.Threshold, as given
-    Column("graces", Text, nullable=False, server_default="[]"),  # JSON: meter.operations.Grace
+    Column("overage_policy", String(16), nullable=False),
+    Column("spend_management", Boolean, nullable=False),
+    Column("thresholds", Text, nullable=False),  # JSON: meter.operations.Threshold, as given
+    Column("graces", Text, nullable=False),  # JSON: meter.operations.Grace
     Column("create_time_ms", BigInteger, nullable=False),
     Column("granted_nanos", BigInteger, nullable=False),  # recorded grants, applied or not: keeps the sums within int64
     Column("recorded_op", BigInteger, nullable=False),  # number of the last operation recorded
     Column("applied_op", BigInteger, nullable=False),  # number of the last operation flushed; those between are pending
     Column("applied_status", String(16), nullable=False),  # as of `applied_op`
     Column("applied_clock_ms", BigInteger),  # as of `applied_op`
-    Column(
-        "applied_settings", Text, nullable=False, server_default="{}"
-    ),  # meter.ledger.settings.Settings, as of `applied_op`
+    Column("applied_settings", Text, nullable=False),  # meter.ledger.settings.Settings, as of `applied_op`
     Column("remaining_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
     Column("day", BigInteger, nullable=False),  # the day of `state`
@@ -114,18 +110,16 @@ entries = Table(
     Column("balance_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
     Column("shortfall_nanos", BigInteger, nullable=False),
-    Column("grace_nanos", BigInteger, nullable=False, server_default="0"),  # what grace carried
+    Column("grace_nanos", BigInteger, nullable=False),  # what grace carried
     # JSON: [[grant's number, nanos], ...]; 0: overage. Whose credits were pinned, charged or taken away; what a grant's entry is about.
-    Column("burned", Text, nullable=False, server_default="[]"),
-    Column(
-        "overage_nanos", BigInteger, nullable=False, server_default="0"
-    ),  # of a debit: taken from overage; of DEBT_PAID: less
+    Column("burned", Text, nullable=False),
+    Column("overage_nanos", BigInteger, nullable=False),  # of a debit: taken from overage; of DEBT_PAID: less
     Column("hold_id", String(128), nullable=False),  # empty: none
     Column("model", String(256), nullable=False),
     Column("price_version", String(32), nullable=False),
     Column("usage_lines", Text, nullable=False),  # JSON: [[unit, quantity, nanos], ...], adding up to a debit
     Column("dimensions", Text, nullable=False),  # JSON object
-    Column("traffic_class", String(128), nullable=False, server_default=""),
+    Column("traffic_class", String(128), nullable=False),
     Column("description", Text, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("incurred", Boolean, nullable=False),
@@ -159,9 +153,7 @@ grants = Table(
     metadata,
     Column("grant_id", String(64), primary_key=True),
     Column("account_id", String(128), nullable=False, index=True),
-    Column(
-        "number", BigInteger, nullable=False, server_default="0"
-    ),  # of the operation that made it: how effect lines name it
+    Column("number", BigInteger, nullable=False),  # of the operation that made it: how effect lines name it
     Column("request_id", String(160), nullable=False),
     Column("type", String(16), nullable=False),
     Column("amount_nanos", BigInteger, nullable=False),
@@ -169,16 +161,16 @@ grants = Table(
     Column("effective_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
     Column("description", Text, nullable=False),
-    Column("scope", Text, nullable=False, server_default="[]"),  # JSON: facets, as in meter.operations.GrantCredits
-    Column("pays_debt", Boolean, nullable=False, server_default=false()),
-    Column("non_refundable", Boolean, nullable=False, server_default=false()),
+    Column("scope", Text, nullable=False),  # JSON: facets, as in meter.operations.GrantCredits
+    Column("pays_debt", Boolean, nullable=False),
+    Column("non_refundable", Boolean, nullable=False),
     Column("create_time_ms", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False, server_default="LIVE"),  # a name of meter.v1.GrantState
-    Column("left_nanos", BigInteger, nullable=False, server_default="0"),  # not pinned by holds
-    Column("held_nanos", BigInteger, nullable=False, server_default="0"),
-    Column("spent_nanos", BigInteger, nullable=False, server_default="0"),
-    Column("expired_nanos", BigInteger, nullable=False, server_default="0"),
-    Column("voided_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("state", String(16), nullable=False),  # a name of meter.v1.GrantState
+    Column("left_nanos", BigInteger, nullable=False),  # not pinned by holds
+    Column("held_nanos", BigInteger, nullable=False),
+    Column("spent_nanos", BigInteger, nullable=False),
+    Column("expired_nanos", BigInteger, nullable=False),
+    Column("voided_nanos", BigInteger, nullable=False),
     Index("grants_number", "account_id", "number", unique=True),
 )
 
@@ -244,10 +236,8 @@ open_holds = Table(
     Column("day", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("authorized_at_ms", BigInteger, nullable=False),
-    Column("pins", Text, nullable=False, server_default="-"),  # "7:30,9s:10": nanos by grant, as in effect lines
-    Column(
-        "budgets", Text, nullable=False, server_default="-"
-    ),  # "id,start day,number;..." of the budgets that it counts in
+    Column("pins", Text, nullable=False),  # "7:30,9s:10": nanos by grant, as in effect lines
+    Column("budgets", Text, nullable=False),  # "id,start day,number;..." of the budgets that it counts in
 )
 
 price_versions = Table(

@@ -41,11 +41,10 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str) -> "Settings":
-        """An account's from before there were any have none: the empty object."""
         values = json.loads(text)
         return cls(
-            values.get("spend_management", True),
-            tuple(Level(**level) for level in values.get("levels", ())),
-            tuple(Grace(**grace) for grace in values.get("graces", ())),
-            values.get("graces_begun", {}),
+            values["spend_management"],
+            tuple(Level(**level) for level in values["levels"]),
+            tuple(Grace(**grace) for grace in values["graces"]),
+            values["graces_begun"],
         )
