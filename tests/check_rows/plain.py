@@ -18,6 +18,8 @@ STRANGE_HOLD = {
     "day": 0,
     "expires_ms": 0,
     "authorized_at_ms": 0,
+    "pins": "-",
+    "budgets": "-",
 }
 LOST = {"shard": 1, "epoch": 1, "first_seq": 7, "last_seq": 9, "found_at_ms": 0}
 
