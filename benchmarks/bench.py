@@ -1,6 +1,8 @@
-"""`make bench`: runs every case in turn, several rounds of it, and tells how the figures compare with their goals.
+"""`make bench`: runs every case in turn, several rounds of it, and tells how the figures compare with
+their goals.
 
-Rounds are interleaved: each runs all cases once, so that a change of the machine's mood touches all of them alike.
+Rounds are interleaved: each runs all cases once, so that a change of the machine's mood touches all
+of them alike.
 """
 
 import argparse
@@ -23,10 +25,18 @@ _RESULTS = HERE / "results"
 
 
 def main() -> int:
-    """Exit status 1 if a case could not be run, or an answer was wrong; a goal that is missed is told, and is no failure."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C does: what was started is ended
+    """Exit status 1 if a case could not be run, or an answer was wrong; a goal that is missed is told,
+    and is no failure.
+    """
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # as Ctrl-C does: what was started is ended
     arguments = _arguments()
-    wanted = [case for case in cases() if not arguments.only or any(word in case.name for word in arguments.only)]
+    wanted = [
+        case
+        for case in cases()
+        if not arguments.only or any(word in case.name for word in arguments.only)
+    ]
     run = _Run(wanted, arguments.rounds)
     with Lab(_options(arguments)) as lab:
         for number in range(arguments.rounds):
@@ -46,8 +56,10 @@ class _Run:
     """The rounds so far."""
 
     def __init__(self, wanted: list[Case], rounds: int) -> None:
-        self._wanted, self._rounds = wanted, rounds
-        self._began, self._before = datetime.now(UTC), Usage.now()
+        self._wanted = wanted
+        self._rounds = rounds
+        self._began = datetime.now(UTC)
+        self._before = Usage.now()
         self._results: dict[str, list[Result]] = {case.name: [] for case in wanted}
         self.failures: list[str] = []
 
@@ -81,13 +93,26 @@ class _Run:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.py", description="Measures Creditgate beside its own limits.")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each case is run (5; with --quick: 1)")
-    parser.add_argument("--seconds", type=float, default=0, help="how long each time (4; with --quick: 1)")
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", help="only cases with NAME in theirs; may be repeated"
+    parser = argparse.ArgumentParser(
+        prog="bench.py", description="Measures Creditgate beside its own limits."
     )
-    parser.add_argument("--quick", action="store_true", help="a look at whether all works; writes to results/partial")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="how often each case is run (5; with --quick: 1)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0, help="how long each time (4; with --quick: 1)"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="only cases with NAME in theirs; may be repeated",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a look at whether all works; writes to results/partial",
+    )
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)
     arguments.seconds = arguments.seconds or (1.0 if arguments.quick else 4.0)

@@ -1,4 +1,6 @@
-"""What a call makes the gate send to Redis, as Redis saw it: so that the ceiling is of the very commands that the gate sends."""
+"""What a call makes the gate send to Redis, as Redis saw it: so that the ceiling is of the very
+commands that the gate sends.
+"""
 
 import re
 from collections.abc import Callable
@@ -24,7 +26,9 @@ class Captured:
 
 
 def capture(client: redis.Redis, about: bytes, act: Callable[[], object]) -> Captured:
-    """The commands that reach Redis while `act` runs and in which `about` occurs, with what their scripts call."""
+    """The commands that reach Redis while `act` runs and in which `about` occurs, with what their
+    scripts call.
+    """
     sent: list[Command] = []
     inside: list[Command] = []
     connection = client.connection_pool.get_connection()

@@ -38,7 +38,8 @@ class Case:
 
 def cases() -> list[Case]:
     """All of them."""
-    of_redis, of_others = [*_bare(), *_ceilings()], [*_nulls(), *_naive()]
+    of_redis = [*_bare(), *_ceilings()]
+    of_others = [*_nulls(), *_naive()]
     return [*of_others, *of_redis, *_ours(), *_with_flusher(), *_crowded(), *_sweeps(), *_upkeep()]
 
 
@@ -69,24 +70,36 @@ def _bare() -> list[Case]:
     def bare(lab: Lab) -> Result:
         return of_rate(one_by_one(lab.quiet, lab.supplies["debit"], lab.options.seconds / 2))
 
-    return [Case("bare script 1", "debit", "the debit's FCALL over a plain socket, one at a time", bare)]
+    return [
+        Case("bare script 1", "debit", "the debit's FCALL over a plain socket, one at a time", bare)
+    ]
 
 
 def _ceilings() -> list[Case]:
     def ceiling(name: str, depth: int) -> Run:
-        return lambda lab: of_rate(pipelined(lab.quiet, lab.supplies[name], depth, lab.options.seconds / 2))
+        return lambda lab: of_rate(
+            pipelined(lab.quiet, lab.supplies[name], depth, lab.options.seconds / 2)
+        )
 
     def what(depth: int) -> str:
         return f"pipelined in lots of {depth}"
 
-    commands = {"debit": "the debit's FCALL", "pair": "the FCALLs of Authorize and of the Debit of its hold"}
+    commands = {
+        "debit": "the debit's FCALL",
+        "pair": "the FCALLs of Authorize and of the Debit of its hold",
+    }
     found = [
         Case(f"ceiling {name} x{depth}", name, f"{command} {what(depth)}", ceiling(name, depth))
         for name, command in commands.items()
         for depth in DEPTHS
     ]
     scripts = [
-        Case(f"script {name}", "script", f"{name}.lua {what(USUAL_DEPTH)}", ceiling(name, USUAL_DEPTH))
+        Case(
+            f"script {name}",
+            "script",
+            f"{name}.lua {what(USUAL_DEPTH)}",
+            ceiling(name, USUAL_DEPTH),
+        )
         for name in ("reference", "nothing")
     ]
     kinds = [
@@ -103,14 +116,21 @@ def _ceilings() -> list[Case]:
 
 def _ours() -> list[Case]:
     def ours(
-        workload: str, clients: int = SATURATING, unit: str = "", accounts: int = ACCOUNTS, kind: str = USUAL
+        workload: str,
+        clients: int = SATURATING,
+        unit: str = "",
+        accounts: int = ACCOUNTS,
+        kind: str = USUAL,
     ) -> Run:
-        return lambda lab: of_load(lab.load(lab.quiet, workload, clients, accounts=accounts, kind=kind), unit)
+        return lambda lab: of_load(
+            lab.load(lab.quiet, workload, clients, accounts=accounts, kind=kind), unit
+        )
 
     def saturated(lab: Lab) -> Result:
         return of_load(lab.saturate())
 
-    debit, pair = "Debit without a hold", "Authorize, then the Debit of its hold"
+    debit = "Debit without a hold"
+    pair = "Authorize, then the Debit of its hold"
     return [
         Case("debit 1", "debit", f"{debit}, one client", ours("debit", 1)),
         Case("debit saturated", "debit", debit, saturated),
@@ -118,10 +138,20 @@ def _ours() -> list[Case]:
         Case("debit quarter", "debit", f"{debit}, open loop at a quarter of that rate", _at(1 / 4)),
         Case("debit hot", "debit", f"{debit}, all of one account", ours("debit", accounts=1)),
         *(
-            Case(f"debit {name}", "debit", f"Debit with three dimensions, {_KINDS[name]}", ours("tagged", kind=kind))
+            Case(
+                f"debit {name}",
+                "debit",
+                f"Debit with three dimensions, {_KINDS[name]}",
+                ours("tagged", kind=kind),
+            )
             for name, kind in TAGGED.items()
         ),
-        Case("usage saturated", "debit", "Debit of a usage that is priced, with three dimensions", ours("usage")),
+        Case(
+            "usage saturated",
+            "debit",
+            "Debit of a usage that is priced, with three dimensions",
+            ours("usage"),
+        ),
         Case("pair 1", "pair", f"{pair}, one client", ours("pair", 1, "settle")),
         Case("pair saturated", "pair", pair, ours("pair", unit="settle")),
         Case(
@@ -130,7 +160,12 @@ def _ours() -> list[Case]:
             "Debit denied for lack of credits",
             ours("denial", accounts=POOR_ACCOUNTS, kind=POOR),
         ),
-        Case("replay saturated", "replay", "Debit that was made before", ours("replay", unit="replay")),
+        Case(
+            "replay saturated",
+            "replay",
+            "Debit that was made before",
+            ours("replay", unit="replay"),
+        ),
         Case("batch 16", "debit", "Batch of 16 debits", ours("batch-16", _BATCH_CLIENTS)),
         Case("batch 128", "debit", "Batch of 128 debits", ours("batch-128", _BATCH_CLIENTS)),
         Case("mixed", "call", "80 % Authorize and Debit in pairs, 20 % GetBalance", ours("mixed")),
@@ -143,8 +178,18 @@ def _with_flusher() -> list[Case]:
 
     what = "while the flusher runs"
     return [
-        Case("debit half, flushed", "debit", f"as `debit half`, at its rate, {what}", _at(1 / 2, busy=True)),
-        Case("debit quarter, flushed", "debit", f"as `debit quarter`, at its rate, {what}", _at(1 / 4, busy=True)),
+        Case(
+            "debit half, flushed",
+            "debit",
+            f"as `debit half`, at its rate, {what}",
+            _at(1 / 2, busy=True),
+        ),
+        Case(
+            "debit quarter, flushed",
+            "debit",
+            f"as `debit quarter`, at its rate, {what}",
+            _at(1 / 4, busy=True),
+        ),
         Case("debit saturated, flushed", "debit", f"as `debit saturated`, {what}", saturated),
     ]
 
@@ -155,7 +200,9 @@ def _at(share: float, *, busy: bool = False) -> Run:
     def run(lab: Lab) -> Result:
         if not lab.saturation_per_s:
             lab.saturate()
-        return of_load(lab.load(lab.busy if busy else lab.quiet, "debit", rate=lab.saturation_per_s * share))
+        return of_load(
+            lab.load(lab.busy if busy else lab.quiet, "debit", rate=lab.saturation_per_s * share)
+        )
 
     return run
 
@@ -166,13 +213,20 @@ def _crowded() -> list[Case]:
         return Result(lab.memory)
 
     def crowded(clients: int) -> Run:
-        return lambda lab: of_load(lab.load(lab.crowded, "debit", clients, accounts=lab.options.accounts))
+        return lambda lab: of_load(
+            lab.load(lab.crowded, "debit", clients, accounts=lab.options.accounts)
+        )
 
     what = "among many accounts and open holds"
     return [
         Case("memory", "", "bytes in Redis", memory),
         Case("debit 1, crowded", "debit", f"as `debit 1`, {what}", crowded(1)),
-        Case("debit saturated, crowded", "debit", f"as `debit saturated`, {what}", crowded(SATURATING)),
+        Case(
+            "debit saturated, crowded",
+            "debit",
+            f"as `debit saturated`, {what}",
+            crowded(SATURATING),
+        ),
     ]
 
 
@@ -181,7 +235,11 @@ def _sweeps() -> list[Case]:
         null = lab.null(lab.transport)
         values = {}
         for clients in CLIENTS:
-            servers: dict[str, Stack | Server] = {"ours": lab.quiet, "naive": lab.naive, "null": null}
+            servers: dict[str, Stack | Server] = {
+                "ours": lab.quiet,
+                "naive": lab.naive,
+                "null": null,
+            }
             for name, server in servers.items():
                 workload = "null" if server is null else "debit"
                 measured = lab.load(server, workload, clients, seconds=lab.options.seconds / 4)
@@ -203,7 +261,14 @@ def _upkeep() -> list[Case]:
         return Result(start_up())
 
     return [
-        Case("flusher SQLite", "row", "a backlog of debits into SQLite, nothing else running", sqlite),
-        Case("flusher PostgreSQL", "row", "a backlog of debits into PostgreSQL, nothing else running", postgresql),
+        Case(
+            "flusher SQLite", "row", "a backlog of debits into SQLite, nothing else running", sqlite
+        ),
+        Case(
+            "flusher PostgreSQL",
+            "row",
+            "a backlog of debits into PostgreSQL, nothing else running",
+            postgresql,
+        ),
         Case("start", "start", "`creditgate up` until it is ready", start),
     ]

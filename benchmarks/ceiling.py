@@ -1,7 +1,8 @@
-"""The ceiling: what Redis itself makes of the commands that the gate sends, when they come pipelined over one socket.
+"""The ceiling: what Redis itself makes of the commands that the gate sends, when they come pipelined
+over one socket.
 
-Two lots of `depth` units are in flight at any time: the next is packed and sent while Redis works on the one before, so it never waits for
-this process.
+Two lots of `depth` units are in flight at any time: the next is packed and sent while Redis works
+on the one before, so it never waits for this process.
 """
 
 import socket
@@ -39,7 +40,9 @@ def pipelined(stack: Stack, supply: Supply, depth: int, seconds: float) -> Rate:
     """Units in lots of `depth`, two lots in flight."""
     with closing(_Socket(stack)) as redis_, _Checked(stack, supply) as checked:
         latency = Histogram()
-        own, cpu, began = time.process_time(), cpu_seconds(stack.valkey.pid), perf_counter_ns()
+        own = time.process_time()
+        cpu = cpu_seconds(stack.valkey.pid)
+        began = perf_counter_ns()
         sent = [perf_counter_ns()]
         redis_.send(_lot(supply, depth))
         while perf_counter_ns() - began < seconds * _NANOS:
@@ -49,17 +52,23 @@ def pipelined(stack: Stack, supply: Supply, depth: int, seconds: float) -> Rate:
             latency.record(perf_counter_ns() - sent.pop(0))
             checked.units += depth
         elapsed = perf_counter_ns() - began
-        own, cpu = time.process_time() - own, cpu_seconds(stack.valkey.pid) - cpu
+        own = time.process_time() - own
+        cpu = cpu_seconds(stack.valkey.pid) - cpu
         redis_.receive(depth * supply.replies)
-        done, checked.units = checked.units, checked.units + depth
-    return Rate(done * _NANOS / elapsed, cpu * 1e6 / done, own * 1e6 / done, latency.percentiles_us())
+        done = checked.units
+        checked.units = checked.units + depth
+    return Rate(
+        done * _NANOS / elapsed, cpu * 1e6 / done, own * 1e6 / done, latency.percentiles_us()
+    )
 
 
 def one_by_one(stack: Stack, supply: Supply, seconds: float) -> Rate:
     """Units sent each when the one before is answered: a bare EVALSHA's latency."""
     with closing(_Socket(stack)) as redis_, _Checked(stack, supply) as checked:
         latency = Histogram()
-        own, cpu, began = time.process_time(), cpu_seconds(stack.valkey.pid), perf_counter_ns()
+        own = time.process_time()
+        cpu = cpu_seconds(stack.valkey.pid)
+        began = perf_counter_ns()
         while perf_counter_ns() - began < seconds * _NANOS:
             unit = next(supply.units)
             sent = perf_counter_ns()
@@ -67,9 +76,13 @@ def one_by_one(stack: Stack, supply: Supply, seconds: float) -> Rate:
             redis_.receive(supply.replies)
             latency.record(perf_counter_ns() - sent)
             checked.units += 1
-        elapsed, done = perf_counter_ns() - began, checked.units
-        own, cpu = time.process_time() - own, cpu_seconds(stack.valkey.pid) - cpu
-    return Rate(done * _NANOS / elapsed, cpu * 1e6 / done, own * 1e6 / done, latency.percentiles_us())
+        elapsed = perf_counter_ns() - began
+        done = checked.units
+        own = time.process_time() - own
+        cpu = cpu_seconds(stack.valkey.pid) - cpu
+    return Rate(
+        done * _NANOS / elapsed, cpu * 1e6 / done, own * 1e6 / done, latency.percentiles_us()
+    )
 
 
 def fill(stack: Stack, supply: Supply, units: int) -> None:
@@ -106,10 +119,13 @@ class _Socket:
 
 
 class _Checked:
-    """Makes sure at the end that every unit has taken effect: the journals must have grown by its entries."""
+    """Makes sure at the end that every unit has taken effect: the journals must have grown by its
+    entries.
+    """
 
     def __init__(self, stack: Stack, supply: Supply) -> None:
-        self._stack, self._supply = stack, supply
+        self._stack = stack
+        self._supply = supply
         self.units = 0
 
     def __enter__(self) -> "_Checked":
@@ -117,9 +133,12 @@ class _Checked:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        grown, wanted = self._journaled() - self._before, self.units * self._supply.entries
+        grown = self._journaled() - self._before
+        wanted = self.units * self._supply.entries
         if error is None and grown != wanted:
-            raise Failed(f"{self.units} units were to add {wanted} journal entries, and added {grown}")
+            raise Failed(
+                f"{self.units} units were to add {wanted} journal entries, and added {grown}"
+            )
 
     def _journaled(self) -> int:
         with closing(self._stack.redis()) as client:

@@ -5,8 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-_WIDTH, _HEIGHT = 800, 440
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 215, 48, 56
+_WIDTH = 800
+_HEIGHT = 440
+_LEFT = 78
+_RIGHT = 215
+_TOP = 48
+_BOTTOM = 56
 _COLOURS = ("#1b6ca8", "#d1495b", "#2e933c", "#8f5db7", "#c77b0b", "#555555")
 _FONT = "font-family='system-ui, sans-serif' font-size='12'"
 
@@ -24,14 +28,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """An axis with its ticks; `place` takes a value to where it stands, evenly spaced as the eye should see it."""
+    """An axis with its ticks; `place` takes a value to where it stands, evenly spaced as the eye
+    should see it.
+    """
 
     title: str
     ticks: Sequence[tuple[float, str]]
     place: Callable[[float], float] = math.log10
 
     def share(self, value: float) -> float:
-        first, last = self.place(self.ticks[0][0]), self.place(self.ticks[-1][0])
+        first = self.place(self.ticks[0][0])
+        last = self.place(self.ticks[-1][0])
         return (self.place(value) - first) / (last - first)
 
 
@@ -41,7 +48,9 @@ def chart(title: str, across: Axis, up: Axis, lines: Sequence[Line]) -> str:
     for number, line in enumerate(lines):
         shapes += _line(line, across, up, number)
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {_HEIGHT}' {_FONT}>"
-    return "\n".join([head, f"<rect width='{_WIDTH}' height='{_HEIGHT}' fill='white'/>", *shapes, "</svg>", ""])
+    return "\n".join(
+        [head, f"<rect width='{_WIDTH}' height='{_HEIGHT}' fill='white'/>", *shapes, "</svg>", ""]
+    )
 
 
 def ticks_around(low: float, high: float) -> list[tuple[float, str]]:
@@ -53,7 +62,8 @@ def ticks_around(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _frame(title: str, across: Axis, up: Axis) -> Sequence[str]:
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    right = _WIDTH - _RIGHT
+    bottom = _HEIGHT - _BOTTOM
     shapes = [_text(_LEFT, 26, title, "start", "font-size='15' font-weight='600'")]
     for value, label in across.ticks:
         x = _x(across, value)
@@ -75,7 +85,11 @@ def _line(line: Line, across: Axis, up: Axis, number: int) -> Sequence[str]:
         shapes += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>" for x, y in places]
     y = _TOP + 14 + 20 * number
     x = _WIDTH - _RIGHT + 14
-    return [*shapes, _stroke(x, y - 4, x + 18, y - 4, colour, dashes), _text(x + 24, y, line.name, "start")]
+    return [
+        *shapes,
+        _stroke(x, y - 4, x + 18, y - 4, colour, dashes),
+        _text(x + 24, y, line.name, "start"),
+    ]
 
 
 def _x(axis: Axis, value: float) -> float:
@@ -87,7 +101,9 @@ def _y(axis: Axis, value: float) -> float:
 
 
 def _stroke(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
-    return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}'{more}/>"
+    return (
+        f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}'{more}/>"
+    )
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:

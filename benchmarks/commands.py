@@ -1,4 +1,6 @@
-"""Commands for Redis without end: what a call makes the gate send, with other accounts and request ids put in, and some to compare with."""
+"""Commands for Redis without end: what a call makes the gate send, with other accounts and request ids
+put in, and some to compare with.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -42,7 +44,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """Packed commands: each unit has so many replies, and adds so many entries to the gate's journals."""
+    """Packed commands: each unit has so many replies, and adds so many entries to the
+    gate's journals.
+    """
 
     units: Iterator[bytes]
     replies: int = 1
@@ -50,7 +54,10 @@ class Supply:
 
 
 def sample(stack: Stack, *requests: AuthorizeRequest | DebitRequest) -> Sample:
-    """Makes the calls, one after the other, and captures them. What follows an Authorize settles its hold."""
+    """Makes the calls, one after the other, and captures them.
+
+    What follows an Authorize settles its hold.
+    """
     ids = tuple(islice(request_ids(), len(requests)))
     hold = b""
 
@@ -71,14 +78,17 @@ def sample(stack: Stack, *requests: AuthorizeRequest | DebitRequest) -> Sample:
 
 
 def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS, kind: str = USUAL) -> Supply:
-    """The sample's commands again and again, for accounts at random, with request ids and holds that are new each time."""
+    """The sample's commands again and again, for accounts at random, with request ids and holds that
+    are new each time.
+    """
     account = ACCOUNT.encode()
     hold = (of.hold,) if of.hold else ()
     names = (account, shard_tag(account, stack.settings.shards), *of.request_ids, *hold)
     template = Template(b"".join(map(_packed, of.captured.sent)), *names)
 
     def units() -> Iterator[bytes]:
-        ids, width = request_ids(), len(of.hold) - 1
+        ids = request_ids()
+        width = len(of.hold) - 1
         for number, who in enumerate(at_random(_accounts(stack, accounts, kind))):
             holds = (b"h%0*x" % (width, number),) if of.hold else ()
             yield template.fill(*who, *(next(ids) for _ in of.request_ids), *holds)
@@ -107,7 +117,9 @@ def holds(stack: Stack, accounts: int) -> Supply:
 
 
 def of_script(stack: Stack, name: str) -> Supply:
-    """The script NAME.lua beside this file, with keys and arguments like a debit's, on keys of its own."""
+    """The script NAME.lua beside this file, with keys and arguments like a debit's, on keys of its
+    own.
+    """
     accounts = _accounts(stack, ACCOUNTS)
     with closing(stack.redis()) as client:
         sha = client.script_load((Path(__file__).parent / f"{name}.lua").read_text("utf-8"))
@@ -116,10 +128,14 @@ def of_script(stack: Stack, name: str) -> Supply:
             pipeline.hset(f"bench:{tag.decode()}:a:{account.decode()}", items=_ACCOUNT.split())
         pipeline.execute()
     tag = accounts[0][1]
-    keys = [b"bench:%b:%b" % (tag, rest.encode()) for rest in (f"a:{ACCOUNT}", f"r:{ACCOUNT} {REQUEST}", "journal")]
+    keys = [
+        b"bench:%b:%b" % (tag, rest.encode())
+        for rest in (f"a:{ACCOUNT}", f"r:{ACCOUNT} {REQUEST}", "journal")
+    ]
     arguments = (1, _FINGERPRINT, 900_000, _EFFECT, "debit", debit().SerializeToString(), *_SUMS)
     packed = _packed(("EVALSHA", sha, len(keys), *keys, *arguments))
-    template, ids = Template(packed, ACCOUNT.encode(), tag, REQUEST.encode()), request_ids()
+    template = Template(packed, ACCOUNT.encode(), tag, REQUEST.encode())
+    ids = request_ids()
     return Supply(template.fill(*who, next(ids)) for who in at_random(accounts))
 
 

@@ -12,7 +12,8 @@ def cpu_seconds(root: int) -> float:
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in stats.items():
         children.setdefault(parent, []).append(pid)
-    total, pending = 0, [root]
+    total = 0
+    pending = [root]
     while pending:
         pid = pending.pop()
         total += stats[pid][1] if pid in stats else 0

@@ -1,4 +1,6 @@
-"""How fast the flusher carries entries into a ledger: a backlog of debits, and nothing else running."""
+"""How fast the flusher carries entries into a ledger: a backlog of debits, and nothing
+else running.
+"""
 
 import tempfile
 import time
@@ -31,19 +33,27 @@ def postgresql() -> Iterator[str]:
 
 
 def flush(stack: Stack, supply: Supply, entries: int) -> dict[str, float]:
-    """Rows per second, and the flusher's CPU time for each, from the end of its first commit to that of its last."""
+    """Rows per second, and the flusher's CPU time for each, from the end of its first commit to that
+    of its last.
+    """
     fill(stack, supply, entries)
     with closing(stack.redis()) as client:
         stack.start_flusher()
         assert stack.flusher is not None
-        pid, shards = stack.flusher.pid, stack.settings.shards
+        pid = stack.flusher.pid
+        shards = stack.settings.shards
         _until(client, shards, entries - 1)
-        began, cpu, rows = time.perf_counter(), cpu_seconds(pid), unflushed(client, shards)
+        began = time.perf_counter()
+        cpu = cpu_seconds(pid)
+        rows = unflushed(client, shards)
         _until(client, shards, 0)
-        seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - cpu
+        seconds = time.perf_counter() - began
+        cpu = cpu_seconds(pid) - cpu
     stack.stop_flusher()
     if not rows:
-        raise Failed(f"{entries} entries are too few to time the flusher by: it took them all at once")
+        raise Failed(
+            f"{entries} entries are too few to time the flusher by: it took them all at once"
+        )
     return {"per_s": rows / seconds, "flusher_us": cpu * 1e6 / rows}
 
 

@@ -1,4 +1,6 @@
-"""A log-linear histogram of nanoseconds: a fixed number of integers however long the run, and no value off by more than 1 %."""
+"""A log-linear histogram of nanoseconds: a fixed number of integers however long the run, and no value
+off by more than 1 %.
+"""
 
 from collections.abc import Iterable
 from typing import Self
@@ -24,7 +26,9 @@ class Histogram:
         return sum(self._counts)
 
     def percentile(self, percent: float) -> int:
-        """The least duration that `percent` of the recorded ones do not exceed (upper edge of its bucket); 0 if there are none."""
+        """The least duration that `percent` of the recorded ones do not exceed (upper edge of its
+        bucket); 0 if there are none.
+        """
         wanted = max(1.0, self.count * percent / 100)
         seen = 0
         for index, count in enumerate(self._counts):
@@ -34,9 +38,14 @@ class Histogram:
         return 0
 
     def percentiles_us(self) -> dict[str, float]:
-        """The usual percentiles, in microseconds; without those that too few durations exceed to be more than noise."""
+        """The usual percentiles, in microseconds; without those that too few durations exceed to be
+        more than noise.
+        """
         median, *rare = PERCENTILES
-        known = [median, *(percent for percent in rare if self.count * (100 - percent) / 100 >= _LEAST_ABOVE)]
+        known = [
+            median,
+            *(percent for percent in rare if self.count * (100 - percent) / 100 >= _LEAST_ABOVE),
+        ]
         return {f"p{percent:g}_us": self.percentile(percent) / 1000 for percent in known}
 
     def to_sparse(self) -> list[tuple[int, int]]:

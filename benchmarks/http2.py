@@ -1,7 +1,8 @@
 """Just enough HTTP/2 to make unary gRPC calls faster than a Python server can answer them.
 
-Requests go out as frames prepared beforehand: a HEADERS block of literals (no dynamic table, so that it is the same bytes for every call)
-and one DATA frame. Of the replies only what matters is read: the message, and whether the trailers say `grpc-status: 0`.
+Requests go out as frames prepared beforehand: a HEADERS block of literals (no dynamic table, so
+that it is the same bytes for every call) and one DATA frame. Of the replies only what matters is
+read: the message, and whether the trailers say `grpc-status: 0`.
 """
 
 import select
@@ -12,9 +13,20 @@ from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-_END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
-_HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_STREAMS, _INITIAL_WINDOW = 1, 2, 3, 4
+DATA = 0
+HEADERS = 1
+RST_STREAM = 3
+SETTINGS = 4
+PING = 6
+GOAWAY = 7
+WINDOW_UPDATE = 8
+_END_STREAM = 0x1
+_ACK = 0x1
+_END_HEADERS = 0x4
+_HEADER_TABLE_SIZE = 1
+_ENABLE_PUSH = 2
+_MAX_STREAMS = 3
+_INITIAL_WINDOW = 4
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME = Struct("!BHBBI")  # length in two parts, type, flags, stream
@@ -50,13 +62,22 @@ class Method:
 
     @classmethod
     def of(cls, path: str) -> "Method":
-        literals = (b"\x04" + _text(path), b"\x01" + _text("localhost"), b"\x0f\x10" + _text("application/grpc"))
+        literals = (
+            b"\x04" + _text(path),
+            b"\x01" + _text("localhost"),
+            b"\x0f\x10" + _text("application/grpc"),
+        )
         trailers = b"\x00" + _text("te") + _text("trailers")
-        return cls(path, b"\x83\x86" + b"".join(literals) + trailers)  # POST, http, path, authority, content-type, te
+        return cls(
+            path, b"\x83\x86" + b"".join(literals) + trailers
+        )  # POST, http, path, authority, content-type, te
 
 
 class Reply(NamedTuple):
-    """What a call came to. `message` is None unless the server sent one and said that all went well."""
+    """What a call came to.
+
+    `message` is None unless the server sent one and said that all went well.
+    """
 
     stream: int
     message: bytes | None
@@ -64,7 +85,10 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """One connection. `call` queues, `flush` sends, `receive` returns what has come; none of them waits."""
+    """One connection.
+
+    `call` queues, `flush` sends, `receive` returns what has come; none of them waits.
+    """
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._socket = socket.create_connection(address)
@@ -72,16 +96,24 @@ class Connection:
         self._socket.setblocking(False)
         settings = _SETTING.pack(_HEADER_TABLE_SIZE, 0) + _SETTING.pack(_ENABLE_PUSH, 0)
         settings += _SETTING.pack(_INITIAL_WINDOW, _WINDOW_BYTES)
-        self._out = [_PREFACE, _frame(SETTINGS, 0, 0, settings), _window_update(_WINDOW_BYTES - _OWN_WINDOW_BYTES)]
+        self._out = [
+            _PREFACE,
+            _frame(SETTINGS, 0, 0, settings),
+            _window_update(_WINDOW_BYTES - _OWN_WINDOW_BYTES),
+        ]
         self._unsent = b""
         self._rest = b""
         self._messages: dict[int, bytes] = {}
         self._next_stream = 1
         self._send_window = _OWN_WINDOW_BYTES
-        self._waiting: deque[tuple[bytes, int]] = deque()  # calls for which the server has given no window yet
+        self._waiting: deque[tuple[bytes, int]] = (
+            deque()
+        )  # calls for which the server has given no window yet
         self._received = 0
         self.max_streams = 100  # until the server's SETTINGS say otherwise
-        self.is_spent = False  # takes no new calls: its stream ids are used up, or the server said GOAWAY
+        self.is_spent = (
+            False  # takes no new calls: its stream ids are used up, or the server said GOAWAY
+        )
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -95,7 +127,8 @@ class Connection:
 
     def call(self, method: Method, message: bytes) -> int:
         """Queues a call; its stream id."""
-        stream, size = self._next_stream, len(message) + 5
+        stream = self._next_stream
+        size = len(message) + 5
         assert size <= _MAX_FRAME_BYTES, "a message has to fit into one frame"
         self._next_stream += 2
         self.is_spent = self.is_spent or self._next_stream > _LAST_STREAM
@@ -121,7 +154,10 @@ class Connection:
             self._unsent = data
 
     def receive(self) -> list[Reply]:
-        """The calls that have ended since. ConnectionLost: those in flight will never be answered."""
+        """The calls that have ended since.
+
+        ConnectionLost: those in flight will never be answered.
+        """
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
         except BlockingIOError:
@@ -154,9 +190,13 @@ class Connection:
 
     def _ended(self, stream: int, trailers: bytes) -> Reply:
         framed = self._messages.pop(stream, None)
-        return Reply(stream, framed[5:] if framed is not None and _say_ok(trailers) else None, trailers)
+        return Reply(
+            stream, framed[5:] if framed is not None and _say_ok(trailers) else None, trailers
+        )
 
-    def _control(self, kind: int, flags: int, stream: int, payload: bytes, replies: list[Reply]) -> None:
+    def _control(
+        self, kind: int, flags: int, stream: int, payload: bytes, replies: list[Reply]
+    ) -> None:
         if kind == SETTINGS and not flags & _ACK:
             self._settings(payload)
         elif kind == PING and not flags & _ACK:

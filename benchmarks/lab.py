@@ -1,4 +1,6 @@
-"""What is measured and what measures: servers, each started when a case first asks for it, and the generator."""
+"""What is measured and what measures: servers, each started when a case first asks for it, and the
+generator.
+"""
 
 import json
 import subprocess
@@ -83,7 +85,9 @@ class Lab:
     def crowded(self) -> Stack:
         """A gate with many accounts and many open holds; `memory` is filled in on the way."""
         stack = self._opened.enter_context(running_stack())
-        self.memory = crowd(stack, self.options.accounts, self.options.open_holds, self.options.backlog)
+        self.memory = crowd(
+            stack, self.options.accounts, self.options.open_holds, self.options.backlog
+        )
         return stack
 
     @cached_property
@@ -103,7 +107,9 @@ class Lab:
         """The naive design, on the quiet stack's Valkey."""
         settings = self.quiet.settings
         command = naive.command_of(commands.sample(self.quiet, debit()), settings.shards)
-        address, pid = self._opened.enter_context(running_script("naive.py", settings.redis_url, command))
+        address, pid = self._opened.enter_context(
+            running_script("naive.py", settings.redis_url, command)
+        )
         return Server(address, {"service": pid, "redis": self.quiet.valkey.pid})
 
     def null(self, transport: str) -> Server:
@@ -132,8 +138,14 @@ class Lab:
         self.saturation_per_s = measured["ended"]["debit"] / measured["seconds"]
         return measured
 
-    def load(self, target: Stack | Server, workload: str, clients: int = SATURATING, **plan: Any) -> Measured:
-        """Runs the generator against a server: so many calls in flight, or at the `rate` that is given. Failed if any answer was wrong."""
+    def load(
+        self, target: Stack | Server, workload: str, clients: int = SATURATING, **plan: Any
+    ) -> Measured:
+        """Runs the generator against a server: so many calls in flight, or at the `rate` that is
+        given.
+
+        Failed if any answer was wrong.
+        """
         host, port = target.address
         connections = min(clients, CONNECTIONS)
         usual = {
@@ -145,8 +157,8 @@ class Lab:
         return run_load(Plan(host, port, workload, watch=target.watch, **usual | plan))
 
     def tidy(self) -> None:
-        """After each case: what no flusher takes away. And each is to begin with a short AOF, so that none is rewritten while somebody
-        measures.
+        """After each case: what no flusher takes away. And each is to begin with a short AOF, so that
+        none is rewritten while somebody measures.
         """
         for name in ("quiet", "crowded"):
             if name in self.__dict__:

@@ -1,7 +1,9 @@
-"""The load generator: unary gRPC calls over a few connections, by one thread. `python load.py PLAN` prints what it measured as JSON.
+"""The load generator: unary gRPC calls over a few connections, by one thread. `python load.py PLAN`
+prints what it measured as JSON.
 
-Closed loop: a fixed number of calls is always in flight. Open loop: calls fall due at a fixed rate whatever the server does, and
-latency counts from when a call was due, so that a stall is felt by every call that it delayed (no coordinated omission).
+Closed loop: a fixed number of calls is always in flight. Open loop: calls fall due at a fixed rate
+whatever the server does, and latency counts from when a call was due, so that a stall is felt by
+every call that it delayed (no coordinated omission).
 """
 
 import ctypes
@@ -39,7 +41,9 @@ class Plan:
     rate: float = 0.0  # calls per second; above 0: open loop
     seconds: float = 4.0
     warm_up_s: float = 0.5
-    watch: dict[str, int] = field(default_factory=dict)  # processes whose CPU time is of interest, by name
+    watch: dict[str, int] = field(
+        default_factory=dict
+    )  # processes whose CPU time is of interest, by name
 
 
 @dataclass(slots=True)
@@ -47,14 +51,18 @@ class Tally:
     """What was seen in the measured time."""
 
     latencies: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    lateness: Histogram = field(default_factory=Histogram)  # of the generator itself: sent after it was due
+    lateness: Histogram = field(
+        default_factory=Histogram
+    )  # of the generator itself: sent after it was due
     ended: Counter[str] = field(default_factory=Counter)
     failures: int = 0
     examples: list[str] = field(default_factory=list)
 
 
 class Lane:
-    """A connection, the calls in flight on it by stream, and those that wait for their turn, each with the time since when it counts."""
+    """A connection, the calls in flight on it by stream, and those that wait for their turn, each with
+    the time since when it counts.
+    """
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -66,12 +74,16 @@ class Lane:
         return self.connection.fileno()
 
     def pump(self) -> None:
-        """Sends what waits, as far as the server allows; over a new connection if this one takes no more and is done."""
+        """Sends what waits, as far as the server allows; over a new connection if this one takes no
+        more and is done.
+        """
         if self.connection.is_spent and not self.in_flight:
             self.connection.close()
             self.connection = Connection(self._address)
         connection = self.connection
-        while self.queue and not connection.is_spent and len(self.in_flight) < connection.max_streams:
+        while (
+            self.queue and not connection.is_spent and len(self.in_flight) < connection.max_streams
+        ):
             call, since = self.queue.popleft()
             self.in_flight[connection.call(call.method, call.message)] = call, since
         connection.flush()
@@ -81,7 +93,8 @@ class Load:
     """One run of a plan."""
 
     def __init__(self, plan: Plan, calls: Workload) -> None:
-        self._plan, self._calls = plan, calls
+        self._plan = plan
+        self._calls = calls
         self._lanes = [Lane((plan.host, plan.port)) for _ in range(plan.connections)]
         self._tally = Tally()
         self._is_open = plan.rate > 0
@@ -92,12 +105,15 @@ class Load:
 
     def run(self) -> dict[str, object]:
         """Warms up, measures, waits for what is in flight; the result as JSON has it."""
-        gc.disable()  # nothing here makes cycles, and a collection would be taken for the server's latency
+        # nothing here makes cycles, and a collection would be taken for the server's latency
+        gc.disable()
         _wake_on_time()
         self._begin()
         self._turn_until(perf_counter_ns() + int(self._plan.warm_up_s * _NANOS))
         self._tally = Tally()
-        cpu, own, began = self._cpu(), time.process_time(), perf_counter_ns()
+        cpu = self._cpu()
+        own = time.process_time()
+        began = perf_counter_ns()
         self._turn_until(began + int(self._plan.seconds * _NANOS))
         seconds = (perf_counter_ns() - began) / _NANOS
         own = time.process_time() - own
@@ -145,7 +161,8 @@ class Load:
 
     def _take(self, lane: Lane, reply: Reply, now: int) -> None:
         call, since = lane.in_flight.pop(reply.stream)
-        tally, message = self._tally, reply.message
+        tally = self._tally
+        message = reply.message
         if message is None or not call.is_right(message):
             tally.failures += 1
             if len(tally.examples) < _SHOWN_FAILURES:
@@ -161,7 +178,9 @@ class Load:
             lane.queue.append((next(self._calls), now))
 
     def _drain(self) -> int:
-        """Lets what is in flight end, and starts nothing more; how many calls were never answered."""
+        """Lets what is in flight end, and starts nothing more; how many calls were never
+        answered.
+        """
         self._refills = False
         deadline = time.monotonic() + _DRAIN_S
         while (left := self._under_way()) and time.monotonic() < deadline:
@@ -192,7 +211,9 @@ class Load:
 
 
 def _wake_on_time() -> None:
-    """Lets no wake-up be put off to share it with others, for which Linux allows itself 50 microseconds."""
+    """Lets no wake-up be put off to share it with others, for which Linux allows itself 50
+    microseconds.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
 

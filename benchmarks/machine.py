@@ -1,4 +1,6 @@
-"""The machine and the versions that a run's figures belong to, and how much of the machine others used meanwhile."""
+"""The machine and the versions that a run's figures belong to, and how much of the machine others used
+meanwhile.
+"""
 
 import os
 import platform
@@ -12,9 +14,18 @@ from pathlib import Path
 from cpu import cpu_seconds
 from histogram import Histogram
 
-from gate.embedded import find_server
+from gate.process.embedded_valkey import find_server
 
-_PACKAGES = ("creditgate", "grpcio", "pygrpc-native", "protobuf", "uvloop", "hiredis", "redis", "sqlalchemy")
+_PACKAGES = (
+    "creditgate",
+    "grpcio",
+    "pygrpc-native",
+    "protobuf",
+    "uvloop",
+    "hiredis",
+    "redis",
+    "sqlalchemy",
+)
 _SYNCS = 200
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -44,12 +55,16 @@ class Usage:
 
     @classmethod
     def now(cls) -> "Usage":
-        user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+        user, nice, system, _idle, _iowait, irq, softirq, *_ = map(
+            int, Path("/proc/stat").read_text().split()[1:11]
+        )
         busy = user + nice + system + irq + softirq
         return cls(time.monotonic(), busy / _TICKS_PER_S, cpu_seconds(os.getpid()))
 
     def others_since(self, before: "Usage") -> float:
-        """The share of the machine that everything else has used since: 0 when it was ours alone."""
+        """The share of the machine that everything else has used since: 0 when it was ours
+        alone.
+        """
         others_s = (self.all_s - before.all_s) - (self.ours_s - before.ours_s)
         return max(0.0, others_s / (self.at - before.at) / (os.cpu_count() or 1))
 
@@ -62,7 +77,15 @@ def _package(name: str) -> str:
 
 
 def _commit() -> str:
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=9"]
+    words = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=9",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "not under version control"
 

@@ -1,4 +1,6 @@
-"""Bytes in Redis: what `used_memory` grows by for each of many accounts, holds and debits, and what MEMORY USAGE says of one."""
+"""Bytes in Redis: what `used_memory` grows by for each of many accounts, holds and debits, and what
+MEMORY USAGE says of one.
+"""
 
 from contextlib import closing
 
@@ -15,12 +17,16 @@ Bytes = dict[str, float]
 
 
 def crowd(stack: Stack, accounts: int, open_holds: int, debited: int) -> Bytes:
-    """Fills an empty stack with accounts and open holds; bytes of each kind of thing, with its share of Redis's tables."""
+    """Fills an empty stack with accounts and open holds; bytes of each kind of thing, with its share
+    of Redis's tables.
+    """
     with closing(stack.redis()) as client:
         used = [_used(client)]
         populate(stack, accounts)
         used.append(_used(client))
-        sizes = {"account": (used[1] - used[0]) / accounts} | _one_of(client, account=b"cg:*:a:%b" % ACCOUNT.encode())
+        sizes = {"account": (used[1] - used[0]) / accounts} | _one_of(
+            client, account=b"cg:*:a:%b" % ACCOUNT.encode()
+        )
         sizes |= _debits(stack, client, debited)
         return sizes | _holds(stack, client, accounts, open_holds)
 
@@ -33,7 +39,10 @@ def _debits(stack: Stack, client: redis.Redis, count: int) -> Bytes:
     clear_journals(stack)
     trimmed = _used(client)
     delete_all(client, b"cg:*:r:*")
-    return sizes | {"unflushed_entry": (full - trimmed) / count, "replay_record": (trimmed - _used(client)) / count}
+    return sizes | {
+        "unflushed_entry": (full - trimmed) / count,
+        "replay_record": (trimmed - _used(client)) / count,
+    }
 
 
 def _holds(stack: Stack, client: redis.Redis, accounts: int, count: int) -> Bytes:
@@ -49,8 +58,13 @@ def _holds(stack: Stack, client: redis.Redis, accounts: int, count: int) -> Byte
 
 def _one_of(client: redis.Redis, **patterns: bytes) -> Bytes:
     """What MEMORY USAGE says of one key of each pattern."""
-    keys = {name: next(client.scan_iter(match=pattern, count=_CHUNK)) for name, pattern in patterns.items()}
-    return {f"{name}_key": float(client.memory_usage(key, samples=0) or 0) for name, key in keys.items()}
+    keys = {
+        name: next(client.scan_iter(match=pattern, count=_CHUNK))
+        for name, pattern in patterns.items()
+    }
+    return {
+        f"{name}_key": float(client.memory_usage(key, samples=0) or 0) for name, key in keys.items()
+    }
 
 
 def _used(client: redis.Redis) -> int:

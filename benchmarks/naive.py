@@ -1,7 +1,9 @@
-"""The naive design, kept as a baseline: grpc.aio and redis-py, one await per call. `python naive.py PORT REDIS_URL COMMAND`.
+"""The naive design, kept as a baseline: grpc.aio and redis-py, one await per call. `python naive.py
+PORT REDIS_URL COMMAND`.
 
-It runs the very debit script that the gate runs, with the gate's keys and arguments: COMMAND is a debit as captured (`command_of`), in
-which account and request id are put in anew. It checks nothing, prices nothing, and reports no balance, which is all in its favour.
+It runs the very debit script that the gate runs, with the gate's keys and arguments: COMMAND is a
+debit as captured (`command_of`), in which account and request id are put in anew. It checks
+nothing, prices nothing, and reports no balance, which is all in its favour.
 """
 
 import asyncio
@@ -24,14 +26,19 @@ _CONNECTIONS = 1024
 def command_of(sample: Sample, shards: int) -> str:
     """A captured debit, as this server takes it."""
     words = [word.decode("latin-1") for word in sample.captured.sent[0]]
-    return json.dumps({"words": words, "request_id": sample.request_ids[0].decode(), "shards": shards})
+    return json.dumps(
+        {"words": words, "request_id": sample.request_ids[0].decode(), "shards": shards}
+    )
 
 
 class NaiveGate(GateServicer):
     """Debit as one writes it first."""
 
-    def __init__(self, client: "redis.asyncio.Redis", words: list[str], request_id: str, shards: int) -> None:
-        self._redis, self._shards = client, shards
+    def __init__(
+        self, client: "redis.asyncio.Redis", words: list[str], request_id: str, shards: int
+    ) -> None:
+        self._redis = client
+        self._shards = shards
         self._words = [word.encode("latin-1") for word in words]
         self._request_id = request_id.encode()
         self._tag = shard_tag(ACCOUNT.encode(), shards)
@@ -48,7 +55,9 @@ class NaiveGate(GateServicer):
     def _command(self, account: bytes, request_id: bytes) -> list[bytes]:
         tag = shard_tag(account, self._shards)
         return [
-            word.replace(ACCOUNT.encode(), account).replace(self._request_id, request_id).replace(self._tag, tag)
+            word.replace(ACCOUNT.encode(), account)
+            .replace(self._request_id, request_id)
+            .replace(self._tag, tag)
             for word in self._words
         ]
 

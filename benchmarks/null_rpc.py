@@ -1,4 +1,7 @@
-"""The null RPC: an empty method on the product's own server, to tell what a transport costs. `python null_rpc.py PORT TRANSPORT`."""
+"""The null RPC: an empty method on the product's own server, to tell what a transport costs.
+
+`python null_rpc.py PORT TRANSPORT`.
+"""
 
 import asyncio
 import sys
@@ -8,16 +11,22 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from gate.metrics import GateMetrics
+from gate.server.edge import Edge, Method
 from gate.settings import load_settings, parse_address
-from gate.transports.edge import Edge, Method
 from gate.v1 import gate_pb2
 
 # The server classes by the transport's name.
-_SERVERS = {"grpcio": ("gate.transports.grpcio", "GrpcioServer"), "native": ("gate.transports.native", "NativeServer")}
+_SERVERS = {
+    "grpcio": ("gate.server.grpcio", "GrpcioServer"),
+    "native": ("gate.server.native", "NativeServer"),
+}
 
 
 class NullGate:
-    """Answers at once, with nothing. Only GetBalance is asked; the others are there because the server looks for them."""
+    """Answers at once, with nothing.
+
+    Only GetBalance is asked; the others are there because the server looks for them.
+    """
 
     async def GetBalance(self, _: object) -> gate_pb2.GetBalanceResponse:  # noqa: N802 - the RPC's name
         return gate_pb2.GetBalanceResponse()

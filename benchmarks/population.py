@@ -1,7 +1,8 @@
-"""Accounts by the thousand: one of each kind is made as an administrator makes it, and copied, with all it has in Redis and its rows in
-the ledger.
+"""Accounts by the thousand: one of each kind is made as an administrator makes it, and copied, with
+all it has in Redis and its rows in the ledger.
 
-A copy has no history. What it may spend is in the ledger as in Redis, so the gate and the flusher treat it as any other account.
+A copy has no history. What it may spend is in the ledger as in Redis, so the gate and the flusher
+treat it as any other account.
 """
 
 import time
@@ -19,10 +20,10 @@ from sqlalchemy import RowMapping, select
 from templates import account_id
 from workloads import DIMENSIONS
 
-from gate.keys import journal_key, shard_of
-from meter.ledger.engine import Ledger, insert_many
-from meter.ledger.migrate import open_ledger
-from meter.ledger.schema import accounts, applied_budgets, grants
+from gate.store.keys import journal_key, shard_of
+from meter.database.engine import Ledger, insert_many
+from meter.database.migrate import open_ledger
+from meter.database.schema import accounts, applied_budgets, grants
 from meter.money import NANOS_PER_CREDIT
 from meter.v1.accounts_pb2 import (
     DAILY,
@@ -41,7 +42,8 @@ from meter.v1.accounts_pb2 import (
 _CREDITS_NANOS = 1_000_000 * NANOS_PER_CREDIT
 _CHUNK = 10_000
 _NEW_YEAR_2100_S = 4_102_444_800
-USUAL, POOR = "acct", "poor"
+USUAL = "acct"
+POOR = "poor"
 POOR_ACCOUNTS = 16
 
 
@@ -74,14 +76,26 @@ KINDS = {
 
 
 def populate(stack: Stack, count: int, kinds: Collection[str] = (USUAL, POOR)) -> None:
-    """Accounts 0 to `count` - 1 of each of the kinds, but a few without credits. Everything is flushed afterwards."""
+    """Accounts 0 to `count` - 1 of each of the kinds, but a few without credits.
+
+    Everything is flushed afterwards.
+    """
     stack.start_flusher()
     for kind in kinds:
         _create(stack, account_id(0, kind).decode(), KINDS[kind])
     stack.stop_flusher()
-    with closing(open_ledger(stack.settings.ledger_url)) as ledger, closing(stack.redis()) as client:
+    with (
+        closing(open_ledger(stack.settings.ledger_url)) as ledger,
+        closing(stack.redis()) as client,
+    ):
         for kind in kinds:
-            _copy(stack.settings.shards, ledger, client, kind, POOR_ACCOUNTS if kind == POOR else count)
+            _copy(
+                stack.settings.shards,
+                ledger,
+                client,
+                kind,
+                POOR_ACCOUNTS if kind == POOR else count,
+            )
 
 
 def shard_tag(account: bytes, shards: int) -> bytes:
@@ -90,7 +104,9 @@ def shard_tag(account: bytes, shards: int) -> bytes:
 
 
 def clear_journals(stack: Stack) -> None:
-    """Forgets what is journaled, as a flusher does that has flushed it: where none runs, journals would fill the memory."""
+    """Forgets what is journaled, as a flusher does that has flushed it: where none runs, journals
+    would fill the memory.
+    """
     with closing(stack.redis()) as client:
         for shard in range(stack.settings.shards):
             client.xtrim(journal_key(shard), maxlen=0, approximate=False)
@@ -114,7 +130,10 @@ def rewrite_aof(stack: Stack) -> None:
     """Has Valkey rewrite its AOF, and waits until it has."""
     with closing(stack.redis()) as client:
         client.bgrewriteaof()
-        while any(client.info("persistence")[f"aof_rewrite_{which}"] for which in ("in_progress", "scheduled")):
+        while any(
+            client.info("persistence")[f"aof_rewrite_{which}"]
+            for which in ("in_progress", "scheduled")
+        ):
             time.sleep(0.05)
 
 
@@ -137,7 +156,11 @@ def _create(stack: Stack, name: str, kind: Kind) -> None:
     for number in range(kind.grants):
         expires = Timestamp(seconds=_NEW_YEAR_2100_S + number)
         grant = Grant(amount_nanos=_CREDITS_NANOS, expires_at=expires if number else None)
-        _ask(stack, "GrantCredits", GrantCreditsRequest(account_id=name, request_id=f"grant-{number}", grant=grant))
+        _ask(
+            stack,
+            "GrantCredits",
+            GrantCreditsRequest(account_id=name, request_id=f"grant-{number}", grant=grant),
+        )
     for budget in kind.budgets:
         _ask(stack, "SetBudget", SetBudgetRequest(account_id=name, budget=budget))
 
@@ -150,7 +173,9 @@ def _copy(shards: int, ledger: Ledger, client: redis.Redis, kind: str, count: in
     original = account_id(0, kind)
     tag = shard_tag(original, shards)
     # Its own hashes; what its operations' request ids did is not its copies'.
-    keys = [key for key in client.scan_iter(match=b"*%b*" % original, count=_CHUNK) if b":r:" not in key]
+    keys = [
+        key for key in client.scan_iter(match=b"*%b*" % original, count=_CHUNK) if b":r:" not in key
+    ]
     dumps = [(key, client.dump(key) or b"") for key in keys]
     for numbers in _chunks(count):
         pipeline = client.pipeline(transaction=False)
@@ -162,10 +187,16 @@ def _copy(shards: int, ledger: Ledger, client: redis.Redis, kind: str, count: in
         pipeline.execute()
     with ledger.write() as connection:
         for table in (accounts, grants, applied_budgets):
-            rows = connection.execute(select(table).where(table.c.account_id == original.decode())).mappings().all()
+            rows = (
+                connection.execute(select(table).where(table.c.account_id == original.decode()))
+                .mappings()
+                .all()
+            )
             for numbers in _chunks(count):
                 names = [account_id(number, kind).decode() for number in numbers]
-                insert_many(connection, table, [_of(row, name, shards) for name in names for row in rows])
+                insert_many(
+                    connection, table, [_of(row, name, shards) for name in names for row in rows]
+                )
 
 
 def _of(row: RowMapping, account_id: str, shards: int) -> dict[str, object]:

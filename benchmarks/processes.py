@@ -1,4 +1,6 @@
-"""The processes that are measured: a Valkey as `creditgate up` runs it, the gate, the flusher, and servers to compare with."""
+"""The processes that are measured: a Valkey as `creditgate up` runs it, the gate, the flusher, and
+servers to compare with.
+"""
 
 import asyncio
 import os
@@ -16,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gate.embedded import open_store
+from gate.process.embedded_valkey import open_store
 from gate.settings import PREFIX, Settings, load_settings
 
 HERE = Path(__file__).parent
@@ -33,10 +35,13 @@ class Running:
     """A process of ours."""
 
     def __init__(self, words: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self._words, self._log = words, log
+        self._words = words
+        self._log = log
         self._output = log.with_suffix(".out")
         with self._output.open("wb") as output, log.open("ab") as errors:
-            self._process = subprocess.Popen(words, env=dict(environment), stdout=output, stderr=errors)
+            self._process = subprocess.Popen(
+                words, env=dict(environment), stdout=output, stderr=errors
+            )
 
     @property
     def pid(self) -> int:
@@ -104,7 +109,9 @@ class Stack:
 
 @contextmanager
 def running_stack(ledger_url: str = "") -> Iterator[Stack]:
-    """A stack in a folder of its own, with the product's default settings but for addresses; no flusher yet."""
+    """A stack in a folder of its own, with the product's default settings but for addresses; no
+    flusher yet.
+    """
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cg-bench-")))
         settings = load_settings(
@@ -133,10 +140,16 @@ def running_stack(ledger_url: str = "") -> Iterator[Stack]:
 
 @contextmanager
 def running_script(name: str, *words: str) -> Iterator[tuple[tuple[str, int], int]]:
-    """One of the servers beside this file, on a port given as its first argument; its address and process id."""
+    """One of the servers beside this file, on a port given as its first argument; its address and
+    process id.
+    """
     with tempfile.TemporaryDirectory(prefix="cg-bench-") as folder:
         port = free_port()
-        server = Running([sys.executable, str(HERE / name), str(port), *words], os.environ, Path(folder) / "server.log")
+        server = Running(
+            [sys.executable, str(HERE / name), str(port), *words],
+            os.environ,
+            Path(folder) / "server.log",
+        )
         try:
             server.wait_ready()
             yield ("127.0.0.1", port), server.pid
@@ -153,7 +166,9 @@ def free_port() -> int:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Our environment with these settings in place of its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | settings.environment()
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
+    } | settings.environment()
 
 
 def creditgate(words: list[str], settings: Settings, log: Path) -> Running:

@@ -1,4 +1,6 @@
-"""A run as tables for the terminal, as JSON, as two charts, and as the last section of README.md."""
+"""A run as tables for the terminal, as JSON, as two charts, and as the last section of
+README.md.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 _README = HERE / "README.md"
-_BEGIN, _END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
+_BEGIN = "<!-- results: written by bench.py -->"
+_END = "<!-- end of results -->"
 _COLUMNS = {
     "per_s": "per second",
     "p50_us": "p50 µs",
@@ -53,7 +56,8 @@ class Report:
         """For other programs, and for comparing runs."""
         plain = ("command", "began", "minutes", "machine", "others_share", "transport", "rounds")
         told = {
-            case.name: {"unit": case.unit, "what": case.what, **asdict(self.figures[case.name])} for case in self.cases
+            case.name: {"unit": case.unit, "what": case.what, **asdict(self.figures[case.name])}
+            for case in self.cases
         }
         whole = {name: getattr(self, name) for name in plain} | {
             "options": asdict(self.options),
@@ -68,9 +72,13 @@ def show(report: Report, console: Console) -> None:
     rounds = f"{report.rounds} round{'s' if report.rounds > 1 else ''}"
     console.print(_table(f"medians of {rounds}", ["case", *_COLUMNS.values()], _rows(report)))
     if SWEEP in report.figures:
-        console.print(_table("calls per second by calls in flight", ["", *map(str, CLIENTS)], _sweep(report)))
+        console.print(
+            _table("calls per second by calls in flight", ["", *map(str, CLIENTS)], _sweep(report))
+        )
     console.print(_table("other figures", ["", ""], _others(report)))
-    console.print(_table("goals", ["", "measured", "", "bound", "verdict"], _goals(report, coloured=True)))
+    console.print(
+        _table("goals", ["", "measured", "", "bound", "verdict"], _goals(report, coloured=True))
+    )
     console.print(_circumstances(report))
 
 
@@ -97,22 +105,42 @@ def publish(report: Report) -> None:
 def _markdown(report: Report) -> str:
     whats = [case.what for case in report.cases if _has_rate(report, case)]
     rows = [[*row, what] for row, what in zip(_rows(report), whats, strict=True)]
-    return "\n".join([
-        f"Printed by `{report.command}` on {report.began}. {_circumstances(report)}", "",
-        *(f"- {name}: {value}" for name, value in report.machine.items()), "",
-        "### Goals", "", *_markdown_table(["", "measured", "", "bound", "verdict"], _goals(report)), "",
-        "![Latency by percentile](results/latency.svg)", "",
-        "![Throughput by calls in flight](results/throughput.svg)", "",
-        "### Cases", "", f"Medians of {report.rounds} rounds; p99.9 and p99.99 are of all rounds together.", "",
-        *_markdown_table(["case", *_COLUMNS.values(), "what"], rows), "",
-        "### Calls per second by calls in flight", "", *_markdown_table(["", *map(str, CLIENTS)], _sweep(report)), "",
-        "### Other figures", "", *_markdown_table(["", ""], _others(report)),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"Printed by `{report.command}` on {report.began}. {_circumstances(report)}",
+            "",
+            *(f"- {name}: {value}" for name, value in report.machine.items()),
+            "",
+            "### Goals",
+            "",
+            *_markdown_table(["", "measured", "", "bound", "verdict"], _goals(report)),
+            "",
+            "![Latency by percentile](results/latency.svg)",
+            "",
+            "![Throughput by calls in flight](results/throughput.svg)",
+            "",
+            "### Cases",
+            "",
+            f"Medians of {report.rounds} rounds; p99.9 and p99.99 are of all rounds together.",
+            "",
+            *_markdown_table(["case", *_COLUMNS.values(), "what"], rows),
+            "",
+            "### Calls per second by calls in flight",
+            "",
+            *_markdown_table(["", *map(str, CLIENTS)], _sweep(report)),
+            "",
+            "### Other figures",
+            "",
+            *_markdown_table(["", ""], _others(report)),
+        ]
+    )
 
 
 def _rows(report: Report) -> Rows:
     told = [case for case in report.cases if _has_rate(report, case)]
-    return [[case.name, *(_cell(name, report.figures[case.name]) for name in _COLUMNS)] for case in told]
+    return [
+        [case.name, *(_cell(name, report.figures[case.name]) for name in _COLUMNS)] for case in told
+    ]
 
 
 def _cell(name: str, summary: Summary) -> str:
@@ -124,7 +152,10 @@ def _cell(name: str, summary: Summary) -> str:
 
 def _sweep(report: Report) -> Rows:
     medians = report.figures[SWEEP].medians
-    return [[label, *(f"{medians[f'{name}/{clients}']:,.0f}" for clients in CLIENTS)] for name, label in SWEPT.items()]
+    return [
+        [label, *(f"{medians[f'{name}/{clients}']:,.0f}" for clients in CLIENTS)]
+        for name, label in SWEPT.items()
+    ]
 
 
 def _others(report: Report) -> Rows:
@@ -154,7 +185,9 @@ def _goals(report: Report, *, coloured: bool = False) -> Rows:
     for goal in report.goals:
         value = "" if goal.value is None else f"{goal.value:,.2f}"
         bound = f"{'≥' if goal.is_least else '≤'} {goal.bound:g}"
-        verdict = f"[{_COLOURS.get(goal.verdict, 'red')}]{goal.verdict}[/]" if coloured else goal.verdict
+        verdict = (
+            f"[{_COLOURS.get(goal.verdict, 'red')}]{goal.verdict}[/]" if coloured else goal.verdict
+        )
         rows.append([goal.what, value, goal.how, bound, verdict])
     return rows
 

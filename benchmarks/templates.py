@@ -1,6 +1,8 @@
-"""Bytes that are made once, and differ from call to call only where a name of fixed width stands: an account, a request id, a hold.
+"""Bytes that are made once, and differ from call to call only where a name of fixed width stands: an
+account, a request id, a hold.
 
-Making a message or a command anew for every call would cost the generator more than the gate needs to answer it.
+Making a message or a command anew for every call would cost the generator more than the gate needs
+to answer it.
 """
 
 import re
@@ -25,7 +27,10 @@ class Template:
         pieces = re.split(b"(" + b"|".join(map(re.escape, names)) + b")", original)
         assert set(pieces[1::2]) == set(names), "a name does not occur"
         self._literals = tuple(pieces[::2])
-        places = [len(self._literals) + names.index(piece) if at % 2 else at // 2 for at, piece in enumerate(pieces)]
+        places = [
+            len(self._literals) + names.index(piece) if at % 2 else at // 2
+            for at, piece in enumerate(pieces)
+        ]
         self._in_place = itemgetter(*places)
 
     def fill(self, *names: bytes) -> bytes:
@@ -46,5 +51,8 @@ def at_random(population: Sequence[T]) -> Iterator[T]:
 
 
 def account_id(number: int, kind: str = "acct") -> bytes:
-    """The account of that number and kind (population.py). Number 0 of a kind is the one of which all others are copies."""
+    """The account of that number and kind (population.py).
+
+    Number 0 of a kind is the one of which all others are copies.
+    """
     return b"%b-%07d" % (kind.encode(), number)

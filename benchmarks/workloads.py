@@ -1,6 +1,7 @@
 """What the generator asks of a server, and how it knows a right answer from a wrong one at a glance.
 
-A message is recognised by its first or last bytes: protobuf writes fields in the order of their numbers, and `decision` is number 1.
+A message is recognised by its first or last bytes: protobuf writes fields in the order of their
+numbers, and `decision` is number 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,8 +23,14 @@ from gate.v1.gate_pb2 import (
 )
 
 AMOUNT_NANOS = 1_250_000
-DIMENSIONS = {"api_key": "key-0042", "user": "user-0007", "project": "search"}  # what a gateway would want to report by
-_REPLAYED_IDS = 512  # more than are ever in flight, so that each has been answered before it comes again
+DIMENSIONS = {
+    "api_key": "key-0042",
+    "user": "user-0007",
+    "project": "search",
+}  # what a gateway would want to report by
+_REPLAYED_IDS = (
+    512  # more than are ever in flight, so that each has been answered before it comes again
+)
 
 _AUTHORIZE, _DEBIT, _BATCH, _GET_BALANCE = (
     Method.of(f"/gate.v1.Gate/{name}") for name in ("Authorize", "Debit", "Batch", "GetBalance")
@@ -33,27 +40,37 @@ NULL_METHOD = _GET_BALANCE
 
 def authorization(hold_ttl_ms: int = 600_000) -> AuthorizeRequest:
     """A hold for a plain amount."""
-    return AuthorizeRequest(account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, hold_ttl_ms=hold_ttl_ms)
+    return AuthorizeRequest(
+        account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, hold_ttl_ms=hold_ttl_ms
+    )
 
 
 def debit(hold_id: str = "") -> DebitRequest:
     """A plain amount, with or without a hold to settle."""
-    return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, hold_id=hold_id)
+    return DebitRequest(
+        account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, hold_id=hold_id
+    )
 
 
 def tagged_debit() -> DebitRequest:
     """A plain amount, with dimensions."""
-    return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, dimensions=DIMENSIONS)
+    return DebitRequest(
+        account_id=ACCOUNT, request_id=REQUEST, amount_nanos=AMOUNT_NANOS, dimensions=DIMENSIONS
+    )
 
 
 def usage_debit() -> DebitRequest:
     """A usage that the gate has to price, with dimensions."""
-    usage = Usage(model="openai/gpt-4o", input_tokens=1200, cached_input_tokens=300, output_tokens=350)
+    usage = Usage(
+        model="openai/gpt-4o", input_tokens=1200, cached_input_tokens=300, output_tokens=350
+    )
     return DebitRequest(account_id=ACCOUNT, request_id=REQUEST, usage=usage, dimensions=DIMENSIONS)
 
 
 class Call(NamedTuple):
-    """One call; `kind` names the histogram it belongs to, `is_right` tells whether a reply is what it must be."""
+    """One call; `kind` names the histogram it belongs to, `is_right` tells whether a reply is what it
+    must be.
+    """
 
     kind: str
     method: Method
@@ -93,7 +110,8 @@ class Debits(_Alone):
     """Debits without a hold, each of a new request id."""
 
     def __init__(self, accounts: Iterator[bytes], request: DebitRequest) -> None:
-        self._accounts, self._ids = accounts, request_ids()
+        self._accounts = accounts
+        self._ids = request_ids()
         self._template = Template(request.SerializeToString(), ACCOUNT.encode(), REQUEST.encode())
 
     def __next__(self) -> Call:
@@ -129,20 +147,33 @@ class Pairs(_Alone):
     """Authorize, then the Debit that settles its hold."""
 
     def __init__(self, accounts: Iterator[bytes]) -> None:
-        self._accounts, self._ids = accounts, request_ids()
-        self._authorize = Template(authorization().SerializeToString(), ACCOUNT.encode(), REQUEST.encode())
-        self._debits: dict[int, Template] = {}  # by the hold id's length, which a price's version adds to
+        self._accounts = accounts
+        self._ids = request_ids()
+        self._authorize = Template(
+            authorization().SerializeToString(), ACCOUNT.encode(), REQUEST.encode()
+        )
+        self._debits: dict[
+            int, Template
+        ] = {}  # by the hold id's length, which a price's version adds to
 
     def __next__(self) -> Call:
         account = next(self._accounts)
-        return Call("authorize", _AUTHORIZE, self._authorize.fill(account, next(self._ids)), _is_allowed, account)
+        return Call(
+            "authorize",
+            _AUTHORIZE,
+            self._authorize.fill(account, next(self._ids)),
+            _is_allowed,
+            account,
+        )
 
     def after(self, call: Call, reply: bytes) -> Call | None:
         if call.kind != "authorize":
             return None
         hold = reply[4 : 4 + reply[3]]  # 08 01, then 12 and the length of hold_id
         template = self._debits.get(len(hold)) or self._debit(len(hold))
-        return Call("settle", _DEBIT, template.fill(call.account, next(self._ids), hold), _is_allowed)
+        return Call(
+            "settle", _DEBIT, template.fill(call.account, next(self._ids), hold), _is_allowed
+        )
 
     def _debit(self, hold_length: int) -> Template:
         hold = "?" * hold_length
@@ -156,13 +187,17 @@ class Mixed(Pairs):
 
     def __init__(self, accounts: Iterator[bytes]) -> None:
         super().__init__(accounts)
-        self._looks = Template(GetBalanceRequest(account_id=ACCOUNT).SerializeToString(), ACCOUNT.encode())
+        self._looks = Template(
+            GetBalanceRequest(account_id=ACCOUNT).SerializeToString(), ACCOUNT.encode()
+        )
         self._turns = cycle((False, False, True))
 
     def __next__(self) -> Call:
         if not next(self._turns):
             return super().__next__()
-        return Call("get_balance", _GET_BALANCE, self._looks.fill(next(self._accounts)), _is_overview)
+        return Call(
+            "get_balance", _GET_BALANCE, self._looks.fill(next(self._accounts)), _is_overview
+        )
 
 
 class Batches(_Alone):
@@ -170,7 +205,8 @@ class Batches(_Alone):
 
     def __init__(self, accounts: Iterator[bytes], items: int) -> None:
         self.items = items
-        self._accounts, self._ids = accounts, request_ids()
+        self._accounts = accounts
+        self._ids = request_ids()
         item = BatchRequest(items=[BatchItem(debit=debit())]).SerializeToString()
         self._item = Template(item, ACCOUNT.encode(), REQUEST.encode())
 
@@ -180,7 +216,9 @@ class Batches(_Alone):
 
     def _are_allowed(self, reply: bytes) -> bool:
         results = BatchResponse.FromString(reply).results
-        return len(results) == self.items and all(result.debit.decision == ALLOWED for result in results)
+        return len(results) == self.items and all(
+            result.debit.decision == ALLOWED for result in results
+        )
 
 
 def workload(name: str, accounts: int, kind: str) -> Workload:
@@ -221,7 +259,9 @@ def _is_denied(reply: bytes) -> bool:
 
 
 def _is_replayed(reply: bytes) -> bool:
-    return reply.startswith(b"\x08\x01") and reply.endswith(b"\x30\x01")  # DebitResponse.replayed is number 6
+    return reply.startswith(b"\x08\x01") and reply.endswith(
+        b"\x30\x01"
+    )  # DebitResponse.replayed is number 6
 
 
 def _is_overview(reply: bytes) -> bool:

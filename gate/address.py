@@ -34,7 +34,9 @@ class Address:
         return self.grpc_target
 
     def refused(self, error: Exception) -> str:
-        """Why nobody can listen here, for people: what servers raise names the address again and again."""
+        """Why nobody can listen here, for people: what servers raise names the address again and
+        again.
+        """
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return f"cannot listen on {self}: {why}"
 
@@ -45,7 +47,10 @@ def parse_address(text: str) -> Address:
 
 
 def clear_socket(address: Address) -> None:
-    """Removes a unix socket that a killed process has left behind; OSError if somebody serves there. TCP needs none of it."""
+    """Removes a unix socket that a killed process has left behind; OSError if somebody serves there.
+
+    TCP needs none of it.
+    """
     if not address.path:
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -58,17 +63,29 @@ def clear_socket(address: Address) -> None:
 def _host_and_port(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not host or (":" in host and not bracketed) or host != host.strip() or host == "[]":
-        raise ValueError("write host:port, such as 127.0.0.1:50051, 0.0.0.0:50051 for every interface, or [::1]:50051")
+    if (
+        not colon
+        or not host
+        or (":" in host and not bracketed)
+        or host != host.strip()
+        or host == "[]"
+    ):
+        raise ValueError(
+            "write host:port, such as 127.0.0.1:50051, 0.0.0.0:50051 for every interface, or [::1]:50051"
+        )
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f"the port is a number from 1 to 65535, not {port!r}")
     return Address(host=host[1:-1] if bracketed else host, port=int(port))
 
 
 def _unix(text: str) -> Address:
-    path = text.removeprefix(_UNIX).removeprefix("//")  # unix:///path, as in URLs, is the same as unix:/path
+    path = text.removeprefix(_UNIX).removeprefix(
+        "//"
+    )  # unix:///path, as in URLs, is the same as unix:/path
     if not path.startswith("/"):
         raise ValueError("the path of a unix socket is absolute: unix:/run/creditgate.sock")
     if len(os.fsencode(path)) > _UNIX_PATH_MAX_BYTES:
-        raise ValueError(f"the path of a unix socket has at most {_UNIX_PATH_MAX_BYTES} bytes; choose a shorter one")
+        raise ValueError(
+            f"the path of a unix socket has at most {_UNIX_PATH_MAX_BYTES} bytes; choose a shorter one"
+        )
     return Address(path=path)

@@ -6,47 +6,54 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, nullcontext, suppress
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gate.accounts import AccountsService
-from gate.accounts.budgets import BudgetOffice
-from gate.accounts.grants import Grants
-from gate.accounts.settings import AccountSettings
-from gate.accounts.top_ups import Purchases
-from gate.accounts.vouchers import VoucherDesk
-from gate.exposition import metrics_server
-from gate.keys import shard_of
-from gate.logs import configure_logging
+from gate.admin import AccountsService
+from gate.admin.accounts import AccountMethods
+from gate.admin.budgets import BudgetMethods
+from gate.admin.grants import GrantMethods
+from gate.admin.top_ups import TopUpMethods
+from gate.admin.vouchers import VoucherMethods
 from gate.metrics import GateMetrics
-from gate.parent import exit_with_parent as exit_when_parent_does
 from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
-from gate.reaper import Reaper
-from gate.restore import Restorer
-from gate.runner import Runner, prepare
+from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_does
+from gate.process.logging import configure_logging
+from gate.process.metrics_server import metrics_server
+from gate.server import Server, new_server
+from gate.server.edge import Edge
 from gate.service import GateService
 from gate.settings import Settings
-from gate.shards import Shards
-from gate.store import Store
-from gate.transports import Server, new_server
-from gate.transports.edge import Edge
+from gate.store.calls import Store
+from gate.store.connections import Connection, Wire
+from gate.store.keys import shard_of
+from gate.store.reaper import Reaper
+from gate.store.restore import Restorer
+from gate.store.script_runner import Runner, prepare
+from gate.store.shards import Shards
 from gate.v1 import gate_pb2
-from gate.wire import Connection, Wire
+from meter.admin.budgets import Budgets
+from meter.admin.recorder import Operations
+from meter.admin.top_ups import TopUps
+from meter.admin.vouchers import Vouchers
+from meter.database.migrate import migrate, open_ledger
 from meter.errors import ServiceError
 from meter.flusher import Flusher, journal_client
-from meter.ledger.budgets import Budgets
-from meter.ledger.migrate import migrate, open_ledger
-from meter.ledger.operations import Operations
 from meter.ledger.positions import Positions
-from meter.ledger.prices import Prices
-from meter.ledger.top_ups import TopUps
-from meter.ledger.vouchers import Vouchers
 from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
+from meter.prices.recorded import Prices
 from meter.service import LedgerService
 from meter.v1 import accounts_pb2, ledger_pb2
 
@@ -57,7 +64,10 @@ log = structlog.get_logger()
 
 
 def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Prints a line with `ready` once it serves. A `worker` shares its address with others."""
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Prints a line with `ready` once it serves. A `worker` shares its address with others.
+    """
     configure_logging(settings, "gate" if worker is None else f"gate-{worker}")
     if exit_with_parent:
         exit_when_parent_does()
@@ -65,7 +75,10 @@ def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) 
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
-    """Flushes until SIGTERM or SIGINT, then what is left. Prints a line with `ready` once it flushes."""
+    """Flushes until SIGTERM or SIGINT, then what is left.
+
+    Prints a line with `ready` once it flushes.
+    """
     configure_logging(settings, "flusher")
     if exit_with_parent:
         exit_when_parent_does()
@@ -76,7 +89,9 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
     with _metrics(settings) as registry, closing(open_ledger(settings.ledger_url)) as ledger:
         Positions(ledger).ensure(settings.shards)
         journals = journal_client(settings.shared_redis_url())
-        flusher = Flusher(journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry))
+        flusher = Flusher(
+            journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry)
+        )
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
         flusher.run(stop)
@@ -96,7 +111,10 @@ async def _serve(settings: Settings, *, shares_port: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     async with _gate(settings, shares_port=shares_port) as server:
         _collect_rarely()
-        print(f"creditgate gate ready: grpc {settings.listen}, transport {server.transport}", flush=True)
+        print(
+            f"creditgate gate ready: grpc {settings.listen}, transport {server.transport}",
+            flush=True,
+        )
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
@@ -109,7 +127,8 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
         opened.callback(ledger.close)
-        positions, operations = Positions(ledger), Operations(ledger)
+        positions = Positions(ledger)
+        operations = Operations(ledger)
         await asyncio.to_thread(positions.ensure, settings.shards)
 
         runner = Runner(metrics)
@@ -136,30 +155,48 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
         watch = PriceWatch(price_file, pricer, metrics)
 
-        async def fresh(account_id: str | None) -> None:
+        async def wait_until_flushed(account_id: str | None) -> None:
             if account_id is not None:
-                # A look has grants begin and expire whose time has come. Whether the store can be had, the next lines tell.
+                # A look has grants begin and expire whose time has come. Whether the store can be
+                # had, the next lines tell.
                 with suppress(ServiceError):
                     await store.get_balance(account_id)
-            wanted = range(settings.shards) if account_id is None else [shard_of(account_id, settings.shards)]
+            wanted = (
+                range(settings.shards)
+                if account_id is None
+                else [shard_of(account_id, settings.shards)]
+            )
             await asyncio.gather(*(shards.flushed(shard) for shard in wanted))
 
         accounts = AccountsService(
-            AccountSettings(operations, restorer, reaper, store, settings.shards),
-            Grants(operations, restorer, fresh, pricer.canonical),
-            Purchases(operations, TopUps(ledger, settings.top_up_expiry_days), restorer, settings.top_up_bounds),
-            VoucherDesk(Vouchers(ledger), restorer, settings.voucher_secret(), pricer.canonical),
-            BudgetOffice(Budgets(ledger), restorer, fresh, pricer.canonical),
+            AccountMethods(operations, restorer, reaper, store, settings.shards),
+            GrantMethods(operations, restorer, wait_until_flushed, pricer.canonical),
+            TopUpMethods(
+                operations,
+                TopUps(ledger, settings.top_up_expiry_days),
+                restorer,
+                settings.top_up_bounds,
+            ),
+            VoucherMethods(Vouchers(ledger), restorer, settings.voucher_secret(), pricer.canonical),
+            BudgetMethods(Budgets(ledger), restorer, wait_until_flushed, pricer.canonical),
         )
         services = {
             gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(store, pricer, metrics),
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
-            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: LedgerService(ledger, fresh, store.now_ms, store),
+            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: LedgerService(
+                ledger, wait_until_flushed, store.now_ms, store
+            ),
         }
         edge = Edge(metrics, settings.max_in_flight)
         server = new_server(settings.transport, services, edge, shares_port=shares_port)
         await server.start(settings.listen)
-        upkeep = (shards.keep(), restorer.sweep(), reaper.keep(), watch.keep(), metrics.tallies.keep())
+        upkeep = (
+            shards.keep(),
+            restorer.sweep(),
+            reaper.keep(),
+            watch.keep(),
+            metrics.buffer.keep(),
+        )
         background = [asyncio.create_task(keep) for keep in upkeep]
         for task in background:
             task.add_done_callback(_end_if_failed)
@@ -168,14 +205,18 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
 
 
 def _collect_rarely() -> None:
-    """What was built until now lives as long as the process, and what calls and rows leave behind is freed by its reference count."""
+    """What was built until now lives as long as the process, and what calls and rows leave behind is
+    freed by its reference count.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _end_if_failed(task: asyncio.Task[None]) -> None:
-    """A gate that no longer reaps or restores must not go on as if it did: it drains and ends, and is started anew."""
+    """A gate that no longer reaps or restores must not go on as if it did: it drains and ends, and is
+    started anew.
+    """
     if not task.cancelled() and (error := task.exception()):
         log.error("background_task_failed", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
@@ -191,5 +232,9 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 def _metrics(settings: Settings) -> Iterator[CollectorRegistry]:
     """This process's metrics: served by itself, or written where its parent collects them."""
     registry = CollectorRegistry()
-    with nullcontext() if settings.metrics_listen is None else metrics_server(settings.metrics_listen, registry):
+    with (
+        nullcontext()
+        if settings.metrics_listen is None
+        else metrics_server(settings.metrics_listen, registry)
+    ):
         yield registry

@@ -3,8 +3,16 @@
 from meter.errors import AlreadyExists, FailedPrecondition, NotFound, OutOfRange, ServiceError
 
 _REFUSALS: dict[str, tuple[type[ServiceError], str, str]] = {
-    "REQUEST_ID_REUSED": (AlreadyExists, "request_id", "was used before with other content; each call needs its own"),
-    "HOLD_NOT_FOUND": (NotFound, "hold_id", "unknown to this account, or already settled or released"),
+    "REQUEST_ID_REUSED": (
+        AlreadyExists,
+        "request_id",
+        "was used before with other content; each call needs its own",
+    ),
+    "HOLD_NOT_FOUND": (
+        NotFound,
+        "hold_id",
+        "unknown to this account, or already settled or released",
+    ),
     "HOLD_EXPIRED": (
         FailedPrecondition,
         "hold_id",

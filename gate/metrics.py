@@ -1,20 +1,42 @@
-"""The gate's metrics. Base units, closed label sets; an account, a request or a key is never a label."""
+"""The gate's metrics.
+
+Base units, closed label sets; an account, a request or a key is never a label.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gate.tallies import Tallies
+from gate.metrics_buffer import MetricsBuffer
 
 SECONDS = (
-    0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005,
-    0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-)  # fmt: skip
+    0.0001,
+    0.0002,
+    0.0003,
+    0.0005,
+    0.00075,
+    0.001,
+    0.0015,
+    0.002,
+    0.003,
+    0.005,
+    0.0075,
+    0.01,
+    0.015,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+)
 
 
 class GateMetrics:
     """Everything the gate counts; each metric is described in gate/README.md."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.tallies = Tallies(registry)
+        self.buffer = MetricsBuffer(registry)
         self.requests = Counter(
             "creditgate_requests_total",
             "Calls ended, by outcome: OK, DENIED, or the status.",
@@ -22,7 +44,11 @@ class GateMetrics:
             registry=registry,
         )
         self.rpc_seconds = Histogram(
-            "creditgate_rpc_seconds", "Time in the service, by method.", ["method"], buckets=SECONDS, registry=registry
+            "creditgate_rpc_seconds",
+            "Time in the service, by method.",
+            ["method"],
+            buckets=SECONDS,
+            registry=registry,
         )
         self.script_seconds = Histogram(
             "creditgate_script_seconds",
@@ -32,22 +58,36 @@ class GateMetrics:
             registry=registry,
         )
         self.in_flight = Gauge(
-            "creditgate_in_flight", "Calls being served.", registry=registry, multiprocess_mode="livesum"
+            "creditgate_in_flight",
+            "Calls being served.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self.denials = Counter("creditgate_denials_total", "Denials, by reason.", ["reason"], registry=registry)
+        self.denials = Counter(
+            "creditgate_denials_total", "Denials, by reason.", ["reason"], registry=registry
+        )
         self.refusals = Counter(
-            "creditgate_refusals_total", "Errors that the gate itself gave, by reason.", ["reason"], registry=registry
+            "creditgate_refusals_total",
+            "Errors that the gate itself gave, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self.replays = Counter(
-            "creditgate_replays_total", "Replies given again for a repeated request id.", registry=registry
+            "creditgate_replays_total",
+            "Replies given again for a repeated request id.",
+            registry=registry,
         )
-        self.late_debits = Counter("creditgate_late_debits_total", "Debits whose hold had expired.", registry=registry)
+        self.late_debits = Counter(
+            "creditgate_late_debits_total", "Debits whose hold had expired.", registry=registry
+        )
         self.shortfall = Counter(
             "creditgate_shortfall_credits_total",
             "Usage that exceeded what was available: recorded as debt.",
             registry=registry,
         )
-        self.charged = Counter("creditgate_charged_credits_total", "Usage charged.", registry=registry)
+        self.charged = Counter(
+            "creditgate_charged_credits_total", "Usage charged.", registry=registry
+        )
         self.holds_expired = Counter(
             "creditgate_holds_expired_total", "Holds given back by the reaper.", registry=registry
         )

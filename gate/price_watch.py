@@ -1,4 +1,6 @@
-"""The watch over the price file: a gate takes up its changes by itself, and goes on with the old prices if they are wrong."""
+"""The watch over the price file: a gate takes up its changes by itself, and goes on with the old
+prices if they are wrong.
+"""
 
 import asyncio
 
@@ -8,7 +10,9 @@ from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from meter.prices import PriceFile, PriceFileError
 
-_INTERVAL_S = 1.0  # a file is taken up at the second look that finds it unchanged; looking costs one stat
+_INTERVAL_S = (
+    1.0  # a file is taken up at the second look that finds it unchanged; looking costs one stat
+)
 
 log = structlog.get_logger()
 
@@ -17,7 +21,9 @@ class PriceWatch:
     """Looks at the file now and then, never on a call's path."""
 
     def __init__(self, file: PriceFile, pricer: Pricer, metrics: GateMetrics) -> None:
-        self._file, self._pricer, self._metrics = file, pricer, metrics
+        self._file = file
+        self._pricer = pricer
+        self._metrics = metrics
 
     async def keep(self) -> None:
         """Runs for good."""

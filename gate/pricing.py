@@ -1,4 +1,6 @@
-"""What a usage costs: the price in force, or the one its hold has pinned, recorded in the ledger before it is first charged."""
+"""What a usage costs: the price in force, or the one its hold has pinned, recorded in the ledger
+before it is first charged.
+"""
 
 import asyncio
 import time
@@ -9,10 +11,10 @@ from typing import NamedTuple
 
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
-from meter.journal import Pricing
-from meter.ledger.prices import Prices
+from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
 from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
+from meter.prices.recorded import Prices
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
@@ -25,7 +27,7 @@ class Cost(NamedTuple):
 
     amount_nanos: int
     price: ModelPrice | None = None
-    pricing: str = ""  # journal form (meter.journal.Pricing)
+    pricing: str = ""  # journal form (meter.journal.entry.Pricing)
     quantities: dict[str, int] | None = None
     lines: Sequence[tuple[str, int, int]] = ()  # unit, quantity, nanos
 
@@ -41,27 +43,41 @@ class Cost(NamedTuple):
 
 
 class Pricer:
-    """Prices usages. Every version it charges by is in the ledger first, so any process can settle by it."""
+    """Prices usages.
+
+    Every version it charges by is in the ledger first, so any process can settle by it.
+    """
 
     def __init__(self, table: PriceTable, prices: Prices) -> None:
-        self._table, self._prices = table, prices
-        self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()  # by version, the least recently used first
+        self._table = table
+        self._prices = prices
+        self._recorded: OrderedDict[str, ModelPrice] = (
+            OrderedDict()
+        )  # by version, the least recently used first
 
     def use(self, table: PriceTable) -> None:
         """Prices by this table from now on; what holds have pinned stays."""
         self._table = table
 
     async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
-        """The cost of a request that has passed gate/shape.py; by the price that `hold_id` pins, if that is of the same model.
+        """The cost of a request that has passed gate/validation.py; by the price that `hold_id` pins,
+        if that is of the same model.
 
-        InvalidField for an unknown model or a unit without a price; OutOfRange for a cost beyond int64.
+        InvalidField for an unknown model or a unit without a price; OutOfRange for a cost beyond
+        int64.
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        return _cost(await self._price(request.usage.model, request.account_id, version_of(hold_id)), request.usage)
+        return _cost(
+            await self._price(request.usage.model, request.account_id, version_of(hold_id)),
+            request.usage,
+        )
 
     def canonical(self, model: str, account_id: str) -> str:
-        """The name under which an account's usage of a model is known: "provider/model". UnknownModel if it has no price."""
+        """The name under which an account's usage of a model is known: "provider/model".
+
+        UnknownModel if it has no price.
+        """
         return self._table.find(model, time.time_ns() // 1_000_000, account_id).model
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
@@ -69,7 +85,9 @@ class Pricer:
         return _cost(await self._price(request.usage.model, request.account_id, ""), request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
-        """Looks up every price that these need, so that `cost_of` answers them without waiting: they must keep their order."""
+        """Looks up every price that these need, so that `cost_of` answers them without waiting: they
+        must keep their order.
+        """
         for item in items:
             match item.WhichOneof("request"):
                 case "authorize":
@@ -90,10 +108,15 @@ class Pricer:
         try:
             current = self._table.find(model, time.time_ns() // 1_000_000, account_id)
         except UnknownModel as error:
-            if price is not None and model.lower() in (price.model.lower(), price.model.lower().rpartition("/")[2]):
+            if price is not None and model.lower() in (
+                price.model.lower(),
+                price.model.lower().rpartition("/")[2],
+            ):
                 return price
             raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
-        if price is not None and (price.model == current.model or self._table.means(model, price.model)):
+        if price is not None and (
+            price.model == current.model or self._table.means(model, price.model)
+        ):
             return price
         if self._known(current.version) is None:
             await asyncio.to_thread(self._prices.record, current)
@@ -125,8 +148,12 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
     except UnpricedUnit as error:
         raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
     if amount_nanos > INT64_MAX:
-        raise OutOfRange("AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage")
-    return Cost(amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities, lines)
+        raise OutOfRange(
+            "AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage"
+        )
+    return Cost(
+        amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities, lines
+    )
 
 
 def version_of(hold_id: str) -> str:
@@ -135,7 +162,11 @@ def version_of(hold_id: str) -> str:
 
 
 def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
-    """Metered units by name. A count of zero says something only where it was named: `requests: 0` waives a price per request."""
+    """Metered units by name.
+
+    A count of zero says something only where it was named: `requests: 0` waives a price per
+    request.
+    """
     named = {
         "input_tokens": usage.input_tokens,
         "cached_input_tokens": usage.cached_input_tokens,

@@ -1,10 +1,13 @@
-"""Replies: what a script did, in the words of the proto. A first reply and its replays are computed alike, from the same effect."""
+"""Replies: what a script did, in the words of the proto.
+
+A first reply and its replays are computed alike, from the same effect.
+"""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gate.look import GraceLeft, Look
 from gate.pricing import Cost
-from gate.store import Outcome
+from gate.store.account_reader import AccountView, GraceLeft
+from gate.store.calls import Outcome
 from gate.v1.gate_pb2 import (
     ALLOWED,
     DENIED,
@@ -22,7 +25,7 @@ from gate.v1.gate_pb2 import (
     GraceState,
     ReleaseResponse,
 )
-from meter.effect import BudgetMet, Effect, Kind
+from meter.journal.effect import Effect, Kind, MatchedBudget
 from meter.times import MS_PER_DAY, timestamp
 
 
@@ -69,7 +72,10 @@ def released(outcome: Outcome) -> ReleaseResponse:
     """Reply to a Release."""
     effect = outcome.effect
     return ReleaseResponse(
-        decision=ALLOWED, released_nanos=effect.amount, balance=_balance(effect), replayed=outcome.replayed
+        decision=ALLOWED,
+        released_nanos=effect.amount,
+        balance=_balance(effect),
+        replayed=outcome.replayed,
     )
 
 
@@ -89,7 +95,7 @@ def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:
     )
 
 
-def overview(account_id: str, look: Look) -> GetBalanceResponse:
+def overview(account_id: str, look: AccountView) -> GetBalanceResponse:
     """Reply to a GetBalance."""
     return GetBalanceResponse(
         account_id=account_id,
@@ -107,7 +113,8 @@ def overview(account_id: str, look: Look) -> GetBalanceResponse:
 
 def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
     """Reply to an EstimateCost, for so much; None: for no amount."""
-    price, quantities = cost.price, cost.quantities
+    price = cost.price
+    quantities = cost.quantities
     assert price is not None
     assert quantities is not None
     amount = amount_nanos or 0
@@ -115,18 +122,27 @@ def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
         model=price.model,
         currency=price.currency,
         cost_nanos=cost.amount_nanos,
-        lines=[CostLine(unit=unit, quantity=quantity, amount_nanos=nanos) for unit, quantity, nanos in cost.lines],
+        lines=[
+            CostLine(unit=unit, quantity=quantity, amount_nanos=nanos)
+            for unit, quantity, nanos in cost.lines
+        ],
         price_version=price.version,
         amount_nanos=amount,
-        affordable_requests=None if amount_nanos is None else price.affordable_requests(quantities, amount),
-        affordable_output_tokens=None if amount_nanos is None else cost.affordable_output_tokens(amount),
+        affordable_requests=None
+        if amount_nanos is None
+        else price.affordable_requests(quantities, amount),
+        affordable_output_tokens=None
+        if amount_nanos is None
+        else cost.affordable_output_tokens(amount),
     )
 
 
 def _grace(grace: GraceLeft) -> GraceState:
     assert grace.began_ms is not None
     ends = None if grace.duration_ms is None else timestamp(grace.began_ms + grace.duration_ms)
-    return GraceState(traffic_class=grace.traffic_class, began_at=timestamp(grace.began_ms), ends_at=ends)
+    return GraceState(
+        traffic_class=grace.traffic_class, began_at=timestamp(grace.began_ms), ends_at=ends
+    )
 
 
 def _expiry(effect: Effect) -> Timestamp | None:
@@ -147,20 +163,20 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
         if needed_nanos <= effect.before.limit:
             denial.resets_at.CopyFrom(timestamp((effect.day + 1) * MS_PER_DAY))
     elif outcome.denial == "BUDGET_EXCEEDED":
-        met = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
-        denial.budget.CopyFrom(_budget(met, outcome.facets))
-        if met.end_day is not None and needed_nanos <= met.limit:
-            denial.resets_at.CopyFrom(timestamp(met.end_day * MS_PER_DAY))
+        matched = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
+        denial.budget.CopyFrom(_budget(matched, outcome.labels))
+        if matched.end_day is not None and needed_nanos <= matched.limit:
+            denial.resets_at.CopyFrom(timestamp(matched.end_day * MS_PER_DAY))
     return denial
 
 
-def _budget(met: BudgetMet, facets: str) -> BudgetState:
+def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
     return BudgetState(
-        budget_id=met.budget_id,
-        scope=dict(facet.split("=", 1) for facet in facets.split("\n")),
-        limit_nanos=met.limit,
-        left_nanos=met.room,
-        resets_at=None if met.end_day is None else timestamp(met.end_day * MS_PER_DAY),
+        budget_id=matched.budget_id,
+        scope=dict(label.split("=", 1) for label in labels.split("\n")),
+        limit_nanos=matched.limit,
+        left_nanos=matched.room,
+        resets_at=None if matched.end_day is None else timestamp(matched.end_day * MS_PER_DAY),
     )
 
 
@@ -172,7 +188,19 @@ def _balance(effect: Effect) -> Balance:
 
 def _fill(balance: Balance, effect: Effect) -> None:
     state = effect.before if effect.kind is Kind.BALANCE else effect.settled()
-    spendable, held, overage, total, used, _, limit, day_base, month_base, expired, yesterday_base = state
+    (
+        spendable,
+        held,
+        overage,
+        total,
+        used,
+        _,
+        limit,
+        day_base,
+        month_base,
+        expired,
+        yesterday_base,
+    ) = state
     remaining = total - expired - used
     balance.total_credits_nanos = total
     balance.period_usage_nanos = used - month_base

@@ -1,15 +1,17 @@
 """The gate's calls: check the shape, price it, let the store decide, answer.
 
-The methods know no gRPC server: they take a message and return one, and raise a ServiceError when no decision was made.
+The methods know no gRPC server: they take a message and return one, and raise a ServiceError when
+no decision was made.
 """
 
-from gate import replies, shape
+from gate import replies, validation
 from gate.errors import refusal
-from gate.in_order import in_order
+from gate.interleave import in_order
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
-from gate.status import as_service_error, status_of
-from gate.store import Outcome, Store
+from gate.server.status import as_service_error, status_of
+from gate.store.calls import Outcome, Store
+from gate.store.connections import CommandFailed
 from gate.v1.gate_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
@@ -28,7 +30,6 @@ from gate.v1.gate_pb2 import (
     ReleaseRequest,
     ReleaseResponse,
 )
-from gate.wire import CommandFailed
 from meter.errors import InvalidField, ServiceError
 from meter.ids import check_id
 from meter.money import NANOS_PER_CREDIT
@@ -38,11 +39,13 @@ class GateService:
     """gate.v1.Gate; what each call means stands in proto/gate/v1/gate.proto."""
 
     def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
-        self._store, self._pricer, self._metrics = store, pricer, metrics
-        self._charged = metrics.tallies.count(metrics.charged)
+        self._store = store
+        self._pricer = pricer
+        self._metrics = metrics
+        self._charged = metrics.buffer.counter(metrics.charged)
 
     async def Authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
-        shape.check_authorize(request)
+        validation.check_authorize(request)
         cost = await self._pricer.cost_of(request)
         outcome = await self._store.authorize(request, cost)
         self._count(outcome)
@@ -51,7 +54,7 @@ class GateService:
         return replies.authorized(request, cost, outcome)
 
     async def Debit(self, request: DebitRequest) -> DebitResponse:
-        shape.check_debit(request)
+        validation.check_debit(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
         outcome = await self._store.debit(request, cost)
         self._count(outcome)
@@ -60,13 +63,13 @@ class GateService:
         return replies.debited(cost, outcome)
 
     async def Release(self, request: ReleaseRequest) -> ReleaseResponse:
-        shape.check_release(request)
+        validation.check_release(request)
         outcome = await self._store.release(request)
         self._count(outcome)
         return replies.released(outcome)
 
     async def Extend(self, request: ExtendRequest) -> ExtendResponse:
-        shape.check_extend(request)
+        validation.check_extend(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
         outcome = await self._store.extend(request, cost)
         self._count(outcome)
@@ -74,10 +77,12 @@ class GateService:
 
     async def GetBalance(self, request: GetBalanceRequest) -> GetBalanceResponse:
         check_id("account_id", request.account_id)
-        return replies.overview(request.account_id, await self._store.get_balance(request.account_id))
+        return replies.overview(
+            request.account_id, await self._store.get_balance(request.account_id)
+        )
 
     async def EstimateCost(self, request: EstimateCostRequest) -> EstimateCostResponse:
-        shape.check_estimate(request)
+        validation.check_estimate(request)
         cost = await self._pricer.estimate(request)
         if request.HasField("amount_nanos"):
             return replies.estimated(cost, request.amount_nanos)
@@ -89,9 +94,10 @@ class GateService:
         return replies.estimated(cost, look.effect.available_after(look.effect.before))
 
     async def Batch(self, request: BatchRequest) -> BatchResponse:
-        shape.check_batch(request)
+        validation.check_batch(request)
         await self._pricer.prepare(request.items)
-        # Each item sends its command in its first step, so commands go out in the order of the items.
+        # Each item sends its command in its first step, so commands go out in the order of the
+        # items.
         return BatchResponse(results=await in_order(map(self._item, request.items)))
 
     async def _item(self, item: BatchItem) -> BatchResult:
@@ -108,7 +114,10 @@ class GateService:
                 case "get_balance":
                     return BatchResult(get_balance=await self.GetBalance(item.get_balance))
                 case _:
-                    raise InvalidField("items", "an item names none of authorize, debit, release, extend, get_balance")
+                    raise InvalidField(
+                        "items",
+                        "an item names none of authorize, debit, release, extend, get_balance",
+                    )
         except (ServiceError, CommandFailed) as error:
             return BatchResult(error=status_of(as_service_error(error)))
 

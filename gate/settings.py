@@ -7,13 +7,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gate.address import Address, parse_address
-from gate.bounds import TopUpBounds
-from meter.vouchers import MIN_KEY_CHARACTERS
+from meter.admin.top_up_bounds import TopUpBounds
+from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
 
 __all__ = [
     "EMBEDDED",
@@ -39,7 +47,9 @@ class SettingsError(ValueError):
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(("these settings are wrong:", *(f"  {problem}" for problem in self.problems))))
+        super().__init__(
+            "\n".join(("these settings are wrong:", *(f"  {problem}" for problem in self.problems)))
+        )
 
 
 def _listen(value: str | Address) -> Address:
@@ -49,7 +59,9 @@ def _listen(value: str | Address) -> Address:
 def _workers(count: int, others: ValidationInfo) -> int:
     listen = others.data.get("listen")
     if count > 1 and listen is not None and listen.path:
-        raise ValueError("a unix socket is served by one process; listen on host:port, or run one worker")
+        raise ValueError(
+            "a unix socket is served by one process; listen on host:port, or run one worker"
+        )
     return count
 
 
@@ -74,15 +86,22 @@ def _existing_file(value: str | Path | None) -> Path | None:
 
 def _redis_url(value: str) -> str:
     scheme, _, rest = value.partition("://")
-    if value == EMBEDDED or (scheme in {"redis", "rediss"} and rest) or (scheme == "unix" and rest.startswith("/")):
+    if (
+        value == EMBEDDED
+        or (scheme in {"redis", "rediss"} and rest)
+        or (scheme == "unix" and rest.startswith("/"))
+    ):
         return value
     raise ValueError("write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
 
 
 def _ledger_url(value: str) -> str:
     scheme, _, rest = value.partition("://")
-    # SQLite in memory is no ledger: gate and flusher are two processes, and it would end with either.
-    if (scheme == "sqlite" and len(rest) > 1 and rest != "/:memory:") or (scheme == "postgresql" and rest):
+    # SQLite in memory is no ledger: gate and flusher are two processes, and it would end with
+    # either.
+    if (scheme == "sqlite" and len(rest) > 1 and rest != "/:memory:") or (
+        scheme == "postgresql" and rest
+    ):
         return value
     raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
 
@@ -111,16 +130,24 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
 
 
 class Settings(BaseSettings):
-    """What an operator can choose. Each field is the environment variable CREDITGATE_ + its name in capitals."""
+    """What an operator can choose.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, validate_default=True, enable_decoding=False)
+    Each field is the environment variable CREDITGATE_ + its name in capitals.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, validate_default=True, enable_decoding=False
+    )
 
     listen: Annotated[Address, PlainValidator(_listen)] = Field(
         default=Address(host="127.0.0.1", port=50051),
         description="Where the gate serves gRPC, and commands reach it: host:port (IPv6 in brackets) or unix:/path.",
     )
     workers: Annotated[int, AfterValidator(_workers)] = Field(
-        default=1, ge=1, le=64, description="Gate processes that share one TCP address, 1 to 64; a unix socket has one."
+        default=1,
+        ge=1,
+        le=64,
+        description="Gate processes that share one TCP address, 1 to 64; a unix socket has one.",
     )
     transport: Literal["auto", "native", "grpcio"] = Field(
         default="auto",
@@ -149,7 +176,10 @@ class Settings(BaseSettings):
         description="How long a journal entry waits for others before it is flushed, in ms.",
     )
     redis_connections: int = Field(
-        default=1, ge=1, le=64, description="Connections to the store that all calls of one process share, 1 to 64."
+        default=1,
+        ge=1,
+        le=64,
+        description="Connections to the store that all calls of one process share, 1 to 64.",
     )
     redis_timeout_ms: int = Field(
         default=2_000,
@@ -158,17 +188,25 @@ class Settings(BaseSettings):
         description="How long to wait for the store to answer before UNAVAILABLE, in ms.",
     )
     shards: int = Field(
-        default=16, ge=1, le=99, description="Partitions of accounts, 1 to 99. Fixed once the first account exists."
+        default=16,
+        ge=1,
+        le=99,
+        description="Partitions of accounts, 1 to 99. Fixed once the first account exists.",
     )
     replay_window_ms: int = Field(
-        default=900_000, ge=1_000, le=86_400_000, description="How long the store itself remembers a request_id, in ms."
+        default=900_000,
+        ge=1_000,
+        le=86_400_000,
+        description="How long the store itself remembers a request_id, in ms.",
     )
     prices_file: Annotated[Path | None, BeforeValidator(_existing_file)] = Field(
         default=None,
         description="YAML file of prices that go before the built-in ones. Empty: prices.yaml in the data directory, if there.",
     )
     top_up_bounds: Annotated[TopUpBounds, PlainValidator(_top_up_bounds)] = Field(
-        default=TopUpBounds('{"USD": [5, 5000], "EUR": [5, 5000], "JPY": [3000, null], "VND": [500000, null]}'),
+        default=TopUpBounds(
+            '{"USD": [5, 5000], "EUR": [5, 5000], "JPY": [3000, null], "VND": [500000, null]}'
+        ),
         description="Least and most credits of one top-up by currency, as JSON; null: no bound. Currencies not named: above 0.",
     )
     top_up_expiry_days: int = Field(
@@ -188,7 +226,10 @@ class Settings(BaseSettings):
         description="Calls that one gate serves at once; any more are refused at once.",
     )
     drain_timeout_ms: int = Field(
-        default=20_000, ge=0, le=600_000, description="How long a stopping process finishes what it has begun, in ms."
+        default=20_000,
+        ge=0,
+        le=600_000,
+        description="How long a stopping process finishes what it has begun, in ms.",
     )
     reap_interval_ms: int = Field(
         default=500, ge=10, le=60_000, description="How often expired holds are looked for, in ms."
@@ -199,10 +240,12 @@ class Settings(BaseSettings):
         "everysec (a power cut may lose about a second).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe messages logged to stderr: debug, info, warning or error."
+        default="info",
+        description="Least severe messages logged to stderr: debug, info, warning or error.",
     )
     log_format: Literal["console", "json"] = Field(
-        default="console", description="How messages are logged: console (for people) or json (a line for each)."
+        default="console",
+        description="How messages are logged: console (for people) or json (a line for each).",
     )
 
     @property
@@ -215,14 +258,19 @@ class Settings(BaseSettings):
         return "" if self.voucher_key is None else self.voucher_key.get_secret_value()
 
     def shared_redis_url(self) -> str:
-        """The store's URL, for processes that cannot embed one; SettingsError if it is `embedded`."""
+        """The store's URL, for processes that cannot embed one; SettingsError if it is
+        `embedded`.
+        """
         if self.redis_url == EMBEDDED:
             fix = "only `creditgate up` runs a store of its own; give the URL of one, such as redis://127.0.0.1:6379"
             raise SettingsError([f"{env_name('redis_url')}={EMBEDDED!r}: {fix}"])
         return self.redis_url
 
     def environment(self) -> dict[str, str]:
-        """All settings as environment variables from which `load_settings` makes an equal object. Holds secrets."""
+        """All settings as environment variables from which `load_settings` makes an equal object.
+
+        Holds secrets.
+        """
         return {env_name(field): _text(getattr(self, field)) for field in type(self).model_fields}
 
 
@@ -235,17 +283,24 @@ class EffectiveSetting(NamedTuple):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of this process: from `overrides` that are not None, the environment, defaults; or SettingsError."""
+    """The settings of this process: from `overrides` that are not None, the environment, defaults; or
+    SettingsError.
+    """
     try:
         return Settings(**{field: value for field, value in overrides.items() if value is not None})
     except ValidationError as invalid:
         # A default that was not computed because of another bad setting is no problem of its own.
-        errors = [error for error in invalid.errors() if error["type"] != "default_factory_not_called"]
+        errors = [
+            error for error in invalid.errors() if error["type"] != "default_factory_not_called"
+        ]
         raise SettingsError([*unknown_variables(), *map(_problem, errors)]) from None
 
 
 def unknown_variables() -> list[str]:
-    """A line for each CREDITGATE_ variable that is none of ours: mistyped, or of another version. They have no effect."""
+    """A line for each CREDITGATE_ variable that is none of ours: mistyped, or of another version.
+
+    They have no effect.
+    """
     return [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
 
 
@@ -263,8 +318,12 @@ def env_name(field: str) -> str:
 
 
 def masked(url: str) -> str:
-    """`url` without its password, also where a stray `/` or `@` in it makes the URL hard to parse."""
-    without_userinfo = re.sub(r"^((?:[a-z0-9+]+://)?[^:@/]*):.*@", r"\1:***@", url, flags=re.IGNORECASE)
+    """`url` without its password, also where a stray `/` or `@` in it makes the URL hard
+    to parse.
+    """
+    without_userinfo = re.sub(
+        r"^((?:[a-z0-9+]+://)?[^:@/]*):.*@", r"\1:***@", url, flags=re.IGNORECASE
+    )
     return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", without_userinfo, flags=re.IGNORECASE)
 
 
@@ -279,12 +338,16 @@ def _shown(value: object) -> str:
 
 
 def _is_unknown(name: str) -> bool:
-    return name.upper().startswith(PREFIX) and name.upper() not in map(env_name, Settings.model_fields)
+    return name.upper().startswith(PREFIX) and name.upper() not in map(
+        env_name, Settings.model_fields
+    )
 
 
 def _unknown(name: str) -> str:
     alike = get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, n=1)
-    return f"{name}: there is no such setting; " + (f"did you mean {env_name(alike[0])}?" if alike else "unset it")
+    return f"{name}: there is no such setting; " + (
+        f"did you mean {env_name(alike[0])}?" if alike else "unset it"
+    )
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -1,8 +1,14 @@
-"""What a service method raises instead of answering: one shallow tree, turned into a status at the transport's edge."""
+"""What a service method raises instead of answering: one shallow tree, turned into a status at the
+transport's edge.
+"""
 
 
 class ServiceError(Exception):
-    """No decision was made. `code` is a gRPC status name, `reason` a word for machines, `field` the request's field to blame."""
+    """No decision was made.
+
+    `code` is a gRPC status name, `reason` a word for machines, `field` the request's field to
+    blame.
+    """
 
     code = "INTERNAL"
 

@@ -1,8 +1,9 @@
 """The flusher: carries the journals into the ledger, each entry once, in order.
 
-One round looks at every shard's journal, posts what is there in transactions of a bounded size, and after each commit trims what is now
-durable. It keeps no state that matters: a flusher that is killed, or whose commit's outcome is unknown, begins again from the position that
-the ledger has. Any number of flushers may run.
+One round statuses at every shard's journal, posts what is there in transactions of a bounded size,
+and after each commit trims what is now durable. It keeps no state that matters: a flusher that is
+killed, or whose commit's outcome is unknown, begins again from the position that the ledger has.
+Any number of flushers may run.
 """
 
 import time
@@ -19,17 +20,25 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from sqlalchemy.exc import DBAPIError
 
-from meter.journal import Method, Position, journal_key
-from meter.ledger.engine import Ledger
-from meter.ledger.errors import LedgerUnavailable
-from meter.ledger.holds import holds_open
-from meter.ledger.lines import KINDS, EpochLine, Line, RawEntry, UnreadableEntry, read
+from meter.database.engine import Ledger
+from meter.database.errors import LedgerUnavailable
+from meter.journal.entry import Method, Position, journal_key
+from meter.ledger.journal_records import (
+    KINDS,
+    EpochRecord,
+    JournalRecord,
+    RawEntry,
+    UnreadableEntry,
+    read,
+)
 from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
-from meter.ledger.standing import UnknownAccount
+from meter.ledger.projections.accounts import UnknownAccount
+from meter.ledger.projections.holds import holds_open
 from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
-BATCH_ENTRIES = 5000  # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
+# per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
+BATCH_ENTRIES = 5000
 SOCKET_TIMEOUT_S = 10
 _HOLDS_EVERY_S = 5.0
 _MOST_PAUSE_S = 5.0
@@ -38,7 +47,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _JournalStatus:
     """A journal at a glance."""
 
     shard: int
@@ -48,46 +57,83 @@ class _Look:
 
 
 def journal_client(url: str) -> Redis:
-    """A client for the flusher, which never repeats a command by itself. Connects when first used."""
+    """A client for the flusher, which never repeats a command by itself.
+
+    Connects when first used.
+    """
     return Redis.from_url(
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_TIMEOUT_S, socket_connect_timeout=SOCKET_TIMEOUT_S
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
     )
 
 
 class Flusher:
-    """Flushes `shards` journals of one Redis into one ledger. For one thread at a time; it blocks."""
+    """Flushes `shards` journals of one Redis into one ledger.
 
-    def __init__(self, journals: Redis, ledger: Ledger, shards: int, interval_ms: int, metrics: FlusherMetrics) -> None:
-        self._journals, self._ledger, self._positions = journals, ledger, Positions(ledger)
-        self._shards, self._interval_s, self._metrics = shards, interval_ms / 1000, metrics
-        self._reached: dict[int, Position] = {}  # no later than the ledger's positions: they only grow
+    For one thread at a time; it blocks.
+    """
+
+    def __init__(
+        self,
+        journals: Redis,
+        ledger: Ledger,
+        shards: int,
+        interval_ms: int,
+        metrics: FlusherMetrics,
+    ) -> None:
+        self._journals = journals
+        self._ledger = ledger
+        self._positions = Positions(ledger)
+        self._shards = shards
+        self._interval_s = interval_ms / 1000
+        self._metrics = metrics
+        self._reached: dict[
+            int, Position
+        ] = {}  # no later than the ledger's positions: they only grow
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
-        self._heads: dict[int, tuple[bytes, float]] = {}  # each journal's oldest entry, and when it was first seen
+        self._heads: dict[
+            int, tuple[bytes, float]
+        ] = {}  # each journal's oldest entry, and when it was first seen
         self._holds_due = 0.0
 
     def run(self, stop: Event) -> None:
-        """Flushes until told to stop; a failure is logged, counted, and tried again after a growing pause."""
+        """Flushes until told to stop; a failure is logged, counted, and tried again after a growing
+        pause.
+        """
         failures = 0
         while not stop.is_set():
             try:
                 busy = self.flush_once() >= BATCH_ENTRIES
-                failures, pause = 0, 0.0 if busy else self._interval_s
+                failures = 0
+                pause = 0.0 if busy else self._interval_s
             except Exception as error:
                 failures += 1
                 pause = min(_MOST_PAUSE_S, self._interval_s * 2 ** min(failures, 16))
                 self._metrics.ledger_failures.inc()
                 self._count_waiting(time.time())
                 surprising = not isinstance(error, LedgerUnavailable | RedisError)
-                log.error("flush_failed", error=str(error), failures=failures, retry_in_s=pause, exc_info=surprising)
+                log.error(
+                    "flush_failed",
+                    error=str(error),
+                    failures=failures,
+                    retry_in_s=pause,
+                    exc_info=surprising,
+                )
             stop.wait(pause)
 
     def drain(self, timeout_s: float) -> bool:
-        """Flushes until every journal is in the ledger; False if stopped shards, or the time, did not allow it. Raises as `flush_once`."""
+        """Flushes until every journal is in the ledger; False if stopped shards, or the time, did not
+        allow it.
+
+        Raises as `flush_once`.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             flushed = self.flush_once()
-            left = {look.shard for look in self._look() if look.length}
+            left = {journal.shard for journal in self._journal_statuses() if journal.length}
             if left <= self._stopped.keys():
                 return not self._stopped
             if time.monotonic() > deadline:
@@ -96,65 +142,83 @@ class Flusher:
                 time.sleep(self._interval_s)  # another flusher is at it
 
     def flush_once(self) -> int:
-        """One round over all shards; how many entries it wrote. LedgerUnavailable or RedisError: the rest is left for the next round."""
+        """One round over all shards; how many entries it wrote.
+
+        LedgerUnavailable or RedisError: the rest is left for the next round.
+        """
         if not self._reached:
             self._reached = self._positions.all()
-        self._stopped_before, self._stopped = self._stopped, {}
+        self._stopped_before = self._stopped
+        self._stopped = {}
         began = time.time()
-        looks = self._look()
-        flushed = sum(self._flush(group) for group in self._groups(look for look in looks if self._may_flush(look)))
-        if not any(look.length for look in looks):
+        statuses = self._journal_statuses()
+        flushed = sum(
+            self._flush(group)
+            for group in self._groups(journal for journal in statuses if self._may_flush(journal))
+        )
+        if not any(journal.length for journal in statuses):
             self._metrics.lag_seconds.set(0)
         self._count_waiting(began)
         for reason in STOPS:
-            self._metrics.shards_stopped.labels(reason).set(list(self._stopped.values()).count(reason))
+            self._metrics.shards_stopped.labels(reason).set(
+                list(self._stopped.values()).count(reason)
+            )
         self._count_holds()
         return flushed
 
-    def _look(self) -> list[_Look]:
+    def _journal_statuses(self) -> list[_JournalStatus]:
         pipeline = self._journals.pipeline(transaction=False)
         for shard in range(self._shards):
             pipeline.xinfo_stream(journal_key(shard))
-        looks = [_look(shard, reply) for shard, reply in enumerate(pipeline.execute(raise_on_error=False))]
-        for look in looks:
-            self._metrics.journal_length.labels(look.shard).set(look.length)
-            self._note_head(look)
-        return looks
+        statuses = [
+            _journal_status(shard, reply)
+            for shard, reply in enumerate(pipeline.execute(raise_on_error=False))
+        ]
+        for journal in statuses:
+            self._metrics.journal_length.labels(journal.shard).set(journal.length)
+            self._note_head(journal)
+        return statuses
 
-    def _note_head(self, look: _Look) -> None:
-        if look.head is None:
-            self._heads.pop(look.shard, None)
-        elif look.shard not in self._heads or self._heads[look.shard][0] != look.head:
-            self._heads[look.shard] = (look.head, time.time())
+    def _note_head(self, journal: _JournalStatus) -> None:
+        if journal.head is None:
+            self._heads.pop(journal.shard, None)
+        elif journal.shard not in self._heads or self._heads[journal.shard][0] != journal.head:
+            self._heads[journal.shard] = (journal.head, time.time())
 
-    def _may_flush(self, look: _Look) -> bool:
+    def _may_flush(self, journal: _JournalStatus) -> bool:
         """Whether the journal has something to flush, and has not fallen behind the ledger."""
-        reached = self._reached[look.shard]
-        if look.end is None and reached.seq == 0:
+        reached = self._reached[journal.shard]
+        if journal.end is None and reached.seq == 0:
             return False  # not opened yet
-        if look.end is None or look.end < reached:
-            self._stop(look.shard, LOST, f"journal ends at {look.end}, the ledger holds {reached}")
+        if journal.end is None or journal.end < reached:
+            self._stop(
+                journal.shard, LOST, f"journal ends at {journal.end}, the ledger holds {reached}"
+            )
             return False
-        return look.length > 0
+        return journal.length > 0
 
-    def _groups(self, looks: Iterable[_Look]) -> Iterator[list[int]]:
-        """Shards to be posted in one transaction. One that was stopped goes alone, lest it fail the others."""
+    def _groups(self, statuses: Iterable[_JournalStatus]) -> Iterator[list[int]]:
+        """Shards to be posted in one transaction.
+
+        One that was stopped goes alone, lest it fail the others.
+        """
         group: list[int] = []
         entries = 0
-        for look in looks:
-            if look.shard in self._stopped_before:
-                yield [look.shard]
+        for journal in statuses:
+            if journal.shard in self._stopped_before:
+                yield [journal.shard]
                 continue
-            group.append(look.shard)
-            entries += min(look.length, BATCH_ENTRIES)
+            group.append(journal.shard)
+            entries += min(journal.length, BATCH_ENTRIES)
             if entries >= BATCH_ENTRIES:
                 yield group
-                group, entries = [], 0
+                group = []
+                entries = 0
         if group:
             yield group
 
     def _flush(self, group: Sequence[int]) -> int:
-        batches = [batch for batch in self._take(group) if batch.lines]
+        batches = [batch for batch in self._take(group) if batch.records]
         try:
             return self._post(batches) if batches else 0
         except (DBAPIError, UnknownAccount) as error:
@@ -171,13 +235,13 @@ class Flusher:
         return [self._read(shard, raw) for shard, raw in zip(group, found, strict=True)]
 
     def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
-        """The entries' lines, up to the first that cannot be read: that one stops the shard."""
-        lines: list[Line | EpochLine] = []
+        """The entries' records, up to the first that cannot be read: that one stops the shard."""
+        records: list[JournalRecord | EpochRecord] = []
         try:
-            lines.extend(read(shard, raw) for raw in found)
+            records.extend(read(shard, raw) for raw in found)
         except UnreadableEntry as error:
             self._stop(shard, UNREADABLE, str(error))
-        return Batch(shard, tuple(lines))
+        return Batch(shard, tuple(records))
 
     def _post(self, batches: Sequence[Batch]) -> int:
         with self._metrics.transaction_seconds.time(), self._ledger.write() as connection:
@@ -185,13 +249,17 @@ class Flusher:
         self._count(posted)
         self._reached |= posted.positions
         self._trim(posted.positions)
-        return len(posted.lines)
+        return len(posted.records)
 
     def _trim(self, positions: Mapping[int, Position]) -> None:
         """Removes what the ledger has committed, and nothing above."""
         pipeline = self._journals.pipeline(transaction=False)
         for shard, position in positions.items():
-            pipeline.xtrim(journal_key(shard), minid=str(Position(position.epoch, position.seq + 1)), approximate=False)
+            pipeline.xtrim(
+                journal_key(shard),
+                minid=str(Position(position.epoch, position.seq + 1)),
+                approximate=False,
+            )
         pipeline.execute()
 
     def _fence(self, shard: int, epoch: int) -> None:
@@ -213,9 +281,9 @@ class Flusher:
             log.error("shard_not_flushed", shard=shard, reason=reason, detail=detail)
 
     def _count(self, posted: Posted) -> None:
-        for kind, rows in Counter(line.effect.kind for line in posted.lines).items():
+        for kind, rows in Counter(record.effect.kind for record in posted.records).items():
             self._metrics.rows.labels(KINDS[kind]).inc(rows)
-        self._metrics.batch_rows.observe(len(posted.lines))
+        self._metrics.batch_rows.observe(len(posted.records))
         self._metrics.duplicates.inc(posted.duplicates)
         self._metrics.drifts.inc(posted.drifts)
         self._metrics.gaps.inc(posted.gaps)
@@ -240,11 +308,11 @@ class Flusher:
         self._metrics.holds_oldest_seconds.set(max(0.0, age_s))
 
 
-def _look(shard: int, reply: Any) -> _Look:
+def _journal_status(shard: int, reply: Any) -> _JournalStatus:
     if isinstance(reply, ResponseError) and "no such key" in str(reply).lower():
-        return _Look(shard, 0)
+        return _JournalStatus(shard, 0)
     if isinstance(reply, Exception):
         raise reply
     first = reply["first-entry"]
     end = Position.from_id(reply["last-generated-id"].decode())
-    return _Look(shard, reply["length"], end, first[0] if first else None)
+    return _JournalStatus(shard, reply["length"], end, first[0] if first else None)

@@ -7,7 +7,9 @@ MAX_DESCRIPTION_BYTES = 512
 
 
 def check_id(field: str, value: str) -> None:
-    """InvalidField unless 1 to 128 bytes of printable UTF-8 without spaces (keys and records join ids with a space)."""
+    """InvalidField unless 1 to 128 bytes of printable UTF-8 without spaces (keys and records join ids
+    with a space).
+    """
     if not value:
         raise InvalidField(field, "must not be empty")
     if len(value) > MAX_ID_BYTES or (not value.isascii() and len(value.encode()) > MAX_ID_BYTES):

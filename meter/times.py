@@ -9,7 +9,8 @@ from meter.errors import InvalidField
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 24 * MS_PER_HOUR
 
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # years 1 to 9999: what a Timestamp may be
+_FIRST_SECOND = -62_135_596_800
+_LAST_SECOND = 253_402_300_799  # years 1 to 9999: what a Timestamp may be
 _NANOS_PER_MS = 1_000_000
 
 
@@ -25,8 +26,14 @@ def optional_timestamp(ms: int | None) -> Timestamp | None:
 
 
 def first_ms(field: str, time: Timestamp) -> int:
-    """The first whole millisecond that is not before `time`; the ledger's times compare with both alike. InvalidField if it is no time."""
-    if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1000 * _NANOS_PER_MS):
+    """The first whole millisecond that is not before `time`; the ledger's times compare with both
+    alike.
+
+    InvalidField if it is no time.
+    """
+    if not (
+        _FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1000 * _NANOS_PER_MS
+    ):
         raise InvalidField(field, "is not a time of the years 1 to 9999")
     return time.seconds * 1000 + -(-time.nanos // _NANOS_PER_MS)
 

@@ -2,13 +2,18 @@
 
 from datetime import date, timedelta
 
-DAY, WEEK, MONTH, LIFETIME = "day", "week", "month", "lifetime"
+DAY = "day"
+WEEK = "week"
+MONTH = "month"
+LIFETIME = "lifetime"
 
 _EPOCH = date(1970, 1, 1)
 
 
 def window_of(period: str, day: int) -> tuple[int, int | None]:
-    """The first day of the window that `day` is in, and the first behind it; None: it never ends."""
+    """The first day of the window that `day` is in, and the first behind it; None: it
+    never ends.
+    """
     if period == DAY:
         return day, day + 1
     if period == WEEK:

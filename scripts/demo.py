@@ -1,4 +1,7 @@
-"""`make demo`: the main job, end to end, on a data directory of its own. Ends by itself; the exit status is 0 if all went well."""
+"""`make demo`: the main job, end to end, on a data directory of its own.
+
+Ends by itself; the exit status is 0 if all went well.
+"""
 
 import csv
 import os
@@ -22,7 +25,9 @@ ROWS = 400
 
 
 def main() -> int:
-    """Starts Creditgate, spends an account into its overage and its daily limit, shows the books, and stops."""
+    """Starts Creditgate, spends an account into its overage and its daily limit, shows the books, and
+    stops.
+    """
     with tempfile.TemporaryDirectory(prefix="creditgate-demo-") as folder:
         trace = Path(folder) / "trace.csv"
         write_trace(trace)
@@ -33,7 +38,9 @@ def main() -> int:
             "CREDITGATE_LOG_LEVEL": "warning",
         }
         print("$ creditgate up &")
-        service = subprocess.Popen([CREDITGATE, "up"], env=environment, stdout=subprocess.PIPE, text=True)
+        service = subprocess.Popen(
+            [CREDITGATE, "up"], env=environment, stdout=subprocess.PIPE, text=True
+        )
         try:
             wait_until_ready(service)
             tour(environment, trace)
@@ -48,15 +55,35 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     """The commands that a new user would type."""
 
     def run(comment: str, *words: str) -> None:
-        print(f"\n# {comment}\n$ {shlex.join(['creditgate', *words]).replace(str(trace), 'trace.csv')}", flush=True)
+        print(
+            f"\n# {comment}\n$ {shlex.join(['creditgate', *words]).replace(str(trace), 'trace.csv')}",
+            flush=True,
+        )
         subprocess.run([CREDITGATE, *words], env=environment, check=True)
 
-    run("An account that may go 5 credits below zero, and use 28 a day.",
-        "account", "create", "acme", "--currency", "USD", "--overage", "5", "--daily-limit", "28")  # fmt: skip
+    run(
+        "An account that may go 5 credits below zero, and use 28 a day.",
+        "account",
+        "create",
+        "acme",
+        "--currency",
+        "USD",
+        "--overage",
+        "5",
+        "--daily-limit",
+        "28",
+    )
     run("Credits to spend.", "grant", "acme", "25", "--description", "first top-up")
-    run(f"A gateway at work: {ROWS} requests, each authorized on an estimate and debited as used. The credits run out, the overage"
+    run(
+        f"A gateway at work: {ROWS} requests, each authorized on an estimate and debited as used. The credits run out, the overage"
         " protection carries on, then the daily limit ends it.",
-        "replay", str(trace), "--account", "acme", "--model", "gpt-4o")  # fmt: skip
+        "replay",
+        str(trace),
+        "--account",
+        "acme",
+        "--model",
+        "gpt-4o",
+    )
     run("What is left.", "balance", "acme")
     run("The newest lines of the balance history.", "entries", "acme", "--limit", "6")
     run("Usage by day.", "usage", "acme")
@@ -68,22 +95,57 @@ def tour(environment: dict[str, str], trace: Path) -> None:
 
 def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
     """Credits that expire, budgets, thresholds and grace, on an account of their own."""
-    run("An account without overage protection. Inbound traffic may go on for ten minutes, and for 3 credits, after credits have run out;"
+    run(
+        "An account without overage protection. Inbound traffic may go on for ten minutes, and for 3 credits, after credits have run out;"
         " an event is raised when 2 are left.",
-        "account", "create", "nova", "--currency", "USD", "--threshold", "low=low-balance:2", "--grace", "inbound=10m,3")  # fmt: skip
-    run("A purchase, and a voucher whose credits live 30 days.",
-        "top-up", "create", "nova", "10", "--reference", "pi_3Nq", "--method", "card")  # fmt: skip
+        "account",
+        "create",
+        "nova",
+        "--currency",
+        "USD",
+        "--threshold",
+        "low=low-balance:2",
+        "--grace",
+        "inbound=10m,3",
+    )
+    run(
+        "A purchase, and a voucher whose credits live 30 days.",
+        "top-up",
+        "create",
+        "nova",
+        "10",
+        "--reference",
+        "pi_3Nq",
+        "--method",
+        "card",
+    )
     code = voucher(environment)
     run("Its code is redeemed once, by whoever has it.", "voucher", "redeem", "nova", code)
-    run("The interns' project may use 1 credit a day.",
-        "budget", "set", "nova", "interns", "1", "--scope", "project=interns", "--window", "daily", "--threshold", "most=80%")  # fmt: skip
+    run(
+        "The interns' project may use 1 credit a day.",
+        "budget",
+        "set",
+        "nova",
+        "interns",
+        "1",
+        "--scope",
+        "project=interns",
+        "--window",
+        "daily",
+        "--threshold",
+        "most=80%",
+    )
     print("\n# A gateway's calls, by the Python client.")
     with Client(environment["CREDITGATE_LISTEN"]) as client:
 
         def debit(credits: str, comment: str, **fields: Any) -> None:
             words = "".join(f", {name}={value!r}" for name, value in fields.items())
-            print(f">>> client.debit(account_id='nova', amount_nanos={parse_credits(credits)}{words})  # {comment}")
-            print(f"    {outcome(client.debit(account_id='nova', amount_nanos=parse_credits(credits), **fields))}")
+            print(
+                f">>> client.debit(account_id='nova', amount_nanos={parse_credits(credits)}{words})  # {comment}"
+            )
+            print(
+                f"    {outcome(client.debit(account_id='nova', amount_nanos=parse_credits(credits), **fields))}"
+            )
 
         interns = {"dimensions": {"project": "interns"}}
         debit("0.9", "an intern's request", **interns)
@@ -102,7 +164,9 @@ def voucher(environment: dict[str, str]) -> str:
     """A new voucher's code."""
     words = ["voucher", "create", "launch", "4", "--live", "30d"]
     print(f"\n$ {shlex.join(['creditgate', *words])}", flush=True)
-    made = subprocess.run([CREDITGATE, *words], env=environment, check=True, capture_output=True, text=True)
+    made = subprocess.run(
+        [CREDITGATE, *words], env=environment, check=True, capture_output=True, text=True
+    )
     print(made.stdout, end="")
     return made.stdout.split()[0]
 

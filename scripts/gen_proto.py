@@ -1,4 +1,6 @@
-"""Generates the stubs of proto/ into gate/v1 and meter/v1 (`make proto`); --check tells whether they are up to date."""
+"""Generates the stubs of proto/ into gate/v1 and meter/v1 (`make proto`); --check tells whether they
+are up to date.
+"""
 
 import filecmp
 import sys
@@ -21,7 +23,9 @@ def main() -> int:
         fresh = [path.relative_to(scratch) for path in Path(scratch).rglob("*") if path.is_file()]
         stale = [str(path) for path in fresh if not _equal(ROOT / path, scratch / path)]
     if stale:
-        print(f"not what proto/ says (run `make proto`): {', '.join(sorted(stale))}", file=sys.stderr)
+        print(
+            f"not what proto/ says (run `make proto`): {', '.join(sorted(stale))}", file=sys.stderr
+        )
     return status or bool(stale)
 
 
@@ -31,10 +35,14 @@ def _equal(committed: Path, generated: Path) -> bool:
 
 def generate(target: Path) -> int:
     """Writes the stubs below `target`; protoc's exit status."""
-    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
+    protos = sorted(
+        str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto")
+    )
     includes = [ROOT / "proto", files("grpc_tools") / "_proto", sysconfig.get_path("purelib")]
     outputs = [f"--python_out={target}", f"--pyi_out={target}", f"--grpc_python_out={target}"]
-    return int(protoc.main(["protoc", *(f"-I{include}" for include in includes), *outputs, *protos]))
+    return int(
+        protoc.main(["protoc", *(f"-I{include}" for include in includes), *outputs, *protos])
+    )
 
 
 if __name__ == "__main__":

@@ -5,13 +5,18 @@ from collections.abc import Iterator
 import fakeredis
 import pytest
 import redis
-from lua_table import Bench
-from servers import ValkeyServer, valkey_server
+
+from support.lua_table import LuaEngine
+from support.servers import ValkeyServer, valkey_server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run properties and faults at their full counts")
-    parser.addoption("--chaos", action="store_true", help="run the tests that kill real processes under load")
+    parser.addoption(
+        "--long", action="store_true", help="run properties and faults at their full counts"
+    )
+    parser.addoption(
+        "--chaos", action="store_true", help="run the tests that kill real processes under load"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -19,7 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not config.getoption(marker):
             skip = pytest.mark.skip(reason=f"only with --{marker}")
             for item in items:
-                if item.get_closest_marker(marker):  # not `item.keywords`: they hold the names of folders too
+                if item.get_closest_marker(
+                    marker
+                ):  # not `item.keywords`: they hold the names of folders too
                     item.add_marker(skip)
 
 
@@ -45,10 +52,10 @@ def redis_db(valkey: ValkeyServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def lua_engine(request: pytest.FixtureRequest) -> Iterator[LuaEngine]:
     """Where the Lua tables are tried: each on two engines."""
     if request.param == "valkey":
-        yield Bench(request.getfixturevalue("redis_db"), is_real=True)
+        yield LuaEngine(request.getfixturevalue("redis_db"), is_real=True)
     else:
         with fakeredis.FakeRedis(server_type="valkey") as client:
-            yield Bench(client, is_real=False)
+            yield LuaEngine(client, is_real=False)

@@ -7,7 +7,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
-from gate.cli.calls import (
+from gate.cli.connection import (
     TIMEOUT_S,
     AsJson,
     console,
@@ -20,7 +20,14 @@ from gate.cli.calls import (
     when,
 )
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
-from gate.cli.protections import Graces, Thresholds, grace_text, parse_grace, parse_threshold, threshold_text
+from gate.cli.thresholds import (
+    Graces,
+    Thresholds,
+    grace_text,
+    parse_grace,
+    parse_threshold,
+    threshold_text,
+)
 from gate.v1.gate_pb2 import Balance, GetBalanceRequest, GetBalanceResponse
 from meter.v1.accounts_pb2 import (
     ACTIVE,
@@ -35,16 +42,26 @@ from meter.v1.accounts_pb2 import (
     UpdateAccountRequest,
 )
 
-Overage = Annotated[str | None, typer.Option(metavar="CREDITS", help="How far below zero the account may go.")]
-DailyLimit = Annotated[str | None, typer.Option(metavar="CREDITS", help="Most that may be used in one UTC day.")]
+Overage = Annotated[
+    str | None, typer.Option(metavar="CREDITS", help="How far below zero the account may go.")
+]
+DailyLimit = Annotated[
+    str | None, typer.Option(metavar="CREDITS", help="Most that may be used in one UTC day.")
+]
 
 _POLICIES = choices(OveragePolicy)
 Policy = Annotated[
-    str | None, typer.Option("--overage-policy", metavar="|".join(_POLICIES), help="Who pays for overage in use.")
+    str | None,
+    typer.Option(
+        "--overage-policy", metavar="|".join(_POLICIES), help="Who pays for overage in use."
+    ),
 ]
 SpendManagement = Annotated[
     bool | None,
-    typer.Option("--spend-management/--no-spend-management", help="Enforce daily limit and budgets, and raise events."),
+    typer.Option(
+        "--spend-management/--no-spend-management",
+        help="Enforce daily limit and budgets, and raise events.",
+    ),
 ]
 
 
@@ -70,7 +87,10 @@ def create(
     thresholds: Thresholds = None,
     graces: Graces = None,
     test_clock: Annotated[
-        str, typer.Option(metavar="TIME", help="The account lives by a clock that starts here (UTC), for tests.")
+        str,
+        typer.Option(
+            metavar="TIME", help="The account lives by a clock that starts here (UTC), for tests."
+        ),
     ] = "",
     request_id: RequestId = "",
     as_json: AsJson = False,
@@ -80,7 +100,9 @@ def create(
         account_id=account_id,
         currency=currency,
         overage_protection_nanos=parse_amount("--overage", overage or "0"),
-        daily_limit_nanos=None if daily_limit is None else parse_amount("--daily-limit", daily_limit),
+        daily_limit_nanos=None
+        if daily_limit is None
+        else parse_amount("--daily-limit", daily_limit),
         test_clock_time=parse_time("--test-clock", test_clock),
         overage_policy=choice("--overage-policy", policy, _POLICIES) if policy else None,
         spend_management_off=spend_management is False,
@@ -97,7 +119,9 @@ def create(
 def show(account_id: AccountId, as_json: AsJson = False) -> None:
     """Show an account's settings."""
     with service() as call:
-        account = call.accounts.GetAccount(GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
+        account = call.accounts.GetAccount(
+            GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S
+        )
     _print_account(account, as_json)
 
 
@@ -127,12 +151,18 @@ def update(
     account_id: AccountId,
     overage: Overage = None,
     daily_limit: DailyLimit = None,
-    no_daily_limit: Annotated[bool, typer.Option("--no-daily-limit", help="Remove the daily limit.")] = False,
-    suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Deny, or admit, new spending.")] = None,
+    no_daily_limit: Annotated[
+        bool, typer.Option("--no-daily-limit", help="Remove the daily limit.")
+    ] = False,
+    suspend: Annotated[
+        bool | None, typer.Option("--suspend/--resume", help="Deny, or admit, new spending.")
+    ] = None,
     policy: Policy = None,
     spend_management: SpendManagement = None,
     thresholds: Thresholds = None,
-    no_thresholds: Annotated[bool, typer.Option("--no-thresholds", help="Remove all thresholds.")] = False,
+    no_thresholds: Annotated[
+        bool, typer.Option("--no-thresholds", help="Remove all thresholds.")
+    ] = False,
     graces: Graces = None,
     no_graces: Annotated[bool, typer.Option("--no-graces", help="Remove all graces.")] = False,
     request_id: RequestId = "",
@@ -148,19 +178,27 @@ def update(
             raise typer.BadParameter(f"give either --{option} or its removal, not both")
     changes: dict[str, Any] = {
         "overage_protection_nanos": None if overage is None else parse_amount("--overage", overage),
-        "daily_limit_nanos": None if daily_limit is None else parse_amount("--daily-limit", daily_limit),
+        "daily_limit_nanos": None
+        if daily_limit is None
+        else parse_amount("--daily-limit", daily_limit),
         "status": None if suspend is None else (SUSPENDED if suspend else ACTIVE),
         "overage_policy": choice("--overage-policy", policy, _POLICIES) if policy else None,
         "spend_management_off": None if spend_management is None else not spend_management,
         "thresholds": [parse_threshold(each) for each in thresholds or ()] or None,
         "graces": [parse_grace(each) for each in graces or ()] or None,
     }
-    removed = {"daily_limit_nanos": no_daily_limit, "thresholds": no_thresholds, "graces": no_graces}
+    removed = {
+        "daily_limit_nanos": no_daily_limit,
+        "thresholds": no_thresholds,
+        "graces": no_graces,
+    }
     paths = [path for path, value in changes.items() if value is not None or removed.get(path)]
     if not paths:
         raise typer.BadParameter("name what to change: --help lists it")
     account = Account(account_id=account_id, **changes)
-    request = UpdateAccountRequest(account=account, update_mask=FieldMask(paths=paths), request_id=request_id)
+    request = UpdateAccountRequest(
+        account=account, update_mask=FieldMask(paths=paths), request_id=request_id
+    )
     with service() as call:
         updated = call.accounts.UpdateAccount(request, timeout=TIMEOUT_S)
     _print_account(updated, as_json)
@@ -169,13 +207,18 @@ def update(
 def advance_clock(
     account_id: AccountId,
     time: Annotated[
-        str, typer.Argument(metavar="TIME", help="UTC, such as 2026-11-01T12:00; not before its present time.")
+        str,
+        typer.Argument(
+            metavar="TIME", help="UTC, such as 2026-11-01T12:00; not before its present time."
+        ),
     ],
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
     """Move an account's test clock forward; holds that end by then expire."""
-    request = AdvanceTestClockRequest(account_id=account_id, time=parse_time("TIME", time), request_id=request_id)
+    request = AdvanceTestClockRequest(
+        account_id=account_id, time=parse_time("TIME", time), request_id=request_id
+    )
     with service() as call:
         advanced = call.accounts.AdvanceTestClock(request, timeout=TIMEOUT_S)
     _print_account(advanced, as_json)
@@ -194,7 +237,12 @@ def balance(account_id: AccountId, as_json: AsJson = False) -> None:
 def balance_table(reply: GetBalanceResponse) -> Table:
     """The overview, for a terminal."""
     overview: Balance = reply.balance
-    table = Table(title=f"{reply.account_id} ({reply.currency})", show_header=False, box=None, title_justify="left")
+    table = Table(
+        title=f"{reply.account_id} ({reply.currency})",
+        show_header=False,
+        box=None,
+        title_justify="left",
+    )
     table.add_column()
     table.add_column(justify="right")
     table.add_row("total credits", money(overview.total_credits_nanos))
@@ -211,7 +259,11 @@ def balance_table(reply: GetBalanceResponse) -> Table:
     table.add_row("used today", money(overview.daily_used_nanos))
     table.add_row("used yesterday", money(overview.daily_used_yesterday_nanos))
     for grace in reply.graces:
-        ends = f"until {when(grace.ends_at)}" if grace.HasField("ends_at") else f"since {when(grace.began_at)}"
+        ends = (
+            f"until {when(grace.ends_at)}"
+            if grace.HasField("ends_at")
+            else f"since {when(grace.began_at)}"
+        )
         table.add_row(f"in grace: {grace.traffic_class}", ends)
     table.add_row("available to use", money(overview.available_nanos), style="bold")
     return table
@@ -235,7 +287,9 @@ def _print_account(account: Account, as_json: bool) -> None:
     table.add_row("currency", account.currency)
     table.add_row("status", _status(account))
     table.add_row("overage protection", money(account.overage_protection_nanos))
-    table.add_row("overage policy", OveragePolicy.Name(account.overage_policy).lower().replace("_", "-"))
+    table.add_row(
+        "overage policy", OveragePolicy.Name(account.overage_policy).lower().replace("_", "-")
+    )
     table.add_row("daily limit", _limit(account))
     table.add_row("spend management", "off" if account.spend_management_off else "on")
     for threshold in account.thresholds:

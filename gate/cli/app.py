@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from gate.child import StartupError
-from gate.cli import accounts, books, budgets, estimate, funds, prices, replay, servers, vouchers
-from gate.cli.calls import CallFailed
+from gate.cli import accounts, budgets, estimate, grants, ledger, prices, replay, serve, vouchers
+from gate.cli.connection import CallFailed
+from gate.process.child import StartupError
 from gate.settings import SettingsError
-from gate.wire import CommandFailed, UnfitRedis
+from gate.store.connections import CommandFailed, UnfitRedis
+from meter.database.errors import LedgerError
 from meter.errors import ServiceError
-from meter.ledger.errors import LedgerError
 from meter.prices import PriceFileError
 
 app = typer.Typer(
@@ -21,13 +21,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-servers.register(app)
+serve.register(app)
 accounts.register(app)
-funds.register(app)
+grants.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
-books.register(app)
+ledger.register(app)
 prices.register(app)
 replay.register(app)
 
@@ -53,7 +53,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Metering and credit gate for AI gateways."""

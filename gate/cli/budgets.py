@@ -5,9 +5,19 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, console, money, parse_amount, print_json, print_next, service, when
+from gate.cli.connection import (
+    TIMEOUT_S,
+    AsJson,
+    console,
+    money,
+    parse_amount,
+    print_json,
+    print_next,
+    service,
+    when,
+)
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
-from gate.cli.protections import parse_percent
+from gate.cli.thresholds import parse_percent
 from meter.v1.accounts_pb2 import (
     Budget,
     BudgetThreshold,
@@ -17,7 +27,9 @@ from meter.v1.accounts_pb2 import (
     SetBudgetRequest,
 )
 
-BudgetId = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's id, unique in the account.")]
+BudgetId = Annotated[
+    str, typer.Argument(metavar="BUDGET", help="The budget's id, unique in the account.")
+]
 
 _WINDOWS = choices(BudgetWindow)
 _LEVEL_FORM = "ID=LEVEL, such as most=80% or ten=10"
@@ -25,7 +37,9 @@ _LEVEL_FORM = "ID=LEVEL, such as most=80% or ten=10"
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    budget = typer.Typer(no_args_is_help=True, help="Set, delete and list budgets on dimension values.")
+    budget = typer.Typer(
+        no_args_is_help=True, help="Set, delete and list budgets on dimension values."
+    )
     budget.command("set")(set_budget)
     budget.command("delete")(delete)
     budget.command("list")(list_budgets)
@@ -35,12 +49,20 @@ def register(app: typer.Typer) -> None:
 def set_budget(
     account_id: AccountId,
     budget_id: BudgetId,
-    credits: Annotated[str, typer.Argument(metavar="CREDITS", help="Most that may be used in a window.")],
+    credits: Annotated[
+        str, typer.Argument(metavar="CREDITS", help="Most that may be used in a window.")
+    ],
     scope: Annotated[
         list[str],
-        typer.Option("--scope", metavar="KEY=VALUE", help="What it is on, such as api_key=k1; twice: both together."),
+        typer.Option(
+            "--scope",
+            metavar="KEY=VALUE",
+            help="What it is on, such as api_key=k1; twice: both together.",
+        ),
     ],
-    window: Annotated[str, typer.Option(metavar="|".join(_WINDOWS), help="When it begins anew (UTC).")] = "monthly",
+    window: Annotated[
+        str, typer.Option(metavar="|".join(_WINDOWS), help="When it begins anew (UTC).")
+    ] = "monthly",
     soft: Annotated[bool, typer.Option("--soft", help="Only raise events, deny nothing.")] = False,
     threshold: Annotated[
         list[str] | None,
@@ -67,7 +89,9 @@ def set_budget(
         console.print(f"budget {budget_id} of {account_id}: {_terms(made)}")
 
 
-def delete(account_id: AccountId, budget_id: BudgetId, request_id: RequestId = "", as_json: AsJson = False) -> None:
+def delete(
+    account_id: AccountId, budget_id: BudgetId, request_id: RequestId = "", as_json: AsJson = False
+) -> None:
     """Delete a budget."""
     request = DeleteBudgetRequest(account_id=account_id, budget_id=budget_id, request_id=request_id)
     with service() as call:
@@ -78,7 +102,9 @@ def delete(account_id: AccountId, budget_id: BudgetId, request_id: RequestId = "
         console.print(f"deleted budget {budget_id} of {account_id}")
 
 
-def list_budgets(account_id: AccountId, limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
+def list_budgets(
+    account_id: AccountId, limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False
+) -> None:
     """List an account's budgets, and what is used of each."""
     request = ListBudgetsRequest(account_id=account_id, page_size=limit, page_token=page_token)
     with service() as call:
@@ -94,9 +120,12 @@ def list_budgets(account_id: AccountId, limit: Limit = 50, page_token: PageToken
     for budget in page.budgets:
         amounts = map(money, (budget.limit_nanos, budget.used_nanos, budget.held_nanos))
         resets = when(budget.resets_at) if budget.HasField("resets_at") else "never"
-        window, kind = BudgetWindow.Name(budget.window).lower(), "soft" if budget.soft else "hard"
+        window = BudgetWindow.Name(budget.window).lower()
+        kind = "soft" if budget.soft else "hard"
         thresholds = ", ".join(map(_threshold_text, budget.thresholds))
-        table.add_row(budget.budget_id, _scope_text(budget), window, kind, *amounts, resets, thresholds)
+        table.add_row(
+            budget.budget_id, _scope_text(budget), window, kind, *amounts, resets, thresholds
+        )
     console.print(table)
     print_next(page.next_page_token)
 
@@ -104,12 +133,18 @@ def list_budgets(account_id: AccountId, limit: Limit = 50, page_token: PageToken
 def _threshold(text: str) -> BudgetThreshold:
     threshold_id, level = pair("--threshold", text, _LEVEL_FORM)
     if level.endswith("%"):
-        return BudgetThreshold(threshold_id=threshold_id, percent=parse_percent("--threshold", level))
-    return BudgetThreshold(threshold_id=threshold_id, amount_nanos=parse_amount("--threshold", level))
+        return BudgetThreshold(
+            threshold_id=threshold_id, percent=parse_percent("--threshold", level)
+        )
+    return BudgetThreshold(
+        threshold_id=threshold_id, amount_nanos=parse_amount("--threshold", level)
+    )
 
 
 def _threshold_text(threshold: BudgetThreshold) -> str:
-    level = f"{threshold.percent}%" if threshold.HasField("percent") else money(threshold.amount_nanos)
+    level = (
+        f"{threshold.percent}%" if threshold.HasField("percent") else money(threshold.amount_nanos)
+    )
     return f"{threshold.threshold_id}={level}"
 
 

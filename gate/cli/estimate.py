@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import TIMEOUT_S, AsJson, CallFailed, console, money, parse_amount, print_json, service
+from gate.cli.connection import (
+    TIMEOUT_S,
+    AsJson,
+    CallFailed,
+    console,
+    money,
+    parse_amount,
+    print_json,
+    service,
+)
 from gate.cli.options import pair
 from gate.v1.gate_pb2 import EstimateCostRequest, EstimateCostResponse, Usage
 
@@ -19,13 +28,21 @@ def estimate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Such as gpt-4o or openai/gpt-4o.")],
     units: Annotated[
         list[str],
-        typer.Argument(metavar="UNIT=QUANTITY...", help="Of one request: input_tokens=1000 output_tokens=200."),
+        typer.Argument(
+            metavar="UNIT=QUANTITY...", help="Of one request: input_tokens=1000 output_tokens=200."
+        ),
     ],
-    account: Annotated[str, typer.Option(metavar="ACCOUNT", help="By its prices, and for what it has available.")] = "",
-    credits: Annotated[str, typer.Option(metavar="CREDITS", help="How many such requests do these buy?")] = "",
+    account: Annotated[
+        str, typer.Option(metavar="ACCOUNT", help="By its prices, and for what it has available.")
+    ] = "",
+    credits: Annotated[
+        str, typer.Option(metavar="CREDITS", help="How many such requests do these buy?")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a request would cost, and how many such requests an amount, or an account's credits, buys."""
+    """Tell what a request would cost, and how many such requests an amount, or an account's credits,
+    buys.
+    """
     request = EstimateCostRequest(account_id=account, usage=_usage(model, units))
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)

@@ -11,14 +11,22 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from meter.v1.accounts_pb2 import Scope
 
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")]
-Credits = Annotated[str, typer.Argument(metavar="CREDITS", help="Exact decimal, such as 25 or 0.5.")]
+Credits = Annotated[
+    str, typer.Argument(metavar="CREDITS", help="Exact decimal, such as 25 or 0.5.")
+]
 RequestId = Annotated[str, typer.Option(help="Makes a repeat of the command take effect once.")]
 Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
 PageToken = Annotated[str, typer.Option(help="From the page before.")]
-Priority = Annotated[int, typer.Option(min=0, max=1000, help="Lower is burned first; 0: the default, 50.")]
-Models = Annotated[list[str] | None, typer.Option("--model", help="May be spent on this model only; repeat for more.")]
+Priority = Annotated[
+    int, typer.Option(min=0, max=1000, help="Lower is burned first; 0: the default, 50.")
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="May be spent on this model only; repeat for more."),
+]
 Services = Annotated[
-    list[str] | None, typer.Option("--service", help="May be spent by this service only; repeat for more.")
+    list[str] | None,
+    typer.Option("--service", help="May be spent by this service only; repeat for more."),
 ]
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -51,7 +59,9 @@ def parse_duration_ms(option: str, text: str) -> int:
         return 0
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(f"{option} is a number and one of {', '.join(_UNITS_MS)}, such as 10m or 30d")
+        raise typer.BadParameter(
+            f"{option} is a number and one of {', '.join(_UNITS_MS)}, such as 10m or 30d"
+        )
     return int(match[1]) * _UNITS_MS[match[2]]
 
 

@@ -1,4 +1,6 @@
-"""Commands about prices: what is in force, what a version was, what a price file would change, and putting one in force."""
+"""Commands about prices: what is in force, what a version was, what a price file would change, and
+putting one in force.
+"""
 
 import re
 import sys
@@ -9,8 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gate.cli.calls import CallFailed, console, parse_time
-from gate.cli.price_text import (
+from gate.cli.connection import CallFailed, console, parse_time
+from gate.cli.prices_output import (
     changes_json,
     price_change_json,
     price_json,
@@ -20,19 +22,23 @@ from gate.cli.price_text import (
     print_price,
     print_price_changes,
 )
-from gate.datadir import make_private_dir
+from gate.process.data_dir import make_private_dir
 from gate.settings import Settings, load_settings
 from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
 from meter.prices.diff import markup_changes, price_changes
 from meter.prices.file import install
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
-Account = Annotated[str, typer.Option(metavar="ACCOUNT", help="As this account pays, not everyone.")]
+Account = Annotated[
+    str, typer.Option(metavar="ACCOUNT", help="As this account pays, not everyone.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    prices = typer.Typer(no_args_is_help=True, help="List, show and compare prices, and put a price file in force.")
+    prices = typer.Typer(
+        no_args_is_help=True, help="List, show and compare prices, and put a price file in force."
+    )
     prices.command("list")(list_prices)
     prices.command("show")(show)
     prices.command("diff")(diff)
@@ -41,14 +47,23 @@ def register(app: typer.Typer) -> None:
 
 
 def list_prices(
-    provider: Annotated[str, typer.Option(help="Only models of this provider, such as openai.")] = "",
-    match: Annotated[str, typer.Option(metavar="TEXT", help="Only models with this in their names.")] = "",
+    provider: Annotated[
+        str, typer.Option(help="Only models of this provider, such as openai.")
+    ] = "",
+    match: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only models with this in their names.")
+    ] = "",
     account: Account = "",
     as_json: AsJson = False,
 ) -> None:
     """List every model's price now, in credits per million tokens."""
-    table, now_ms = _in_force(load_settings()), _time_ms("")
-    names = sorted(name for name in table.models(account) if _is_wanted(name.lower(), provider.lower(), match.lower()))
+    table = _in_force(load_settings())
+    now_ms = _time_ms("")
+    names = sorted(
+        name
+        for name in table.models(account)
+        if _is_wanted(name.lower(), provider.lower(), match.lower())
+    )
     windows = [window for name in names if (window := table.window(name, now_ms, account)).price]
     if as_json:
         print_as_json([price_json(window.price, window) for window in windows if window.price])
@@ -57,10 +72,14 @@ def list_prices(
 
 
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or provider/model.")] = "",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model's name, or provider/model.")
+    ] = "",
     at: Annotated[str, typer.Option(metavar="TIME", help="In force then (UTC), not now.")] = "",
     account: Account = "",
-    version: Annotated[str, typer.Option(help="Show this version instead, as the ledger keeps it.")] = "",
+    version: Annotated[
+        str, typer.Option(help="Show this version instead, as the ledger keeps it.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a model's price unit by unit, or what was charged under a version."""
@@ -79,11 +98,16 @@ def show(
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="A price file or a version; alone: the new price file.")],
+    old: Annotated[
+        str,
+        typer.Argument(metavar="OLD", help="A price file or a version; alone: the new price file."),
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="A price file or a version.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what changes, from what is in force to a price file, or between two price files or two versions."""
+    """Show what changes, from what is in force to a price file, or between two price files or two
+    versions.
+    """
     if _is_version(old) and _is_version(new):
         before, after = _recorded(load_settings(), old, new)
         if as_json:
@@ -92,7 +116,9 @@ def diff(
             print_price_changes(before, after)
         return
     if _is_version(old) or _is_version(new):
-        raise typer.BadParameter("compare a price file with a price file, or a version with a version")
+        raise typer.BadParameter(
+            "compare a price file with a price file, or a version with a version"
+        )
     base = PriceTable.load(Path(old)) if new else _in_force(load_settings())
     target = PriceTable.load(Path(new or old))
     now_ms = _time_ms("")
@@ -104,13 +130,19 @@ def diff(
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A price file; it is checked before anything changes.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A price file; it is checked before anything changes."),
+    ],
 ) -> None:
-    """Put a price file in force: shows what it changes and installs it where running gates find it."""
+    """Put a price file in force: shows what it changes and installs it where running gates
+    find it.
+    """
     settings = load_settings()
     target = settings.price_path
     text = file.read_bytes()
-    table, now_ms = PriceTable.under(file, text), _time_ms("")
+    table = PriceTable.under(file, text)
+    now_ms = _time_ms("")
     base = _in_force_or_listed(settings)
     print_changes(markup_changes(base, table, now_ms), price_changes(base, table, now_ms))
     if settings.prices_file is None:
@@ -135,8 +167,10 @@ def _in_force_or_listed(settings: Settings) -> PriceTable:
 
 
 def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:
-    from meter.ledger.migrate import open_ledger  # not at the top: half of the time that any command takes to start
-    from meter.ledger.prices import Prices
+    from meter.database.migrate import (
+        open_ledger,  # not at the top: half of the time that any command takes to start
+    )
+    from meter.prices.recorded import Prices
 
     with closing(open_ledger(settings.ledger_url)) as ledger:
         return [Prices(ledger).version(version) or _refuse_version(version) for version in versions]

@@ -1,4 +1,6 @@
-"""`creditgate replay`: drives the running gate with a trace of real requests, as a gateway would."""
+"""`creditgate replay`: drives the running gate with a trace of real requests, as a gateway
+would.
+"""
 
 import asyncio
 import csv
@@ -16,7 +18,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gate.cli.calls import CallFailed, console, explain, money, parse_amount
+from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.settings import load_settings
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, Reason, Usage
 from gate.v1.gate_pb2_grpc import GateStub
@@ -59,25 +61,39 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     trace: Annotated[
-        Path, typer.Argument(metavar="TRACE.csv", help="Columns TIMESTAMP,ContextTokens,GeneratedTokens.")
+        Path,
+        typer.Argument(
+            metavar="TRACE.csv", help="Columns TIMESTAMP,ContextTokens,GeneratedTokens."
+        ),
     ],
     model: Annotated[str, typer.Option(help="Model to price the tokens by.")] = "gpt-4o",
-    account: Annotated[str, typer.Option(help="Account to use; with --accounts N: ACCOUNT-1 to ACCOUNT-N.")] = "replay",
+    account: Annotated[
+        str, typer.Option(help="Account to use; with --accounts N: ACCOUNT-1 to ACCOUNT-N.")
+    ] = "replay",
     accounts: Annotated[int, typer.Option(min=1, help="Accounts to spread the requests over.")] = 1,
     credits: Annotated[
-        str, typer.Option(metavar="CREDITS", help="Granted to each account that does not exist yet.")
+        str,
+        typer.Option(metavar="CREDITS", help="Granted to each account that does not exist yet."),
     ] = "1000",
     currency: Annotated[str, typer.Option(help="Of accounts that do not exist yet.")] = "USD",
-    speed: Annotated[float, typer.Option(min=0, help="Times real time; 0: as fast as it goes.")] = 0,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Times real time; 0: as fast as it goes.")
+    ] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 32,
-    estimate: Annotated[int, typer.Option(min=1, help="Output tokens to authorize for each request.")] = 256,
+    estimate: Annotated[
+        int, typer.Option(min=1, help="Output tokens to authorize for each request.")
+    ] = 256,
     limit: Annotated[int, typer.Option(min=0, help="Stop after this many rows; 0: all.")] = 0,
-    run_id: Annotated[str, typer.Option(help="Makes request ids; the same one again takes effect once.")] = "",
+    run_id: Annotated[
+        str, typer.Option(help="Makes request ids; the same one again takes effect once.")
+    ] = "",
 ) -> None:
     """Replay a trace: for each row Authorize on an estimate, then Debit what was really used."""
     rows = list(read_trace(trace))[: limit or None]
     nanos = parse_amount("--credits", credits)
-    names = [account] if accounts == 1 else [f"{account}-{number}" for number in range(1, accounts + 1)]
+    names = (
+        [account] if accounts == 1 else [f"{account}-{number}" for number in range(1, accounts + 1)]
+    )
     run = _Run(model, estimate, speed, concurrency, run_id or secrets.token_hex(6))
     asyncio.run(run.drive(rows, names, currency, nanos))
     console.print(_result(run.tally, run.elapsed_s))
@@ -126,7 +142,8 @@ class _Run:
             try:
                 account = Account(account_id=name, currency=currency)
                 await stub.CreateAccount(
-                    CreateAccountRequest(account=account, request_id=f"{self.run_id}/create"), timeout=_CALL_S
+                    CreateAccountRequest(account=account, request_id=f"{self.run_id}/create"),
+                    timeout=_CALL_S,
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
@@ -134,7 +151,9 @@ class _Run:
                 continue
             if nanos:
                 grant = Grant(amount_nanos=nanos, description="for the replay")
-                request = GrantCreditsRequest(account_id=name, request_id=f"{self.run_id}/grant", grant=grant)
+                request = GrantCreditsRequest(
+                    account_id=name, request_id=f"{self.run_id}/grant", grant=grant
+                )
                 await stub.GrantCredits(request, timeout=_CALL_S)
 
     async def _play(self, stub: Any, rows: list[Row], names: list[str]) -> None:
@@ -146,7 +165,9 @@ class _Run:
             async def work() -> None:
                 for number, row in pending:
                     if self.speed:
-                        await asyncio.sleep(max(0.0, started + row.at_s / self.speed - perf_counter()))
+                        await asyncio.sleep(
+                            max(0.0, started + row.at_s / self.speed - perf_counter())
+                        )
                     await self._request(stub, number, row, names[number % len(names)])
                     progress.advance(bar)
 
@@ -161,21 +182,34 @@ class _Run:
     async def _request(self, stub: Any, number: int, row: Row, account_id: str) -> None:
         self.tally.requests += 1
         request_id = f"{self.run_id}-{number}"
-        estimated = Usage(model=self.model, input_tokens=row.input_tokens, output_tokens=self.estimate)
-        ask = AuthorizeRequest(account_id=account_id, request_id=f"{request_id}/authorize", usage=estimated)
+        estimated = Usage(
+            model=self.model, input_tokens=row.input_tokens, output_tokens=self.estimate
+        )
+        ask = AuthorizeRequest(
+            account_id=account_id, request_id=f"{request_id}/authorize", usage=estimated
+        )
         hold = await self._call("Authorize", stub.Authorize, ask)
         if hold.decision != ALLOWED:
             self.tally.denied[Reason.Name(hold.denial.reason)] += 1
             return
-        used = Usage(model=self.model, input_tokens=row.input_tokens, output_tokens=row.output_tokens)
-        tell = DebitRequest(account_id=account_id, request_id=f"{request_id}/debit", usage=used, hold_id=hold.hold_id)
+        used = Usage(
+            model=self.model, input_tokens=row.input_tokens, output_tokens=row.output_tokens
+        )
+        tell = DebitRequest(
+            account_id=account_id,
+            request_id=f"{request_id}/debit",
+            usage=used,
+            hold_id=hold.hold_id,
+        )
         debit = await self._call("Debit", stub.Debit, tell)
         self.tally.input_tokens += row.input_tokens
         self.tally.output_tokens += row.output_tokens
         self.tally.charged_nanos += debit.charged_nanos
         self.tally.shortfall_nanos += debit.shortfall_nanos
 
-    async def _call(self, name: str, method: Callable[..., Awaitable[_Reply]], request: object) -> _Reply:
+    async def _call(
+        self, name: str, method: Callable[..., Awaitable[_Reply]], request: object
+    ) -> _Reply:
         """The reply; a call that may have been lost is repeated with the same request id."""
         for attempt in range(_ATTEMPTS):
             started = perf_counter()
@@ -220,7 +254,10 @@ def _result(tally: Tally, elapsed_s: float) -> Table:
         table.add_row("calls repeated", f"{tally.retries:,}")
     table.add_row("took", f"{elapsed_s:.1f} s")
     for name, seconds in tally.seconds.items():
-        table.add_row(f"{name} p50 / p99", f"{_percentile(seconds, 50):.2f} / {_percentile(seconds, 99):.2f} ms")
+        table.add_row(
+            f"{name} p50 / p99",
+            f"{_percentile(seconds, 50):.2f} / {_percentile(seconds, 99):.2f} ms",
+        )
     return table
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gate.cli.calls import (
+from gate.cli.connection import (
     TIMEOUT_S,
     AsJson,
     console,
@@ -52,16 +52,28 @@ def register(app: typer.Typer) -> None:
 
 
 def create(
-    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id, such as spring-2027.")],
+    batch_id: Annotated[
+        str, typer.Argument(metavar="BATCH", help="The batch's id, such as spring-2027.")
+    ],
     credits: Credits,
     codes: Annotated[int, typer.Option(help="How many codes, 1 to 10,000.")] = 1,
-    currency: Annotated[str, typer.Option(help="Only accounts of this currency can redeem them.")] = "USD",
-    type: Annotated[str, typer.Option(metavar="|".join(_TYPES), help="What kind of credits.")] = "voucher",
+    currency: Annotated[
+        str, typer.Option(help="Only accounts of this currency can redeem them.")
+    ] = "USD",
+    type: Annotated[
+        str, typer.Option(metavar="|".join(_TYPES), help="What kind of credits.")
+    ] = "voucher",
     expires: Annotated[
-        str, typer.Option(metavar="TIME", help="Until when (UTC) they can be redeemed; default: for good.")
+        str,
+        typer.Option(
+            metavar="TIME", help="Until when (UTC) they can be redeemed; default: for good."
+        ),
     ] = "",
     live: Annotated[
-        str, typer.Option(metavar="TIME", help="How long the credits live then, such as 30d; default: for good.")
+        str,
+        typer.Option(
+            metavar="TIME", help="How long the credits live then, such as 30d; default: for good."
+        ),
     ] = "",
     uses: Annotated[int, typer.Option(help="How often each code can be redeemed in all.")] = 1,
     uses_per_account: Annotated[int, typer.Option(help="How often by the same account.")] = 1,
@@ -72,7 +84,10 @@ def create(
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a batch of voucher codes and print them, one a line. They are shown this once: only hashes are kept."""
+    """Make a batch of voucher codes and print them, one a line.
+
+    They are shown this once: only hashes are kept.
+    """
     batch = VoucherBatch(
         batch_id=batch_id,
         amount_nanos=parse_amount("CREDITS", credits),
@@ -100,12 +115,16 @@ def create(
 
 def redeem(
     account_id: AccountId,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="In any case, with or without dashes.")],
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="In any case, with or without dashes.")
+    ],
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
     """Turn a voucher into credits."""
-    request = RedeemVoucherRequest(account_id=account_id, request_id=request_id_or_new(request_id), code=code)
+    request = RedeemVoucherRequest(
+        account_id=account_id, request_id=request_id_or_new(request_id), code=code
+    )
     with service() as call:
         granted = call.accounts.RedeemVoucher(request, timeout=TIMEOUT_S)
     if as_json:
@@ -132,7 +151,8 @@ def list_batches(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson 
     for batch in page.batches:
         until = when(batch.expires_at) if batch.HasField("expires_at") else "for good"
         counts = f"{batch.codes:,}", f"{batch.uses_per_code:,}", f"{batch.redeemed:,}"
-        amount, kind = money(batch.amount_nanos, batch.currency), GrantType.Name(batch.type).lower()
+        amount = money(batch.amount_nanos, batch.currency)
+        kind = GrantType.Name(batch.type).lower()
         table.add_row(batch.batch_id, kind, amount, *counts, until, batch.description)
     console.print(table)
     print_next(page.next_page_token)

@@ -42,12 +42,16 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def connect(target: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator["AsyncClient"]:
-    """A client of the gate at `host:port` or `unix:/path`; ValueError says how to write it. Connects with the first call.
+    """A client of the gate at `host:port` or `unix:/path`; ValueError says how to write it. Connects
+    with the first call.
 
-    `timeout_s` holds for every call that is given none of its own, its repeats included. Leaving the block waits as long for what is under
-    way; calls that have not been sent by then fail with NotSent.
+    `timeout_s` holds for every call that is given none of its own, its repeats included. Leaving
+    the block waits as long for what is under way; calls that have not been sent by then fail with
+    NotSent.
     """
-    async with grpc.aio.insecure_channel(parse_address(target).grpc_target, options=_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(
+        parse_address(target).grpc_target, options=_OPTIONS
+    ) as channel:
         client = AsyncClient(Sender(channel), timeout_s)
         try:
             yield client
@@ -56,15 +60,18 @@ async def connect(target: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator
 
 
 class AsyncClient:
-    """The gate's calls, for the tasks of one event loop. What each field means stands in proto/gate/v1/gate.proto.
+    """The gate's calls, for the tasks of one event loop. What each field means stands in
+    proto/gate/v1/gate.proto.
 
-    A denial is a reply, whose `decision` is DENIED. CallFailed: the gate refused the call; OutcomeUnknown: it may have taken effect, so
-    repeat it with the error's `request_id`; NotSent: it has not. A `request_id` that is not given is made up. A task that is cancelled
-    leaves its call's outcome unknown, and no other call is touched.
+    A denial is a reply, whose `decision` is DENIED. CallFailed: the gate refused the call;
+    OutcomeUnknown: it may have taken effect, so repeat it with the error's `request_id`; NotSent:
+    it has not. A `request_id` that is not given is made up. A task that is cancelled leaves its
+    call's outcome unknown, and no other call is touched.
     """
 
     def __init__(self, sender: Sender, timeout_s: float) -> None:
-        self._sender, self._timeout_s = sender, timeout_s
+        self._sender = sender
+        self._timeout_s = timeout_s
         self._kept: set[asyncio.Task[Any]] = set()
 
     async def authorize(
@@ -76,12 +83,21 @@ class AsyncClient:
         **fields: Unpack[AuthorizeFields],
     ) -> AuthorizeResponse:
         """Sets credits aside for `amount_nanos` or `usage`."""
-        request = AuthorizeRequest(account_id=account_id, request_id=request_id or _new_id(), **fields)
-        reply: AuthorizeResponse = await self._sender.send("authorize", request, self._time(timeout_s))
+        request = AuthorizeRequest(
+            account_id=account_id, request_id=request_id or _new_id(), **fields
+        )
+        reply: AuthorizeResponse = await self._sender.send(
+            "authorize", request, self._time(timeout_s)
+        )
         return reply
 
     async def debit(
-        self, *, account_id: str, request_id: str = "", timeout_s: float | None = None, **fields: Unpack[DebitFields]
+        self,
+        *,
+        account_id: str,
+        request_id: str = "",
+        timeout_s: float | None = None,
+        **fields: Unpack[DebitFields],
     ) -> DebitResponse:
         """Charges `amount_nanos` or `usage`; with `hold_id` it settles that hold."""
         request = DebitRequest(account_id=account_id, request_id=request_id or _new_id(), **fields)
@@ -92,7 +108,9 @@ class AsyncClient:
         self, *, account_id: str, hold_id: str, request_id: str = "", timeout_s: float | None = None
     ) -> ReleaseResponse:
         """Gives a hold back."""
-        request = ReleaseRequest(account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id)
+        request = ReleaseRequest(
+            account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id
+        )
         reply: ReleaseResponse = await self._sender.send("release", request, self._time(timeout_s))
         return reply
 
@@ -106,14 +124,20 @@ class AsyncClient:
         **fields: Unpack[ExtendFields],
     ) -> ExtendResponse:
         """Adds to a hold's amount, its time, or both."""
-        request = ExtendRequest(account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id, **fields)
+        request = ExtendRequest(
+            account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id, **fields
+        )
         reply: ExtendResponse = await self._sender.send("extend", request, self._time(timeout_s))
         return reply
 
-    async def get_balance(self, *, account_id: str, timeout_s: float | None = None) -> GetBalanceResponse:
+    async def get_balance(
+        self, *, account_id: str, timeout_s: float | None = None
+    ) -> GetBalanceResponse:
         """The account's overview."""
         request = GetBalanceRequest(account_id=account_id)
-        reply: GetBalanceResponse = await self._sender.send("get_balance", request, self._time(timeout_s))
+        reply: GetBalanceResponse = await self._sender.send(
+            "get_balance", request, self._time(timeout_s)
+        )
         return reply
 
     @asynccontextmanager
@@ -125,14 +149,21 @@ class AsyncClient:
         timeout_s: float | None = None,
         **fields: Unpack[AuthorizeFields],
     ) -> AsyncIterator["Hold"]:
-        """A hold for the block, which is to settle it; a block that does not, or that fails or is cancelled, gives it back.
+        """A hold for the block, which is to settle it; a block that does not, or that fails or is
+        cancelled, gives it back.
 
-        Raises Denied if there is none to be had. `request_id` is what the ids of the block's calls begin with, so that a block repeated
-        with the same one takes effect once. After OutcomeUnknown a hold may stand; it ends with its time to live.
+        Raises Denied if there is none to be had. `request_id` is what the ids of the block's calls
+        begin with, so that a block repeated with the same one takes effect once. After
+        OutcomeUnknown a hold may stand; it ends with its time to live.
         """
         work_id = request_id or _new_id()
         asked = self._keep(
-            self.authorize(account_id=account_id, request_id=f"{work_id}/authorize", timeout_s=timeout_s, **fields)
+            self.authorize(
+                account_id=account_id,
+                request_id=f"{work_id}/authorize",
+                timeout_s=timeout_s,
+                **fields,
+            )
         )
         try:
             hold = Hold(self, account_id, work_id, fields, await asyncio.shield(asked))
@@ -168,7 +199,11 @@ class AsyncClient:
             task.exception()  # whoever still waits has it; if nobody does, nobody is to be told
 
     async def _forgo(
-        self, account_id: str, work_id: str, fields: AuthorizeFields, asked: asyncio.Task[AuthorizeResponse]
+        self,
+        account_id: str,
+        work_id: str,
+        fields: AuthorizeFields,
+        asked: asyncio.Task[AuthorizeResponse],
     ) -> None:
         """Gives back what was being authorized when its caller was cancelled."""
         with suppress(CallFailed):
@@ -178,7 +213,10 @@ class AsyncClient:
 
 
 class Hold:
-    """Credits set aside for one request. `reply` is the gate's, with `held_nanos`, `expires_at`, and what output tokens they buy."""
+    """Credits set aside for one request.
+
+    `reply` is the gate's, with `held_nanos`, `expires_at`, and what output tokens they buy.
+    """
 
     def __init__(
         self,
@@ -188,8 +226,11 @@ class Hold:
         asked: AuthorizeFields,
         reply: AuthorizeResponse,
     ) -> None:
-        self._client, self._asked = client, asked
-        self.account_id, self.request_id, self.reply = account_id, request_id, reply
+        self._client = client
+        self._asked = asked
+        self.account_id = account_id
+        self.request_id = request_id
+        self.reply = reply
         self._settlements: list[asyncio.Task[DebitResponse]] = []
         self._extensions = 0
 
@@ -197,11 +238,14 @@ class Hold:
     def hold_id(self) -> str:
         return self.reply.hold_id
 
-    async def settle(self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]) -> DebitResponse:
-        """Charges what was used; the rest of the hold goes back. With the dimensions of the Authorize, unless others are given.
+    async def settle(
+        self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
+    ) -> DebitResponse:
+        """Charges what was used; the rest of the hold goes back. With the dimensions of the Authorize,
+        unless others are given.
 
-        Repeated, it returns the first reply; with other content it fails with REQUEST_ID_REUSED. A caller that is cancelled does not stop
-        it: what was used is to be paid.
+        Repeated, it returns the first reply; with other content it fails with REQUEST_ID_REUSED. A
+        caller that is cancelled does not stop it: what was used is to be paid.
         """
         settled: SettleFields = {"dimensions": self._asked.get("dimensions", {}), **fields}
         debit = self._client.debit(
@@ -214,8 +258,13 @@ class Hold:
         self._settlements.append(self._client._keep(debit))
         return await asyncio.shield(self._settlements[-1])
 
-    async def extend(self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]) -> ExtendResponse:
-        """Adds to the hold, in the Authorize's class of traffic, unless another is given. DENIED leaves it as it is."""
+    async def extend(
+        self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
+    ) -> ExtendResponse:
+        """Adds to the hold, in the Authorize's class of traffic, unless another is given.
+
+        DENIED leaves it as it is.
+        """
         extended: ExtendFields = {"traffic_class": self._asked.get("traffic_class", ""), **fields}
         self._extensions += 1
         return await self._client.extend(
@@ -227,14 +276,19 @@ class Hold:
         )
 
     async def end(self) -> None:
-        """Gives the hold back, unless a settlement took effect or may have. What cannot be given back ends with its time to live."""
+        """Gives the hold back, unless a settlement took effect or may have.
+
+        What cannot be given back ends with its time to live.
+        """
         if self._settlements:
             await asyncio.wait(self._settlements)
         if any(_may_have_settled(settlement) for settlement in self._settlements):
             return
         try:
             await self._client.release(
-                account_id=self.account_id, hold_id=self.hold_id, request_id=f"{self.request_id}/release"
+                account_id=self.account_id,
+                hold_id=self.hold_id,
+                request_id=f"{self.request_id}/release",
             )
         except CallFailed as error:
             log.warning("hold %s of %s was not released: %s", self.hold_id, self.account_id, error)
@@ -242,7 +296,9 @@ class Hold:
 
 def _may_have_settled(settlement: asyncio.Task[DebitResponse]) -> bool:
     return (
-        settlement.cancelled() or settlement.exception() is None or isinstance(settlement.exception(), OutcomeUnknown)
+        settlement.cancelled()
+        or settlement.exception() is None
+        or isinstance(settlement.exception(), OutcomeUnknown)
     )
 
 

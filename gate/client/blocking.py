@@ -1,4 +1,6 @@
-"""The client for programs without an event loop: the one for asyncio, on a loop in a thread of its own."""
+"""The client for programs without an event loop: the one for asyncio, on a loop in a thread of its
+own.
+"""
 
 import asyncio
 import threading
@@ -11,13 +13,21 @@ from gate.client.asynchronous import TIMEOUT_S, AsyncClient, Hold, connect
 from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.sender import CLOSED
-from gate.v1.gate_pb2 import AuthorizeResponse, DebitResponse, ExtendResponse, GetBalanceResponse, ReleaseResponse
+from gate.v1.gate_pb2 import (
+    AuthorizeResponse,
+    DebitResponse,
+    ExtendResponse,
+    GetBalanceResponse,
+    ReleaseResponse,
+)
 
 _Reply = TypeVar("_Reply")
 
 
 class Client:
-    """What `connect` and AsyncClient are for tasks, for threads: `with Client("127.0.0.1:50051") as client`."""
+    """What `connect` and AsyncClient are for tasks, for threads: `with Client("127.0.0.1:50051") as
+    client`.
+    """
 
     _client: AsyncClient
 
@@ -39,7 +49,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with self._lock:  # what was asked before is on the loop before the end of the client is
             self._is_open = False
@@ -59,15 +72,24 @@ class Client:
     ) -> AuthorizeResponse:
         """Sets credits aside for `amount_nanos` or `usage`."""
         return self._wait(
-            self._client.authorize(account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields)
+            self._client.authorize(
+                account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
+            )
         )
 
     def debit(
-        self, *, account_id: str, request_id: str = "", timeout_s: float | None = None, **fields: Unpack[DebitFields]
+        self,
+        *,
+        account_id: str,
+        request_id: str = "",
+        timeout_s: float | None = None,
+        **fields: Unpack[DebitFields],
     ) -> DebitResponse:
         """Charges `amount_nanos` or `usage`; with `hold_id` it settles that hold."""
         return self._wait(
-            self._client.debit(account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields)
+            self._client.debit(
+                account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
+            )
         )
 
     def release(
@@ -75,7 +97,9 @@ class Client:
     ) -> ReleaseResponse:
         """Gives a hold back."""
         return self._wait(
-            self._client.release(account_id=account_id, hold_id=hold_id, request_id=request_id, timeout_s=timeout_s)
+            self._client.release(
+                account_id=account_id, hold_id=hold_id, request_id=request_id, timeout_s=timeout_s
+            )
         )
 
     def extend(
@@ -90,7 +114,11 @@ class Client:
         """Adds to a hold's amount, its time, or both."""
         return self._wait(
             self._client.extend(
-                account_id=account_id, hold_id=hold_id, request_id=request_id, timeout_s=timeout_s, **fields
+                account_id=account_id,
+                hold_id=hold_id,
+                request_id=request_id,
+                timeout_s=timeout_s,
+                **fields,
             )
         )
 
@@ -108,7 +136,9 @@ class Client:
         **fields: Unpack[AuthorizeFields],
     ) -> Iterator["BlockingHold"]:
         """A hold for the block, as AsyncClient.authorized has it."""
-        scope = self._client.authorized(account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields)
+        scope = self._client.authorized(
+            account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
+        )
         hold = self._wait(scope.__aenter__())
         try:
             yield BlockingHold(hold, self._wait)
@@ -116,7 +146,10 @@ class Client:
             self._wait(scope.__aexit__(None, None, None))
 
     def _wait(self, work: Coroutine[Any, Any, _Reply]) -> _Reply:
-        """What the work returns or raises. It is cancelled if this thread is interrupted meanwhile."""
+        """What the work returns or raises.
+
+        It is cancelled if this thread is interrupted meanwhile.
+        """
         with self._lock:
             if not self._is_open:
                 work.close()
@@ -143,19 +176,26 @@ class BlockingHold:
     """A Hold, for threads."""
 
     def __init__(self, hold: Hold, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        self._hold, self._wait = hold, wait
-        self.account_id, self.request_id, self.reply = hold.account_id, hold.request_id, hold.reply
+        self._hold = hold
+        self._wait = wait
+        self.account_id = hold.account_id
+        self.request_id = hold.request_id
+        self.reply = hold.reply
 
     @property
     def hold_id(self) -> str:
         return self._hold.hold_id
 
-    def settle(self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]) -> DebitResponse:
+    def settle(
+        self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
+    ) -> DebitResponse:
         """Charges what was used; the rest of the hold goes back."""
         reply: DebitResponse = self._wait(self._hold.settle(timeout_s=timeout_s, **fields))
         return reply
 
-    def extend(self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]) -> ExtendResponse:
+    def extend(
+        self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
+    ) -> ExtendResponse:
         """Adds to the hold. DENIED leaves it as it is."""
         reply: ExtendResponse = self._wait(self._hold.extend(timeout_s=timeout_s, **fields))
         return reply

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from gate.client.errors import CallFailed, Failure, NotSent, OutcomeUnknown
-from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, GetBalanceRequest, ReleaseRequest
+from gate.v1.gate_pb2 import (
+    AuthorizeRequest,
+    DebitRequest,
+    ExtendRequest,
+    GetBalanceRequest,
+    ReleaseRequest,
+)
 
 Request = AuthorizeRequest | DebitRequest | ExtendRequest | GetBalanceRequest | ReleaseRequest
 
-# No answer, or one that decides nothing. Of all other statuses the gate itself says that nothing was done.
+# No answer, or one that decides nothing. Of all other statuses the gate itself says that nothing
+# was done.
 _UNDECIDED = {"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"}
 
 _LATE = Failure("DEADLINE_EXCEEDED", "", "no answer within timeout_s")

@@ -1,4 +1,6 @@
-"""What each call takes besides its ids: the fields of its request, as proto/gate/v1/gate.proto describes them."""
+"""What each call takes besides its ids: the fields of its request, as proto/gate/v1/gate.proto
+describes them.
+"""
 
 from collections.abc import Mapping
 from typing import TypedDict

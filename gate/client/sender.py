@@ -1,11 +1,13 @@
 """Carries the calls of many tasks to one gate, in few RPCs.
 
-Calls made in one turn of the event loop, or while `MAX_RPCS` are under way, go together as one Batch; a call that nothing else is made
-with goes at once, by itself. An account is in one RPC at a time, so its calls are sent in the order in which they were made, those that
-must be repeated included.
+Calls made in one turn of the event loop, or while `MAX_RPCS` are under way, go together as one
+Batch; a call that nothing else is made with goes at once, by itself. An account is in one RPC at a
+time, so its calls are sent in the order in which they were made, those that must be repeated
+included.
 
-What was UNAVAILABLE is sent again, unchanged, after a growing pause and for as long as its caller waits. No other status is repeated; but
-one that ends a whole Batch is no call's own, and each of its calls is then sent by itself.
+What was UNAVAILABLE is sent again, unchanged, after a growing pause and for as long as its caller
+waits. No other status is repeated; but one that ends a whole Batch is no call's own, and each of
+its calls is then sent by itself.
 """
 
 import asyncio
@@ -22,15 +24,21 @@ from gate.client.waiting import Waiting
 from gate.v1.gate_pb2 import BatchRequest, BatchResult
 from gate.v1.gate_pb2_grpc import GateStub
 
-MAX_RPCS = 4  # more make smaller batches, which cost more; fewer let one slow account hold up the others
+MAX_RPCS = (
+    4  # more make smaller batches, which cost more; fewer let one slow account hold up the others
+)
 MAX_QUEUED = 10_000
 _FIRST_PAUSE_S = 0.02
 _MOST_PAUSE_S = 1.0
 _MOST_DOUBLINGS = 6
 
-# A gate that ends cancels what it cannot finish. Nothing is cancelled from here before the client closes.
+# A gate that ends cancels what it cannot finish. Nothing is cancelled from here before the client
+# closes.
 _REPEATED = {"UNAVAILABLE", "CANCELLED"}
-_WHOLE = {*_REPEATED, "DEADLINE_EXCEEDED"}  # what a batch fails with as a whole, whatever its items are
+_WHOLE = {
+    *_REPEATED,
+    "DEADLINE_EXCEEDED",
+}  # what a batch fails with as a whole, whatever its items are
 
 _FULL = Failure("RESOURCE_EXHAUSTED", "QUEUE_FULL", f"{MAX_QUEUED} calls are waiting already")
 CLOSED = Failure("CANCELLED", "CLIENT_CLOSED", "the client was closed")
@@ -56,7 +64,10 @@ class Sender:
         self._is_woken = self._is_closed = False
 
     async def send(self, method: str, request: Request, timeout_s: float) -> Any:
-        """The reply. CallFailed otherwise; a caller that is cancelled leaves the call's outcome unknown."""
+        """The reply.
+
+        CallFailed otherwise; a caller that is cancelled leaves the call's outcome unknown.
+        """
         call = Call(method, request, self._loop.create_future(), self._loop.time() + timeout_s)
         self._accept(call)
         timer = self._loop.call_at(call.deadline_s, call.expire)
@@ -100,7 +111,10 @@ class Sender:
             task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, calls: Sequence[Call]) -> None:
-        """One RPC and, if some of its calls must be repeated, the pause before that. Their accounts are busy meanwhile."""
+        """One RPC and, if some of its calls must be repeated, the pause before that.
+
+        Their accounts are busy meanwhile.
+        """
         busy = _accounts(calls)
         try:
             repeated = await self._ask(calls)
@@ -128,7 +142,9 @@ class Sender:
             outcomes = [failure] * len(calls)
         finally:
             self._rpcs -= 1
-        return [call for call, outcome in zip(calls, outcomes, strict=True) if not _end(call, outcome)]
+        return [
+            call for call, outcome in zip(calls, outcomes, strict=True) if not _end(call, outcome)
+        ]
 
     async def _rpc(self, calls: Sequence[Call]) -> Sequence[Message | Failure]:
         timeout_s = max(call.deadline_s for call in calls) - self._loop.time()
@@ -145,7 +161,9 @@ class Sender:
         if not calls:
             return
         doublings = min(max(call.attempts for call in calls) - 1, _MOST_DOUBLINGS)
-        await asyncio.sleep(min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings) * random.uniform(0.5, 1.0))
+        await asyncio.sleep(
+            min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings) * random.uniform(0.5, 1.0)
+        )
         if self._is_closed:
             for call in calls:
                 call.fail(call.failure or CLOSED)
@@ -162,7 +180,9 @@ def _accounts(calls: Sequence[Call]) -> set[str]:
 
 
 def _singled(calls: Sequence[Call]) -> list[Call]:
-    """The calls of a batch that failed as a whole, by the fault of one of them perhaps: each is to be answered by itself."""
+    """The calls of a batch that failed as a whole, by the fault of one of them perhaps: each is to be
+    answered by itself.
+    """
     for call in calls:
         call.is_single = True
     return list(calls)
@@ -181,7 +201,9 @@ def _end(call: Call, outcome: Message | Failure) -> bool:
 
 
 def _outcome(result: BatchResult) -> Message | Failure:
-    """What a batch came to for one call, as a message of its own: a part of another keeps all of that in memory."""
+    """What a batch came to for one call, as a message of its own: a part of another keeps all of that
+    in memory.
+    """
     kind = result.WhichOneof("result")
     if kind == "error":
         return failure_of(result.error)

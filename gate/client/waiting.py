@@ -10,7 +10,10 @@ MAX_BATCH_BYTES = 1024 * 1024  # a quarter of what the gate takes
 
 
 class Waiting:
-    """Batches of calls. An account whose calls were taken is busy, and its other calls wait, until it is freed."""
+    """Batches of calls.
+
+    An account whose calls were taken is busy, and its other calls wait, until it is freed.
+    """
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Call]] = {}

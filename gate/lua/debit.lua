@@ -6,15 +6,15 @@
 --   and only with a hold:   KEYS[6] the hold   KEYS[7] holds by expiry
 -- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
 -- ARGV[4] amount, nanos     ARGV[5] currency of the price, or - for a plain amount
--- ARGV[6] facets: "\nkey=value\n...", sorted, or empty   ARGV[7] class of traffic, or empty
+-- ARGV[6] labels: "\nkey=value\n...", sorted, or empty   ARGV[7] class of traffic, or empty
 -- ARGV[8] method            ARGV[9] request, as received                   ARGV[10] pricing, or empty
 --   and only for what is never denied, with a hold or incurred:
 -- ARGV[11] hold id, or -    ARGV[12] the hold's member in the holds by expiry, or -   ARGV[13] 1 if incurred, else 0
 -- ARGV[14] least that spendable, and a limited day's room, must be, and ARGV[15] most that used may be (and room at least its
 --   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
 --
--- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its facets} | {'refused', reason} | {'absent'}
---   | {'due'} (a grant expires or begins first: turn_grants) | {'stale'}.
+-- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its labels} | {'refused', reason} | {'absent'}
+--   | {'due'} (a grant expires or begins first: process_due_grants) | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH, AMOUNT_OUT_OF_RANGE (what cannot be denied),
 --   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
 -- A hold that has expired is charged as incurred, and the effect says so (flag l).
@@ -24,13 +24,13 @@
 -- @include journal
 -- @include replay
 -- @include hold
--- @include levels
+-- @include thresholds
 -- @include grants
 -- @include grant_changes
 -- @include budgets
 -- @include admission
 local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
-local epoch, fingerprint, replay_ttl_ms, amount, currency, facets, class, method, request, pricing = unpack(ARGV, 1, 10)
+local epoch, fingerprint, replay_ttl_ms, amount, currency, labels, class, method, request, pricing = unpack(ARGV, 1, 10)
 local hold_id, member, incurred, lowest, most_used = unpack(ARGV, 11)
 
 local seen = replay(replay_key, fingerprint)
@@ -53,7 +53,7 @@ local settles = hold.id and not late
 local returns_today, counts_today = hold.day == account.day, not hold.id or late or hold.day == account.day
 local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
 local freed = returned and account.budgeted and budgets_held(account, budgets_key, hold.budgets) or nil
-local met = settles and freed or budgets_met(account, budgets_key, facets)
+local matched = settles and freed or budgets_matched(account, budgets_key, labels)
 
 local verdict = {}
 if incurred == '1' or hold.id then
@@ -68,7 +68,7 @@ if incurred == '1' or hold.id then
     end
     local goes_back = {} -- to budgets, from the hold
     for _, budget in ipairs(freed or NONE) do goes_back[budget.id] = not budget.past end
-    for _, budget in ipairs(met or NONE) do
+    for _, budget in ipairs(matched or NONE) do
       local counted = exact_sum(account_key, budget.limit, negated(budget.room))
       if less(most_used, counted) then
         if not goes_back[budget.id] then return true end
@@ -81,8 +81,8 @@ if incurred == '1' or hold.id then
   verdict.plain = not funds and pins_current(hold, account)
     and (account.g == '0' or less(amount, account.gl) or settles and not less(hold.amount, amount))
 else
-  verdict = admitted(account, amount, amount, class, funds, facets, met)
-  if verdict.reason then return denied(account, verdict, class, funds, facets, met) end
+  verdict = admitted(account, amount, amount, class, funds, labels, matched)
+  if verdict.reason then return denied(account, verdict, class, funds, labels, matched) end
 end
 
 local parts, back, lapsed
@@ -91,20 +91,20 @@ if not verdict.plain then
   back = funds:parse(hold.pins)
   if settles then
     local pinned, rest = funds:first_of(back, amount)
-    parts = funds:joined(pinned, rest == '0' and {} or funds:plan(rest, facets))
+    parts = funds:joined(pinned, rest == '0' and {} or funds:plan(rest, labels))
   else
     funds:expect(back)
-    parts = funds:plan(amount, facets)
+    parts = funds:plan(amount, labels)
   end
   lapsed = funds:lapsing(back, settles and parts or {})
 end
 local extras = '-'
 if parts then
   extras = text_of(parts) .. '/' .. text_of(back) .. '/' .. text_of(lapsed)
-elseif met then
+elseif matched then
   extras = (amount == '0' and '-' or account.g .. ':' .. amount) .. '/' .. hold.pins .. '/-'
 end
-if extras ~= '-' then extras = extras .. '/' .. (met and budgets_text(met) or '-') end
+if extras ~= '-' then extras = extras .. '/' .. (matched and budgets_text(matched) or '-') end
 if late and freed and #freed > 0 then
   extras = (extras == '-' and table.concat({account.g .. ':' .. amount, hold.pins, '-', '-'}, '/') or extras) .. '/' .. budgets_text(freed)
 end
@@ -139,7 +139,7 @@ if freed then
   move_budgets(budgets_key, freed, 'room_field', hold.amount)
   move_budgets(budgets_key, freed, 'held_field', negated(hold.amount))
 end
-if met then move_budgets(budgets_key, met, 'room_field', minus) end
+if matched then move_budgets(budgets_key, matched, 'room_field', minus) end
 if parts then
   funds:add(back)
   funds:unpin(back)
@@ -149,7 +149,7 @@ else
 end
 if verdict.begins then begin_grace(account, class) end
 cross_levels(journal_key, account, amount, counts_today)
-if met then cross_budgets(journal_key, account, met, amount) end
+if matched then cross_budgets(journal_key, account, matched, amount) end
 if parts then
   funds:expire(lapsed)
   funds:settle()

@@ -14,7 +14,7 @@
 -- @include journal
 -- @include replay
 -- @include hold
--- @include levels
+-- @include thresholds
 -- @include grants
 -- @include grant_changes
 -- @include budgets

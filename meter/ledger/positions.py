@@ -5,29 +5,39 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
-from meter.journal import Position
-from meter.ledger.engine import Ledger, insert_or_ignore
-from meter.ledger.errors import LedgerError
-from meter.ledger.schema import epochs, journal_gaps, shards
+from meter.database.engine import Ledger, insert_or_ignore
+from meter.database.errors import LedgerError
+from meter.database.schema import epochs, journal_gaps, shards
+from meter.journal.entry import Position
 
 FIRST = Position(1, 0)
 
 
 class Positions:
-    """Where the ledger stands in each shard's journal: everything up to there is in the books, or known to be lost."""
+    """Where the ledger stands in each shard's journal: everything up to there is in the books, or
+    known to be lost.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def ensure(self, count: int) -> None:
-        """Begins `count` shards in an empty ledger. LedgerError if it was begun with another number: accounts would change shards."""
+        """Begins `count` shards in an empty ledger.
+
+        LedgerError if it was begun with another number: accounts would change shards.
+        """
         with self._ledger.write() as connection:
             present = connection.scalars(select(shards.c.shard).with_for_update()).all()
             if not present:
-                new = [{"shard": shard, "epoch": FIRST.epoch, "watermark_seq": FIRST.seq} for shard in range(count)]
+                new = [
+                    {"shard": shard, "epoch": FIRST.epoch, "watermark_seq": FIRST.seq}
+                    for shard in range(count)
+                ]
                 if insert_or_ignore(connection, shards, new):
                     insert_or_ignore(
-                        connection, epochs, [_epoch(shard, FIRST.epoch, "first start") for shard in range(count)]
+                        connection,
+                        epochs,
+                        [_epoch(shard, FIRST.epoch, "first start") for shard in range(count)],
                     )
                 present = connection.scalars(select(shards.c.shard)).all()
         if len(present) != count:
@@ -46,14 +56,18 @@ class Positions:
         """Every shard's position."""
         with self._ledger.read() as connection:
             rows = connection.execute(
-                select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq).order_by(shards.c.shard)
+                select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq).order_by(
+                    shards.c.shard
+                )
             )
             return {shard: Position(epoch, seq) for shard, epoch, seq in rows}
 
     def begin_epoch(self, shard: int, expected: Position, reason: str) -> Position:
-        """Moves the shard into its next epoch, unless it has left the epoch of `expected` already; its position now.
+        """Moves the shard into its next epoch, unless it has left the epoch of `expected` already; its
+        position now.
 
-        What the journal still holds of older epochs is thereby given up (`journal_gaps` will tell of it).
+        What the journal still holds of older epochs is thereby given up (`journal_gaps` will tell
+        of it).
         """
         with self._ledger.write() as connection:
             position = lock(connection, shard)
@@ -72,7 +86,9 @@ def lock(connection: Connection, shard: int) -> Position:
 
 
 def lock_free(connection: Connection, wanted: list[int], wait: bool = False) -> dict[int, Position]:
-    """As `lock`, for those of the shards that nobody else has locked (SQLite's one writer has them all)."""
+    """As `lock`, for those of the shards that nobody else has locked (SQLite's one writer has them
+    all).
+    """
     query = (
         select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
         .where(shards.c.shard.in_(wanted))
@@ -95,14 +111,24 @@ def enter_epoch(connection: Connection, shard: int, epoch: int, reason: str) -> 
 
 
 def record_gap(connection: Connection, shard: int, first: Position, last_seq: int) -> bool:
-    """Records that the positions `first` to `last_seq` of the shard's journal were lost; False if that was known."""
-    gap = {"shard": shard, "epoch": first.epoch, "first_seq": first.seq, "last_seq": last_seq, "found_at_ms": _now_ms()}
+    """Records that the positions `first` to `last_seq` of the shard's journal were lost; False if that
+    was known.
+    """
+    gap = {
+        "shard": shard,
+        "epoch": first.epoch,
+        "first_seq": first.seq,
+        "last_seq": last_seq,
+        "found_at_ms": _now_ms(),
+    }
     return insert_or_ignore(connection, journal_gaps, [gap]) == 1
 
 
 def lossy_epochs(connection: Connection, wanted: Iterable[int]) -> set[tuple[int, int]]:
     """Shard and epoch of everything that these shards have lost."""
-    found = select(journal_gaps.c.shard, journal_gaps.c.epoch).where(journal_gaps.c.shard.in_(wanted))
+    found = select(journal_gaps.c.shard, journal_gaps.c.epoch).where(
+        journal_gaps.c.shard.in_(wanted)
+    )
     return {(shard, epoch) for shard, epoch in connection.execute(found)}
 
 

@@ -4,8 +4,8 @@ from meter.prices.errors import PriceFileError, UnknownModel, UnpricedUnit
 from meter.prices.file import PriceFile
 from meter.prices.price import Cost, CostLine, Markup, ModelPrice, Tier
 from meter.prices.table import PriceTable
+from meter.prices.timeline import PriceWindow, Source
 from meter.prices.units import UNITS
-from meter.prices.window import PriceWindow, Source
 
 __all__ = [
     "UNITS",

@@ -18,8 +18,8 @@ from genai_prices.types import ModelPrice as ListedPrice
 
 from meter.prices.compile import UnitPrice, compile_price, picos
 from meter.prices.price import ModelPrice, Rates
+from meter.prices.timeline import ALWAYS_MS, PriceWindow
 from meter.prices.units import UNIT_OF_PRICE_KEY, UNITS
-from meter.prices.window import ALWAYS_MS, PriceWindow
 
 CURRENCY = "USD"
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
@@ -27,8 +27,13 @@ _DAY_MS = 86_400_000
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Groq bills at least ten seconds of audio a request; genai-prices has this in code, not in its data.
-_TEN_SECONDS: Rates = (("audio_seconds", 10), ("input_audio_seconds", 10), ("output_audio_seconds", 10))
+# Groq bills at least ten seconds of audio a request; genai-prices has this in code, not in its
+# data.
+_TEN_SECONDS: Rates = (
+    ("audio_seconds", 10),
+    ("input_audio_seconds", 10),
+    ("output_audio_seconds", 10),
+)
 _MINIMUMS = {"groq/whisper-large-v3": _TEN_SECONDS, "groq/whisper-large-v3-turbo": _TEN_SECONDS}
 
 
@@ -38,7 +43,9 @@ class ListedModel:
     def __init__(self, provider: Provider, info: ModelInfo) -> None:
         self.id = f"{provider.id}/{info.id}"
         self._info = info
-        self._compiled: dict[int, ModelPrice | None] = {}  # by id() of the listed price, which _info keeps alive
+        self._compiled: dict[
+            int, ModelPrice | None
+        ] = {}  # by id() of the listed price, which _info keeps alive
 
     @property
     def bare_id(self) -> str:
@@ -49,7 +56,9 @@ class ListedModel:
         edges = list(_edges(self._conditions(), at_ms))
         from_ms = max((edge for edge in edges if edge <= at_ms), default=-ALWAYS_MS)
         until_ms = min((edge for edge in edges if edge > at_ms), default=ALWAYS_MS)
-        return PriceWindow(from_ms, until_ms, self._compile(self._info.get_prices(_EPOCH + at_ms * _MS)))
+        return PriceWindow(
+            from_ms, until_ms, self._compile(self._info.get_prices(_EPOCH + at_ms * _MS))
+        )
 
     def _conditions(self) -> Sequence[ConditionalPrice]:
         return () if isinstance(self._info.prices, ListedPrice) else self._info.prices
@@ -57,7 +66,9 @@ class ListedModel:
     def _compile(self, listed: ListedPrice) -> ModelPrice | None:
         if id(listed) not in self._compiled:
             given = dict(_unit_prices(listed))
-            self._compiled[id(listed)] = compile_price(self.id, CURRENCY, given, _MINIMUMS.get(self.id, ()))
+            self._compiled[id(listed)] = compile_price(
+                self.id, CURRENCY, given, _MINIMUMS.get(self.id, ())
+            )
         return self._compiled[id(listed)]
 
 
@@ -66,8 +77,12 @@ class Catalog:
 
     def __init__(self, providers: list[Provider]) -> None:
         self._providers = providers
-        self._by_id = {f"{p.id}/{info.id}".lower(): (p, info) for p in providers for info in p.models}
-        self._models: dict[str, ListedModel] = {}  # bounded by the catalog: names of models, not of clients
+        self._by_id = {
+            f"{p.id}/{info.id}".lower(): (p, info) for p in providers for info in p.models
+        }
+        self._models: dict[
+            str, ListedModel
+        ] = {}  # bounded by the catalog: names of models, not of clients
         self._named = lru_cache(maxsize=_NAMES_REMEMBERED)(self._look_up)
 
     @classmethod
@@ -91,8 +106,9 @@ class Catalog:
         return self._models.setdefault(model.id, model)
 
     def _match(self, name: str) -> tuple[Provider, ModelInfo] | None:
-        # A fresh snapshot for each question, because one remembers every name that it was ever asked, without bound.
-        # As "litellm" it reads the text before a slash as a provider if it knows that one, else the whole as a model.
+        # A fresh snapshot for each question, because one remembers every name that it was ever
+        # asked, without bound. As "litellm" it reads the text before a slash as a provider if it
+        # knows that one, else the whole as a model.
         snapshot = DataSnapshot(self._providers, from_auto_update=False)
         try:
             return snapshot.find_provider_model(name, None, "litellm", None)
@@ -105,7 +121,13 @@ def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
         price: Decimal | TieredPrices | None = getattr(listed, price_key)
         per = UNITS[unit].per
         if isinstance(price, TieredPrices):
-            yield unit, UnitPrice(picos(price.base, per), tuple((t.start, picos(t.price, per)) for t in price.tiers))
+            yield (
+                unit,
+                UnitPrice(
+                    picos(price.base, per),
+                    tuple((t.start, picos(t.price, per)) for t in price.tiers),
+                ),
+            )
         elif price is not None:
             yield unit, UnitPrice(picos(price, per))
 
@@ -125,4 +147,6 @@ def _edges(conditions: Sequence[ConditionalPrice], at_ms: int) -> Iterator[int]:
 
 def _utc_ms_of_day(at: time) -> int:
     moment = datetime.combine(_EPOCH.date(), at, at.tzinfo or UTC)
-    return -((_EPOCH - moment) // _MS) % _DAY_MS  # rounded up: the first whole millisecond at or after it
+    return (
+        -((_EPOCH - moment) // _MS) % _DAY_MS
+    )  # rounded up: the first whole millisecond at or after it

@@ -12,7 +12,9 @@ from meter.prices.units import with_fallbacks
 
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
-    """Picos per unit: `base`, or the last of `tiers` (start, price) that starts below the call's input tokens."""
+    """Picos per unit: `base`, or the last of `tiers` (start, price) that starts below the call's input
+    tokens.
+    """
 
     base: Fraction
     tiers: tuple[tuple[int, Fraction], ...] = ()
@@ -28,14 +30,20 @@ def picos(credits_each: Decimal, per: int) -> Fraction:
     return Fraction(credits_each) * PICO_PER_CREDIT / per
 
 
-def compile_price(model: str, currency: str, given: Mapping[str, UnitPrice], minimums: Rates = ()) -> ModelPrice | None:
-    """The price of a model whose units have `given` prices; None if there are none, which is not a price of zero."""
+def compile_price(
+    model: str, currency: str, given: Mapping[str, UnitPrice], minimums: Rates = ()
+) -> ModelPrice | None:
+    """The price of a model whose units have `given` prices; None if there are none, which is not a
+    price of zero.
+    """
     if not given:
         return None
     prices = with_fallbacks(given)
     starts = sorted({start for price in prices.values() for start, _ in price.tiers})
     base = {unit: price.base for unit, price in prices.items()}
-    above = {start: {unit: price.above(start) for unit, price in prices.items()} for start in starts}
+    above = {
+        start: {unit: price.above(start) for unit, price in prices.items()} for start in starts
+    }
     per = lcm(*(rate.denominator for rates in (base, *above.values()) for rate in rates.values()))
     tiers = tuple(Tier(start, _numerators(rates, per)) for start, rates in above.items())
     return ModelPrice(model, currency, per, _numerators(base, per), tiers, minimums)

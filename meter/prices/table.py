@@ -10,24 +10,30 @@ from meter.prices.catalog import Catalog, ListedModel
 from meter.prices.errors import PriceFileError, UnknownModel
 from meter.prices.overrides import MAX_MODEL_NAME, Overrides, Terms, read_overrides
 from meter.prices.price import ModelPrice
-from meter.prices.window import ALWAYS_MS, PriceWindow, Source, Steps, span_at
+from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Steps, span_at
 
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 
 
 class PriceTable:
-    """Prices of all models: a price file before the catalog of the installed genai-prices package."""
+    """Prices of all models: a price file before the catalog of the installed genai-prices
+    package.
+    """
 
     def __init__(self, catalog: Catalog, overrides: Overrides) -> None:
         self.overrides = overrides
         self._catalog = catalog
         self._everyone = _OwnPrices(catalog, overrides.everyone)
-        self._accounts = {name: _OwnPrices(catalog, terms) for name, terms in overrides.accounts.items()}
+        self._accounts = {
+            name: _OwnPrices(catalog, terms) for name, terms in overrides.accounts.items()
+        }
         self._listing = lru_cache(maxsize=_NAMES_REMEMBERED)(self._list)
 
     @classmethod
     def load(cls, path: Path | None = None, catalog: Catalog | None = None) -> "PriceTable":
-        """The table under the price file at `path`, if one is named; PriceFileError if that is wrong."""
+        """The table under the price file at `path`, if one is named; PriceFileError if
+        that is wrong.
+        """
         if path is None:
             return cls(catalog or Catalog.installed(), Overrides())
         try:
@@ -38,7 +44,9 @@ class PriceTable:
 
     @classmethod
     def under(cls, path: Path, text: bytes, catalog: Catalog | None = None) -> "PriceTable":
-        """The table under a price file with the content `text`; `path` is what a PriceFileError names."""
+        """The table under a price file with the content `text`; `path` is what a
+        PriceFileError names.
+        """
         catalog = catalog or Catalog.installed()
         overrides = read_overrides(path, text)
         _refuse_two_names_of_one_model(path, "models", catalog, overrides.everyone)
@@ -47,14 +55,18 @@ class PriceTable:
         return cls(catalog, overrides)
 
     def find(self, model: str, at_ms: int, account_id: str = "") -> ModelPrice:
-        """The price of `model` for an account, in force at a UTC time in ms; UnknownModel if there is none."""
+        """The price of `model` for an account, in force at a UTC time in ms; UnknownModel if there is
+        none.
+        """
         price = self.window(model, at_ms, account_id).price
         if price is None:
             raise UnknownModel(model)
         return price
 
     def window(self, model: str, at_ms: int, account_id: str = "") -> PriceWindow:
-        """The same, with its source and how long around that time it surely holds; without a price if there is none."""
+        """The same, with its source and how long around that time it surely holds; without a price if
+        there is none.
+        """
         # Accounts without terms of their own share everyone's listings.
         listing = self._listing(model, account_id if account_id in self._accounts else "")
         return listing.at(at_ms)
@@ -63,7 +75,12 @@ class PriceTable:
         """The percentage on list prices that an account pays."""
         markups = [owner.markups for owner in self._owners(account_id)]
         return next(
-            (span.value for span in (span_at(each, at_ms) for each in markups) if span.value is not None), Decimal(0)
+            (
+                span.value
+                for span in (span_at(each, at_ms) for each in markups)
+                if span.value is not None
+            ),
+            Decimal(0),
         )
 
     def models(self, account_id: str = "") -> Iterator[str]:
@@ -72,11 +89,15 @@ class PriceTable:
         yield from {name for owner in self._owners(account_id) for name in owner.other_names}
 
     def canonical(self, name: str) -> str:
-        """What prices of `name` are said to be of: the catalog's id if it is a listed model's own, else the name."""
+        """What prices of `name` are said to be of: the catalog's id if it is a listed model's own,
+        else the name.
+        """
         return _overridden_model(self._catalog, name) or name
 
     def means(self, name: str, model: str) -> bool:
-        """Whether a price of `model` may be one of what `name` stands for, even if it has another price now."""
+        """Whether a price of `model` may be one of what `name` stands for, even if it has another
+        price now.
+        """
         listed = self._catalog.find(name)
         return name.lower() == model.lower() or (listed is not None and listed.id == model)
 
@@ -95,7 +116,9 @@ class PriceTable:
 
 
 class _OwnPrices:
-    """Terms for one owner, with the prices found by name, or by the listed model that they replace."""
+    """Terms for one owner, with the prices found by name, or by the listed model that they
+    replace.
+    """
 
     def __init__(self, catalog: Catalog, terms: Terms) -> None:
         self.markups = terms.markups
@@ -103,7 +126,9 @@ class _OwnPrices:
         self._by_model_id: dict[str, Steps[ModelPrice]] = {}
         for name, steps in terms.models.items():
             if model_id := _overridden_model(catalog, name):
-                self._by_model_id[model_id] = tuple((at, replace(price, model=model_id)) for at, price in steps)
+                self._by_model_id[model_id] = tuple(
+                    (at, replace(price, model=model_id)) for at, price in steps
+                )
             else:
                 self._by_name[name.lower()] = steps
 
@@ -113,11 +138,15 @@ class _OwnPrices:
         return [steps[0][1].model for steps in self._by_name.values()]
 
     def prices(self, name: str, model: ListedModel | None) -> Steps[ModelPrice]:
-        return self._by_name.get(name.lower()) or (self._by_model_id.get(model.id, ()) if model else ())
+        return self._by_name.get(name.lower()) or (
+            self._by_model_id.get(model.id, ()) if model else ()
+        )
 
 
 class _Listing:
-    """What a name stands for, for one owner of terms: own prices in layers, under them the catalog's; and the markups."""
+    """What a name stands for, for one owner of terms: own prices in layers, under them the catalog's;
+    and the markups.
+    """
 
     __slots__ = ("_layers", "_markups", "_model", "_window")
 
@@ -127,7 +156,9 @@ class _Listing:
         layers: list[tuple[Source, Steps[ModelPrice]]],
         markups: list[Steps[Decimal]],
     ) -> None:
-        self._model, self._layers, self._markups = model, layers, markups
+        self._model = model
+        self._layers = layers
+        self._markups = markups
         self._window = PriceWindow(0, 0, None)
 
     def at(self, at_ms: int) -> PriceWindow:
@@ -138,7 +169,9 @@ class _Listing:
 
     def _list_price(self, at_ms: int) -> PriceWindow:
         begun = [(source, span_at(steps, at_ms)) for source, steps in self._layers]
-        window = self._model.window(at_ms) if self._model else PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
+        window = (
+            self._model.window(at_ms) if self._model else PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
+        )
         for source, span in reversed(begun):  # the nearest last: it covers the others
             if span.value is not None:
                 window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
@@ -159,8 +192,9 @@ class _Listing:
 def _overridden_model(catalog: Catalog, name: str) -> str | None:
     """The id of the catalog's model that a price given to `name` replaces under all of its names.
 
-    Otherwise a client could avoid the operator's price by writing provider/model. Only a model's own id does so: an
-    alias is overridden as that one name, for a price of one dated version must not become that of all.
+    Otherwise a client could avoid the operator's price by writing provider/model. Only a model's
+    own id does so: an alias is overridden as that one name, for a price of one dated version must
+    not become that of all.
     """
     model = catalog.find(name)
     return model.id if model and name.lower() in (model.id.lower(), model.bare_id.lower()) else None

@@ -1,7 +1,8 @@
 """The closed vocabulary of metered units, and at whose price a unit without its own is charged.
 
-Quantities of different units never overlap: `input_tokens` are those not counted under any other input unit. Every unit
-but a few of ours is one of genai-prices' usage keys, but those do overlap: its `input_tokens` include the cached ones.
+Quantities of different units never overlap: `input_tokens` are those not counted under any other
+input unit. Every unit but a few of ours is one of genai-prices' usage keys, but those do overlap:
+its `input_tokens` include the cached ones.
 """
 
 from collections.abc import Mapping
@@ -47,7 +48,8 @@ _USAGE_KEYS = {
     "requests": "requests",
 }
 
-# What genai-prices has no prices for: only a price file does. In the order of invoice lines, before the requests.
+# What genai-prices has no prices for: only a price file does. In the order of invoice lines, before
+# the requests.
 _OWN_DIMENSIONS = {
     "images": {"family": "images"},
     "video_seconds": {"family": "durations", "modality": "video"},
@@ -57,7 +59,9 @@ _OWN_DIMENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A metered unit; `dimensions` say what it counts, and a unit with a subset of them is more general."""
+    """A metered unit; `dimensions` say what it counts, and a unit with a subset of them is more
+    general.
+    """
 
     name: str
     dimensions: frozenset[tuple[str, str]]
@@ -67,7 +71,10 @@ class Unit:
 
 def _units() -> dict[str, Unit]:
     units = {name: _listed_unit(name, usage_key) for name, usage_key in _USAGE_KEYS.items()}
-    own = {name: Unit(name, frozenset(dimensions.items())) for name, dimensions in _OWN_DIMENSIONS.items()}
+    own = {
+        name: Unit(name, frozenset(dimensions.items()))
+        for name, dimensions in _OWN_DIMENSIONS.items()
+    }
     requests = {"requests": units.pop("requests")}
     return units | own | requests
 
@@ -78,7 +85,9 @@ def _listed_unit(name: str, usage_key: str) -> Unit:
 
 
 UNITS: Mapping[str, Unit] = _units()
-UNIT_OF_PRICE_KEY: Mapping[str, str] = {unit.price_key: name for name, unit in UNITS.items() if unit.price_key}
+UNIT_OF_PRICE_KEY: Mapping[str, str] = {
+    unit.price_key: name for name, unit in UNITS.items() if unit.price_key
+}
 INPUT_TOKEN_UNITS = frozenset(
     name for name, unit in UNITS.items() if unit.dimensions >= UNITS["input_tokens"].dimensions
 )
@@ -93,15 +102,18 @@ def unit_order(name: str) -> tuple[int, str]:
 def with_fallbacks(given: Mapping[str, Price]) -> dict[str, Price]:
     """The price of every unit that can be charged, in invoice order, from those `given` by name.
 
-    A unit without a price of its own takes that of the nearest more general unit. Where two of different kinds apply
-    (cached audio, when audio and cached input have prices) there is none: a guess would be a wrong charge.
+    A unit without a price of its own takes that of the nearest more general unit. Where two of
+    different kinds apply (cached audio, when audio and cached input have prices) there is none: a
+    guess would be a wrong charge.
     """
     nearest = {name: _nearest_priced(unit, given) for name, unit in UNITS.items()}
     return {name: given[source] for name, source in nearest.items() if source is not None}
 
 
 def without_repeats(values: Mapping[str, Price]) -> dict[str, Price]:
-    """Those `values` by unit, for display, from which `with_fallbacks` would make the others too."""
+    """Those `values` by unit, for display, from which `with_fallbacks` would make the
+    others too.
+    """
     told: dict[str, Price] = {}
     for name in sorted(values, key=_generality):
         nearest = _nearest_priced(UNITS[name], told) if name in UNITS else None
@@ -115,7 +127,9 @@ def _generality(name: str) -> int:
 
 
 def _nearest_priced(unit: Unit, given: Mapping[str, Price]) -> str | None:
-    priced = [UNITS[name] for name in given if name in UNITS and UNITS[name].dimensions <= unit.dimensions]
+    priced = [
+        UNITS[name] for name in given if name in UNITS and UNITS[name].dimensions <= unit.dimensions
+    ]
     if not priced:
         return None
     nearest = max(priced, key=lambda candidate: len(candidate.dimensions))

@@ -1,4 +1,6 @@
-"""The audit after a fault: what the clients were told, what the ledger says, and what Redis has must be one and the same."""
+"""The audit after a fault: what the clients were told, what the ledger says, and what Redis has must
+be one and the same.
+"""
 
 import time
 from collections import defaultdict
@@ -7,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
-from audit_of_credits import check_budgets, check_events, check_grants
-from calls import ADMINISTRATION, Call
-from servers import wait_until
 from sqlalchemy import Row, select
-from stack import Client
 
+from chaos.audit_of_credits import check_budgets, check_events, check_grants
+from chaos.calls import ADMINISTRATION, Call
 from gate.v1.gate_pb2 import ReleaseRequest
-from meter.effect import parse
-from meter.ledger import schema
-from meter.ledger.migrate import open_ledger
+from meter.database import schema
+from meter.database.migrate import open_ledger
+from meter.journal.effect import parse
 from meter.v1.ledger_pb2 import CheckBooksRequest
+from support.servers import wait_until
+from support.stack import Client
 
 Rows = Sequence[Row[Any]]
 
@@ -60,23 +62,35 @@ class Books:
 
 
 class Audit:
-    """Compares what the clients were told with the books at `ledger_url`, and with what `client`'s gate says now."""
+    """Compares what the clients were told with the books at `ledger_url`, and with what `client`'s
+    gate says now.
+    """
 
     def __init__(self, ledger_url: str, client: Client, calls: Sequence[Call]) -> None:
-        self._ledger_url, self._client, self._calls = ledger_url, client, list(calls)
+        self._ledger_url = ledger_url
+        self._client = client
+        self._calls = list(calls)
 
     def run(self) -> None:
-        """AssertionError names the first difference. Afterwards every call has been answered, and no hold is open."""
+        """AssertionError names the first difference.
+
+        Afterwards every call has been answered, and no hold is open.
+        """
         wait_until(self._is_at_rest, _BACK_S)
         self._repeat_all(self._check_all())
         self._release_all()
         self._check_all()
         for account_id in {call.account_id for call in self._calls}:
-            assert self._client.balance(account_id).held_nanos == 0, f"{account_id}: held, without a hold"
+            assert self._client.balance(account_id).held_nanos == 0, (
+                f"{account_id}: held, without a hold"
+            )
 
     def _is_at_rest(self) -> bool:
-        """Nothing ends by itself in the next minute: the books and the gate cannot be read at the same moment."""
-        books, soon_ms = Books.read(self._ledger_url), (time.time() + 60) * 1000
+        """Nothing ends by itself in the next minute: the books and the gate cannot be read at the same
+        moment.
+        """
+        books = Books.read(self._ledger_url)
+        soon_ms = (time.time() + 60) * 1000
         living = (grant for grant in books.grants if grant.state in ("SCHEDULED", "LIVE"))
         return not any((grant.expires_at_ms or soon_ms) < soon_ms for grant in living) and not any(
             hold.expires_ms < soon_ms for hold in books.open_holds
@@ -127,31 +141,44 @@ class Audit:
             holds[hold.account_id] += hold.amount_nanos
         for row in books.accounts:
             name = row.account_id
-            assert row.remaining_nanos == amounts[name], f"{name}: {row.remaining_nanos}, its entries {amounts[name]}"
-            assert row.held_nanos == holds[name], f"{name}: {row.held_nanos} held, its open holds {holds[name]}"
+            assert row.remaining_nanos == amounts[name], (
+                f"{name}: {row.remaining_nanos}, its entries {amounts[name]}"
+            )
+            assert row.held_nanos == holds[name], (
+                f"{name}: {row.held_nanos} held, its open holds {holds[name]}"
+            )
             told = self._client.balance(name).remaining_nanos
-            assert told == amounts[name], f"{name}: the gate says {told}, its entries {amounts[name]}"
+            assert told == amounts[name], (
+                f"{name}: the gate says {told}, its entries {amounts[name]}"
+            )
 
     def _repeat_all(self, books: Books) -> None:
-        """A repeat has the first reply; what was never answered is answered now, by what it did if it took effect."""
+        """A repeat has the first reply; what was never answered is answered now, by what it did if it
+        took effect.
+        """
         taken = {(row.account_id, row.request_id) for row in books.entries}
         for call in self._calls:
             if not call.is_denied:  # that writes nothing, and is judged afresh
                 self._repeat(call, call.key in taken)
 
     def _repeat(self, call: Call, took_effect: bool) -> None:
-        first, request = call.reply, call.request
+        first = call.reply
+        request = call.request
         service = self._client.accounts if call.method in ADMINISTRATION else self._client.gate
         again, code = _ask(getattr(service, call.method), request)
         if first is None and not took_effect and code in _COMES_TOO_LATE:
-            return  # it never took effect: its hold has expired, or was settled, or its credits would have expired
+            # it never took effect: its hold has expired, or was settled, or its credits would have
+            # expired
+            return
         assert code is None, f"{request}: {code}"
         if call.method in ADMINISTRATION:
             if call.method != "UpdateAccount":  # which tells the account as it is by now
                 assert first in (None, again), f"{request}: {first} became {again}"
             call.reply = again
             return
-        assert again.replayed == took_effect, f"{request}: replayed {again.replayed}, in the ledger {took_effect}"
+        assert again.replayed == took_effect, (
+            f"{request}: replayed {again.replayed}, in the ledger {took_effect}"
+        )
         if first is None:
             call.reply = again
             return
@@ -162,7 +189,11 @@ class Audit:
         """Releases what nobody settled, or leaves it to the reaper if it has expired."""
         self._check_books()
         for number, hold in enumerate(Books.read(self._ledger_url).open_holds):
-            ids = {"account_id": hold.account_id, "hold_id": hold.hold_id, "request_id": f"release-{number}"}
+            ids = {
+                "account_id": hold.account_id,
+                "hold_id": hold.hold_id,
+                "request_id": f"release-{number}",
+            }
             call = Call("Release", ReleaseRequest(**ids))
             call.reply, code = _ask(self._client.gate.Release, call.request)
             assert code in (None, *_HOLD_HAS_ENDED), code
@@ -186,12 +217,17 @@ def _check_journals(books: Books) -> None:
     for row in books.shards:
         assert row.epoch == 1, f"shard {row.shard} is in epoch {row.epoch}: something was lost"
         dense = [(1, seq) for seq in range(1, row.watermark_seq + 1)]
-        assert sorted(numbers[row.shard]) == dense, f"shard {row.shard}: not dense up to {row.watermark_seq}"
+        assert sorted(numbers[row.shard]) == dense, (
+            f"shard {row.shard}: not dense up to {row.watermark_seq}"
+        )
     assert not books.gaps, f"lost from a journal: {books.gaps}"
 
 
 def _check_call(call: Call, rows: list[Row[Any]], books: Books) -> None:
-    """Answered: in the ledger as told, once. Denied: not at all. Unanswered: once, or not at all."""
+    """Answered: in the ledger as told, once.
+
+    Denied: not at all. Unanswered: once, or not at all.
+    """
     if call.is_denied:
         assert not rows, f"{call.request}: denied, {len(rows)} times in the ledger"
     elif call.reply is None:
@@ -199,9 +235,11 @@ def _check_call(call: Call, rows: list[Row[Any]], books: Books) -> None:
     else:
         assert len(rows) == 1, f"{call.request}: answered, {len(rows)} times in the ledger"
         if call.method in ADMINISTRATION:
-            told, kept = _told_administrator(call), _kept_of_operation(call, rows[0], books)
+            told = _told_administrator(call)
+            kept = _kept_of_operation(call, rows[0], books)
         else:
-            told, kept = _told(call), _kept(rows[0])
+            told = _told(call)
+            kept = _kept(rows[0])
         assert told == kept, f"{call.request}: told {told}, kept {kept}"
 
 
@@ -210,7 +248,8 @@ def _told(call: Call) -> tuple[object, ...]:
     charged = shortfall = held = 0
     match call.method:
         case "Debit":
-            charged, shortfall = reply.charged_nanos, reply.shortfall_nanos
+            charged = reply.charged_nanos
+            shortfall = reply.shortfall_nanos
         case "Authorize":
             held = reply.held_nanos
         case "Extend":
@@ -224,7 +263,9 @@ def _told(call: Call) -> tuple[object, ...]:
 
 
 def _kept(row: Row[Any]) -> tuple[object, ...]:
-    held = 0 if row.kind == "DEBIT" else row.held_nanos  # a debit's reply does not say what its hold was of
+    held = (
+        0 if row.kind == "DEBIT" else row.held_nanos
+    )  # a debit's reply does not say what its hold was of
     effect = parse(row.effect)
     left = effect.settled()
     sums = left.remaining, left.held, effect.available_after(left), left.used_today
@@ -244,7 +285,9 @@ def _kept_of_operation(call: Call, row: Row[Any], books: Books) -> tuple[object,
     """What a grant's entry is about stands with the grant."""
     match call.method:
         case "GrantCredits" | "CreateTopUp":
-            grant = next(each for each in books.grants if (each.account_id, each.request_id) == call.key)
+            grant = next(
+                each for each in books.grants if (each.account_id, each.request_id) == call.key
+            )
             return row.kind, grant.grant_id, grant.amount_nanos
         case "VoidGrant":
             grant = next(each for each in books.grants if each.grant_id == call.request.grant_id)

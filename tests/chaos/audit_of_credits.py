@@ -1,4 +1,6 @@
-"""What the entries come to for grants, budgets and thresholds, added up once more and in the plainest way."""
+"""What the entries come to for grants, budgets and thresholds, added up once more and in the plainest
+way.
+"""
 
 import json
 from collections import defaultdict
@@ -7,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from meter.parts import parts_of
+from meter.journal.allocation import parts_of
 
 Rows = Sequence[Row[Any]]
 
@@ -19,7 +21,9 @@ _TO = {  # the column of a grant to which an entry moves what it takes
 
 
 def check_grants(accounts: Rows, entries: Rows, grants: Rows, open_holds: Rows) -> None:
-    """Each is somewhere, whole: with its entries, its holds, or left; and what is left, less debt, is the account's balance."""
+    """Each is somewhere, whole: with its entries, its holds, or left; and what is left, less debt, is
+    the account's balance.
+    """
     taken: dict[tuple[str, int, str], int] = defaultdict(int)
     for entry in entries:
         for number, nanos in json.loads(entry.burned):
@@ -30,13 +34,24 @@ def check_grants(accounts: Rows, entries: Rows, grants: Rows, open_holds: Rows) 
             pinned[hold.account_id, part.grant] += part.amount
     remaining: dict[str, int] = defaultdict(int)
     for grant in grants:
-        name, key = f"grant {grant.grant_id}", (grant.account_id, grant.number)
-        sums = (grant.left_nanos, grant.held_nanos, grant.spent_nanos, grant.expired_nanos, grant.voided_nanos)
+        name = f"grant {grant.grant_id}"
+        key = (grant.account_id, grant.number)
+        sums = (
+            grant.left_nanos,
+            grant.held_nanos,
+            grant.spent_nanos,
+            grant.expired_nanos,
+            grant.voided_nanos,
+        )
         assert min(sums) >= 0, f"{name}: {sums}"
         assert sum(sums) == grant.amount_nanos, f"{name}: {sums} of {grant.amount_nanos}"
         for column in ("spent_nanos", "expired_nanos"):
-            assert getattr(grant, column) == taken[*key, column], f"{name}: {column}, its entries {taken[*key, column]}"
-        assert grant.held_nanos == pinned[key], f"{name}: {grant.held_nanos} held, its open holds {pinned[key]}"
+            assert getattr(grant, column) == taken[*key, column], (
+                f"{name}: {column}, its entries {taken[*key, column]}"
+            )
+        assert grant.held_nanos == pinned[key], (
+            f"{name}: {grant.held_nanos} held, its open holds {pinned[key]}"
+        )
         if grant.state == "EXPIRED":
             assert grant.left_nanos == 0, f"{name}: {grant.left_nanos} outlived it"
         if grant.state != "SCHEDULED":
@@ -47,42 +62,69 @@ def check_grants(accounts: Rows, entries: Rows, grants: Rows, open_holds: Rows) 
     for row in accounts:
         name = row.account_id
         due = remaining[name] - debt[name]
-        assert row.remaining_nanos == due, f"{name}: {row.remaining_nanos}, its grants less its debt {due}"
+        assert row.remaining_nanos == due, (
+            f"{name}: {row.remaining_nanos}, its grants less its debt {due}"
+        )
 
 
 def check_budgets(entries: Rows, budgets: Rows, windows: Rows) -> None:
-    """Those for life, set before the load: what was charged for their facets is what they have counted."""
+    """Those for life, set before the load: what was charged for their labels is what they have
+    counted.
+    """
     used = {(row.account_id, row.number): (row.used_nanos, row.held_nanos) for row in windows}
     for budget in budgets:
-        facets = dict(facet.split("=") for facet in json.loads(budget.facets))
+        labels = dict(label.split("=") for label in json.loads(budget.labels))
         own = [entry for entry in entries if entry.account_id == budget.account_id]
-        met = {entry.hold_id for entry in own if entry.kind == "AUTHORIZE" and _has(entry, facets)}
+        matched = {
+            entry.hold_id for entry in own if entry.kind == "AUTHORIZE" and _has(entry, labels)
+        }
         charged = held = 0
         for entry in own:
-            of_its_hold = entry.hold_id in met
-            if entry.kind == "DEBIT" and (_has(entry, facets) if entry.late or not entry.hold_id else of_its_hold):
+            of_its_hold = entry.hold_id in matched
+            if entry.kind == "DEBIT" and (
+                _has(entry, labels) if entry.late or not entry.hold_id else of_its_hold
+            ):
                 charged -= entry.amount_nanos
             if of_its_hold:
                 held += entry.held_nanos
         found = used.get((budget.account_id, budget.number), (0, 0))
-        assert found == (charged, held), f"budget {budget.budget_id}: {found}, its entries {(charged, held)}"
+        assert found == (charged, held), (
+            f"budget {budget.budget_id}: {found}, its entries {(charged, held)}"
+        )
 
 
 def check_events(accounts: Rows, entries: Rows, events: Rows) -> None:
-    """One for each entry that tells of a crossing; and for each level of use that was reached in a day, one that day."""
-    told = [f"{entry.shard}-{entry.epoch}-{entry.seq}" for entry in entries if entry.kind == "THRESHOLD"]
+    """One for each entry that tells of a crossing; and for each level of use that was reached in a
+    day, one that day.
+    """
+    told = [
+        f"{entry.shard}-{entry.epoch}-{entry.seq}" for entry in entries if entry.kind == "THRESHOLD"
+    ]
     assert sorted(event.entry_id for event in events) == sorted(told)
     for row in accounts:
         used: dict[int, int] = defaultdict(int)
         for entry in entries:
             if entry.account_id == row.account_id and entry.kind == "DEBIT":
                 used[entry.usage_day] -= entry.amount_nanos
-        own = [event for event in events if (event.account_id, event.subject) == (row.account_id, "DAILY_USE")]
+        own = [
+            event
+            for event in events
+            if (event.account_id, event.subject) == (row.account_id, "DAILY_USE")
+        ]
         crossed = [(event.period, event.level_nanos) for event in own]
-        levels = [level for _, subject, level, _ in json.loads(row.thresholds) if subject == "daily_use"]
-        reached = [(str(day), level) for day, sum_of_day in used.items() for level in levels if level <= sum_of_day]
-        assert sorted(crossed) == sorted(reached), f"{row.account_id}: told {crossed}, reached {reached}"
+        levels = [
+            level for _, subject, level, _ in json.loads(row.thresholds) if subject == "daily_use"
+        ]
+        reached = [
+            (str(day), level)
+            for day, sum_of_day in used.items()
+            for level in levels
+            if level <= sum_of_day
+        ]
+        assert sorted(crossed) == sorted(reached), (
+            f"{row.account_id}: told {crossed}, reached {reached}"
+        )
 
 
-def _has(entry: Row[Any], facets: dict[str, str]) -> bool:
-    return facets.items() <= json.loads(entry.dimensions).items()
+def _has(entry: Row[Any], labels: dict[str, str]) -> bool:
+    return labels.items() <= json.loads(entry.dimensions).items()

@@ -1,4 +1,6 @@
-"""Calls under load: each is repeated under its own request id until it is answered, or given up, and its reply is remembered."""
+"""Calls under load: each is repeated under its own request id until it is answered, or given up, and
+its reply is remembered.
+"""
 
 import random
 import threading
@@ -16,9 +18,16 @@ from meter.v1.accounts_pb2_grpc import AccountsStub
 _CALL_S = 10.0
 _PATIENCE_S = 60.0
 _PAUSE_S = 0.02
-# CANCELLED comes from a gate that is told to end: calls that it has received and not begun, grpc's server drops with this status.
-_NO_DECISION = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-ADMINISTRATION = frozenset(("GrantCredits", "CreateTopUp", "VoidGrant", "SetBudget", "UpdateAccount"))
+# CANCELLED comes from a gate that is told to end: calls that it has received and not begun, grpc's
+# server drops with this status.
+_NO_DECISION = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+ADMINISTRATION = frozenset(
+    ("GrantCredits", "CreateTopUp", "VoidGrant", "SetBudget", "UpdateAccount")
+)
 
 
 @dataclass(slots=True)
@@ -79,8 +88,10 @@ class Caller:
     """One client of several gates."""
 
     def __init__(self, name: str, gates: list[Services], log: Log) -> None:
-        self.name, self.dice = name, random.Random(name)
-        self._gates, self._log = gates, log
+        self.name = name
+        self.random_values = random.Random(name)
+        self._gates = gates
+        self._log = log
         self._number = 0
 
     def ids(self, account_id: str) -> dict[str, str]:
@@ -91,15 +102,19 @@ class Caller:
         return f"{self.name}-{self._number}"
 
     def call(self, method: str, request: Any) -> Any:
-        """The reply; None if the call failed and this client is not one to repeat it, or if it came too late."""
+        """The reply; None if the call failed and this client is not one to repeat it, or if it came
+        too late.
+        """
         call = Call(method, request)
         self._log.calls.append(call)
-        gives_up = self.dice.random() < 0.3
+        gives_up = self.random_values.random() < 0.3
         deadline = time.monotonic() + _PATIENCE_S
         while call.reply is None:
             call.sent += 1
             try:
-                call.reply = self.dice.choice(self._gates).method(method)(request, timeout=_CALL_S)
+                call.reply = self.random_values.choice(self._gates).method(method)(
+                    request, timeout=_CALL_S
+                )
             except grpc.RpcError as error:
                 if call.has_come_too_late(error):
                     call.is_refused = True

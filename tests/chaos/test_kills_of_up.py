@@ -1,4 +1,6 @@
-"""kill -9 of `creditgate up` itself, alone or with all its children, and its start on the same data directory."""
+"""kill -9 of `creditgate up` itself, alone or with all its children, and its start on the same data
+directory.
+"""
 
 import os
 import random
@@ -9,13 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from audit import Audit
-from load import Load
-from servers import wait_until
-from stack import Client, Process, free_port
-from test_kills import ACCOUNTS, CALLS_BETWEEN, SETTINGS, open_accounts
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
+from chaos.accounts import ACCOUNTS, CALLS_BETWEEN, SETTINGS, open_accounts
+from chaos.audit import Audit
+from chaos.load import Load
+from support.servers import wait_until
+from support.stack import Client, Process, free_port
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="finds the children in /proc"
+)
 
 
 @pytest.fixture
@@ -37,9 +42,11 @@ def kill_all(pids: list[int]) -> None:
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.chaos)])
 def test_up_started_again_after_a_kill_goes_on_where_it_was(folder: Path, kills: int) -> None:
-    dice = random.Random(kills)
+    random_values = random.Random(kills)
     target = f"127.0.0.1:{free_port()}"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
+    }
     clean |= {f"CREDITGATE_{name.upper()}": value for name, value in SETTINGS.items()}
     words = ["up", "--listen", target, "--metrics-listen", "", "--data-dir", f"{folder}/data"]
     service = Process(words, clean, folder / "up.log")
@@ -50,12 +57,14 @@ def test_up_started_again_after_a_kill_goes_on_where_it_was(folder: Path, kills:
         open_accounts(client)
         with Load([target], list(ACCOUNTS)) as load:
             for number in range(kills):
-                mark = load.answered + dice.randint(*CALLS_BETWEEN)
+                mark = load.answered + random_values.randint(*CALLS_BETWEEN)
                 wait_until(lambda: load.errors or load.answered >= mark, 60)  # noqa: B023 - it waits here
                 children = children_of(service.pid)
                 service.kill()
                 if number % 2:
-                    kill_all(children)  # else they end by themselves, or are ended by who comes next
+                    kill_all(
+                        children
+                    )  # else they end by themselves, or are ended by who comes next
                 service.start()
         print(load.summary())
         assert not load.errors, load.errors

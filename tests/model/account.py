@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gate.v1.gate_pb2 import Balance, CreditsLeft, GraceState
-from meter.effect import Crossing
-from meter.operations import Grace, Level
+from meter.journal.effect import Crossing
+from meter.journal.operations import Grace, Level
 from model.days import DAY_MS, at, month_of
-from model.facts import OVERAGE, Budget, Charge, Facets, Grant, Hold, Line, Parts, Window, merged
+from model.facts import OVERAGE, Budget, Charge, Grant, Hold, Labels, Line, Parts, Window, merged
 
 Replies = dict[str, tuple[object, object]]
 
@@ -32,7 +32,8 @@ class Account:
     graces_begun: dict[str, int] = field(default_factory=dict)
     replies: Replies = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)  # everything that took effect
-    excused: int = 0  # how far below zero `spendable` may be: shortfalls, grace, and overage protection taken away
+    # how far below zero `spendable` may be: shortfalls, grace, and overage protection taken away
+    excused: int = 0
 
     @property
     def day(self) -> int:
@@ -41,7 +42,9 @@ class Account:
 
     def left(self) -> dict[int, int]:
         """What there is to take, by grant."""
-        left = {grant.number: grant.amount for grant in self.grants.values() if grant.begun} | {OVERAGE: self.overage}
+        left = {grant.number: grant.amount for grant in self.grants.values() if grant.begun} | {
+            OVERAGE: self.overage
+        }
         _subtract(left, self.payments)
         left[OVERAGE] += sum(amount for _, amount in self.payments)
         for charge in self.charges:
@@ -56,7 +59,11 @@ class Account:
 
     def scheduled(self) -> dict[int, int]:
         """What will be there to take, by grant, if nobody voids it before."""
-        return {grant.number: grant.amount for grant in self.grants.values() if not grant.begun and not grant.voided}
+        return {
+            grant.number: grant.amount
+            for grant in self.grants.values()
+            if not grant.begun and not grant.voided
+        }
 
     def pinned(self) -> dict[int, int]:
         return merged(part for hold in self.open_holds() for part in hold.pins)
@@ -91,7 +98,12 @@ class Account:
 
     @property
     def debt(self) -> int:
-        taken = sum(amount for charge in self.charges for number, amount in charge.parts if number == OVERAGE)
+        taken = sum(
+            amount
+            for charge in self.charges
+            for number, amount in charge.parts
+            if number == OVERAGE
+        )
         return taken - sum(amount for _, amount in self.payments)
 
     def used_on(self, day: int) -> int:
@@ -115,9 +127,9 @@ class Account:
         window = budget.now(self.day)
         return budget.limit - self.used_in(window) - self.held_in(window)
 
-    def budgets_of(self, facets: Facets) -> list[Budget]:
-        """Those that usage with these facets counts in."""
-        return [budget for budget in self._by_id() if facets.issuperset(budget.facets)]
+    def budgets_of(self, labels: Labels) -> list[Budget]:
+        """Those that usage with these labels counts in."""
+        return [budget for budget in self._by_id() if labels.issuperset(budget.labels)]
 
     def budgets_behind(self, windows: Iterable[Window]) -> list[Budget]:
         """Those of these windows that still are the same."""
@@ -127,21 +139,34 @@ class Account:
     def _by_id(self) -> list[Budget]:
         return [self.budgets[budget_id] for budget_id in sorted(self.budgets)]
 
-    def funds(self, facets: Facets) -> list[Grant]:
-        """The grants that usage with these facets may take from, in the order in which they are burned."""
-        usable = (grant for grant in self.grants.values() if grant.begun and not grant.is_over(self.clock_ms))
-        return sorted((grant for grant in usable if grant.is_for(facets)), key=lambda grant: grant.place)
+    def funds(self, labels: Labels) -> list[Grant]:
+        """The grants that usage with these labels may take from, in the order in which they are
+        burned.
+        """
+        usable = (
+            grant
+            for grant in self.grants.values()
+            if grant.begun and not grant.is_over(self.clock_ms)
+        )
+        return sorted(
+            (grant for grant in usable if grant.is_for(labels)), key=lambda grant: grant.place
+        )
 
-    def covered(self, facets: Facets) -> int:
-        """What usage with these facets may take without a grace."""
+    def covered(self, labels: Labels) -> int:
+        """What usage with these labels may take without a grace."""
         left = self.left()
-        return self.spendable + sum(left[grant.number] for grant in self.funds(facets) if grant.scope)
+        return self.spendable + sum(
+            left[grant.number] for grant in self.funds(labels) if grant.scope
+        )
 
-    def take(self, amount: int, facets: Facets, but: Iterable[tuple[int, int]] = ()) -> Parts:
-        """The credits that are taken for so much, when those of `but` are gone already; overage bears the rest."""
-        left, parts = self.left(), []
+    def take(self, amount: int, labels: Labels, but: Iterable[tuple[int, int]] = ()) -> Parts:
+        """The credits that are taken for so much, when those of `but` are gone already; overage bears
+        the rest.
+        """
+        left = self.left()
+        parts = []
         _subtract(left, but)
-        for grant in self.funds(facets):
+        for grant in self.funds(labels):
             part = min(amount, left[grant.number])
             if part > 0:
                 parts.append((grant.number, part))
@@ -158,7 +183,8 @@ class Account:
 
     def open_grace(self, traffic_class: str) -> Grace | None:
         """The grace of this class, while its time is not over."""
-        grace, began_ms = self.graces.get(traffic_class), self.graces_begun.get(traffic_class)
+        grace = self.graces.get(traffic_class)
+        began_ms = self.graces_begun.get(traffic_class)
         if grace and grace.duration_ms is not None and began_ms is not None:
             return grace if self.clock_ms < began_ms + grace.duration_ms else None
         return grace
@@ -179,7 +205,9 @@ class Account:
     def balance(self, budgets: Iterable[Budget] = ()) -> Balance:
         return Balance(
             total_credits_nanos=self.total,
-            period_usage_nanos=sum(charge.amount for charge in self.charges if charge.month == month_of(self.day)),
+            period_usage_nanos=sum(
+                charge.amount for charge in self.charges if charge.month == month_of(self.day)
+            ),
             remaining_nanos=self.remaining,
             overage_protection_nanos=self.overage,
             held_nanos=self.held,
@@ -192,10 +220,13 @@ class Account:
         )
 
     def breakdown(self) -> list[CreditsLeft]:
-        left, pinned = self.left(), self.pinned()
+        left = self.left()
+        pinned = self.pinned()
         kinds = []
         for kind in sorted({grant.type for grant in self.grants.values()}):
-            of_kind = [grant.number for grant in self.grants.values() if grant.type == kind and grant.begun]
+            of_kind = [
+                grant.number for grant in self.grants.values() if grant.type == kind and grant.begun
+            ]
             held = sum(pinned.get(number, 0) for number in of_kind)
             remaining = held + sum(left[number] for number in of_kind)
             if remaining:

@@ -1,4 +1,6 @@
-"""The calls of the gate: each takes the request that the gate gets, and returns the message that a client must get."""
+"""The calls of the gate: each takes the request that the gate gets, and returns the message that a
+client must get.
+"""
 
 from typing import TypeVar
 
@@ -15,11 +17,11 @@ from gate.v1.gate_pb2 import (
     ReleaseRequest,
     ReleaseResponse,
 )
-from meter.operations import Change, Create
+from meter.journal.operations import Change, Create
 from model.account import Account
 from model.consequences import exhaust, filled, turn
 from model.days import at
-from model.facts import Facets, Hold, Refused
+from model.facts import Hold, Labels, Refused
 from model.judging import Asked, denial, most, needs_grace, reason
 from model.operations import apply, created
 from model.prices import Price, counts_of
@@ -49,7 +51,11 @@ class Model:
 
     def authorize(self, request: AuthorizeRequest, new_hold_id: str) -> AuthorizeResponse:
         cost = self._cost(request)
-        asks = any(counts_of(request.usage).values()) if request.HasField("usage") else request.amount_nanos > 0
+        asks = (
+            any(counts_of(request.usage).values())
+            if request.HasField("usage")
+            else request.amount_nanos > 0
+        )
         if not asks or (request.HasField("amount_nanos") and request.min_amount_nanos > cost):
             raise Refused("INVALID_FIELD")
         account, seen = self._begin(request, AuthorizeResponse)
@@ -62,7 +68,9 @@ class Model:
         in_grace = needs_grace(account, asked)
         amount = min(cost, most(account, asked, in_grace))
         windows = tuple(budget.now(account.day) for budget in asked.budgets)
-        hold = Hold([], account.day, account.clock_ms + (request.hold_ttl_ms or DEFAULT_TTL_MS), windows)
+        hold = Hold(
+            [], account.day, account.clock_ms + (request.hold_ttl_ms or DEFAULT_TTL_MS), windows
+        )
         pin(account, hold, amount, asked, "A", in_grace)
         assert new_hold_id not in account.holds
         account.holds[new_hold_id] = hold
@@ -90,7 +98,8 @@ class Model:
             return self._denied(account, asked, request, DebitResponse)
         in_grace = can_be_denied and needs_grace(account, asked)
         late = hold is not None and account.is_past(hold)
-        funded, was = filled(account), account.spendable
+        funded = filled(account)
+        was = account.spendable
         account.holds.pop(request.hold_id, None)
         charging = Charging(account, cost, asked, hold, settles=hold is not None and not late)
         if not can_be_denied and charging.leaves_range(was):
@@ -119,7 +128,9 @@ class Model:
         give_back(account, hold, "R")
         balance = account.balance(account.budgets_behind(hold.windows))
         return self._done(
-            account, request, ReleaseResponse(decision=ALLOWED, released_nanos=hold.amount, balance=balance)
+            account,
+            request,
+            ReleaseResponse(decision=ALLOWED, released_nanos=hold.amount, balance=balance),
         )
 
     def extend(self, request: ExtendRequest) -> ExtendResponse:
@@ -130,7 +141,7 @@ class Model:
         hold = self._open_hold(account, request.hold_id)
         self._check_currency(account, request)
         budgets = account.budgets_behind(hold.windows)
-        asked = Asked(cost, self._facets(request), budgets, request.traffic_class)
+        asked = Asked(cost, self._labels(request), budgets, request.traffic_class)
         if account.suspended or (cost and reason(account, asked)):
             return self._denied(account, asked, request, ExtendResponse)
         in_grace = bool(cost) and needs_grace(account, asked)
@@ -209,11 +220,13 @@ class Model:
             raise Refused("HOLD_EXPIRED")
         return hold
 
-    def _asked(self, account: Account, request: AuthorizeRequest | DebitRequest, need: int) -> Asked:
-        facets = self._facets(request)
-        return Asked(need, facets, account.budgets_of(facets), request.traffic_class)
+    def _asked(
+        self, account: Account, request: AuthorizeRequest | DebitRequest, need: int
+    ) -> Asked:
+        labels = self._labels(request)
+        return Asked(need, labels, account.budgets_of(labels), request.traffic_class)
 
-    def _facets(self, request: Priced) -> Facets:
+    def _labels(self, request: Priced) -> Labels:
         named = {} if isinstance(request, ExtendRequest) else dict(request.dimensions)
         if request.HasField("usage"):
             named["model"] = request.usage.model

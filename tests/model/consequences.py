@@ -1,13 +1,17 @@
-"""What a change, or time, brings about by itself: grants begin, expire and are used up, debt is paid, thresholds are crossed."""
+"""What a change, or time, brings about by itself: grants begin, expire and are used up, debt is paid,
+thresholds are crossed.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from meter.effect import Crossing
+from meter.journal.effect import Crossing
 from model.account import Account
 from model.facts import OVERAGE, Grant, Hold, Line, Parts, Window, merged
 
-Standing = tuple[int, int, dict[Window, int]]  # used today, remaining, used in the budgets' present windows
+Standing = tuple[
+    int, int, dict[Window, int]
+]  # used today, remaining, used in the budgets' present windows
 
 
 def turn(account: Account) -> None:
@@ -29,7 +33,9 @@ def turn(account: Account) -> None:
 
 def _due(account: Account) -> Iterator[tuple[int, str, int]]:
     """When, what, and to which grant."""
-    left, pinned, now_ms = account.left(), account.pinned(), account.clock_ms
+    left = account.left()
+    pinned = account.pinned()
+    now_ms = account.clock_ms
     for grant in account.grants.values():
         if not grant.begun and not grant.voided and now_ms >= grant.effective_ms:
             yield grant.effective_ms, "begins", grant.number
@@ -44,7 +50,9 @@ def _due(account: Account) -> Iterator[tuple[int, str, int]]:
 
 
 def arrive(account: Account, grant: Grant) -> None:
-    """Credits have come: they end the graces if something may be spent now, and pay debt if they are to."""
+    """Credits have come: they end the graces if something may be spent now, and pay debt if they are
+    to.
+    """
     if account.spendable > 0 and not grant.scope:
         account.graces_begun.clear()
     paid = min(account.debt, grant.amount)
@@ -54,7 +62,10 @@ def arrive(account: Account, grant: Grant) -> None:
 
 
 def expire(account: Account, number: int, amount: int) -> None:
-    """What is left of a grant, or comes back to it, is gone. It is told even if that is nothing, and holds have all of it."""
+    """What is left of a grant, or comes back to it, is gone.
+
+    It is told even if that is nothing, and holds have all of it.
+    """
     with crossings(account):
         account.lines.append(Line("V", amount, ((number, amount),)))
         account.losses.append((number, amount))
@@ -79,7 +90,11 @@ def lapse(account: Account, hold: Hold, taken: Parts) -> None:
 def filled(account: Account) -> set[int]:
     """Grants that still have something, be it pinned by holds."""
     pinned = account.pinned()
-    return {number for number, left in account.left().items() if number != OVERAGE and (left or number in pinned)}
+    return {
+        number
+        for number, left in account.left().items()
+        if number != OVERAGE and (left or number in pinned)
+    }
 
 
 def exhaust(account: Account, were_filled: set[int]) -> None:
@@ -101,19 +116,30 @@ def crossings(account: Account) -> Iterator[None]:
 
 def _standing(account: Account) -> Standing:
     windows = [budget.now(account.day) for budget in account.budgets.values()]
-    return account.used_on(account.day), account.remaining, {window: account.used_in(window) for window in windows}
+    return (
+        account.used_on(account.day),
+        account.remaining,
+        {window: account.used_in(window) for window in windows},
+    )
 
 
 def _crossed(account: Account, before: Standing, after: Standing) -> Iterator[Crossing]:
-    (used_was, left_was, windows_were), (used_is, left_is, windows_are) = before, after
+    (used_was, left_was, windows_were) = before
+    (used_is, left_is, windows_are) = after
     for level in sorted(account.levels, key=lambda level: -level.nanos):
         if level.subject == "low_balance" and left_was > level.nanos >= left_is:
-            yield Crossing("low_balance", "", level.threshold_id, str(account.total), level.nanos, left_is)
+            yield Crossing(
+                "low_balance", "", level.threshold_id, str(account.total), level.nanos, left_is
+            )
     for level in sorted(account.levels, key=lambda level: level.nanos):
         if level.subject == "daily_use" and used_was < level.nanos <= used_is:
-            yield Crossing("daily_use", "", level.threshold_id, str(account.day), level.nanos, used_is)
+            yield Crossing(
+                "daily_use", "", level.threshold_id, str(account.day), level.nanos, used_is
+            )
     for budget_id, budget in sorted(account.budgets.items()):
         window = budget.now(account.day)
         for name, nanos in budget.levels:
             if windows_were[window] < nanos <= windows_are[window]:
-                yield Crossing("budget", budget_id, name, str(window.start_day), nanos, windows_are[window])
+                yield Crossing(
+                    "budget", budget_id, name, str(window.start_day), nanos, windows_are[window]
+                )

@@ -13,7 +13,9 @@ def month_of(day: int) -> tuple[int, int]:
 
 
 def window_of(window: str, day: int) -> tuple[int, int | None]:
-    """First day of the window that `day` is in, and the first one behind it; None: it never ends."""
+    """First day of the window that `day` is in, and the first one behind it; None: it
+    never ends.
+    """
     date_ = date_of(day)
     match window:
         case "day":

@@ -1,4 +1,6 @@
-"""What can have happened to an account: grants, holds, charges; and the lines that its history must have."""
+"""What can have happened to an account: grants, holds, charges; and the lines that its history must
+have.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,12 +11,13 @@ from model.days import DAY_MS, at, window_of
 
 MOST = 2**63 - 1
 MOST_OF_A_SETTING = 2**61 - 1  # also what a grace carries that names no amount
-# What may be spent goes no lower, nor does the room of a day or a budget: a changed setting must still fit.
+# What may be spent goes no lower, nor does the room of a day or a budget: a changed setting must
+# still fit.
 DEBT_FLOOR = -MOST + MOST_OF_A_SETTING
 OVERAGE = 0  # credits that come from no grant
 PROMOTIONAL = ("VOUCHER", "PROMOTION")
 
-Facets = frozenset[str]  # "key=value" of a request
+Labels = frozenset[str]  # "key=value" of a request
 Parts = list[
     tuple[int, int]
 ]  # amounts by the number of the grant that they come from, in the order in which they were taken
@@ -25,7 +28,9 @@ class Refused(Exception):
 
 
 class Line(NamedTuple):
-    """What an entry of the history tells: what happened, its amount, and the grants or the crossing that it is about."""
+    """What an entry of the history tells: what happened, its amount, and the grants or the crossing
+    that it is about.
+    """
 
     kind: str
     amount: int
@@ -33,7 +38,10 @@ class Line(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A stretch of a budget's life. One whose scope or window is changed is another budget: `number` tells them apart."""
+    """A stretch of a budget's life.
+
+    One whose scope or window is changed is another budget: `number` tells them apart.
+    """
 
     number: int
     start_day: int
@@ -62,10 +70,15 @@ class Grant:
     def is_over(self, now_ms: int) -> bool:
         return self.voided or (self.expires_ms is not None and now_ms >= self.expires_ms)
 
-    def is_for(self, facets: Facets) -> bool:
-        """Whether usage with these facets may take from it: one of its values of every key that its scope names."""
-        keys = {facet.partition("=")[0] for facet in self.scope}
-        return all(any(facet in facets for facet in self.scope if facet.startswith(f"{key}=")) for key in keys)
+    def is_for(self, labels: Labels) -> bool:
+        """Whether usage with these labels may take from it: one of its values of every key that its
+        scope names.
+        """
+        keys = {label.partition("=")[0] for label in self.scope}
+        return all(
+            any(label in labels for label in self.scope if label.startswith(f"{key}="))
+            for key in keys
+        )
 
 
 @dataclass
@@ -97,7 +110,7 @@ class Charge:
 class Budget:
     budget_id: str
     number: int
-    facets: tuple[str, ...]
+    labels: tuple[str, ...]
     window: str
     hard: bool
     limit: int
@@ -114,7 +127,7 @@ class Budget:
         end_ms = self.end_ms(day)
         return BudgetState(
             budget_id=self.budget_id,
-            scope=dict(facet.split("=", 1) for facet in self.facets),
+            scope=dict(label.split("=", 1) for label in self.labels),
             limit_nanos=self.limit,
             left_nanos=room,
             resets_at=None if end_ms is None else at(end_ms),

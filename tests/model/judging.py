@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from gate.v1.gate_pb2 import Denial, Reason
-from meter.operations import Grace
+from meter.journal.operations import Grace
 from model.account import Account
 from model.days import DAY_MS, at
-from model.facts import MOST_OF_A_SETTING, Budget, Facets
+from model.facts import MOST_OF_A_SETTING, Budget, Labels
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Asked:
     """What a call asks to spend at least, and what decides whose credits those are."""
 
     need: int
-    facets: Facets
+    labels: Labels
     budgets: list[Budget]
     traffic_class: str
 
@@ -23,7 +23,7 @@ def reason(account: Account, asked: Asked) -> str:
     """Why so much may not be spent; empty if it may."""
     if account.suspended:
         return "ACCOUNT_SUSPENDED"
-    if asked.need > account.covered(asked.facets) and not _is_graced(account, asked):
+    if asked.need > account.covered(asked.labels) and not _is_graced(account, asked):
         return "INSUFFICIENT_CREDITS"
     if account.spend_management and account.limit is not None and asked.need > account.room:
         return "DAILY_LIMIT_EXCEEDED"
@@ -31,23 +31,26 @@ def reason(account: Account, asked: Asked) -> str:
 
 
 def needs_grace(account: Account, asked: Asked) -> bool:
-    return asked.need > account.covered(asked.facets)
+    return asked.need > account.covered(asked.labels)
 
 
 def most(account: Account, asked: Asked, with_grace: bool) -> int:
     """The most that may be spent."""
     grace = account.open_grace(asked.traffic_class) if with_grace else None
     carried = 0 if grace is None else _carried(grace)
-    return min([account.covered(asked.facets) + carried, *account.rooms(asked.budgets)])
+    return min([account.covered(asked.labels) + carried, *account.rooms(asked.budgets)])
 
 
 def denial(account: Account, asked: Asked) -> Denial:
     """Without the tokens that would be affordable."""
-    why, affordable = reason(account, asked), 0
+    why = reason(account, asked)
+    affordable = 0
     if not account.suspended:
         affordable = max(0, most(account, asked, with_grace=True))
     told = Denial(
-        reason=Reason.Value(why), shortfall_nanos=max(0, asked.need - affordable), affordable_nanos=affordable
+        reason=Reason.Value(why),
+        shortfall_nanos=max(0, asked.need - affordable),
+        affordable_nanos=affordable,
     )
     if why == "DAILY_LIMIT_EXCEEDED" and asked.need <= (account.limit or 0):
         told.resets_at.CopyFrom(at((account.day + 1) * DAY_MS))
@@ -61,7 +64,7 @@ def denial(account: Account, asked: Asked) -> Denial:
 
 def _is_graced(account: Account, asked: Asked) -> bool:
     grace = account.open_grace(asked.traffic_class)
-    return grace is not None and asked.need <= account.covered(asked.facets) + _carried(grace)
+    return grace is not None and asked.need <= account.covered(asked.labels) + _carried(grace)
 
 
 def _carried(grace: Grace) -> int:

@@ -1,6 +1,6 @@
 """What an administrator's operations do to an account."""
 
-from meter.operations import (
+from meter.journal.operations import (
     AdvanceClock,
     Change,
     Create,
@@ -53,10 +53,14 @@ def apply(account: Account, number: int, change: Change) -> None:
 def _update(account: Account, change: Update) -> None:
     account.excused += max(0, account.overage - change.overage_protection_nanos)
     account.suspended = change.status == "suspended"
-    account.overage, account.limit = change.overage_protection_nanos, change.daily_limit_nanos
-    account.spend_management, account.levels = change.spend_management, change.levels
+    account.overage = change.overage_protection_nanos
+    account.limit = change.daily_limit_nanos
+    account.spend_management = change.spend_management
+    account.levels = change.levels
     account.graces = {grace.traffic_class: grace for grace in change.graces}
-    account.graces_begun = {name: began for name, began in account.graces_begun.items() if name in account.graces}
+    account.graces_begun = {
+        name: began for name, began in account.graces_begun.items() if name in account.graces
+    }
     account.add("U", 0)
 
 
@@ -78,7 +82,9 @@ def _grant(account: Account, number: int, change: GrantCredits) -> None:
 
 
 def _void(account: Account, change: VoidGrant) -> None:
-    """A grant that has not begun counts nowhere: nothing can be taken from it, but it can be kept from ever beginning."""
+    """A grant that has not begun counts nowhere: nothing can be taken from it, but it can be kept from
+    ever beginning.
+    """
     grant = account.grants[change.number]
     left = 0 if grant.is_over(account.clock_ms) else account.left().get(grant.number, 0)
     amount = left if change.amount_nanos is None else min(change.amount_nanos, left)
@@ -91,7 +97,7 @@ def _set_budget(account: Account, number: int, change: SetBudget) -> None:
     account.budgets[change.budget_id] = Budget(
         change.budget_id,
         number if change.anew or known is None else known.number,
-        change.facets,
+        change.labels,
         change.window,
         change.hard,
         change.limit_nanos,

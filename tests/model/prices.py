@@ -23,12 +23,21 @@ class Price:
         rest = {unit: count for unit, count in counts_of(usage).items() if unit != "output_tokens"}
         if round(self._nanos(rest)) > nanos:
             return 0
-        guess = int((nanos - self._nanos(rest)) / (self.per_token["output_tokens"] * NANOS_PER_CREDIT))
-        near = (n for n in range(guess + 2, guess - 3, -1) if round(self._nanos(rest | {"output_tokens": n})) <= nanos)
+        guess = int(
+            (nanos - self._nanos(rest)) / (self.per_token["output_tokens"] * NANOS_PER_CREDIT)
+        )
+        near = (
+            n
+            for n in range(guess + 2, guess - 3, -1)
+            if round(self._nanos(rest | {"output_tokens": n})) <= nanos
+        )
         return min(2**53, next(near))
 
     def _nanos(self, counts: dict[str, int]) -> Fraction:
-        return sum((self.per_token[unit] * count for unit, count in counts.items()), Fraction(0)) * NANOS_PER_CREDIT
+        return (
+            sum((self.per_token[unit] * count for unit, count in counts.items()), Fraction(0))
+            * NANOS_PER_CREDIT
+        )
 
 
 def counts_of(usage: Usage) -> dict[str, int]:

@@ -11,7 +11,8 @@ from model.judging import Asked
 
 def pin(account: Account, hold: Hold, amount: int, asked: Asked, kind: str, in_grace: bool) -> None:
     """Adds so much to the hold."""
-    parts, was = account.take(amount, asked.facets), account.spendable
+    parts = account.take(amount, asked.labels)
+    was = account.spendable
     account.add(kind, amount, parts)
     sums = merged(hold.pins + parts)
     hold.pins = [(number, sums[number]) for number in dict(hold.pins + parts)]
@@ -52,11 +53,14 @@ class Charging:
         """Whose credits it takes."""
         pinned = first_of(self.hold.pins, self.cost) if self.hold and self.settles else []
         rest = self.cost - sum(amount for _, amount in pinned)
-        return pinned + self.account.take(rest, self.asked.facets, but=pinned)
+        return pinned + self.account.take(rest, self.asked.labels, but=pinned)
 
     def leaves_range(self, was: int) -> bool:
-        """Whether it takes more than a hold gives back, and more than sums can bear, even if no scoped grant helps."""
-        account, hold = self.account, self.hold
+        """Whether it takes more than a hold gives back, and more than sums can bear, even if no scoped
+        grant helps.
+        """
+        account = self.account
+        hold = self.hold
         returned = hold.amount if hold and hold.open else 0
         counts_today = not self.settles or (hold is not None and hold.day == account.day)
         spendable = was + returned
@@ -67,7 +71,9 @@ class Charging:
         if self.cost <= returned:
             return False
         windows = [budget.now(account.day) for budget in self.budgets]
-        counted = max((account.used_in(window) + account.held_in(window) for window in windows), default=0)
+        counted = max(
+            (account.used_in(window) + account.held_in(window) for window in windows), default=0
+        )
         floor = -MOST if account.limit is None else DEBT_FLOOR
         return (
             spendable - self.cost < DEBT_FLOOR
@@ -76,14 +82,23 @@ class Charging:
         )
 
     def charge(self, was: int) -> int:
-        """Takes it; by how much more than there was, when `was` could be spent before the hold went back."""
-        account, hold, parts = self.account, self.hold, self.parts
+        """Takes it; by how much more than there was, when `was` could be spent before the hold went
+        back.
+        """
+        account = self.account
+        hold = self.hold
+        parts = self.parts
         day = hold.day if hold and self.settles else account.day
         windows = tuple(budget.now(account.day) for budget in self.asked.budgets)
         with crossings(account):
             account.add("D", self.cost, parts)
             account.charges.append(
-                Charge(parts, day, month_of(account.day), hold.windows if hold and self.settles else windows)
+                Charge(
+                    parts,
+                    day,
+                    month_of(account.day),
+                    hold.windows if hold and self.settles else windows,
+                )
             )
         if hold and hold.open:
             lapse(account, hold, taken=parts if self.settles else [])

@@ -1,0 +1,193 @@
+"""Accounts and their settings."""
+
+import asyncio
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from gate.admin.fields import (
+    check_choice,
+    check_currency,
+    check_request_id,
+    check_setting,
+    new_request_id,
+    optional_ms,
+)
+from gate.admin.thresholds import grace_message, graces_of, threshold_message, thresholds_of
+from gate.store.calls import Store
+from gate.store.keys import shard_of
+from gate.store.reaper import Reaper
+from gate.store.restore import Restorer
+from meter.admin.recorder import AccountRow, Operations
+from meter.database.errors import AccountNotFound
+from meter.errors import InvalidField
+from meter.ids import check_id
+from meter.pagination import page_of
+from meter.times import exact_ms, optional_timestamp, timestamp
+from meter.v1.accounts_pb2 import (
+    ACTIVE,
+    SUSPENDED,
+    Account,
+    AccountStatus,
+    AdvanceTestClockRequest,
+    CreateAccountRequest,
+    GetAccountRequest,
+    ListAccountsRequest,
+    ListAccountsResponse,
+    OveragePolicy,
+    UpdateAccountRequest,
+)
+
+# Fields that a mask may name, and those of meter.journal.operations.Update that they are.
+_UPDATABLE = {
+    "status": "status",
+    "overage_protection_nanos": "overage_protection_nanos",
+    "daily_limit_nanos": "daily_limit_nanos",
+    "overage_policy": "overage_policy",
+    "spend_management_off": "spend_management",
+    "thresholds": "thresholds",
+    "graces": "graces",
+}
+
+
+class AccountMethods:
+    """Accounts: created, shown, listed, changed, and moved in time."""
+
+    def __init__(
+        self, operations: Operations, restorer: Restorer, reaper: Reaper, store: Store, shards: int
+    ) -> None:
+        self._operations = operations
+        self._restorer = restorer
+        self._reaper = reaper
+        self._store = store
+        self._shards = shards
+
+    async def CreateAccount(self, request: CreateAccountRequest) -> Account:
+        account = request.account
+        check_id("account.account_id", account.account_id)
+        check_currency("account.currency", account.currency)
+        if account.status not in (AccountStatus.ACCOUNT_STATUS_UNSPECIFIED, ACTIVE):
+            raise InvalidField(
+                "account.status", "an account begins ACTIVE; suspend it with UpdateAccount"
+            )
+        check_request_id(request.request_id, required=False)
+        settings = _settings(account)
+        del settings["status"]
+        row, operation, is_new = await asyncio.to_thread(
+            self._operations.create_account,
+            account.account_id,
+            shard=shard_of(account.account_id, self._shards),
+            currency=account.currency,
+            test_clock_ms=optional_ms("account.test_clock_time", account),
+            request_id=request.request_id,
+            **settings,
+        )
+        # Created before, it may be missing in Redis: then it is to be loaded with its credits, not
+        # created anew.
+        await (
+            self._restorer.apply(operation)
+            if is_new
+            else self._restorer.restore(account.account_id)
+        )
+        return _account(row)
+
+    async def GetAccount(self, request: GetAccountRequest) -> Account:
+        check_id("account_id", request.account_id)
+        row = await asyncio.to_thread(self._operations.account, request.account_id)
+        if row is None:
+            raise AccountNotFound(request.account_id)
+        return _account(row)
+
+    async def ListAccounts(self, request: ListAccountsRequest) -> ListAccountsResponse:
+        page = page_of(request, request.page_size, request.page_token, (str,))
+        after = str(page.after[0]) if page.after else ""
+        rows = await asyncio.to_thread(self._operations.list_accounts, after, page.size + 1)
+        token = page.token((rows[page.size - 1].account_id,)) if len(rows) > page.size else ""
+        return ListAccountsResponse(
+            accounts=[_account(row) for row in rows[: page.size]], next_page_token=token
+        )
+
+    async def UpdateAccount(self, request: UpdateAccountRequest) -> Account:
+        account = request.account
+        check_id("account.account_id", account.account_id)
+        check_request_id(request.request_id, required=False)
+        paths = _paths(request.update_mask)
+        if "status" in paths and account.status not in (ACTIVE, SUSPENDED):
+            raise InvalidField("account.status", "must be ACTIVE or SUSPENDED")
+        settings = _settings(account)
+        changes = {_UPDATABLE[path]: settings[_UPDATABLE[path]] for path in paths}
+        row, operation = await asyncio.to_thread(
+            self._operations.update_account,
+            account.account_id,
+            changes,
+            request_id=request.request_id or new_request_id(),
+        )
+        await self._restorer.apply(operation)
+        return _account(row)
+
+    async def AdvanceTestClock(self, request: AdvanceTestClockRequest) -> Account:
+        check_id("account_id", request.account_id)
+        check_request_id(request.request_id, required=False)
+        if not request.HasField("time"):
+            raise InvalidField("time", "is required")
+        row, operation = await asyncio.to_thread(
+            self._operations.advance_clock,
+            request.account_id,
+            exact_ms("time", request.time),
+            request_id=request.request_id or new_request_id(),
+        )
+        await self._restorer.apply(operation)
+        await self._reaper.expire_of(shard_of(request.account_id, self._shards), request.account_id)
+        await self._store.process_due_grants(request.account_id)
+        return _account(row)
+
+
+def _settings(account: Account) -> dict[str, Any]:
+    """All settings of a request's account, by the names of meter.journal.operations.Update;
+    InvalidField if one cannot be.
+    """
+    check_setting("account.overage_protection_nanos", account.overage_protection_nanos)
+    check_setting("account.daily_limit_nanos", account.daily_limit_nanos)
+    check_choice("account.overage_policy", account.overage_policy, OveragePolicy)
+    return {
+        "status": "suspended" if account.status == SUSPENDED else "active",
+        "overage_protection_nanos": account.overage_protection_nanos,
+        "daily_limit_nanos": account.daily_limit_nanos
+        if account.HasField("daily_limit_nanos")
+        else None,
+        "overage_policy": OveragePolicy.Name(
+            account.overage_policy or OveragePolicy.NEXT_INVOICE
+        ).lower(),
+        "spend_management": not account.spend_management_off,
+        "thresholds": thresholds_of(account.thresholds),
+        "graces": graces_of(account.graces),
+    }
+
+
+def _paths(mask: FieldMask) -> set[str]:
+    paths = set(mask.paths)
+    if not paths:
+        raise InvalidField("update_mask", f"name what to change: {', '.join(_UPDATABLE)}")
+    if unknown := paths - set(_UPDATABLE):
+        # One is enough: a message of many would not fit into a status.
+        raise InvalidField(
+            "update_mask",
+            f"{min(unknown)[:64]!r} cannot be changed; what can: {', '.join(_UPDATABLE)}",
+        )
+    return paths
+
+
+def _account(row: AccountRow) -> Account:
+    return Account(
+        account_id=row.account_id,
+        currency=row.currency,
+        status=row.status.upper(),
+        overage_protection_nanos=row.overage_protection_nanos,
+        daily_limit_nanos=row.daily_limit_nanos,
+        test_clock_time=optional_timestamp(row.test_clock_ms),
+        create_time=timestamp(row.create_time_ms),
+        overage_policy=row.overage_policy.upper(),
+        spend_management_off=not row.spend_management,
+        thresholds=map(threshold_message, row.thresholds),
+        graces=map(grace_message, row.graces),
+    )

@@ -1,0 +1,149 @@
+"""Vouchers: batches of codes, and their redemption."""
+
+import asyncio
+import time
+
+from gate.admin.fields import (
+    Canonical,
+    check_amount,
+    check_currency,
+    check_name,
+    check_request_id,
+    labels_of,
+    optional_ms,
+    priority_of,
+)
+from gate.store.restore import Restorer
+from meter.admin.voucher_codes import digest, new_code, read_code
+from meter.admin.vouchers import BatchRow, Vouchers
+from meter.errors import FailedPrecondition, InvalidField
+from meter.ids import check_description, check_id
+from meter.pagination import page_of
+from meter.statements.grants import grant_message, scope_of
+from meter.times import optional_timestamp, timestamp
+from meter.v1.accounts_pb2 import (
+    PROMOTION,
+    VOUCHER,
+    CreateVouchersRequest,
+    CreateVouchersResponse,
+    Grant,
+    GrantType,
+    ListVoucherBatchesRequest,
+    ListVoucherBatchesResponse,
+    RedeemVoucherRequest,
+    VoucherBatch,
+)
+
+MAX_CODES = 10_000
+MAX_USES = 1_000_000
+MAX_CREDITS_LIVE_MS = 100 * 366 * 86_400_000
+MAX_CODE_CHARACTERS = 200
+
+
+class VoucherMethods:
+    """Vouchers made, redeemed and listed. Without a key, none are."""
+
+    def __init__(
+        self, vouchers: Vouchers, restorer: Restorer, key: str, canonical: Canonical
+    ) -> None:
+        self._vouchers = vouchers
+        self._restorer = restorer
+        self._key = key
+        self._canonical = canonical
+
+    async def CreateVouchers(self, request: CreateVouchersRequest) -> CreateVouchersResponse:
+        check_request_id(request.request_id, required=False)
+        batch = self._batch(request)
+        key = self._required_key()
+        codes = [new_code() for _ in range(batch.codes)]
+        digests = await asyncio.to_thread(lambda: [digest(key, code) for code in codes])
+        await asyncio.to_thread(self._vouchers.create, batch, digests)
+        return CreateVouchersResponse(batch=_message(batch), codes=codes)
+
+    async def RedeemVoucher(self, request: RedeemVoucherRequest) -> Grant:
+        check_id("account_id", request.account_id)
+        check_request_id(request.request_id, required=True)
+        code = read_code(request.code) if len(request.code) <= MAX_CODE_CHARACTERS else None
+        if code is None:
+            # Anyone can compute the check symbol: this tells no more than that.
+            raise InvalidField(
+                "code", "is mistyped: a code has seven groups of four letters and digits"
+            )
+        operation = await asyncio.to_thread(
+            self._vouchers.redeem,
+            request.account_id,
+            digest(self._required_key(), code),
+            request_id=request.request_id,
+        )
+        await self._restorer.apply(operation)
+        return grant_message(request.account_id, operation.change)
+
+    async def ListVoucherBatches(
+        self, request: ListVoucherBatchesRequest
+    ) -> ListVoucherBatchesResponse:
+        page = page_of(request, request.page_size, request.page_token, (str,))
+        after = str(page.after[0]) if page.after else ""
+        rows = await asyncio.to_thread(self._vouchers.list_batches, after, page.size + 1)
+        token = page.token((rows[page.size - 1].batch_id,)) if len(rows) > page.size else ""
+        return ListVoucherBatchesResponse(
+            batches=map(_message, rows[: page.size]), next_page_token=token
+        )
+
+    def _required_key(self) -> str:
+        if not self._key:
+            message = "this service has no key for vouchers: set CREDITGATE_VOUCHER_KEY, the same for every gate"
+            raise FailedPrecondition("VOUCHERS_OFF", message)
+        return self._key
+
+    def _batch(self, request: CreateVouchersRequest) -> BatchRow:
+        batch = request.batch
+        check_name("batch.batch_id", batch.batch_id)
+        check_amount("batch.amount_nanos", batch.amount_nanos)
+        check_currency("batch.currency", batch.currency)
+        if batch.type not in (0, VOUCHER, PROMOTION):
+            raise InvalidField("batch.type", "must be VOUCHER or PROMOTION")
+        check_description("batch.description", batch.description)
+        _check_number("batch.credits_live_ms", batch.credits_live_ms, 0, MAX_CREDITS_LIVE_MS)
+        _check_number("batch.codes", batch.codes, 1, MAX_CODES)
+        _check_number("batch.uses_per_code", batch.uses_per_code, 0, MAX_USES)
+        _check_number("batch.uses_per_account", batch.uses_per_account, 0, MAX_USES)
+        return BatchRow(
+            batch_id=batch.batch_id,
+            request_id=request.request_id or None,
+            amount_nanos=batch.amount_nanos,
+            currency=batch.currency,
+            type=GrantType.Name(batch.type or VOUCHER),
+            expires_at_ms=optional_ms("batch.expires_at", batch),
+            credits_live_ms=batch.credits_live_ms,
+            codes=batch.codes,
+            uses_per_code=batch.uses_per_code or 1,
+            uses_per_account=batch.uses_per_account or 1,
+            priority=priority_of("batch.priority", batch.priority),
+            description=batch.description,
+            scope=labels_of("batch.scope", batch.scope, self._canonical),
+            create_time_ms=time.time_ns() // 1_000_000,
+        )
+
+
+def _check_number(field: str, number: int, least: int, most: int) -> None:
+    if not least <= number <= most:
+        raise InvalidField(field, f"must be {least} to {most}; it is {number}")
+
+
+def _message(row: BatchRow) -> VoucherBatch:
+    return VoucherBatch(
+        batch_id=row.batch_id,
+        amount_nanos=row.amount_nanos,
+        currency=row.currency,
+        type=row.type,
+        expires_at=optional_timestamp(row.expires_at_ms),
+        credits_live_ms=row.credits_live_ms,
+        codes=row.codes,
+        uses_per_code=row.uses_per_code,
+        uses_per_account=row.uses_per_account,
+        priority=row.priority,
+        description=row.description,
+        redeemed=row.redeemed,
+        create_time=timestamp(row.create_time_ms),
+        scope=scope_of(row.scope),
+    )

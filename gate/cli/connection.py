@@ -1,0 +1,172 @@
+"""Calls to the running service, and what the commands print."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from grpc_status import rpc_status
+from rich.console import Console
+
+from gate.settings import load_settings
+from gate.v1.gate_pb2_grpc import GateStub
+from meter.money import AmountError, format_credits, parse_credits
+from meter.v1.accounts_pb2_grpc import AccountsStub
+from meter.v1.ledger_pb2_grpc import LedgerStub
+
+TIMEOUT_S = 30.0
+
+# Fields that a command has under another name: what is wrong with them is told by that.
+_OPTIONS = {
+    "overage_protection_nanos": "--overage",
+    "daily_limit_nanos": "--daily-limit",
+    "test_clock_time": "--test-clock",
+    "overage_policy": "--overage-policy",
+    "thresholds": "--threshold",
+    "graces": "--grace",
+    "effective_at": "--effective",
+    "expires_at": "--expires",
+    "models": "--model",
+    "services": "--service",
+    "payment_reference": "--reference",
+    "payment_method": "--method",
+    "credits_live_ms": "--live",
+    "uses_per_code": "--uses",
+    "uses_per_account": "--uses-per-account",
+    "currency": "--currency",
+    "priority": "--priority",
+    "description": "--description",
+    "reason": "--reason",
+    "codes": "--codes",
+    "window": "--window",
+    "scope": "--scope",
+    "type": "--type",
+    "request_id": "--request-id",
+    "page_size": "--limit",
+    "page_token": "--page-token",
+    "limit_nanos": "CREDITS",
+    "amount_nanos": "CREDITS",
+    "start_time": "--since",
+    "end_time": "--until",
+}
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the reply as JSON, with the proto's field names.")
+]
+
+_PIPE_WIDTH = 10_000  # into a file or a pipe no line is folded, and no number cut short
+
+# Without markup: what is in brackets is part of an account's name, or of a description.
+console = Console(
+    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH
+)
+
+
+class CallFailed(Exception):
+    """The service refused a call, or could not be reached; the message says which and why."""
+
+
+class Service:
+    """The services of one running Creditgate."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.gate: Any = GateStub(channel)  # the generated stubs have no types
+        self.accounts: Any = AccountsStub(channel)
+        self.ledger: Any = LedgerStub(channel)
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """The service at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
+    target = load_settings().listen.grpc_target
+    with grpc.insecure_channel(target) as channel:
+        try:
+            yield Service(channel)
+        except grpc.RpcError as error:
+            raise CallFailed(explain(error, target)) from None
+
+
+def explain(error: Any, target: str) -> str:
+    """A failed call in one line: what happened, in the words of the command's options, and the
+    reason's word.
+    """
+    info = ErrorInfo()
+    blame = BadRequest()
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        _ = detail.Unpack(info) or detail.Unpack(blame)
+    if not info.reason and error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
+    message = error.details()
+    for violation in blame.field_violations:
+        if option := _option(violation.field):
+            message = f"{option}{message.removeprefix(violation.field)}"
+    return f"{message} ({info.reason or error.code().name})"
+
+
+def _option(field: str) -> str | None:
+    """What a command calls a request's field."""
+    names = re.sub(r"\[\d+\]", "", field).split(".")
+    return next((_OPTIONS[name] for name in reversed(names) if name in _OPTIONS), None)
+
+
+def print_json(message: Message) -> None:
+    """The message in protobuf's JSON form: int64 as strings, so that no reader rounds them."""
+    print(
+        MessageToJson(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    )
+
+
+def parse_amount(option: str, text: str) -> int:
+    """Nanos of credits as typed; CallFailed says how to write them."""
+    try:
+        return parse_credits(text)
+    except AmountError as error:
+        raise CallFailed(f"{option}: {error}") from None
+
+
+def parse_time(option: str, text: str) -> Timestamp | None:
+    """A time as typed, UTC unless it names a zone; None for no text.
+
+    CallFailed says how to write it.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CallFailed(
+            f"{option}: {text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00"
+        ) from None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
+    return stamp
+
+
+def money(nanos: int, currency: str = "") -> str:
+    """Credits for a table: grouped, exact."""
+    whole, _, fraction = format_credits(abs(nanos)).partition(".")
+    return (
+        f"{'-' if nanos < 0 else ''}{int(whole):,}.{fraction}{f' {currency}' if currency else ''}"
+    )
+
+
+def when(stamp: Timestamp) -> str:
+    """A time for a table, UTC."""
+    return stamp.ToDatetime().isoformat(sep=" ", timespec="seconds")
+
+
+def print_next(token: str) -> None:
+    """How to get the page that follows, if there is one."""
+    if token:
+        console.print(f"more: --page-token {token}", soft_wrap=True)

@@ -1,0 +1,97 @@
+"""Commands that run something: everything, the gate alone, the flusher alone; and what
+prepares them.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gate.cli.connection import console
+from gate.process.logging import configure_logging
+from gate.settings import SettingsError, effective, load_settings, unknown_variables
+
+Listen = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")
+]
+MetricsListen = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for Prometheus.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where the embedded Valkey and the SQLite ledger live."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Gate processes that share the address; 1 by default."),
+]
+Worker = Annotated[int | None, typer.Option("--worker", hidden=True)]
+ExitWithParent = Annotated[bool, typer.Option("--exit-with-parent", hidden=True)]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (up, serve, flush, migrate, config):
+        app.command()(command)
+
+
+def up(
+    listen: Listen = None,
+    metrics_listen: MetricsListen = None,
+    data_dir: DataDir = None,
+    workers: Workers = None,
+) -> None:
+    """Run everything: embedded Valkey, SQLite ledger, gate, flusher, metrics."""
+    # not at the top: the supervisor's process stays free of grpc
+    from gate.process import supervisor
+
+    settings = load_settings(
+        listen=listen, metrics_listen=metrics_listen, data_dir=data_dir, workers=workers
+    )
+    configure_logging(settings, "up")
+    raise typer.Exit(supervisor.up(settings))
+
+
+def serve(
+    listen: Listen = None,
+    metrics_listen: MetricsListen = None,
+    workers: Workers = None,
+    worker: Worker = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Run the gate alone, beside a Redis and a ledger that exist already."""
+    settings = load_settings(listen=listen, metrics_listen=metrics_listen, workers=workers)
+    if settings.workers > 1:
+        from gate.process import supervisor
+
+        configure_logging(settings, "serve")
+        raise typer.Exit(supervisor.serve(settings))
+    from gate import app
+
+    app.run_gate(settings, exit_with_parent=exit_with_parent, worker=worker)
+
+
+def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:
+    """Run the flusher alone: journal into ledger."""
+    from gate import app
+
+    app.run_flusher(load_settings(metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+
+
+def migrate() -> None:
+    """Bring the ledger's tables to this version."""
+    from gate import app
+
+    app.migrate_ledger(load_settings())
+
+
+def config() -> None:
+    """Check the settings and print the effective ones."""
+    settings = load_settings()
+    if problems := unknown_variables():
+        raise SettingsError(problems)
+    table = Table("variable", "value", "meaning", box=None)
+    for setting in effective(settings):
+        table.add_row(setting.env_name, setting.value, setting.description)
+    console.print(table)

@@ -1,0 +1,80 @@
+"""Thresholds and graces, as options of `creditgate account`."""
+
+from typing import Annotated
+
+import typer
+
+from gate.cli.connection import money, parse_amount
+from gate.cli.options import duration, is_duration, pair, parse_duration_ms
+from meter.v1.accounts_pb2 import Grace, Threshold
+
+_THRESHOLD_FORM = "ID=SUBJECT:LEVEL, such as half=daily-use:50% or low=low-balance:10"
+_GRACE_FORM = "CLASS=TIME, CLASS=CREDITS or CLASS=TIME,CREDITS, such as inbound=10m,5"
+_SUBJECTS = {"daily-use": Threshold.DAILY_USE, "low-balance": Threshold.LOW_BALANCE}
+
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        metavar="ID=SUBJECT:LEVEL",
+        help="Raise an event: half=daily-use:50%, low=low-balance:10. Repeat for more; these replace all there are.",
+    ),
+]
+Graces = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grace",
+        metavar="CLASS=BOUNDS",
+        help="Let traffic of a class go on without credits: inbound=10m,5. Repeat for more; these replace all there are.",
+    ),
+]
+
+
+def parse_threshold(text: str) -> Threshold:
+    """A threshold as typed."""
+    threshold_id, about = pair("--threshold", text, _THRESHOLD_FORM)
+    subject, colon, level = about.partition(":")
+    if subject not in _SUBJECTS or not colon:
+        raise typer.BadParameter(f"--threshold is written {_THRESHOLD_FORM}")
+    threshold = Threshold(threshold_id=threshold_id, subject=_SUBJECTS[subject])
+    if level.endswith("%"):
+        threshold.percent = parse_percent("--threshold", level)
+    else:
+        threshold.amount_nanos = parse_amount("--threshold", level)
+    return threshold
+
+
+def parse_percent(option: str, text: str) -> int:
+    """The number of a text such as 50%."""
+    number = text.removesuffix("%")
+    if not number.isascii() or not number.isdigit() or len(number) > 3:
+        raise typer.BadParameter(f"{option} takes whole percents, such as 50%")
+    return int(number)
+
+
+def parse_grace(text: str) -> Grace:
+    """A grace as typed."""
+    traffic_class, bounds = pair("--grace", text, _GRACE_FORM)
+    grace = Grace(traffic_class=traffic_class)
+    for bound in bounds.split(","):
+        if is_duration(bound):
+            grace.duration_ms = parse_duration_ms("--grace", bound)
+        else:
+            grace.amount_nanos = parse_amount("--grace", bound)
+    return grace
+
+
+def threshold_text(threshold: Threshold) -> str:
+    """As it would be typed."""
+    subject = next(name for name, number in _SUBJECTS.items() if number == threshold.subject)
+    level = (
+        f"{threshold.percent}%" if threshold.HasField("percent") else money(threshold.amount_nanos)
+    )
+    return f"{threshold.threshold_id}={subject}:{level}"
+
+
+def grace_text(grace: Grace) -> str:
+    """As it would be typed."""
+    bounds = [duration(grace.duration_ms)] if grace.HasField("duration_ms") else []
+    bounds += [money(grace.amount_nanos)] if grace.HasField("amount_nanos") else []
+    return f"{grace.traffic_class}={','.join(bounds)}"

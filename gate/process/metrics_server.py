@@ -1,0 +1,96 @@
+"""/metrics over HTTP: of one process, or of all children of the supervisor together."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, make_wsgi_app, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from gate.address import Address, clear_socket
+from gate.process.child import ChildEnd, StartupError
+
+
+@contextmanager
+def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[None]:
+    """Serves the registry meanwhile, from a thread; StartupError if the address cannot be had."""
+    try:
+        server, thread = _start(address, registry)
+    except OSError as error:
+        raise StartupError(f"cannot serve metrics on {address}: {error}") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        if address.path:
+            Path(address.path).unlink(missing_ok=True)
+
+
+def _start(address: Address, registry: CollectorRegistry) -> tuple[WSGIServer, threading.Thread]:
+    if not address.path:
+        return start_http_server(address.port, address.host, registry)
+    clear_socket(address)
+    server = _UnixServer(address.path, _QuietHandler)  # type: ignore[arg-type]  # typeshed knows host and port only
+    server.set_app(make_wsgi_app(registry))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    return server, thread
+
+
+class _UnixServer(ThreadingMixIn, WSGIServer):
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's own looks for the host's name
+        self.server_name = "localhost"
+        self.server_port = 0
+        self.setup_environ()
+
+    def get_request(self) -> tuple[Any, Any]:
+        request, _ = super().get_request()
+        return request, ("unix", 0)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """A scrape is no event."""
+
+
+class ChildMetrics:
+    """The sum of the children's metrics, which they write into files under `directory`, and a count of
+    restarts.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Empties the directory: counters start at zero with the supervisor."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        self._directory = directory
+        self.registry = CollectorRegistry()
+        MultiProcessCollector(self.registry, path=str(directory))  # type: ignore[no-untyped-call]
+        self._restarts = Counter(
+            "creditgate_child_restarts_total",
+            "Children that died, by name.",
+            ["child"],
+            registry=self.registry,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a child write its metrics there."""
+        return {"PROMETHEUS_MULTIPROC_DIR": str(self._directory)}
+
+    def count_end(self, end: ChildEnd) -> None:
+        """Forget the gauges of a process that is gone; its counters stay."""
+        mark_process_dead(end.pid, str(self._directory))  # type: ignore[no-untyped-call]
+        if end.died:
+            self._restarts.labels(end.name).inc()

@@ -1,0 +1,56 @@
+"""A TCP address that the workers of one supervisor share, and nobody else."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from gate.address import Address
+from gate.process.child import StartupError
+from gate.settings import env_name
+
+
+@contextmanager
+def held_port(address: Address) -> Iterator[None]:
+    """Meanwhile only those may listen there who, as our workers do, ask to share; StartupError if
+    somebody else has the address.
+
+    The sockets are bound and never listen, so that every connection goes to a worker.
+    """
+    with ExitStack() as opened:
+        try:
+            for family, _, _, _, name in socket.getaddrinfo(
+                address.host, address.port, type=socket.SOCK_STREAM
+            ):
+                opened.enter_context(_bound(socket.AddressFamily(family), name))
+        except OSError as error:
+            raise StartupError(
+                f"{address.refused(error)}; choose another {env_name('listen')}"
+            ) from None
+        yield
+
+
+def _bound(family: socket.AddressFamily, name: tuple[object, ...]) -> socket.socket:
+    try:
+        held = _bind(family, name, reuse=False)
+    except OSError:
+        # Connections of an earlier run may linger in TIME_WAIT: that is no server, and a socket
+        # that may reuse the address is refused by servers alone. It comes second because it does
+        # not keep out another such as itself until a worker listens.
+        held = _bind(family, name, reuse=True)
+    held.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEPORT, 1
+    )  # after the bind, which thus was for nobody but us
+    return held
+
+
+def _bind(family: socket.AddressFamily, name: tuple[object, ...], *, reuse: bool) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
+        bound.bind(name)
+    except OSError:
+        bound.close()
+        raise
+    return bound

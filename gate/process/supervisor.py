@@ -1,0 +1,305 @@
+"""What `creditgate up` runs: the store, the flusher and the gate as children of one small process; and
+several gates on one address.
+
+Nothing of grpc is started in this process: a process must not fork once it has.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+from pydantic import SecretStr
+
+from gate.process.child import Child, ChildEnd, ChildSpec, StartupError
+from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir
+from gate.process.embedded_valkey import open_store
+from gate.process.metrics_server import ChildMetrics, metrics_server
+from gate.process.port_reservation import held_port
+from gate.settings import EMBEDDED, PREFIX, Settings, env_name
+
+_STILL_WAITING_S = 10.0
+_POLL_S = 0.05
+_GRACE_S = 5.0  # on top of the drain timeout, which a child keeps by itself
+
+_log = structlog.get_logger(__name__)
+
+
+def up(settings: Settings) -> int:
+    """Run everything until SIGTERM or SIGINT, and return the exit status.
+
+    The caller has configured logging.
+    """
+    return _run(_up(settings))
+
+
+def serve(settings: Settings) -> int:
+    """The same for the gate alone, as the workers that the settings ask for."""
+    return _run(_serve(settings))
+
+
+class Supervisor:
+    """Keeps children running, and ends them stage by stage, in the reverse of their order."""
+
+    def __init__(
+        self,
+        children: Sequence[ChildSpec],
+        announcement: str,
+        on_end: Callable[[ChildEnd], None] | None = None,
+    ) -> None:
+        """`announcement` is printed to stdout, once, when all children are ready; `on_end` hears of
+        each end.
+        """
+        self._children = {spec.name: Child(spec, on_end) for spec in children}
+        self._announcement = announcement
+        self._stop = asyncio.Event()
+        self._killed = False
+
+    async def run(self) -> int:
+        """Until a signal: 0 if all ended in order, 1 if a second signal cut it short.
+
+        StartupError: it cannot start.
+        """
+        running = {
+            name: asyncio.create_task(child.run(self._children))
+            for name, child in self._children.items()
+        }
+        announcing = asyncio.create_task(self._announce())
+        with self._signals():
+            try:
+                await self._until_stopped(list(running.values()))
+            finally:
+                announcing.cancel()
+                for stage in self._stages_in_reverse():
+                    for child in stage:
+                        child.stop()
+                    await asyncio.wait({running[child.spec.name] for child in stage})
+        for task in running.values():
+            task.result()
+        return 1 if self._killed else 0
+
+    def _stages_in_reverse(self) -> list[list[Child]]:
+        children = reversed(self._children.values())
+        return [
+            list(stage)
+            for _, stage in groupby(children, key=lambda child: child.spec.stage or child.spec.name)
+        ]
+
+    async def _until_stopped(self, running: Sequence[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        pending: set[asyncio.Task[object]] = {stopped, *running}
+        while not stopped.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.exception() for task in done):
+                stopped.cancel()
+                return
+
+    async def _announce(self) -> None:
+        while waiting := [
+            name for name, child in self._children.items() if not child.ready.is_set()
+        ]:
+            try:
+                async with asyncio.timeout(_STILL_WAITING_S):
+                    await self._children[waiting[0]].ready.wait()
+            except TimeoutError:
+                _log.warning("still_waiting_for_children", children=waiting)
+        print(self._announcement, flush=True)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        wanted = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: started with nohup
+            wanted.append(signal.SIGHUP)
+        for number in wanted:
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            yield
+        finally:
+            for number in wanted:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        self._killed = self._stop.is_set()
+        _log.info("killing_children" if self._killed else "stopping_children", signal=number.name)
+        self._stop.set()
+        if self._killed:
+            for child in self._children.values():
+                child.kill()
+
+
+def _run(running: Coroutine[object, object, int]) -> int:
+    try:
+        return asyncio.run(running)
+    except StartupError as failure:
+        print(f"creditgate: {failure}", file=sys.stderr)
+        return 1
+
+
+async def _up(settings: Settings) -> int:
+    with ExitStack() as opened:
+        make_private_dir(settings.data_dir)
+        _claim(settings.data_dir, opened)
+        settings = _with_voucher_key(settings)
+        children_lock = await _outlive_earlier_children(settings, opened)
+        metrics = _open_for_children(settings, settings.data_dir, opened)
+        specs: list[ChildSpec] = []
+        if settings.redis_url == EMBEDDED:
+            store = await open_store(settings)
+            opened.callback(store.close)
+            settings = settings.model_copy(update={"redis_url": store.url})
+            specs.append(store.child())
+        environment = _environment(settings, metrics)
+        specs += _own_children(
+            settings, environment, [spec.name for spec in specs], children_lock.fd
+        )
+        return await Supervisor(
+            specs, _announcement(settings), metrics.count_end if metrics else None
+        ).run()
+
+
+async def _serve(settings: Settings) -> int:
+    settings.shared_redis_url()
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
+        metrics = _open_for_children(settings, folder, opened)
+        specs = _gates(settings, _environment(settings, metrics))
+        announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
+        return await Supervisor(specs, announcement, metrics.count_end if metrics else None).run()
+
+
+def _claim(data_dir: Path, opened: ExitStack) -> None:
+    lock = DataDirLock(data_dir / "up.lock")
+    opened.callback(lock.close)
+    if not lock.acquire():
+        raise StartupError(
+            f"`creditgate up` already runs on {data_dir} (process {lock.read_note()}): stop it first,"
+            f" or choose another {env_name('data_dir')}"
+        )
+    lock.note(str(os.getpid()))
+
+
+def _with_voucher_key(settings: Settings) -> Settings:
+    """A key of the data directory's own, if none is set: it must outlive the codes that were made with
+    it.
+    """
+    if settings.voucher_key is not None:
+        return settings
+    key = SecretStr(kept_secret(settings.data_dir / "voucher.key"))
+    return settings.model_copy(update={"voucher_key": key})
+
+
+async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> DataDirLock:
+    """The lock that our own children hold; an earlier gate or flusher whose supervisor was killed is
+    still draining.
+    """
+    lock = DataDirLock(settings.data_dir / "children.lock")
+    opened.callback(lock.close)
+    patience_s = settings.drain_timeout_ms / 1000 + _GRACE_S
+    deadline = asyncio.get_running_loop().time() + patience_s
+    if lock.acquire():
+        return lock
+    _log.warning(
+        "waiting_for_children_of_an_earlier_run",
+        data_dir=str(settings.data_dir),
+        at_most_s=patience_s,
+    )
+    while not lock.acquire():
+        if asyncio.get_running_loop().time() > deadline:
+            raise StartupError(
+                f"a gate or flusher of an earlier run on {settings.data_dir} does not end: kill it"
+            )
+        await asyncio.sleep(_POLL_S)
+    return lock
+
+
+def _open_for_children(
+    settings: Settings, directory: Path, opened: ExitStack
+) -> ChildMetrics | None:
+    """What this process has for its children: the address that workers share, and the
+    metrics of all.
+    """
+    if settings.workers > 1:
+        opened.enter_context(held_port(settings.listen))
+    elif not settings.listen.path:
+        with held_port(settings.listen):  # told at once, not by a gate that dies again and again
+            pass
+    if settings.metrics_listen is None:
+        return None
+    metrics = ChildMetrics(directory / "metrics")
+    opened.enter_context(metrics_server(settings.metrics_listen, metrics.registry))
+    return metrics
+
+
+def _own_children(
+    settings: Settings, environment: dict[str, str], store: Sequence[str], lock_fd: int
+) -> list[ChildSpec]:
+    after = (*store, "migrate")
+    return [
+        replace(
+            _child("migrate", ("migrate",), settings, environment),
+            once=True,
+            inherited_fds=(lock_fd,),
+        ),
+        replace(
+            _child("flusher", ("flush", "--exit-with-parent"), settings, environment),
+            after=after,
+            inherited_fds=(lock_fd,),
+        ),
+        *(
+            replace(gate, after=after, inherited_fds=(lock_fd,))
+            for gate in _gates(settings, environment)
+        ),
+    ]
+
+
+def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
+    words = ("serve", "--exit-with-parent")
+    if settings.workers == 1:
+        return [_child("gate", words, settings, environment)]
+    numbers = range(1, settings.workers + 1)
+    workers = [
+        _child(f"gate-{n}", (*words, "--worker", str(n)), settings, environment) for n in numbers
+    ]
+    return [replace(worker, stage="gate") for worker in workers]
+
+
+def _child(
+    name: str, words: tuple[str, ...], settings: Settings, environment: dict[str, str]
+) -> ChildSpec:
+    return ChildSpec(
+        name=name,
+        argv=(
+            sys.executable,
+            "-P",
+            "-m",
+            "gate.cli",
+            *words,
+        ),  # -P: not a `gate` of the working directory
+        environment=environment,
+        grace_s=settings.drain_timeout_ms / 1000 + _GRACE_S,
+    )
+
+
+def _environment(settings: Settings, metrics: ChildMetrics | None) -> dict[str, str]:
+    """What children find: our settings, but for what is this process's own business."""
+    dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
+    others = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)
+    }
+    ours = settings.model_copy(update={"metrics_listen": None, "workers": 1}).environment()
+    package_dir = str(Path(__file__).resolve().parent.parent)
+    python_path = os.pathsep.join(filter(None, (package_dir, os.environ.get("PYTHONPATH"))))
+    return {**others, **ours, **(metrics.environment if metrics else {}), "PYTHONPATH": python_path}
+
+
+def _announcement(settings: Settings) -> str:
+    metrics = settings.metrics_listen.http_url("/metrics") if settings.metrics_listen else "none"
+    return f"creditgate ready: grpc {settings.listen}, metrics {metrics}, data {settings.data_dir}"

@@ -1,0 +1,51 @@
+"""The servers that can carry the services: one set of methods, any of these."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Protocol
+
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+
+from gate.address import Address
+from gate.server.edge import Edge
+from gate.server.grpcio import GrpcioServer
+from gate.settings import SettingsError, env_name
+
+log = structlog.get_logger()
+
+
+class Server(Protocol):
+    """Carries calls from an address to the services."""
+
+    transport: ClassVar[str]
+
+    async def start(self, address: Address) -> None:
+        """Listens; raises OSError if the address cannot be had."""
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no new calls, lets those in flight end, and stops."""
+
+
+def new_server(
+    transport: Literal["auto", "native", "grpcio"],
+    services: Mapping[ServiceDescriptor, object],
+    edge: Edge,
+    *,
+    shares_port: bool = False,
+) -> Server:
+    """The server that the setting asks for, not yet listening; SettingsError if it cannot be had on
+    this machine.
+    """
+    if transport == "grpcio":
+        return GrpcioServer(services, edge, shares_port=shares_port)
+    try:
+        from gate.server.native import (
+            NativeServer,  # not at the top: there are machines for which it is not made
+        )
+    except ImportError as error:
+        if transport == "native":
+            fix = f"it cannot be loaded on this machine ({error}); use auto or grpcio"
+            raise SettingsError([f"{env_name('transport')}={transport!r}: {fix}"]) from None
+        log.info("native_transport_unavailable", error=str(error))
+        return GrpcioServer(services, edge, shares_port=shares_port)
+    return NativeServer(services, edge, shares_port=shares_port)

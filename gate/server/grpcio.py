@@ -1,0 +1,102 @@
+"""grpcio's own server, on asyncio."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gate.address import Address, clear_socket
+from gate.server.edge import NO_MESSAGE, Edge, details_of
+from gate.server.status import code_of
+from meter.errors import ServiceError
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+# Calls that wait to be taken: beyond 1,000, grpc would drop some at random. The edge bounds calls,
+# and says so.
+_PENDING_MAX = 2**31 - 1
+_OPTIONS = [
+    ("grpc.server.max_pending_requests", _PENDING_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+]
+
+
+class GrpcioServer:
+    """Serves services by their descriptors, with health and reflection."""
+
+    transport: ClassVar[str] = "grpcio"
+
+    def __init__(
+        self, services: Mapping[ServiceDescriptor, object], edge: Edge, *, shares_port: bool = False
+    ) -> None:
+        # Without leave to share it, a second server on the same port is a mistake to tell.
+        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
+        self._health = health.aio.HealthServicer()
+        for descriptor, service in services.items():
+            self._server.add_generic_rpc_handlers((_handlers(descriptor, service, edge),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [descriptor.full_name for descriptor in services]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        self._names = ["", *names]
+
+    async def start(self, address: Address) -> None:
+        """Listens; raises OSError if the address cannot be had."""
+        try:
+            clear_socket(address)
+            port = self._server.add_insecure_port(address.grpc_target)
+        except (OSError, RuntimeError) as error:
+            raise OSError(address.refused(error)) from None
+        if port == 0:
+            raise OSError(f"cannot listen on {address}")
+        await self._server.start()
+        await self.set_serving(True)
+
+    async def set_serving(self, serving: bool) -> None:
+        """What health says, of all services."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if serving
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in self._names:
+            await self._health.set(name, status)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no new calls, lets those in flight end, and stops."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(timeout_s)
+
+
+def _handlers(descriptor: ServiceDescriptor, service: object, edge: Edge) -> grpc.GenericRpcHandler:
+    return grpc.method_handlers_generic_handler(
+        descriptor.full_name,
+        {method.name: _handler(method, service, edge) for method in descriptor.methods},
+    )
+
+
+def _handler(
+    method: MethodDescriptor, service: object, edge: Edge
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    parse = GetMessageClass(method.input_type).FromString
+    call = edge.wrap(method.name, getattr(service, method.name))
+
+    async def answer(message: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        try:
+            return (await call(parse(message))).SerializeToString()
+        except ServiceError as refused:
+            await context.abort(code_of(refused), refused.message, details_of(refused))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
+
+    return grpc.unary_unary_rpc_method_handler(
+        answer
+    )  # on bytes: grpcio itself would tell the client of Python's exceptions

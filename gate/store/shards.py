@@ -1,0 +1,168 @@
+"""Shards: which epoch each one is in, and whether it may admit anything.
+
+Redis is trusted only while it is not behind the ledger. Whenever the server behind the wire turns
+out to be another run of itself (a restart, a failover), each shard's journal is compared with the
+ledger's position before anything is admitted:
+
+- the journal has reached the position: the shard is open, in the journal's epoch;
+- the journal is behind it: acknowledged writes were lost. The ledger begins a new epoch, the
+  journal follows, and accounts are loaded
+  from the ledger as they are asked for, since what Redis still holds is of an older epoch;
+- the journal is in a newer epoch than the ledger: the flusher has fenced the shard and is catching
+  up. It stays closed until then.
+"""
+
+import asyncio
+
+import structlog
+
+from gate.metrics import GateMetrics
+from gate.store.connections import CommandFailed
+from gate.store.script_runner import Runner
+from meter.errors import Unavailable
+from meter.journal.entry import Method, Position, journal_key
+from meter.ledger.positions import Positions
+
+_RETRY_S = 0.25
+_FLUSH_POLL_S = 0.02
+_FLUSH_WAIT_S = 10.0
+
+log = structlog.get_logger()
+
+
+class ShardClosed(Unavailable):
+    """Nothing was admitted."""
+
+    def __init__(self, shard: int) -> None:
+        super().__init__(
+            "SHARD_CLOSED",
+            f"shard {shard} is being verified against the ledger; repeat the call shortly",
+        )
+
+
+class Shards:
+    """The shards' epochs. `epoch` is asked by every call; `keep` opens what is closed."""
+
+    def __init__(
+        self, count: int, runner: Runner, positions: Positions, metrics: GateMetrics
+    ) -> None:
+        self.count = count
+        self._runner = runner
+        self._positions = positions
+        self._metrics = metrics
+        self._epochs: list[int | None] = [None] * count
+        self._run_id = ""
+        self._look = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._metrics.shards_closed.set(count)
+
+    def epoch(self, shard: int) -> int:
+        """The epoch to write under; ShardClosed while there is none."""
+        epoch = self._epochs[shard]
+        if epoch is None:
+            raise ShardClosed(shard)
+        return epoch
+
+    def server_is(self, run_id: str) -> None:
+        """Told of each new connection's server: another run of it must be verified anew."""
+        if run_id != self._run_id:
+            self._run_id = run_id
+            for shard in range(self.count):
+                self.close(shard)
+
+    def close(self, shard: int) -> None:
+        """Admits nothing more until the shard is verified."""
+        self._epochs[shard] = None
+        self._metrics.shards_closed.set(self._epochs.count(None))
+        self._look.set()
+
+    async def verify(self, shard: int, epoch: int) -> None:
+        """Looks anew at a shard that has moved on from `epoch`. It may stay closed."""
+        if self._epochs[shard] == epoch:
+            self.close(shard)
+        await self.verify_all()
+
+    async def verify_all(self) -> None:
+        """Opens every shard that may be opened now.
+
+        One that has to begin anew does so in the first pass, and is opened in the second.
+        """
+        async with self._looking:
+            for _ in range(2):
+                if None not in self._epochs:
+                    return
+                positions = await asyncio.to_thread(
+                    self._positions.all
+                )  # before the journals: they only grow
+                for shard in range(self.count):
+                    if self._epochs[shard] is None:
+                        await self._verify(shard, positions[shard])
+
+    async def keep(self) -> None:
+        """Runs for good: verifies shards that were closed."""
+        while True:
+            await self._look.wait()
+            self._look.clear()
+            try:
+                await self.verify_all()
+            except (Unavailable, CommandFailed) as error:
+                log.warning("shards_not_verified", error=str(error))
+            if None in self._epochs:
+                self._look.set()
+                await asyncio.sleep(_RETRY_S)
+
+    async def flushed(self, shard: int, wait_s: float = _FLUSH_WAIT_S) -> None:
+        """Returns when the ledger holds all that the shard's journal holds at the time of the call;
+        Unavailable if it takes too long.
+        """
+        goal = await self.journal_end(shard)
+        if goal is None:  # it begins before the shard is opened, and never ends: Redis was emptied
+            self.close(shard)
+            raise ShardClosed(shard)
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while await asyncio.to_thread(self._positions.of, shard) < goal:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(
+                    "LEDGER_BEHIND",
+                    f"the ledger has not caught up with shard {shard}: is the flusher running?",
+                )
+            await asyncio.sleep(_FLUSH_POLL_S)
+
+    async def journal_end(self, shard: int) -> Position | None:
+        """Id of the newest entry the journal ever had; None if there is no journal."""
+        try:
+            info = await self._runner.wire.command(shard, "XINFO", "STREAM", journal_key(shard))
+        except CommandFailed as error:
+            if "no such key" in str(error).lower():
+                return None
+            raise
+        fields = dict(zip(info[::2], info[1::2], strict=True))
+        return Position.from_id(fields[b"last-generated-id"].decode())
+
+    async def _verify(self, shard: int, position: Position) -> None:
+        end = await self.journal_end(shard)
+        if end is not None and end.epoch > position.epoch:
+            log.info("shard_awaits_flusher", shard=shard, journal=str(end), ledger=str(position))
+            return
+        if end is None or end < position:
+            await self._begin(shard, position, end)
+            return
+        self._epochs[shard] = end.epoch
+        self._metrics.shards_closed.set(self._epochs.count(None))
+
+    async def _begin(self, shard: int, position: Position, end: Position | None) -> None:
+        reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"
+        if position.seq > 0:
+            self._metrics.shards_lost.inc()
+            log.error(
+                "shard_lost_writes",
+                shard=shard,
+                journal=str(end),
+                ledger=str(position),
+                action="rebuilt from the ledger",
+            )
+            position = await asyncio.to_thread(self._positions.begin_epoch, shard, position, reason)
+        # 'stale' is as good: another gate was first.
+        await self._runner.run(
+            "open_epoch", shard, [journal_key(shard)], position.epoch, Method.EPOCH, reason
+        )

@@ -1,0 +1,104 @@
+"""One entry of the ledger, as the checks read it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, select
+
+from meter.database.schema import entries
+from meter.journal.effect import Effect, parse
+from meter.journal.entry import Position
+
+_ROWS_AT_A_TIME = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """An entry's columns, and its effect entry, parsed."""
+
+    shard: int
+    position: Position
+    request_id: str | None
+    duplicate_of: str | None
+    kind: str
+    occurred_at_ms: int
+    usage_day: int
+    amount_nanos: int
+    balance_nanos: int
+    held_nanos: int
+    shortfall_nanos: int
+    grace_nanos: int
+    burned: tuple[tuple[int, int], ...]  # nanos by grant's number
+    overage_nanos: int
+    hold_id: str
+    traffic_class: str
+    late: bool
+    incurred: bool
+    model: str
+    usage: tuple[tuple[str, int, int], ...]
+    dimensions: dict[str, str]
+    effect: Effect
+
+    @property
+    def id(self) -> str:
+        return f"{self.shard}-{self.position}"
+
+    @property
+    def is_charge(self) -> bool:
+        """A debit that stands: not a duplicate, whose credits are given back."""
+        return self.kind == "DEBIT" and self.duplicate_of is None
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What budgets and the scopes of grants go by: "key=value"; the model is that of the priced
+        usage, where there is one.
+        """
+        lines = {
+            f"{key}={value}"
+            for key, value in self.dimensions.items()
+            if key != "model" or not self.model
+        }
+        return frozenset(lines | {f"model={self.model}"} if self.model else lines)
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """ValueError if the row's JSON or its effect entry cannot be read."""
+        return cls(
+            shard=row.shard,
+            position=Position(row.epoch, row.seq),
+            request_id=row.request_id,
+            duplicate_of=row.duplicate_of,
+            kind=row.kind,
+            occurred_at_ms=row.occurred_at_ms,
+            usage_day=row.usage_day,
+            amount_nanos=row.amount_nanos,
+            balance_nanos=row.balance_nanos,
+            held_nanos=row.held_nanos,
+            shortfall_nanos=row.shortfall_nanos,
+            grace_nanos=row.grace_nanos,
+            burned=tuple((number, nanos) for number, nanos in json.loads(row.burned)),
+            overage_nanos=row.overage_nanos,
+            hold_id=row.hold_id,
+            traffic_class=row.traffic_class,
+            late=row.late,
+            incurred=row.incurred,
+            model=row.model,
+            usage=tuple(
+                (unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)
+            ),
+            dimensions=json.loads(row.dimensions),
+            effect=parse(row.effect),
+        )
+
+
+def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:
+    """The account's entries in the journal's order, streamed."""
+    wanted = (
+        select(entries)
+        .where(entries.c.account_id == account_id)
+        .order_by(entries.c.epoch, entries.c.seq)
+    )
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        yield from rows

@@ -1,0 +1,75 @@
+"""Bringing a ledger's tables to the form this version works with, and refusing any other."""
+
+from importlib.resources import as_file, files
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, select
+
+from meter.database.engine import Ledger
+from meter.database.errors import LedgerError
+
+_LOCK = 0x6372656469747367  # "creditsg": the advisory lock that one migration at a time holds
+
+
+def migrate(url: str) -> None:
+    """Creates the tables, or changes them to this version's. Any number of processes may do so at
+    once.
+
+    LedgerError if the ledger has been changed by a newer version; LedgerUnavailable if it cannot be
+    reached.
+    """
+    ledger = Ledger(url)
+    try:
+        with ledger.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            _refuse_unknown(ledger, _revision(connection))
+            with as_file(files("meter.ledger") / "migrations") as folder:
+                config = _config(str(folder))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    finally:
+        ledger.close()
+
+
+def open_ledger(url: str) -> Ledger:
+    """The ledger, reached and found in this version's form.
+
+    LedgerError says what to do if it is not; LedgerUnavailable: not reached.
+    """
+    ledger = Ledger(url)
+    with ledger.read() as connection:
+        revision = _revision(connection)
+    if revision != _scripts().get_current_head():
+        ledger.close()
+        _refuse_unknown(ledger, revision)
+        raise LedgerError(
+            f"the ledger at {ledger.name} is {revision or 'empty'}: run `creditgate migrate` first"
+        )
+    return ledger
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_unknown(ledger: Ledger, revision: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise LedgerError(
+            f"the ledger at {ledger.name} was changed by a newer version of creditgate ({revision}); use that one"
+        )
+
+
+def _scripts() -> ScriptDirectory:
+    with as_file(files("meter.ledger") / "migrations") as folder:
+        return ScriptDirectory.from_config(_config(str(folder)))
+
+
+def _config(folder: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config

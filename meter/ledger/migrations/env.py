@@ -1,9 +1,0 @@
-"""Run by Alembic for each command; the connection and its transaction are those of meter/ledger/migrate.py."""
-
-from alembic import context
-
-from meter.ledger.admin_schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-with context.begin_transaction():
-    context.run_migrations()

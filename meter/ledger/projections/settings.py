@@ -1,0 +1,54 @@
+"""What an account's gate goes by besides its sums: as of the last operation flushed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from meter.journal.operations import Change, Create, Grace, GrantCredits, Level, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings that operations have put into effect, and the graces that have begun under them."""
+
+    spend_management: bool = True
+    levels: tuple[Level, ...] = ()
+    graces: tuple[Grace, ...] = ()
+    graces_begun: Mapping[str, int] = field(default_factory=dict)  # class of traffic -> ms
+
+    def changed(self, change: Change) -> "Settings":
+        """As the operation leaves them. A grace that goes on keeps the time at which it began."""
+        match change:
+            case Create() | Update():
+                classes = {grace.traffic_class for grace in change.graces}
+                begun = {
+                    name: began_ms
+                    for name, began_ms in self.graces_begun.items()
+                    if name in classes
+                }
+                return Settings(change.spend_management, change.levels, change.graces, begun)
+            case GrantCredits(levels=levels) if levels is not None:
+                return replace(self, levels=levels)
+            case _:
+                return self
+
+    def with_grace_begun(self, traffic_class: str, began_ms: int) -> "Settings":
+        """With the grace of this class begun."""
+        return replace(self, graces_begun={**self.graces_begun, traffic_class: began_ms})
+
+    def with_graces_over(self) -> "Settings":
+        """With no grace begun."""
+        return replace(self, graces_begun={})
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        values = json.loads(text)
+        return cls(
+            values["spend_management"],
+            tuple(Level(**level) for level in values["levels"]),
+            tuple(Grace(**grace) for grace in values["graces"]),
+            values["graces_begun"],
+        )

@@ -1,0 +1,68 @@
+"""Rows on the books with budgets, thresholds and grace, and on what else the ledger keeps
+of credits.
+"""
+
+from audit.rows.breaking import Row, effect, entry, gone, row
+from meter.audit import Invariant as Rule
+from support.histories import Scribe
+
+NOT_KEPT = " is recorded as "
+
+
+def _lost_in_redis(scribe: Scribe) -> None:
+    """A nano of a grant passes into another, and the account's sums are as they were."""
+    scribe.accounts["acme"].account.payments += [(4, 1), (13, -1)]
+
+
+def _budget_in_redis(scribe: Scribe) -> None:
+    scribe.accounts["acme"].account.budgets["ada"].limit += 1
+
+
+def _no_budget_in_redis(scribe: Scribe) -> None:
+    del scribe.accounts["acme"].account.budgets["ada"]
+
+
+BUDGETS = [
+    Row(Rule.BUDGETS, ": matched the budgets ", entry("DEBIT", 3, dimensions='{"user":"eve"}')),
+    Row(Rule.BUDGETS, ": matched the budgets ", entry("DEBIT", dimensions='{"user":"ada"}')),
+    Row(Rule.BUDGETS, ": freed the budgets ", effect("DEBIT", 4, "/ada,20454,20456,500,0,500,hp", "")),
+    Row(Rule.BUDGETS, " is not known", effect("DEBIT", 3, "/ada,", "/eve,")),
+    Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",429,0,500,h")),
+    Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",430,1,500,h")),
+    Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",430,0,500,s")),
+    Row(Rule.BUDGETS, ", its window began on ", effect("AUTHORIZE", 2, "/ada,20454,", "/ada,20453,")),
+    Row(Rule.BUDGETS, NOT_KEPT, row("applied_budgets", {"limit_nanos": 1}, account_id="acme", budget_id="ada")),
+    Row(Rule.BUDGETS, NOT_KEPT, row("applied_budgets", None, account_id="acme", budget_id="ada")),
+    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"used_nanos": 1}, account_id="acme", number=8, start_day=20454)),
+    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"held_nanos": 1}, account_id="acme", number=8, start_day=20485)),
+]  # fmt: skip
+
+OTHERS = [
+    Row(Rule.ADMISSION, " nanos were admitted, budget ", effect("AUTHORIZE", 0, ",500,0,500,h", ",59,0,500,h")),
+    Row(Rule.ADMISSION, " could be spent", effect("DEBIT", 7, " 130 0 ", " 144 0 ")),
+    Row(Rule.ADMISSION, " could be spent", effect("DEBIT", 7, " - - - - 5 ", " - - gb - 5 ")),
+    Row(Rule.ADMISSION, ", which it does not allow", entry("DEBIT", 8, traffic_class="batch")),
+    Row(Rule.ADMISSION, ", which it does not allow", effect("DEBIT", 8, " gb ", " g ")),
+    Row(Rule.ADMISSION, ", which it does not allow", effect("DEBIT", 8, " 20 0 ", " 214 0 ")),
+    Row(Rule.ENTRY, ": grace_nanos is ", entry("DEBIT", 8, grace_nanos=0)),
+    Row(Rule.ENTRY, ": overage_nanos is ", entry("DEBT_PAID", overage_nanos=0)),
+    Row(Rule.HOLDS, ", it had pinned ", effect("RELEASE", 0, "/3:20/3:20/", "/2:20/3:20/")),
+    Row(Rule.HOLDS, NOT_KEPT, row("open_holds", {"pins": "2:40"}, account_id="acme")),
+    Row(Rule.HOLDS, NOT_KEPT, row("open_holds", {"budgets": "-"}, account_id="acme")),
+    Row(Rule.OPERATIONS, "applied_settings are ", row("accounts", {"applied_settings": "{}"}, account_id="acme")),
+    Row(Rule.OPERATIONS, "graces is ", row("accounts", {"graces": "[]"}, account_id="acme")),
+    Row(Rule.OPERATIONS, "thresholds is ", row("accounts", {"thresholds": "[]"}, account_id="acme")),
+    Row(Rule.OPERATIONS, " was passed over: it took effect", gone("GRANT_VOIDED", 1)),
+    Row(Rule.OVERAGE, " are shortfall or grace", entry("DEBIT", 8, grace_nanos=0)),
+    Row(Rule.REDIS, " Redis has grants ", _lost_in_redis),
+    Row(Rule.REDIS, " Redis has budget ", _budget_in_redis),
+    Row(Rule.REDIS, " Redis has budget ", _no_budget_in_redis),
+    Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD")),
+    Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 1)),
+    Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 3)),
+    Row(Rule.THRESHOLDS, ", which nothing has crossed", effect("THRESHOLD", 0, ",200,305 ", ",200,306 ")),
+    Row(Rule.THRESHOLDS, NOT_KEPT, row("events", None, account_id="acme", number=1)),
+    Row(Rule.THRESHOLDS, NOT_KEPT, row("events", {"value_nanos": 1}, account_id="acme", number=2)),
+]  # fmt: skip
+
+ROWS = [*BUDGETS, *OTHERS]

@@ -1,7 +1,0 @@
-"""Books broken on purpose, one rule a row."""
-
-from check_rows import grants, invoices, limits, plain
-from check_rows.breaking import Row
-
-PLAIN: list[Row] = [*plain.ROWS, *invoices.PLAIN_ROWS]
-CREDITS: list[Row] = [*grants.ROWS, *limits.ROWS, *invoices.CREDIT_ROWS]

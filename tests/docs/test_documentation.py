@@ -1,0 +1,171 @@
+"""What an operator or a client can meet is documented: metrics, settings, reasons, commands and their
+options.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from prometheus_client import CollectorRegistry
+
+from gate.cli.app import app
+from gate.metrics import GateMetrics
+from gate.process.metrics_server import ChildMetrics
+from gate.settings import Settings, env_name
+from gate.v1.gate_pb2 import Reason
+from meter.metrics import FlusherMetrics
+
+ROOT = Path(__file__).resolve().parents[2]
+README, GATE, METER = (
+    (ROOT / path).read_text(encoding="utf-8")
+    for path in ("README.md", "gate/README.md", "meter/README.md")
+)
+
+
+def rows(text: str) -> dict[str, str]:
+    """Rows of a document's tables, by the code in their first cell."""
+    return {name: line for line in text.splitlines() for name in re.findall(r"^\| `([^`]+)`", line)}
+
+
+def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
+    """Metrics as Prometheus shows them, with the names of their labels."""
+    collectors = set(registry._collector_to_names)
+    found = {}
+    for collector in collectors:
+        for metric in collector.describe() if hasattr(collector, "describe") else ():
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            found[name] = list(getattr(collector, "_labelnames", ()))
+    return found
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> dict[str, list[str]]:
+    registry = CollectorRegistry()
+    GateMetrics(registry), FlusherMetrics(registry)
+    return names_in(registry) | names_in(ChildMetrics(tmp_path / "metrics").registry)
+
+
+def test_every_metric_is_in_a_table_with_its_labels(metrics: dict[str, list[str]]) -> None:
+    assert len(metrics) > 25
+    documented = rows(GATE) | rows(METER)
+    assert metrics.keys() - documented.keys() == set()
+    for name, labels in metrics.items():
+        told = documented[name].split("|")[2].replace("`", "")
+        assert sorted(filter(None, re.split(r"[,\s]+", told))) == sorted(labels), name
+
+
+def test_no_metric_is_documented_that_does_not_exist(metrics: dict[str, list[str]]) -> None:
+    told = {name for name in rows(GATE) | rows(METER) if name.startswith("creditgate_")}
+    mentioned = set(
+        re.findall(r"\bcreditgate_[a-z_]+?(?=_bucket|_sum|_count|[^a-z_]|$)", README + GATE + METER)
+    )
+    assert (told | mentioned) - metrics.keys() == set()
+
+
+def test_every_setting_is_in_the_readme_and_no_other() -> None:
+    told = {name for name in rows(README) if name.startswith("CREDITGATE_")}
+    assert told == {env_name(field) for field in Settings.model_fields}
+    assert set(re.findall(r"CREDITGATE_[A-Z_]+[A-Z]", README + GATE + METER)) <= told
+
+
+def test_the_readme_tells_each_settings_true_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = rows(README)
+    for field, info in Settings.model_fields.items():
+        default = documented[env_name(field)].split("|")[2].strip().strip("`")
+        if info.default_factory is None and info.default is not None:
+            assert default == str(info.default), field
+
+
+def test_every_reason_is_in_the_table_in_order_of_precedence() -> None:
+    reasons = [name for name in Reason.keys() if name != "REASON_UNSPECIFIED"]  # noqa: SIM118  a wrapper, no dict
+    assert [name for name in rows(GATE) if name in reasons] == reasons
+
+
+ERRORS = {
+    "ServiceError",
+    "InvalidField",
+    "NotFound",
+    "AlreadyExists",
+    "FailedPrecondition",
+    "OutOfRange",
+    "Unavailable",
+}
+
+
+def raised_reasons() -> Iterator[str]:
+    """The words for machines with which the source makes its errors."""
+    for path in [*(ROOT / "gate").rglob("*.py"), *(ROOT / "meter").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+                *ERRORS,
+                "super().__init__",
+            }:
+                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                yield from (word for word in words if re.fullmatch("[A-Z][A-Z_]{4,}", str(word)))
+
+
+def test_every_reason_that_an_error_can_have_is_documented() -> None:
+    reasons = set(raised_reasons())
+    assert {"UNKNOWN_MODEL", "OVERLOADED", "TEST_CLOCK", "LEDGER_UNAVAILABLE"} <= reasons, (
+        "the search finds them"
+    )
+    assert {reason for reason in reasons if f"`{reason}`" not in GATE + METER} == set()
+
+
+def commands(command: Any, path: str = "creditgate") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by how it is typed."""
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, each in command.commands.items():
+        yield from commands(each, f"{path} {name}")
+
+
+def options(command: Any) -> list[Any]:
+    return [each for each in command.params if each.param_type_name == "option" and not each.hidden]
+
+
+def described(path: str) -> str:
+    """The README's row for a command; a row may tell of several, as `a show` / `list`."""
+    *parent, name = path.split()
+    for line in README.splitlines():
+        if line.startswith("| `creditgate"):
+            cell = line.split("|")[1]
+            if f"`{path}`" in cell or (f"`{' '.join(parent)} " in cell and f"/ `{name}`" in cell):
+                return line
+    return ""
+
+
+def test_every_command_and_option_is_in_the_readme() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    assert {"creditgate up", "creditgate account create", "creditgate replay"} <= found.keys()
+    missing = []
+    for path, command in found.items():
+        line = described(path)
+        missing += [path] * (not line)
+        for name in (name for option in options(command) for name in option.opts):
+            told = name in line or (name == "--json" and "`--json`" in README)
+            missing += [f"{path} {name}"] * (not told)
+    assert missing == []
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    known = {
+        name
+        for command in found.values()
+        for each in command.params
+        for name in (*each.opts, *each.secondary_opts)
+    }
+    table = [line for line in README.splitlines() if line.startswith("| `creditgate")]
+    assert set(re.findall(r"--[a-z-]+", "".join(table))) - known == set()
+
+
+def test_every_command_says_what_it_does() -> None:
+    for path, command in commands(typer.main.get_command(app)):
+        assert command.help, path
+        assert all(option.help for option in options(command)), path

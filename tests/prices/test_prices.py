@@ -1,0 +1,520 @@
+"""Prices: exactly what genai-prices charges, in integers, each with a version."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
+from pathlib import Path
+
+import genai_prices
+import pytest
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.data_units import unit_data
+from genai_prices.types import (
+    ModelInfo,
+    Provider,
+    StartDateConstraint,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meter.prices import (
+    UNITS,
+    Cost,
+    CostLine,
+    ModelPrice,
+    PriceTable,
+    Tier,
+    UnknownModel,
+    UnpricedUnit,
+)
+from meter.prices.price import in_unit_order
+from meter.prices.units import UNIT_OF_PRICE_KEY, with_fallbacks, without_repeats
+from support.random_prices import PRICED, QUANTITIES, model_prices
+
+NOW_MS = 1_790_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Listed = tuple[Provider, ModelInfo]
+
+
+@pytest.fixture(scope="module")
+def table() -> PriceTable:
+    return PriceTable.load()
+
+
+def listed_models() -> list[Listed]:
+    return [(provider, info) for provider in get_snapshot().providers for info in provider.models]
+
+
+def moment(at_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=at_ms)
+
+
+def at(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
+
+
+def listed_prices(info: ModelInfo, at_ms: int) -> dict[str, Decimal | TieredPrices]:
+    """The unit prices that genai-prices itself would use, by our unit."""
+    prices = vars(info.get_prices(moment(at_ms)))
+    return {UNIT_OF_PRICE_KEY[key]: price for key, price in prices.items() if price is not None}
+
+
+def overlapping_counts(quantities: Mapping[str, int]) -> dict[str, int]:
+    """Our disjoint quantities as genai-prices counts: each of its units includes the more specific
+    ones.
+    """
+    counts = {
+        key: sum(
+            n
+            for unit, n in quantities.items()
+            if UNITS[unit].dimensions >= data["dimensions"].items()
+        )
+        for key, data in unit_data.items()
+    }
+    return {key: count for key, count in counts.items() if key != "requests"}
+
+
+def listed_cost_nanos(listed: Listed, quantities: Mapping[str, int], at_ms: int) -> int:
+    provider, info = listed
+    usage = genai_prices.Usage(**overlapping_counts(quantities))
+    with localcontext(prec=150):
+        total = info.calc_price(usage, provider, genai_request_timestamp=moment(at_ms)).total_price
+        # A third of an hour and two thirds make a whole one only after the repeating digits are
+        # cut.
+        total = total.quantize(Decimal("1e-60"))
+        return int(total.quantize(Decimal("1e-9"), rounding=ROUND_HALF_EVEN).scaleb(9))
+
+
+def a_usage(chance: random.Random, prices: Mapping[str, Decimal | TieredPrices]) -> dict[str, int]:
+    """Quantities of priced units and of more special ones, from one to 2^53, often about a tier's
+    start.
+    """
+    starts = [
+        tier.start
+        for price in prices.values()
+        if isinstance(price, TieredPrices)
+        for tier in price.tiers
+    ]
+    sizes = [1, 9, 10, 11, chance.randrange(1, 5000), chance.randrange(1, 2**53), 2**53]
+    sizes += [start + step for start in starts for step in (-1, 0, 1)]
+    chargeable = [
+        u
+        for u, unit in UNITS.items()
+        if any(unit.dimensions >= UNITS[p].dimensions for p in prices)
+    ]
+    units = [unit for unit in chargeable if unit != "requests"]
+    # One unit of audio time: the least time charged holds for all of it together.
+    chosen = chance.sample(
+        units, chance.randint(1, 1 if "audio_seconds" in prices else min(4, len(units)))
+    )
+    return {unit: chance.choice(sizes) for unit in chosen}
+
+
+def test_every_listed_model_costs_what_genai_prices_itself_computes_to_the_nano(
+    table: PriceTable,
+) -> None:
+    chance = random.Random(7)
+    compared = set()
+    for provider, info in listed_models():
+        prices = listed_prices(info, NOW_MS)
+        if prices:
+            price = table.find(f"{provider.id}/{info.id}", NOW_MS)
+            assert price.model == f"{provider.id}/{info.id}"
+            for _ in range(4):
+                quantities = a_usage(chance, prices)
+                cost = price.cost(quantities)
+                assert cost.amount_nanos == listed_cost_nanos(
+                    (provider, info), quantities, NOW_MS
+                ), quantities
+                assert cost.amount_nanos == sum(line.amount_nanos for line in cost.lines)
+            compared.add(price.model)
+    assert len(compared) > 2000
+
+
+def test_input_of_every_kind_and_all_output_is_charged_once_at_the_tier_of_the_whole_call(
+    table: PriceTable,
+) -> None:
+    chance = random.Random(11)
+    compared = 0
+    tiered = 0
+    kinds = [
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "output_reasoning_tokens",
+    ]
+    models = [
+        (listed, prices)
+        for listed in listed_models()
+        if (prices := listed_prices(listed[1], NOW_MS))
+    ]
+    with_tiers = [
+        each
+        for each in models
+        if any(isinstance(price, TieredPrices) for price in each[1].values())
+    ]
+    for (provider, info), prices in [*with_tiers, *chance.sample(models, 400)]:
+        starts = {
+            tier.start
+            for price in prices.values()
+            if isinstance(price, TieredPrices)
+            for tier in price.tiers
+        }
+        if "input_tokens" in prices and "output_tokens" in prices:
+            for total in (
+                *(start + step for start in starts for step in (0, 1)),
+                chance.randrange(3, 10**6),
+            ):
+                cached = total // 3
+                written = total // 5
+                rest = total - cached - written
+                quantities = dict(
+                    zip(
+                        kinds, (rest, cached, written, 1 + total // 7, 1 + total // 11), strict=True
+                    )
+                )
+                cost = table.find(f"{provider.id}/{info.id}", NOW_MS).cost(quantities)
+                assert cost.amount_nanos == listed_cost_nanos(
+                    (provider, info), quantities, NOW_MS
+                ), info.id
+                used = {line.unit: line.quantity for line in cost.lines if line.unit != "requests"}
+                assert used == {unit: quantity for unit, quantity in quantities.items() if quantity}
+            compared = compared + 1
+            tiered = tiered + bool(starts)
+    assert compared > 200
+    assert tiered > 20
+
+
+def test_a_model_listed_without_prices_is_unknown_not_free(table: PriceTable) -> None:
+    empty = [f"{p.id}/{info.id}" for p, info in listed_models() if not listed_prices(info, NOW_MS)]
+    assert len(empty) > 100
+    for name in empty:
+        with pytest.raises(UnknownModel):
+            table.find(name, NOW_MS)
+
+
+def test_every_unit_that_genai_prices_has_a_price_for_is_in_our_vocabulary() -> None:
+    conditionals = [
+        [info.prices] if not isinstance(info.prices, list) else [c.prices for c in info.prices]
+        for _, info in listed_models()
+    ]
+    priced = {
+        key
+        for prices in conditionals
+        for price in prices
+        for key, value in vars(price).items()
+        if value
+    }
+    assert priced <= UNIT_OF_PRICE_KEY.keys()
+
+
+def changing_models() -> list[Listed]:
+    return [listed for listed in listed_models() if isinstance(listed[1].prices, list)]
+
+
+def edges_ms(info: ModelInfo) -> list[int]:
+    """Instants at which the model's conditional prices begin or end (of the times of day,
+    on one day).
+    """
+    edges = []
+    for condition in info.prices if isinstance(info.prices, list) else []:
+        match condition.constraint:
+            case StartDateConstraint(start_date=day):
+                edges.append(at(f"{day.isoformat()}T00:00:00Z"))
+            case TimeOfDateConstraint(start_time=start, end_time=end):
+                edges += [at(f"2026-09-09T{time.isoformat()}") for time in (start, end)]
+    return edges
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_the_price_in_force_is_that_of_the_date_and_time_of_day(
+    table: PriceTable, data: st.DataObject
+) -> None:
+    provider, info = data.draw(st.sampled_from(changing_models()))
+    anywhen = st.integers(at("2023-01-01T00:00:00Z"), at("2028-01-01T00:00:00Z"))
+    near_an_edge = st.builds(int.__add__, st.sampled_from(edges_ms(info)), st.integers(-2, 2))
+    for at_ms in data.draw(st.lists(anywhen | near_an_edge, min_size=2, max_size=12)):
+        price = table.find(f"{provider.id}/{info.id}", at_ms)
+        quantities = dict.fromkeys(listed_prices(info, at_ms), 1_000_003)
+        quantities.pop("requests", None)
+        assert price.cost(quantities).amount_nanos == listed_cost_nanos(
+            (provider, info), quantities, at_ms
+        )
+
+
+def output_nanos(table: PriceTable, time: str) -> int:
+    """Of one output token of deepseek-chat."""
+    return table.find("deepseek-chat", at(time)).cost({"output_tokens": 1}).amount_nanos
+
+
+def test_an_off_peak_price_begins_and_ends_on_the_millisecond(table: PriceTable) -> None:
+    def price(time: str) -> int:
+        return output_nanos(table, f"2025-06-01T{time}Z")
+
+    assert [price("00:29:59.999"), price("00:30:00"), price("16:29:59.999"), price("16:30:00")] == [
+        550, 1_100, 1_100, 550,
+    ]  # fmt: skip
+
+
+def test_a_daily_price_is_not_taken_for_that_of_the_day_before_or_after(table: PriceTable) -> None:
+    at_night = "2025-06-02T00:15:00Z"
+    at_noon = "2025-06-01T12:00:00Z"
+    by_evening = "2025-06-01T18:00:00Z"
+    times = [at_night, at_noon, by_evening, "2025-06-02T12:00:00Z", at_night, by_evening, at_noon]
+    prices = [output_nanos(table, time) for time in times]
+    assert prices == [550, 1_100, 550, 1_100, 550, 550, 1_100]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4o", "GPT-4o-2024-08-06", "claude-sonnet-4-5-20250929", "gpt-5.2-20251211", "gemini-2.5-pro", "grok-4",
+     "azure/gpt-4o", "deepseek/deepseek-chat", "groq/openai/gpt-oss-120b", "openrouter/anthropic/claude-sonnet-4.5",
+     "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0"],
+)  # fmt: skip
+def test_a_name_means_the_model_that_genai_prices_takes_it_for(
+    table: PriceTable, name: str
+) -> None:
+    listed = genai_prices.calc_price(genai_prices.Usage(), name, provider_id="litellm")
+    assert table.find(name, NOW_MS).model == f"{listed.provider.id}/{listed.model.id}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "gpt-none", "groq/gpt-4o", "nobody/none", "a\x00b", "claude-sonnet-4-5-" + "0" * 300],
+)
+def test_an_unknown_name_is_an_error_that_names_it_and_says_what_to_do(
+    table: PriceTable, name: str
+) -> None:
+    with pytest.raises(
+        UnknownModel, match=r"check its name .* or add it to the price file"
+    ) as caught:
+        table.find(name, NOW_MS)
+    assert caught.value.model == name
+    assert repr(name[:100])[:-1] in str(caught.value)
+
+
+def test_names_that_clients_make_up_do_not_fill_memory(table: PriceTable) -> None:
+    for number in range(5000):
+        with pytest.raises(UnknownModel):
+            table.find(f"made-up-{number}", NOW_MS)
+    first = table.find("claude-sonnet-4-5-0", NOW_MS)
+    assert all(table.find(f"claude-sonnet-4-5-{number}", NOW_MS) is first for number in range(5000))
+    assert table._listing.cache_info().currsize <= 4096
+    assert len(get_snapshot()._provider_misses) < 100
+
+
+def test_usage_in_a_unit_without_a_price_is_an_error_not_free(table: PriceTable) -> None:
+    price = table.find("openai/text-embedding-3-small", NOW_MS)
+    assert price.cost({"input_tokens": 1000, "output_tokens": 0, "nonsense": 0}).lines == (
+        CostLine("input_tokens", 1000, 20_000),
+    )
+    for unit in ("output_tokens", "web_searches", "nonsense"):
+        with pytest.raises(UnpricedUnit) as caught:
+            price.cost({"input_tokens": 1000, unit: 1})
+        assert (caught.value.model, caught.value.unit) == ("openai/text-embedding-3-small", unit)
+    with pytest.raises(ValueError, match="input_tokens is -1"):
+        price.cost({"input_tokens": -1})
+
+
+def test_a_price_per_request_is_charged_once_unless_the_usage_says_how_often(
+    table: PriceTable,
+) -> None:
+    sonar = table.find("perplexity/sonar", NOW_MS)
+    assert sonar.cost({"output_tokens": 1}).lines[-1] == CostLine("requests", 1, 12_000_000)
+    assert sonar.cost({"output_tokens": 1, "requests": 3}).lines[-1] == CostLine(
+        "requests", 3, 36_000_000
+    )
+    assert sonar.cost({"output_tokens": 1, "requests": 0}).amount_nanos == 1000
+    assert sonar.cost({"output_tokens": 0}) == Cost(0, ())
+    assert sonar.affordable_output_tokens({}, 12_000_999) == 0
+    assert sonar.affordable_output_tokens({}, 12_001_000) == 1
+
+
+def test_a_few_seconds_of_audio_are_billed_as_the_least_that_the_provider_bills(
+    table: PriceTable,
+) -> None:
+    whisper = table.find("groq/whisper-large-v3", NOW_MS)
+    assert whisper.cost({"audio_seconds": 3}).lines == (CostLine("audio_seconds", 10, 308_333),)
+    assert whisper.cost({"audio_seconds": 0}).amount_nanos == 0
+
+
+@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 2)))
+def test_leaving_out_what_repeats_the_more_general_unit_loses_nothing(
+    given_prices: dict[str, int],
+) -> None:
+    every = with_fallbacks(given_prices)
+    told = without_repeats(every)
+    assert every.items() <= with_fallbacks(told).items()
+    assert told.items() <= every.items()
+
+
+@given(price=model_prices(), quantities=QUANTITIES)
+def test_the_lines_sum_to_the_amount_and_each_is_within_a_nano_of_exact(
+    price: ModelPrice, quantities: dict[str, int]
+) -> None:
+    cost = price.cost(quantities)
+    total_input = sum(quantities.get(unit, 0) for unit in PRICED[:3])
+    applicable = [tier.rates for tier in price.tiers if total_input > tier.above_input_tokens]
+    rates = dict(applicable[-1] if applicable else price.rates)
+    exact = {
+        unit: Fraction(n * rates[unit], price.per * 1000) for unit, n in quantities.items() if n
+    }
+    assert cost.amount_nanos == round(sum(exact.values(), Fraction(0)))  # of a Fraction, half-even
+    assert cost.amount_nanos == sum(line.amount_nanos for line in cost.lines)
+    assert cost == price.cost(dict(reversed(quantities.items())))
+    assert {line.unit: line.quantity for line in cost.lines} == {
+        unit: n for unit, n in quantities.items() if n
+    }
+    assert all(
+        line.amount_nanos >= 0 and abs(line.amount_nanos - exact[line.unit]) < 1
+        for line in cost.lines
+    )
+
+
+@given(price=model_prices(), quantities=QUANTITIES, more=QUANTITIES)
+def test_more_usage_never_costs_less(
+    price: ModelPrice, quantities: dict[str, int], more: dict[str, int]
+) -> None:
+    sums = {unit: quantities.get(unit, 0) + more.get(unit, 0) for unit in PRICED}
+    assert price.cost(sums).amount_nanos >= price.cost(quantities).amount_nanos
+
+
+@given(
+    price=model_prices(),
+    quantities=QUANTITIES,
+    available=st.integers(-5, 5000) | st.integers(0, 2**63 - 1),
+)
+def test_the_affordable_output_tokens_are_affordable_and_one_more_is_not(
+    price: ModelPrice, quantities: dict[str, int], available: int
+) -> None:
+    def cost_with(output_tokens: int) -> int:
+        return price.cost({**quantities, "output_tokens": output_tokens}).amount_nanos
+
+    affordable = price.affordable_output_tokens(quantities, available)
+    if affordable is None:
+        assert cost_with(2**53) == cost_with(0) <= available
+    else:
+        assert affordable == 0 or cost_with(affordable) <= available
+        assert affordable == 2**53 or cost_with(affordable + 1) > available
+
+
+@given(
+    price=model_prices(),
+    quantities=QUANTITIES,
+    nanos=st.integers(-5, 5000) | st.integers(0, 2**63 - 1),
+)
+def test_an_amount_buys_so_many_requests_each_rounded_by_itself_and_no_more(
+    price: ModelPrice, quantities: dict[str, int], nanos: int
+) -> None:
+    each = price.cost(quantities).amount_nanos
+    requests = price.affordable_requests(quantities, nanos)
+    if requests is None:
+        assert each == 0
+    else:
+        assert requests * each <= max(0, nanos) < (requests + 1) * each
+
+
+def test_requests_that_round_up_are_counted_as_they_are_charged() -> None:
+    price = ModelPrice("acme/a", "USD", 1, (("input_tokens", 1500),))
+    assert price.affordable_requests({"input_tokens": 1}, 3) == 1, (
+        "two nanos each, not one and a half"
+    )
+    assert price.affordable_requests({}, 3) is None
+
+
+def test_half_a_nano_is_affordable_where_it_rounds_down_and_never_more_than_a_usage_may_hold() -> (
+    None
+):
+    price = ModelPrice("acme/a", "USD", 1, (("output_tokens", 500),))
+    assert [price.affordable_output_tokens({}, nanos) for nanos in (-1, 0, 1, 2, 3)] == [
+        0,
+        1,
+        2,
+        5,
+        6,
+    ]
+    assert price.affordable_output_tokens({}, 2**63 - 1) == 2**53
+
+
+def test_output_tokens_without_a_price_limit_nothing() -> None:
+    price = ModelPrice("acme/embed", "USD", 1, (("input_tokens", 5000),))
+    assert price.affordable_output_tokens({"input_tokens": 2, "output_tokens": 9}, 10) is None
+    assert price.affordable_output_tokens({"input_tokens": 2}, 9) == 0
+
+
+@given(price=model_prices())
+def test_a_price_survives_its_json_and_keeps_its_version(price: ModelPrice) -> None:
+    again = ModelPrice.from_json(price.to_json())
+    assert again == price
+    assert (again.version, again.to_json()) == (price.version, price.to_json())
+
+
+def test_json_that_is_not_a_price_is_refused() -> None:
+    text = ModelPrice("acme/a", "USD", 1, (("input_tokens", 5),)).to_json()
+    for wrong in (
+        "",
+        "[]",
+        "{}",
+        text + " ",
+        text.replace(":5", ":5.0"),
+        text.replace('"per":1', '"per":1,"x":2'),
+    ):
+        with pytest.raises(ValueError, match=r"not the|float|Expecting"):
+            ModelPrice.from_json(wrong)
+
+
+def test_the_total_is_rounded_once_half_even_and_shared_by_largest_remainder() -> None:
+    price = ModelPrice(
+        "acme/a", "USD", 1, in_unit_order({"input_tokens": 500, "output_tokens": 1, "requests": 0})
+    )
+
+    def shares(**quantities: int) -> list[int]:
+        return [line.amount_nanos for line in price.cost({"requests": 0, **quantities}).lines]
+
+    assert [shares(input_tokens=1), shares(input_tokens=3), shares(input_tokens=5)] == [
+        [0],
+        [2],
+        [2],
+    ]
+    assert shares(input_tokens=1, output_tokens=1) == [1, 0]
+    assert shares(output_tokens=500, input_tokens=1) == [
+        1,
+        0,
+    ]  # a tie goes to the first in unit order
+    assert shares(input_tokens=1, output_tokens=900) == [0, 1]
+    assert shares(input_tokens=2**53, output_tokens=2**53) == [2**52, 9_007_199_254_741]
+
+
+def test_a_version_is_the_same_in_every_process_and_differs_with_any_part_of_the_price(
+    table: PriceTable,
+) -> None:
+    base = ModelPrice("acme/a", "USD", 1, (("input_tokens", 5), ("cached_input_tokens", 1)))
+    assert base.version == "2503cd8e4e7d"
+    others = [
+        ModelPrice("acme/b", "USD", 1, base.rates),
+        ModelPrice("acme/a", "EUR", 1, base.rates),
+        ModelPrice("acme/a", "USD", 2, base.rates),
+        ModelPrice("acme/a", "USD", 1, (("input_tokens", 6),)),
+        ModelPrice("acme/a", "USD", 1, base.rates, (Tier(1, base.rates),)),
+        ModelPrice("acme/a", "USD", 1, base.rates, (), (("input_tokens", 1),)),
+    ]
+    assert len({price.version for price in [base, *others]}) == 7
+    script = f"from meter.prices import PriceTable; print(PriceTable.load().find('gemini-2.5-pro', {NOW_MS}).version)"
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "4711",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    other = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert other.stdout.strip() == table.find("gemini-2.5-pro", NOW_MS).version

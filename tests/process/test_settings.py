@@ -1,0 +1,267 @@
+"""Settings: what is accepted, what is refused and how that reads, and that no secret is shown."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gate.address import Address, parse_address
+from gate.settings import (
+    Settings,
+    SettingsError,
+    effective,
+    load_settings,
+    masked,
+    unknown_variables,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("CREDITGATE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+
+
+def test_without_any_variable_the_defaults_are_in_force() -> None:
+    settings = load_settings()
+    assert settings.listen == Address(host="127.0.0.1", port=50051)
+    assert settings.metrics_listen == Address(host="127.0.0.1", port=9464)
+    assert settings.redis_url == "embedded"
+    assert settings.data_dir == Path("/data/creditgate")
+    assert settings.ledger_url == "sqlite:////data/creditgate/ledger.db"
+
+
+def test_the_default_ledger_follows_the_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITGATE_DATA_DIR", "/srv/credit gate")
+    assert load_settings().ledger_url == "sqlite:////srv/credit gate/ledger.db"
+
+
+def test_the_data_directory_becomes_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(data_dir="here").data_dir == tmp_path / "here"
+    assert load_settings(data_dir="~/there").data_dir == Path.home() / "there"
+
+
+def test_an_option_goes_before_the_environment_and_none_is_no_option(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CREDITGATE_SHARDS", "8")
+    assert load_settings(shards=None).shards == 8
+    assert load_settings(shards=4).shards == 4
+
+
+def test_an_empty_metrics_address_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITGATE_METRICS_LISTEN", "")
+    monkeypatch.setenv("CREDITGATE_PRICES_FILE", "")
+    assert load_settings().metrics_listen is None
+    assert load_settings().prices_file is None
+
+
+def test_the_environment_of_a_child_gives_equal_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.touch()
+    settings = load_settings(
+        listen="unix:/run/gate.sock",
+        metrics_listen="",
+        data_dir=tmp_path,
+        redis_url="redis://:pa%20ss@host/1",
+        flush_interval_ms=7,
+        prices_file=prices,
+        top_up_bounds='{"CHF": [0.5, null]}',
+        voucher_key="k" * 32,
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+BAD = {
+    "listen": [
+        "",
+        "50051",
+        "localhost",
+        ":50051",
+        "host:0",
+        "host:65536",
+        "host:x",
+        "::1:50051",
+        "unix:gate.sock",
+    ],
+    "workers": ["", "0", "65", "two"],
+    "transport": ["", "http", "Native"],
+    "metrics_listen": ["9464", "host:"],
+    "data_dir": [""],
+    "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
+    "ledger_url": [
+        "",
+        "ledger.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "mysql://host/db",
+        "postgres://h",
+    ],
+    "flush_interval_ms": ["", "x", "0", "-1", "1.5", "60001"],
+    "redis_connections": ["0", "65"],
+    "redis_timeout_ms": ["9", "60001"],
+    "shards": ["0", "100"],
+    "replay_window_ms": ["999"],
+    "prices_file": ["/no/such/file", "/"],
+    "top_up_bounds": [
+        "",
+        "[5, 5000]",
+        '{"usd": [5, 5000]}',
+        '{"USD": 5}',
+        '{"USD": [5000, 5]}',
+        '{"USD": [-1, 5]}',
+        '{"USD": ["x", 5]}',
+    ],
+    "top_up_expiry_days": ["-1", "36501"],
+    "voucher_key": ["x" * 31],
+    "max_in_flight": ["0"],
+    "drain_timeout_ms": ["-1"],
+    "reap_interval_ms": ["9"],
+    "embedded_fsync": ["no", "Always"],
+    "log_level": ["loud"],
+    "log_format": ["xml"],
+}
+
+
+def test_the_table_of_bad_values_has_every_setting() -> None:
+    assert BAD.keys() == Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in BAD.items() for value in values]
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: str
+) -> None:
+    monkeypatch.setenv(f"CREDITGATE_{field.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert len(refused.value.problems) == 1
+    shown = "***" if field == "voucher_key" else value
+    assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
+
+
+def test_a_unix_socket_is_served_by_one_worker() -> None:
+    assert load_settings(listen="unix:/run/gate.sock", workers=1).workers == 1
+    with pytest.raises(
+        SettingsError, match="CREDITGATE_WORKERS='2': a unix socket is served by one process"
+    ):
+        load_settings(listen="unix:/run/gate.sock", workers=2)
+
+
+def test_all_bad_variables_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITGATE_DATA_DIR", "")
+    monkeypatch.setenv("CREDITGATE_SHARDS", "many")
+    monkeypatch.setenv("CREDITGATE_LISTNE", "127.0.0.1:1")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert [problem.split("=")[0].split(":")[0] for problem in refused.value.problems] == [
+        "CREDITGATE_LISTNE",
+        "CREDITGATE_DATA_DIR",
+        "CREDITGATE_SHARDS",
+    ]
+    assert "did you mean CREDITGATE_LISTEN?" in refused.value.problems[0]
+
+
+def test_a_variable_that_is_no_setting_is_told_of_but_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CREDITGATE_COLOUR", "green")
+    load_settings()
+    assert unknown_variables() == ["CREDITGATE_COLOUR: there is no such setting; unset it"]
+
+
+def test_a_password_is_shown_neither_in_effective_settings_nor_in_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_settings(
+        redis_url="redis://me:s3cret@host/0",
+        ledger_url="postgresql://h/db?password=s3cret&x=1",
+        voucher_key="s3cret" * 6,
+    )
+    assert "s3cret" not in str(effective(settings))
+    monkeypatch.setenv("CREDITGATE_REDIS_URL", "http://me:s3cret@host")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://:s3cret@host:6379/0", "redis://:***@host:6379/0"),
+        ("rediss://me:s3/c@r:et@host:6379", "rediss://me:***@host:6379"),
+        (
+            "postgresql://me:s3cret@[::1]:5432/db?sslmode=require",
+            "postgresql://me:***@[::1]:5432/db?sslmode=require",
+        ),
+        (
+            "postgresql://host/db?user=me&password=s3cret&a=b",
+            "postgresql://host/db?user=me&password=***&a=b",
+        ),
+        ("unix:///run/my.sock?password=s3cret", "unix:///run/my.sock?password=***"),
+        (":s3cret@host", ":***@host"),
+    ],
+)
+def test_only_the_password_of_a_url_is_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+def test_every_setting_is_described_and_has_its_unit_in_its_name() -> None:
+    for field, info in Settings.model_fields.items():
+        assert info.description
+        assert info.description.endswith(".")
+        assert field.endswith("_ms") == bool(re.search(r"\bms\b", info.description))
+
+
+def test_only_a_shared_store_is_good_for_processes_that_embed_none() -> None:
+    assert load_settings(redis_url="redis://host").shared_redis_url() == "redis://host"
+    with pytest.raises(SettingsError, match="CREDITGATE_REDIS_URL='embedded'"):
+        load_settings().shared_redis_url()
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "target"),
+    [
+        ("127.0.0.1:50051", Address(host="127.0.0.1", port=50051), "127.0.0.1:50051"),
+        ("gate.internal:1", Address(host="gate.internal", port=1), "gate.internal:1"),
+        ("[::1]:65535", Address(host="::1", port=65535), "[::1]:65535"),
+        ("unix:/run/a b.sock", Address(path="/run/a b.sock"), "unix:/run/a b.sock"),
+        ("unix:///run/gate.sock", Address(path="/run/gate.sock"), "unix:/run/gate.sock"),
+    ],
+)
+def test_an_address_is_host_and_port_or_a_unix_socket(
+    text: str, address: Address, target: str
+) -> None:
+    assert parse_address(text) == address
+    assert address.grpc_target == str(address) == target
+    assert parse_address(target) == address
+
+
+def test_a_unix_path_that_no_kernel_takes_is_refused() -> None:
+    parse_address("unix:/" + "x" * 102)
+    with pytest.raises(ValueError, match="at most 103 bytes"):
+        parse_address("unix:/" + "x" * 103)
+
+
+def test_the_url_of_an_ipv6_address_has_brackets() -> None:
+    assert parse_address("[::1]:9464").http_url("/metrics") == "http://[::1]:9464/metrics"
+
+
+def test_importing_the_settings_reads_nothing() -> None:
+    environment = {**os.environ, "CREDITGATE_SHARDS": "many"}
+    subprocess.run([sys.executable, "-c", "import gate.settings"], env=environment, check=True)

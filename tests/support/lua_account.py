@@ -1,0 +1,247 @@
+"""An account as the rows of the Lua tables name it, and as Redis has it: the glossary of
+gate/store/keys.py, once more and by sums alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+MS_PER_DAY = 86_400_000
+DAY = 19_781  # 2024-02-28, a Wednesday
+NOON = DAY * MS_PER_DAY + MS_PER_DAY // 2
+FEBRUARY_1 = 19_754
+FEBRUARY_29 = DAY + 1
+MARCH_1 = DAY + 2
+APRIL_1 = DAY + 33
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A grant; or overage, of which only the first two say something."""
+
+    left: int = 0
+    held: int = 0
+    state: str = "a"
+    pays: int = 0
+    type: str = "TOP_UP"
+    priority: int = 50
+    expires: int | str = "-"
+    effective: int | str = "-"
+    scope: str = "-"
+
+    def has(self, left: int, held: int = 0, state: str = "a") -> "Grant":
+        return replace(self, left=left, held=held, state=state)
+
+    @property
+    def what(self) -> str:
+        return (
+            f"{self.pays} {self.type} {self.priority} {self.expires} {self.effective} {self.scope}"
+        )
+
+    @property
+    def as_written(self) -> str:
+        return f"{self.state} {self.what}"
+
+    @property
+    def due(self) -> int | str:
+        return {"p": self.effective, "a": self.expires, "x": "-"}[self.state]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A budget, of operation 3 unless said otherwise: the one key's for February."""
+
+    room: int = 100
+    held: int = 0
+    limit: int = 100
+    labels: str = "api_key=k1"
+    window: str = "month"
+    start: int = FEBRUARY_1
+    end: int | str = MARCH_1
+    hard: bool = True
+    levels: str = "-"
+    number: int = 3
+
+    def has(self, room: int, held: int = 0) -> "Budget":
+        return replace(self, room=room, held=held)
+
+    @property
+    def what(self) -> str:
+        return f"{self.start},{self.end} {self.limit},{'sh'[self.hard]} {self.levels} {self.number} {self.window}"
+
+    def matched(self, budget_id: str = "b1", flags: str = "", start: int | None = None) -> str:
+        """As an effect line has it."""
+        start = self.start if start is None else start
+        flags = flags or "h" * self.hard or "s"
+        return f"{budget_id},{start},{self.end},{self.room},{self.held},{self.limit},{flags}"
+
+
+# The usual account: 100 nanos in one grant, which operation 2 made.
+TOP_UP = Grant(100)
+USUAL: Changes = {
+    "ep": "1", "st": "active", "clk": NOON, "day": DAY, "g": 2, "op": 2, "cur": "USD",
+    "lim": "-", "ovr": 0, "tot": 100, "exp": 0, "dbase": 0, "mbase": 0, "ybase": 0, "used": 0, "room": 0,
+    "lv": "", "gr": "", "off": False, "grants": {2: TOP_UP}, "budgets": {},
+}  # fmt: skip
+
+
+class Account:
+    """The usual account, changed by name.
+
+    `left` and `held` are those of the grant being burned; `grants` and `budgets` are all of them.
+    """
+
+    def __init__(self, *changes: Changes) -> None:
+        self.fields = dict(USUAL)
+        for change in changes:
+            self._change(change)
+
+    def _change(self, change: Changes) -> None:
+        self.fields |= {
+            name: value for name, value in change.items() if name not in ("left", "held")
+        }
+        burned = self.burned
+        burned = replace(
+            burned, left=change.get("left", burned.left), held=change.get("held", burned.held)
+        )
+        self.fields["grants"] = self["grants"] | {self["g"]: burned}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    @property
+    def burned(self) -> Grant:
+        grant: Grant = self["grants"].get(self["g"], Grant())
+        return grant
+
+    @property
+    def beside(self) -> dict[int, Grant]:
+        return {n: grant for n, grant in self["grants"].items() if n != self["g"]}
+
+    @property
+    def due(self) -> int | str:
+        dues = [grant.due for n, grant in self["grants"].items() if n and grant.due != "-"]
+        return min(dues, default="-")
+
+    @property
+    def flags(self) -> str:
+        scoped = any(grant.scope != "-" for grant in self["grants"].values())
+        flags = {
+            "b": self["budgets"],
+            "g": self["gr"],
+            "o": self["off"],
+            "s": scoped,
+            "t": self["lv"],
+        }
+        return "".join(flag for flag, on in flags.items() if on) or "-"
+
+    @property
+    def tail(self) -> str:
+        return " ".join(
+            str(self[name]) for name in ("tot", "lim", "ovr", "exp", "dbase", "mbase", "ybase")
+        )
+
+    @property
+    def settings(self) -> str:
+        names = [
+            self["ep"],
+            self["st"],
+            self["clk"],
+            self["day"],
+            self.due,
+            self.flags,
+            self["g"],
+            self["op"],
+            self["cur"],
+        ]
+        scopes = sorted({_keys_of(budget.labels) for budget in self["budgets"].values()})
+        return " ".join(map(str, [*names, self.tail])) + (
+            "\n" + "\t".join(scopes) if scopes else ""
+        )
+
+    @property
+    def sums(self) -> dict[str, Any]:
+        left = sum(
+            grant.left
+            for grant in self.beside.values()
+            if grant.scope == "-" and grant.state != "p"
+        )
+        held = sum(grant.held for grant in self.beside.values())
+        burned = self.burned
+        return {
+            "gl": burned.left,
+            "gh": burned.held,
+            "ol": left,
+            "oh": held,
+            "used": self["used"],
+            "room": self["room"],
+        }
+
+    @property
+    def line(self) -> str:
+        """What an effect line says of it."""
+        return " ".join((*map(str, self.sums.values()), self.tail))
+
+    @property
+    def in_redis(self) -> dict[str, str]:
+        texts = {name: self[name] for name in ("lv", "gr") if self[name]}
+        what = {"gm": self.burned.as_written} if self["g"] else {}
+        return {
+            "s": self.settings,
+            **{name: str(value) for name, value in self.sums.items()},
+            **what,
+            **texts,
+        }
+
+    @property
+    def grants_in_redis(self) -> dict[str, str]:
+        fields = {f"{n} m": grant.as_written for n, grant in self.beside.items() if n}
+        for n, grant in self.beside.items():
+            fields |= {f"{n}": str(grant.left), f"{n} h": str(grant.held)}
+        return canonical(fields)
+
+    @property
+    def decode_grant_balances(self) -> dict[str, str]:
+        """As scripts that look return them: with the one being burned."""
+        return self.grants_in_redis | (
+            {f"{self['g']} m": self.burned.as_written} if self["g"] else {}
+        )
+
+    @property
+    def budgets_in_redis(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        for budget_id, budget in sorted(self["budgets"].items()):
+            lines = [
+                *fields.get(f"d {budget.labels}", "").splitlines(),
+                f"{budget_id},{budget.what}",
+            ]
+            placed = f"{len(lines) if len(lines) > 1 else ''} {budget.labels}"
+            fields |= {
+                f"d {budget.labels}": "\n".join(lines), f"f {budget_id}": budget.labels,
+                f"r{placed}": str(budget.room), f"h{placed}": str(budget.held),
+            }  # fmt: skip
+        return canonical(fields)
+
+
+def canonical(fields: Mapping[str, str]) -> dict[str, str]:
+    """A hash as the glossary means it: what is left or held, if 0, may be absent; the letters of the
+    flags have no order.
+    """
+    known = {
+        name: value for name, value in fields.items() if value != "0" or not _may_be_absent(name)
+    }
+    if "s" in known:
+        tokens = known["s"].split(" ")
+        tokens[5] = "".join(sorted(tokens[5]))
+        known["s"] = " ".join(tokens)
+    return known
+
+
+def _may_be_absent(name: str) -> bool:
+    return name[0] in "0123456789h"
+
+
+def _keys_of(labels: str) -> str:
+    return "\n".join(label.partition("=")[0] for label in labels.split("\n"))

@@ -1,0 +1,94 @@
+"""One stack for each worker, shared by all tests that need no more of it than accounts of their own.
+
+It has a gate on each transport. Every test is tried with each, which is then what its gate and
+those that it adds serve by.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from meter.v1.ledger_pb2 import CheckBooksRequest
+from support.customer import PRICES, Customer, new_customer
+from support.stack import Client, Stack, running_stack
+
+pytest_plugins = ("support.ledgers",)
+
+
+TRANSPORTS = ["native", "grpcio"]
+
+
+@pytest.fixture(scope="session")
+def stack_of_all_transports(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Two gates and a flusher, on SQLite, or with --long on PostgreSQL.
+
+    Test clocks and unique accounts keep its tests apart.
+    """
+    ledger_url = (
+        request.getfixturevalue("postgres") % "postgres" if request.config.getoption("long") else ""
+    )
+    prices = tmp_path_factory.mktemp("prices") / "prices.yaml"
+    prices.write_text(PRICES)
+    settings = {
+        "reap_interval_ms": "100",
+        "redis_timeout_ms": "20000",
+        "prices_file": str(prices),
+        "voucher_key": "of all gates of this stack, as an operator sets it",
+    }
+    with running_stack(ledger_url, gates=0, **settings) as stack:
+        for transport in TRANSPORTS:
+            stack.add_gate(transport=transport)
+        yield stack
+
+
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def stack(request: pytest.FixtureRequest, stack_of_all_transports: Stack) -> Stack:
+    """As a test sees it: the first gate, and any that it adds, serve by the transport of this try; the
+    second by the other.
+    """
+    both = stack_of_all_transports
+    first = TRANSPORTS.index(request.param)
+    return replace(
+        both,
+        gates=both.gates[first:] + both.gates[:first],
+        targets=both.targets[first:] + both.targets[:first],
+        settings=both.settings | {"CREDITGATE_TRANSPORT": request.param},
+    )
+
+
+@pytest.fixture(scope="session")
+def client(stack: Stack) -> Iterator[Client]:
+    """Of the first gate."""
+    client = stack.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def other_client(stack: Stack) -> Iterator[Client]:
+    """Of the second gate."""
+    client = stack.client(1)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def open_account(client: Client) -> Iterator[Callable[..., Customer]]:
+    """Opens an account with so many credits and these settings.
+
+    When the test is over, its books must be right.
+    """
+    opened: list[Customer] = []
+
+    def open_one(credits: str = "0", **settings: Any) -> Customer:
+        opened.append(new_customer(client, credits, **settings))
+        return opened[-1]
+
+    yield open_one
+    for customer in opened:
+        request = CheckBooksRequest(account_id=customer.account_id)
+        assert not client.ledger.CheckBooks(request).findings

@@ -1,0 +1,206 @@
+"""Creditgate as an operator runs it: real processes, a real Valkey, a real ledger, gRPC
+over sockets.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from gate.v1.gate_pb2 import GetBalanceRequest
+from gate.v1.gate_pb2_grpc import GateStub
+from meter.money import parse_credits
+from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
+from meter.v1.accounts_pb2_grpc import AccountsStub
+from meter.v1.ledger_pb2_grpc import LedgerStub
+from support.servers import ValkeyServer, valkey_server, wait_until
+
+_COMMAND = [sys.executable, "-m", "gate.cli"]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """One process of Creditgate; `kill` and `start` again as often as a test likes."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
+        self._words = words
+        self._environment = environment
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output = log.with_suffix(".out")
+
+    def start(self) -> None:
+        """Starts it and returns once it says that it is ready."""
+        with self._output.open("wb") as output, self.log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
+            )
+        wait_until(self._is_ready, 90)
+
+    @property
+    def printed(self) -> str:
+        """What it has said on stdout since it was last started."""
+        return self._output.read_text()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "start() comes first"
+        return self._process.pid
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """Asks it to end, as an operator would; its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Returns when it has ended; its exit status."""
+        assert self._process is not None
+        status = self._process.wait(60)
+        self._process = None
+        return status
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self._words} ended: {self.log.read_text()}"
+        return b"ready" in self._output.read_bytes()
+
+
+class Client:
+    """The three services of one gate."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.insecure_channel(target)
+        self.gate: Any = GateStub(self._channel)
+        self.accounts: Any = AccountsStub(self._channel)
+        self.ledger: Any = LedgerStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def open_account(self, account_id: str, credits: str = "0", **settings: Any) -> None:
+        """Creates an account and grants it credits."""
+        account = Account(
+            account_id=account_id, currency=settings.pop("currency", "USD"), **settings
+        )
+        self.accounts.CreateAccount(CreateAccountRequest(account=account))
+        if parse_credits(credits):
+            self.grant(account_id, parse_credits(credits))
+
+    def grant(self, account_id: str, nanos: int, request_id: str = "grant") -> None:
+        grant = Grant(amount_nanos=nanos)
+        self.accounts.GrantCredits(
+            GrantCreditsRequest(account_id=account_id, request_id=request_id, grant=grant)
+        )
+
+    def balance(self, account_id: str) -> Any:
+        return self.gate.GetBalance(GetBalanceRequest(account_id=account_id)).balance
+
+
+@dataclass
+class Stack:
+    """Gates and flushers on one Valkey and one ledger."""
+
+    folder: Path
+    valkey: ValkeyServer
+    ledger_url: str
+    settings: dict[str, str]
+    gates: list[Process] = field(default_factory=list)
+    flushers: list[Process] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+
+    def environment(self, target: str = "") -> dict[str, str]:
+        """What a command needs to find this stack."""
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
+        }
+        own = {
+            "CREDITGATE_REDIS_URL": self.valkey.url,
+            "CREDITGATE_LEDGER_URL": self.ledger_url,
+            "CREDITGATE_METRICS_LISTEN": "",
+            "CREDITGATE_LISTEN": target
+            or (self.targets[0] if self.targets else f"127.0.0.1:{free_port()}"),
+            "CREDITGATE_FLUSH_INTERVAL_MS": "20",
+            "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the stack
+        }
+        return clean | own | self.settings
+
+    def command(self, *words: str) -> str:
+        """What a `creditgate` command prints; it must succeed."""
+        done = subprocess.run(
+            [*_COMMAND, *words], env=self.environment(), capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def add_gate(self, **settings: str) -> Process:
+        target = f"127.0.0.1:{free_port()}"
+        names = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
+        gate = Process(
+            ["serve"], self.environment(target) | names, self.folder / f"gate-{len(self.gates)}.log"
+        )
+        gate.start()
+        self.gates.append(gate)
+        self.targets.append(target)
+        return gate
+
+    def add_flusher(self) -> Process:
+        flusher = Process(
+            ["flush"], self.environment(), self.folder / f"flusher-{len(self.flushers)}.log"
+        )
+        flusher.start()
+        self.flushers.append(flusher)
+        return flusher
+
+    def client(self, gate: int = 0) -> Client:
+        return Client(self.targets[gate])
+
+
+@contextmanager
+def running_stack(
+    ledger_url: str = "",
+    *,
+    gates: int = 1,
+    flushers: int = 1,
+    durable: bool = False,
+    **settings: str,
+) -> Iterator[Stack]:
+    """A stack, ended with the block.
+
+    `settings` are environment variables without their prefix; `durable`: AOF, fsync always.
+    """
+    aof = {"appendonly": "yes", "appendfsync": "always"} if durable else {}
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cg-stack-")))
+        valkey = opened.enter_context(valkey_server(**aof))
+        environment = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
+        stack = Stack(folder, valkey, ledger_url or f"sqlite:///{folder}/ledger.db", environment)
+        stack.command("migrate")
+        opened.callback(lambda: [process.kill() for process in (*stack.gates, *stack.flushers)])
+        for _ in range(flushers):
+            stack.add_flusher()
+        for _ in range(gates):
+            stack.add_gate()
+        yield stack
