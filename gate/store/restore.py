@@ -164,7 +164,7 @@ class Restorer:
     async def _load(self, shard: int, snapshot: AccountSnapshot) -> None:
         account_id = snapshot.account_id
         epoch = self._shards.epoch(shard)
-        keys = [*_keys(shard, account_id), due_key(shard), expiries_key(shard)]
+        keys = [*_keys(shard, account_id), expiries_key(shard), due_key(shard)]
         keys += (hold_key(shard, account_id, hold.hold_id) for hold in snapshot.holds)
         status, *_ = await self._run(
             "load_account", shard, keys, epoch, *_snapshot_arguments(snapshot, epoch)
@@ -179,7 +179,7 @@ class Restorer:
         shard = self._shard(operation.account_id)
         epoch = self._shards.epoch(shard)
         account, journal, grants, budgets = _keys(shard, account_id)
-        keys = [account, journal, replay_key(shard, account_id, operation.request_id), grants]
+        keys = [account, replay_key(shard, account_id, operation.request_id), journal, grants]
         name, arguments = _script_of(operation)
         keys.append(
             due_key(shard) if isinstance(operation.change, GrantCredits | VoidGrant) else budgets

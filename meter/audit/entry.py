@@ -16,7 +16,7 @@ _ROWS_AT_A_TIME = 2000
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An entry's columns, and its effect entry, parsed."""
+    """An entry's columns, and its effect line, parsed."""
 
     shard: int
     position: Position
@@ -64,7 +64,7 @@ class LedgerEntry:
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
-        """ValueError if the row's JSON or its effect entry cannot be read."""
+        """ValueError if the row's JSON or its effect line cannot be read."""
         return cls(
             shard=row.shard,
             position=Position(row.epoch, row.seq),

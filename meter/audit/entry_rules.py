@@ -15,7 +15,7 @@ from meter.ledger.projections.settings import Settings
 
 
 def columns(entry: LedgerEntry) -> Iterator[str]:
-    """An entry's columns are functions of its effect entry, and its usage lines add up to
+    """An entry's columns are functions of its effect line, and its usage lines add up to
     its charge.
     """
     effect = entry.effect
@@ -37,7 +37,7 @@ def columns(entry: LedgerEntry) -> Iterator[str]:
     }
     for name, (column, told) in says.items():
         if column != told:
-            yield f"{entry.id}: {name} is {column}, its effect entry says {told}"
+            yield f"{entry.id}: {name} is {column}, its effect line says {told}"
     charged = sum(nanos for _, _, nanos in entry.usage)
     if entry.kind == "DEBIT" and charged != -entry.amount_nanos:
         yield f"{entry.id}: its usage lines add up to {charged} nanos, it charged {-entry.amount_nanos}"

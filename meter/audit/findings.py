@@ -16,7 +16,7 @@ class Invariant(StrEnum):
     )
     CHAIN = "chain"  # each entry found the account as the one before it left it
     DUPLICATES = "duplicates"  # a request charged twice was given back
-    ENTRY = "entry"  # an entry says what its effect entry says
+    ENTRY = "entry"  # an entry says what its effect line says
     # credits were taken of grants that had them, and go where they belong, in their time
     GRANTS = "grants"
     HOLDS = (

@@ -27,7 +27,7 @@ def migrate(url: str) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             _refuse_unknown(ledger, _revision(connection))
-            with as_file(files("meter.ledger") / "migrations") as folder:
+            with as_file(files("meter.database") / "migrations") as folder:
                 config = _config(str(folder))
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
@@ -65,7 +65,7 @@ def _refuse_unknown(ledger: Ledger, revision: str | None) -> None:
 
 
 def _scripts() -> ScriptDirectory:
-    with as_file(files("meter.ledger") / "migrations") as folder:
+    with as_file(files("meter.database") / "migrations") as folder:
         return ScriptDirectory.from_config(_config(str(folder)))
 
 

@@ -44,7 +44,7 @@ WITH_HOLD: Changes = {"left": 60, "held": 40, "room": -40}  # the account that h
 
 _BESIDE = (GRANTS_KEY, BUDGETS_KEY)
 _REQUEST = (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, *_BESIDE)
-_OPERATION = (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY, GRANTS_KEY)
+_OPERATION = (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, GRANTS_KEY)
 KEYS = {
     "authorize": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
     "debit": _REQUEST,  # and the two below, with a hold
@@ -60,8 +60,8 @@ KEYS = {
     "void_grant": (*_OPERATION, DUE_KEY),
     "set_budget": (*_OPERATION, BUDGETS_KEY),
     "delete_budget": (*_OPERATION, BUDGETS_KEY),
-    "advance_clock": (ACCOUNT_KEY, JOURNAL_KEY, REPLAY_KEY),
-    "load_account": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, DUE_KEY, EXPIRIES_KEY),
+    "advance_clock": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY),
+    "load_account": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, EXPIRIES_KEY, DUE_KEY),
     "open_epoch": (JOURNAL_KEY,),
 }
 _OPERATION_ARGUMENTS = "epoch op method request replay_ms"

@@ -247,16 +247,16 @@ class _Wire:
     """
 
     def __init__(self, harness: StoreHarness) -> None:
-        self._till = harness
+        self._harness = harness
         self.count = harness.shards
 
     def epoch(self, shard: int) -> int:
-        return self._till.epochs[shard]
+        return self._harness.epochs[shard]
 
     async def run(
         self, name: str, _shard: int, keys: list[str], *arguments: str | bytes | int
     ) -> list[bytes]:
-        return self._till.run(name, keys, *arguments)
+        return self._harness.run(name, keys, *arguments)
 
     async def verify(self, shard: int, epoch: int) -> None:
         raise AssertionError(f"stale: shard {shard} is no longer in epoch {epoch}")

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- advance_clock: moves an account's test clock forward. Its holds and grants that are due by then are the caller's to bring up to date.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms   ARGV[6] the new time, ms
 --
@@ -10,7 +10,7 @@
 -- @include account
 -- @include journal
 -- @include operation
-local account_key, journal_key, replay_key = KEYS[1], KEYS[2], KEYS[3]
+local account_key, replay_key, journal_key = KEYS[1], KEYS[2], KEYS[3]
 local epoch, op_seq, method, operation, replay_ttl_ms, clock = unpack(ARGV)
 
 local account = read_account(account_key, epoch)

@@ -1,7 +1,7 @@
 #!lua
 -- create_account: the account's first operation.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] its budgets
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] its budgets
 -- ARGV[1] epoch     ARGV[2] number of the operation: 1   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] currency  ARGV[7] overage protection, nanos   ARGV[8] daily limit, nanos, or -   ARGV[9] test clock, ms, or -
@@ -12,7 +12,7 @@
 -- @include account
 -- @include journal
 -- @include operation
-local account_key, journal_key, replay_key, grants_key, budgets_key = unpack(KEYS)
+local account_key, replay_key, journal_key, grants_key, budgets_key = unpack(KEYS)
 local epoch, op_seq, method, operation, replay_ttl_ms = unpack(ARGV, 1, 5)
 local currency, overage, limit, clock, flags, levels, graces = unpack(ARGV, 6)
 

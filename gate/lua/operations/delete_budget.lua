@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- delete_budget: a budget gone. Holds that counted in it count on without it.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] the account's budgets
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] the account's budgets
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] budget's id   ARGV[7] its labels
@@ -12,7 +12,7 @@
 -- @include journal
 -- @include budgets
 -- @include operation
-local account_key, journal_key, replay_key, _, budgets_key = unpack(KEYS)
+local account_key, replay_key, journal_key, _, budgets_key = unpack(KEYS)
 local epoch, op_seq, method, operation, replay_ttl_ms, id, labels = unpack(ARGV)
 
 local account = read_account(account_key, epoch)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- grant_credits: adds a grant, whose number is the operation's. That the sums stay within int64 was settled when it was recorded.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] accounts by their next due time
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] accounts by their next due time
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] amount, nanos   ARGV[7] what it is: "pays type priority expires effective scope" (gate/store/keys.py)
@@ -17,7 +17,7 @@
 -- @include grant_changes
 -- @include operation
 -- @include start_grant
-local account_key, journal_key, replay_key, grants_key, due_key = unpack(KEYS)
+local account_key, replay_key, journal_key, grants_key, due_key = unpack(KEYS)
 local epoch, op_seq, method, operation, replay_ttl_ms, amount, meta, levels, member = unpack(ARGV)
 
 local account = read_account(account_key, epoch)

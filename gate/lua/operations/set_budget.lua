@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- set_budget: sets a budget, new or changed. A new limit moves its room by the difference; made anew, it begins with all of it.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] the account's budgets
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] the account's budgets
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] budget's id   ARGV[7] 1 if hard, else 0   ARGV[8] window: day, week, month or lifetime   ARGV[9] limit, nanos
@@ -14,7 +14,7 @@
 -- @include journal
 -- @include budgets
 -- @include operation
-local account_key, journal_key, replay_key, _, budgets_key = unpack(KEYS)
+local account_key, replay_key, journal_key, _, budgets_key = unpack(KEYS)
 local epoch, op_seq, method, operation, replay_ttl_ms = unpack(ARGV, 1, 5)
 local id, hard, window, limit, levels, labels, anew, replaces = unpack(ARGV, 6)
 

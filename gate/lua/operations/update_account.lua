@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- update_account: changes settings. A new overage protection or daily limit moves what may be spent by its difference from the old one.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] status    ARGV[7] overage protection, nanos  ARGV[8] daily limit, nanos, or -      (all as they are to be)
@@ -12,7 +12,7 @@
 -- @include account
 -- @include journal
 -- @include operation
-local account_key, journal_key, replay_key, grants_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local account_key, replay_key, journal_key, grants_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, op_seq, method, operation, replay_ttl_ms = unpack(ARGV, 1, 5)
 local status, overage, limit, flags, levels, graces = unpack(ARGV, 6)
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- void_grant: takes back what is unspent of a grant, or a part of that. What holds have pinned stays theirs.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] replay record   KEYS[4] grants beside the account   KEYS[5] accounts by their next due time
+-- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] accounts by their next due time
 -- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
 -- ARGV[5] how long to remember the request id, ms
 -- ARGV[6] number of the grant   ARGV[7] how much at most, nanos, or - for all: then what holds
@@ -16,7 +16,7 @@
 -- @include grants
 -- @include grant_changes
 -- @include operation
-local account_key, journal_key, replay_key, grants_key, due_key = unpack(KEYS)
+local account_key, replay_key, journal_key, grants_key, due_key = unpack(KEYS)
 local epoch, op_seq, method, operation, replay_ttl_ms, number, most, member = unpack(ARGV)
 
 local account = read_account(account_key, epoch)

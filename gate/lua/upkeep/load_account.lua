@@ -2,8 +2,8 @@
 -- load_account: puts an account back that is missing here, as the ledger knows it, with its grants, budgets and open holds. The caller has
 -- made sure that the ledger holds everything journaled up to a moment at which the account was missing.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] its budgets   KEYS[5] accounts by their next due time
--- KEYS[6] holds by expiry   KEYS[7..] the holds
+-- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] its budgets   KEYS[5] holds by expiry
+-- KEYS[6] accounts by their next due time   KEYS[7..] the holds
 -- ARGV[1] epoch     ARGV[2] its settings: the field `s`, with overage as what is being burned and no due time (gate/store/keys.py)
 -- ARGV[3..8] gl gh ol oh used room   ARGV[9] levels   ARGV[10] graces   ARGV[11] its member in the accounts by due time
 -- ARGV[12] how many grants; for each: number, left, held, what it is ("state pays type priority expires effective scope")
@@ -19,7 +19,7 @@
 -- @include grant_changes
 -- @include budgets
 -- @include operation
-local account_key, journal_key, grants_key, budgets_key, due_key, expiries_key = unpack(KEYS)
+local account_key, journal_key, grants_key, budgets_key, expiries_key, due_key = unpack(KEYS)
 local epoch, settings = ARGV[1], ARGV[2]
 local at = 12
 
