@@ -56,6 +56,12 @@ def _listen(value: str | Address) -> Address:
     return value if isinstance(value, Address) else parse_address(value)
 
 
+def _billing_listen(address: Address, others: ValidationInfo) -> Address:
+    if address == others.data.get("listen"):
+        raise ValueError(f"the gate listens there ({env_name('listen')}); choose another address")
+    return address
+
+
 def _workers(count: int, others: ValidationInfo) -> int:
     listen = others.data.get("listen")
     if count > 1 and listen is not None and listen.path:
@@ -142,6 +148,12 @@ class Settings(BaseSettings):
     listen: Annotated[Address, PlainValidator(_listen)] = Field(
         default=Address(host="127.0.0.1", port=50051),
         description="Where the gate serves gRPC, and commands reach it: host:port (IPv6 in brackets) or unix:/path.",
+    )
+    billing_listen: Annotated[Address, PlainValidator(_listen), AfterValidator(_billing_listen)] = (
+        Field(
+            default=Address(host="127.0.0.1", port=50052),
+            description="Where billing serves gRPC, and commands reach the ledger: host:port or unix:/path.",
+        )
     )
     workers: Annotated[int, AfterValidator(_workers)] = Field(
         default=1,

@@ -1,4 +1,4 @@
-"""Calls to the running service, and what the commands print."""
+"""Calls to the running services, and how the commands print amounts, times and pages."""
 
 import re
 import sys
@@ -16,7 +16,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
 
-from gate.settings import load_settings
+from gate.address import Address
+from gate.settings import env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
@@ -75,28 +76,41 @@ class CallFailed(Exception):
 
 
 class Service:
-    """The services of one running Creditgate."""
+    """Holds the stubs of a running gate."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.gate: Any = GateStub(channel)  # the generated stubs have no types
         self.accounts: Any = AccountsStub(channel)
-        self.ledger: Any = LedgerStub(channel)
 
 
 @contextmanager
 def service() -> Iterator[Service]:
-    """The service at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    target = load_settings().listen.grpc_target
-    with grpc.insecure_channel(target) as channel:
+    """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(load_settings().listen, "listen") as channel:
+        yield Service(channel)
+
+
+@contextmanager
+def ledger_service() -> Iterator[Any]:
+    """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(load_settings().billing_listen, "billing_listen") as channel:
+        yield LedgerStub(channel)
+
+
+@contextmanager
+def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(address.grpc_target) as channel:
         try:
-            yield Service(channel)
+            yield channel
         except grpc.RpcError as error:
-            raise CallFailed(explain(error, target)) from None
+            raise CallFailed(explain(error, address, setting)) from None
 
 
-def explain(error: Any, target: str) -> str:
-    """A failed call in one line: what happened, in the words of the command's options, and the
-    reason's word.
+def explain(error: Any, address: Address, setting: str) -> str:
+    """Tells of a failed call in one line, in the words of the command's options.
+
+    The line ends with the reason's word. If nobody answered, the line names the address and the
+    setting from which the address was taken.
     """
     info = ErrorInfo()
     blame = BadRequest()
@@ -104,7 +118,10 @@ def explain(error: Any, target: str) -> str:
     for detail in status.details if status else ():
         _ = detail.Unpack(info) or detail.Unpack(blame)
     if not info.reason and error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
+        return (
+            f"no service answers at {address}: start one with `creditgate up`,"
+            f" or set {env_name(setting)} ({error.details()})"
+        )
     message = error.details()
     for violation in blame.field_violations:
         if option := _option(violation.field):

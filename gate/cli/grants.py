@@ -9,6 +9,7 @@ from gate.cli.connection import (
     TIMEOUT_S,
     AsJson,
     console,
+    ledger_service,
     money,
     parse_amount,
     parse_time,
@@ -161,8 +162,8 @@ def grants(
     request = ListGrantsRequest(
         account_id=account_id, include_ended=every, page_size=limit, page_token=page_token
     )
-    with service() as call:
-        page = call.ledger.ListGrants(request, timeout=TIMEOUT_S)
+    with ledger_service() as ledger:
+        page = ledger.ListGrants(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(page)
         return

@@ -14,11 +14,11 @@ from gate.cli.connection import (
     AsJson,
     CallFailed,
     console,
+    ledger_service,
     money,
     parse_time,
     print_json,
     print_next,
-    service,
     when,
 )
 from gate.cli.options import AccountId, Limit, PageToken
@@ -87,8 +87,8 @@ def entries(
         page_size=limit,
         page_token=page_token,
     )
-    with service() as call:
-        page = call.ledger.ListEntries(request, timeout=TIMEOUT_S)
+    with ledger_service() as ledger:
+        page = ledger.ListEntries(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(page)
     else:
@@ -119,8 +119,8 @@ def usage(
         page_size=limit,
         page_token=page_token,
     )
-    with service() as call:
-        page = call.ledger.QueryUsage(request, timeout=TIMEOUT_S)
+    with ledger_service() as ledger:
+        page = ledger.QueryUsage(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(page)
         return
@@ -149,8 +149,8 @@ def events(
 ) -> None:
     """Show thresholds that were crossed, oldest first."""
     request = ListEventsRequest(account_id=account_id, page_size=limit, page_token=page_token)
-    with service() as call:
-        page = call.ledger.ListEvents(request, timeout=TIMEOUT_S)
+    with ledger_service() as ledger:
+        page = ledger.ListEvents(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(page)
         return
@@ -191,11 +191,9 @@ def invoice(
     """Make an account's invoice for a period, and print it. Made again, it is the same."""
     if bool(account_id) == bool(number):
         raise typer.BadParameter("give either an account or --number")
-    with service() as call:
+    with ledger_service() as ledger:
         if number:
-            made = call.ledger.GetInvoice(
-                GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S
-            )
+            made = ledger.GetInvoice(GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S)
         else:
             start, end = (
                 _month(month)
@@ -205,7 +203,7 @@ def invoice(
             request = CreateInvoiceRequest(
                 account_id=account_id, period_start=start, period_end=end
             )
-            made = call.ledger.CreateInvoice(request, timeout=TIMEOUT_S)
+            made = ledger.CreateInvoice(request, timeout=TIMEOUT_S)
     if as_json or output is InvoiceFormat.JSON:
         print_json(made)
     elif output is InvoiceFormat.CSV:
@@ -219,8 +217,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the books and compare them with Redis. Exits with 1 if anything is wrong."""
-    with service() as call:
-        result = call.ledger.CheckBooks(
+    with ledger_service() as ledger:
+        result = ledger.CheckBooks(
             CheckBooksRequest(account_id=account_id), timeout=CHECK_TIMEOUT_S
         )
     if as_json:

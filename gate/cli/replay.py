@@ -129,13 +129,13 @@ class _Run:
     elapsed_s: float = 0.0
 
     async def drive(self, rows: list[Row], names: list[str], currency: str, nanos: int) -> None:
-        target = load_settings().listen.grpc_target
+        address = load_settings().listen
         try:
-            async with grpc.aio.insecure_channel(target) as channel:
+            async with grpc.aio.insecure_channel(address.grpc_target) as channel:
                 await self._prepare(AccountsStub(channel), names, currency, nanos)
                 await self._play(GateStub(channel), rows, names)
         except grpc.RpcError as error:
-            raise CallFailed(explain(error, target)) from None
+            raise CallFailed(explain(error, address, "listen")) from None
 
     async def _prepare(self, stub: Any, names: list[str], currency: str, nanos: int) -> None:
         for name in names:

@@ -10,11 +10,11 @@ from gate.settings import env_name
 
 
 @contextmanager
-def held_port(address: Address) -> Iterator[None]:
-    """Meanwhile only those may listen there who, as our workers do, ask to share; StartupError if
-    somebody else has the address.
+def reserve_port(address: Address, setting: str) -> Iterator[None]:
+    """Reserves the address for the workers of this supervisor, which ask to share it.
 
-    The sockets are bound and never listen, so that every connection goes to a worker.
+    `setting` is the field of Settings that StartupError names if somebody else has the address.
+    The reserved sockets are bound and never listen, so that every connection goes to a worker.
     """
     with ExitStack() as opened:
         try:
@@ -24,7 +24,7 @@ def held_port(address: Address) -> Iterator[None]:
                 opened.enter_context(_bound(socket.AddressFamily(family), name))
         except OSError as error:
             raise StartupError(
-                f"{address.refused(error)}; choose another {env_name('listen')}"
+                f"{address.refused(error)}; choose another {env_name(setting)}"
             ) from None
         yield
 
