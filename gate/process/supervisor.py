@@ -49,7 +49,7 @@ def serve(settings: Settings) -> int:
 
 
 class Supervisor:
-    """Keeps children running, and ends them stage by stage, in the reverse of their order."""
+    """Keeps children running, and ends them stage by stage, in reverse order."""
 
     def __init__(
         self,
@@ -57,18 +57,17 @@ class Supervisor:
         announcement: str,
         on_end: Callable[[ChildEnd], None] | None = None,
     ) -> None:
-        """`announcement` is printed to stdout, once, when all children are ready; `on_end` hears of
-        each end.
-        """
+        """Prints `announcement` once all children are ready; `on_end` hears of each end."""
         self._children = {spec.name: Child(spec, on_end) for spec in children}
         self._announcement = announcement
         self._stop = asyncio.Event()
         self._killed = False
 
     async def run(self) -> int:
-        """Until a signal: 0 if all ended in order, 1 if a second signal cut it short.
+        """Runs the children until a signal comes.
 
-        StartupError: it cannot start.
+        Returns 0 if all ended in order, 1 if a second signal cut the end short. StartupError if
+        a child cannot be started.
         """
         running = {
             name: asyncio.create_task(child.run(self._children))
@@ -86,14 +85,12 @@ class Supervisor:
                     await asyncio.wait({running[child.spec.name] for child in stage})
         for task in running.values():
             task.result()
-        return 1 if self._killed else 0
+        return int(self._killed)
 
     def _stages_in_reverse(self) -> list[list[Child]]:
         children = reversed(self._children.values())
-        return [
-            list(stage)
-            for _, stage in groupby(children, key=lambda child: child.spec.stage or child.spec.name)
-        ]
+        stages = groupby(children, key=lambda child: child.spec.stage or child.spec.name)
+        return [list(stage) for _, stage in stages]
 
     async def _until_stopped(self, running: Sequence[asyncio.Task[None]]) -> None:
         stopped = asyncio.create_task(self._stop.wait())
@@ -105,15 +102,17 @@ class Supervisor:
                 return
 
     async def _announce(self) -> None:
-        while waiting := [
-            name for name, child in self._children.items() if not child.ready.is_set()
-        ]:
+        while waiting := self._not_ready():
             try:
                 async with asyncio.timeout(_STILL_WAITING_S):
-                    await self._children[waiting[0]].ready.wait()
+                    await waiting[0].ready.wait()
             except TimeoutError:
-                _log.warning("still_waiting_for_children", children=waiting)
+                names = [child.spec.name for child in waiting]
+                _log.warning("still_waiting_for_children", children=names)
         print(self._announcement, flush=True)
+
+    def _not_ready(self) -> list[Child]:
+        return [child for child in self._children.values() if not child.ready.is_set()]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -130,12 +129,14 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        self._killed = self._stop.is_set()
-        _log.info("killing_children" if self._killed else "stopping_children", signal=number.name)
-        self._stop.set()
-        if self._killed:
-            for child in self._children.values():
-                child.kill()
+        if not self._stop.is_set():
+            _log.info("stopping_children", signal=number.name)
+            self._stop.set()
+            return
+        self._killed = True
+        _log.info("killing_children", signal=number.name)
+        for child in self._children.values():
+            child.kill()
 
 
 def _run(running: Coroutine[object, object, int]) -> int:
