@@ -1,8 +1,8 @@
-"""The composition root: builds the processes of the product. It alone knows both halves.
+"""Builds the processes of the product: the composition root, which alone knows both halves.
 
 - the gate decides: gate.v1.Gate and meter.v1.Accounts, restoring and reaping;
 - the flusher carries the journal into the ledger;
-- billing tells what the ledger holds: meter.v1.Ledger. It decides nothing and may die at any time.
+- billing reads the ledger: meter.v1.Ledger. Billing decides nothing and may die at any time.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -35,6 +35,7 @@ from gate.admin.vouchers import VoucherMethods
 from gate.metrics import GateMetrics
 from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
+from gate.process.background_tasks import run_in_background
 from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_does
 from gate.process.logging import configure_logging
 from gate.process.metrics_server import metrics_server
@@ -78,11 +79,14 @@ def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) 
 
     Prints a line with `ready` once the gate serves. A `worker` shares its address with others.
     """
-    configure_logging(settings, "gate" if worker is None else f"gate-{worker}")
+    process = "gate"
+    if worker is not None:
+        process = f"gate-{worker}"
+    configure_logging(settings, process)
     if exit_with_parent:
         exit_when_parent_does()
-    shares_port = worker is not None
-    uvloop.run(_serve("gate", settings, settings.listen, _gate(settings, shares_port=shares_port)))
+    serving = _gate(settings, shares_port=worker is not None)
+    uvloop.run(_serve("gate", settings, settings.listen, serving))
 
 
 def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -94,7 +98,8 @@ def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
     if exit_with_parent:
         exit_when_parent_does()
     os.nice(_BILLING_NICENESS)
-    uvloop.run(_serve("billing", settings, settings.billing_listen, _billing(settings)))
+    serving = _billing(settings)
+    uvloop.run(_serve("billing", settings, settings.billing_listen, serving))
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -153,11 +158,17 @@ async def _serve(
 
 @asynccontextmanager
 async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Server]:
-    """Opens the gate, listening; what was opened is closed in the reverse order."""
+    """Opens the gate, listening, and closes all parts in reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await _open_ledger(settings, opened)
-        parts = await _open_store(settings, ledger, metrics, opened, begins_epochs=True)
+        parts = await _open_store(
+            settings,
+            ledger,
+            metrics,
+            opened,
+            begins_epochs=True,
+        )
         reaper = Reaper(
             parts.store, parts.runner, settings.shards, settings.reap_interval_ms, metrics
         )
@@ -169,9 +180,14 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
                 settings, ledger, parts, reaper, pricer
             ),
         }
-        server = _new_server(settings, services, metrics, shares_port=shares_port)
+        server = _new_server(
+            settings,
+            services,
+            metrics,
+            shares_port=shares_port,
+        )
         await server.start(settings.listen)
-        _run_in_background(
+        run_in_background(
             opened,
             parts.shards.keep(),
             parts.restorer.sweep(),
@@ -184,7 +200,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
 
 @asynccontextmanager
 async def _billing(settings: Settings) -> AsyncIterator[Server]:
-    """Opens billing, listening; what was opened is closed in the reverse order.
+    """Opens billing, listening, and closes all parts in reverse order.
 
     Billing begins no epochs: with a wrong address of the store or of the ledger, it could fence off
     gates that are right.
@@ -192,17 +208,28 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await _open_ledger(settings, opened)
-        parts = await _open_store(settings, ledger, metrics, opened, begins_epochs=False)
-        service = LedgerService(ledger, parts.barrier.wait, parts.store.now_ms, parts.store)
+        parts = await _open_store(
+            settings,
+            ledger,
+            metrics,
+            opened,
+            begins_epochs=False,
+        )
+        service = LedgerService(
+            ledger,
+            parts.barrier.wait,
+            parts.store.now_ms,
+            parts.store,
+        )
         services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
         server = _new_server(settings, services, metrics, shares_port=False)
         await server.start(settings.billing_listen)
-        _run_in_background(opened, parts.shards.keep(), metrics.buffer.keep())
+        run_in_background(opened, parts.shards.keep(), metrics.buffer.keep())
         yield server
 
 
 async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
-    """Opens the ledger and makes sure that it was begun with as many shards as are set."""
+    """Opens the ledger; LedgerError if the ledger was begun with another number of shards."""
     ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
     opened.callback(ledger.close)
     await asyncio.to_thread(Positions(ledger).ensure, settings.shards)
@@ -210,7 +237,7 @@ async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
 
 
 class _StoreParts(NamedTuple):
-    """Holds what one process has of the store, connected."""
+    """Holds the connected parts of the store in a process."""
 
     runner: Runner
     shards: Shards
@@ -248,9 +275,22 @@ async def _open_store(
     opened.push_async_callback(wire.close)
     await shards.verify_all()
     operations = Operations(ledger)
-    restorer = Restorer(runner, shards, operations, metrics, settings.replay_window_ms)
+    restorer = Restorer(
+        runner,
+        shards,
+        operations,
+        metrics,
+        settings.replay_window_ms,
+    )
     store = Store(runner, shards, restorer, settings.replay_window_ms)
-    return _StoreParts(runner, shards, operations, restorer, store, FlushBarrier(store, shards))
+    return _StoreParts(
+        runner,
+        shards,
+        operations,
+        restorer,
+        store,
+        FlushBarrier(store, shards),
+    )
 
 
 def _accounts_service(
@@ -262,11 +302,32 @@ def _accounts_service(
     wait_until_flushed = parts.barrier.wait
     top_ups = TopUps(ledger, settings.top_up_expiry_days)
     return AccountsService(
-        AccountMethods(operations, restorer, reaper, parts.store, settings.shards),
-        GrantMethods(operations, restorer, wait_until_flushed, pricer.canonical),
+        AccountMethods(
+            operations,
+            restorer,
+            reaper,
+            parts.store,
+            settings.shards,
+        ),
+        GrantMethods(
+            operations,
+            restorer,
+            wait_until_flushed,
+            pricer.canonical,
+        ),
         TopUpMethods(operations, top_ups, restorer, settings.top_up_bounds),
-        VoucherMethods(Vouchers(ledger), restorer, settings.voucher_secret(), pricer.canonical),
-        BudgetMethods(Budgets(ledger), restorer, wait_until_flushed, pricer.canonical),
+        VoucherMethods(
+            Vouchers(ledger),
+            restorer,
+            settings.voucher_secret(),
+            pricer.canonical,
+        ),
+        BudgetMethods(
+            Budgets(ledger),
+            restorer,
+            wait_until_flushed,
+            pricer.canonical,
+        ),
     )
 
 
@@ -278,38 +339,18 @@ def _new_server(
     shares_port: bool,
 ) -> Server:
     edge = Edge(metrics, settings.max_in_flight)
-    return new_server(settings.transport, services, edge, shares_port=shares_port)
-
-
-def _run_in_background(opened: AsyncExitStack, *upkeep: Coroutine[object, object, None]) -> None:
-    """Runs coroutines that never end until the exit stack is unwound."""
-    tasks = [asyncio.create_task(keep) for keep in upkeep]
-    for task in tasks:
-        task.add_done_callback(_end_if_failed)
-    opened.push_async_callback(_end, tasks)
-
-
-def _end_if_failed(task: asyncio.Task[None]) -> None:
-    """Ends the process if a background task failed.
-
-    A gate that no longer reaps or restores must not go on as if it did: the gate drains and ends,
-    and is started anew.
-    """
-    if not task.cancelled() and (error := task.exception()):
-        log.error("background_task_failed", exc_info=error)
-        signal.raise_signal(signal.SIGTERM)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return new_server(
+        settings.transport,
+        services,
+        edge,
+        shares_port=shares_port,
+    )
 
 
 def _collect_rarely() -> None:
     """Makes garbage collections rare.
 
-    What was built until now lives as long as the process, and what calls and rows leave behind is
+    All objects built until now live as long as the process, and the objects of calls and rows are
     freed by reference counts.
     """
     gc.collect()

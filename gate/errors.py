@@ -1,4 +1,4 @@
-"""Makes the error that a client sees from the word that a script returns."""
+"""Turns the word of a script into the error for the client."""
 
 from meter.errors import AlreadyExists, FailedPrecondition, NotFound, OutOfRange, ServiceError
 
@@ -35,6 +35,6 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str, str]] = {
 
 
 def refusal(reason: str) -> ServiceError:
-    """Returns the error for a reason of gate.v1.Reason that is no denial."""
+    """Returns the error for a reason of gate.v1.Reason, except for denials."""
     kind, field, message = _REFUSALS[reason]
     return kind(reason, f"{field}: {message}", field)

@@ -1,6 +1,6 @@
-"""Reads each setting from the text that an operator wrote; ValueError tells how to write one.
+"""Reads each setting from an operator's text; ValueError tells how to write the setting.
 
-A value that has been read before is taken as it is.
+A value that is no text has been read before, and is left alone.
 """
 
 from pathlib import Path

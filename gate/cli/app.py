@@ -1,4 +1,4 @@
-"""The command's root: every subcommand, and errors as one line for people."""
+"""Joins all subcommands into the command, and prints errors as a line for people."""
 
 import sys
 from importlib.metadata import version as distribution_version
@@ -63,7 +63,7 @@ def root(
 
 
 def main() -> None:
-    """Runs the command; what the user can mend is one line on stderr and exit status 1."""
+    """Runs the command; an error that the user can mend is a line on stderr and exit status 1."""
     try:
         app()
     except _FOR_THE_USER as error:

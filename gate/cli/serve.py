@@ -45,7 +45,7 @@ def up(
     workers: Workers = None,
 ) -> None:
     """Run everything: embedded Valkey, SQLite ledger, gate, flusher, billing, metrics."""
-    # not at the top: the supervisor's process stays free of grpc
+    # Not at the top: the supervisor's process stays free of grpc.
     from gate.process import supervisor
 
     settings = load_settings(
@@ -67,7 +67,11 @@ def serve(
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Run the gate alone, beside a Redis and a ledger that exist already."""
-    settings = load_settings(listen=listen, metrics_listen=metrics_listen, workers=workers)
+    settings = load_settings(
+        listen=listen,
+        metrics_listen=metrics_listen,
+        workers=workers,
+    )
     if settings.workers > 1:
         from gate.process import supervisor
 
@@ -75,7 +79,11 @@ def serve(
         raise typer.Exit(supervisor.serve(settings))
     from gate import app
 
-    app.run_gate(settings, exit_with_parent=exit_with_parent, worker=worker)
+    app.run_gate(
+        settings,
+        exit_with_parent=exit_with_parent,
+        worker=worker,
+    )
 
 
 def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:

@@ -114,7 +114,12 @@ class Child:
                 f"{spec.name} ended{times} before it was ready: {ended}. Its messages are above."
             )
             raise StartupError("\n".join(filter(None, (message, spec.last_words()))))
-        _log.error("child_died", child=spec.name, ended=ended, restarts=self._deaths)
+        _log.error(
+            "child_died",
+            child=spec.name,
+            ended=ended,
+            restarts=self._deaths,
+        )
 
     async def _run_process(self) -> str:
         try:
@@ -143,7 +148,11 @@ class Child:
             # Ctrl-C in a terminal is for us alone, so that children end in order
             start_new_session=True,
         )
-        _log.debug("child_started", child=self.spec.name, pid=process.pid)
+        _log.debug(
+            "child_started",
+            child=self.spec.name,
+            pid=process.pid,
+        )
         return process
 
     async def _read_output(self, process: Process) -> None:
@@ -162,14 +171,23 @@ class Child:
         try:
             await self.spec.probe()
         except StartupError as failure:
-            _log.error("child_not_ready", child=self.spec.name, why=str(failure))
+            _log.error(
+                "child_not_ready",
+                child=self.spec.name,
+                why=str(failure),
+            )
             process.kill()
         else:
             self._is_ready(process)
 
     def _is_ready(self, process: Process) -> None:
         self.ready.set()
-        _log.info("child_ready", child=self.spec.name, pid=process.pid, restarts=self._deaths)
+        _log.info(
+            "child_ready",
+            child=self.spec.name,
+            pid=process.pid,
+            restarts=self._deaths,
+        )
 
     async def _end(self, process: Process) -> None:
         with suppress(ProcessLookupError):

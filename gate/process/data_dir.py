@@ -40,7 +40,7 @@ class DataDirLock:
 
 
 def make_private_dir(path: Path) -> None:
-    """Creates a directory, with parents, for our user only; an existing directory keeps its mode."""
+    """Creates a directory, with parents, for our user only; an existing one keeps its mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

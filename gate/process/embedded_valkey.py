@@ -141,22 +141,27 @@ async def open_store(settings: Settings) -> EmbeddedStore:
         await _take_over(lock, directory)
         socket = _socket_path(directory)
         lock.note(str(socket))
-        return EmbeddedStore(binary, directory, socket, settings.embedded_fsync, lock)
+        return EmbeddedStore(
+            binary,
+            directory,
+            socket,
+            settings.embedded_fsync,
+            lock,
+        )
     except BaseException:
         lock.close()
         raise
 
 
 def find_server() -> Path:
-    """Returns a Valkey or Redis server that is new enough: the packaged server, or else on the PATH.
+    """Finds a Valkey or Redis server that is new enough: the packaged server, or else on the PATH.
 
     Raises EmbeddedError if there is none.
     """
     rejected = []
     for path in _candidates():
-        command = [str(path), "--version"]
         try:
-            version = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603 - our own paths
+            version = _version_of(path)
         except (OSError, subprocess.SubprocessError) as error:
             rejected.append(f"{path} does not run ({error})")
             continue
@@ -169,6 +174,11 @@ def find_server() -> Path:
         f"{why}. Install valkey-server or redis-server {_MIN_MAJOR} or later,"
         f" or set {env_name('redis_url')} to one"
     )
+
+
+def _version_of(path: Path) -> str:
+    command = [str(path), "--version"]
+    return subprocess.check_output(command, text=True, timeout=10)  # noqa: S603 - our own paths
 
 
 def _candidates() -> list[Path]:

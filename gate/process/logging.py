@@ -34,7 +34,11 @@ def configure_logging(settings: Settings, process: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
-    logging.basicConfig(level=_LIBRARY_LEVEL, handlers=[libraries], force=True)
+    logging.basicConfig(
+        level=_LIBRARY_LEVEL,
+        handlers=[libraries],
+        force=True,
+    )
 
 
 def _shared(process: str, log_format: str) -> list[Processor]:

@@ -11,10 +11,10 @@ from gate.settings import env_name
 
 @contextmanager
 def reserve_port(address: Address, setting: str) -> Iterator[None]:
-    """Reserves the address for the workers of this supervisor, which ask to share it.
+    """Reserves the address for the workers of this supervisor, since workers ask to share.
 
-    `setting` is the field of Settings that StartupError names if somebody else has the address.
-    The reserved sockets are bound and never listen, so that every connection goes to a worker.
+    Raises StartupError, with the name of `setting`, if somebody else has the address. The reserved
+    sockets are bound and never listen, so that every connection goes to a worker.
     """
     with ExitStack() as opened:
         try:
