@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def in_order(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Runs the coroutines side by side and returns their results in the given order.
+    """Runs the coroutines side by side and returns the results in the given order.
 
     Each coroutine is begun, up to its first wait, before the next coroutine is begun. If any
     coroutine raises, the others are closed and the exception is raised here.

@@ -1,4 +1,4 @@
-"""Watches the price file: a running gate takes up a change, or keeps its prices if the file is bad."""
+"""Watches the price file: a running gate takes up changes, and keeps its prices if they are bad."""
 
 import asyncio
 

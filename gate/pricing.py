@@ -1,6 +1,6 @@
 """Prices usages: by the price in force, or by the price that a hold has pinned.
 
-A price is recorded in the ledger before the first usage is charged by it.
+The ledger has a price before the first usage is charged by the price.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _MAX_REMEMBERED_VERSIONS = 8192  # more than one batch can name
 
 
 class Cost(NamedTuple):
-    """Holds the amount that a request asks for, and its price if the request names a usage."""
+    """Holds the amount that a request asks for; for a usage also the price."""
 
     amount_nanos: int
     price: ModelPrice | None = None
@@ -39,7 +39,7 @@ class Cost(NamedTuple):
         return self.price.currency
 
     def affordable_output_tokens(self, nanos: int) -> int | None:
-        """Returns how many output tokens `nanos` buy after the usage's input; None without a usage."""
+        """Returns the output tokens that `nanos` buy after the usage's input; None without usage."""
         if self.price is None or self.quantities is None:
             return None
         return self.price.affordable_output_tokens(self.quantities, nanos)
@@ -48,7 +48,8 @@ class Cost(NamedTuple):
 class Pricer:
     """Prices the usages of requests.
 
-    A version is in the ledger before a request is charged by it, so any process can settle by it.
+    The ledger has every version before the first charge by the version, so any process can settle
+    by any version.
     """
 
     def __init__(self, table: PriceTable, prices: Prices) -> None:
@@ -58,7 +59,7 @@ class Pricer:
         self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()
 
     def use(self, table: PriceTable) -> None:
-        """Puts a price table in force. Holds keep the prices that they have pinned."""
+        """Puts a price table in force. Holds keep the pinned prices."""
         self._table = table
 
     def canonical(self, model: str, account_id: str) -> str:

@@ -116,7 +116,7 @@ def overview(account_id: str, view: AccountView) -> GetBalanceResponse:
 
 
 def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
-    """Returns the reply to an EstimateCost, with how much `amount_nanos` buys unless it is None."""
+    """Returns the reply to an EstimateCost, with how much `amount_nanos` buys, if given."""
     price = cost.price
     assert price is not None
     assert cost.quantities is not None
@@ -140,9 +140,9 @@ def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
 
 
 def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
-    """Returns the denial, and when time alone would heal it: at the end of a day or a window.
+    """Returns the denial, with the end of the day or window that would heal the denial.
 
-    `needed_nanos` is the least amount with which the request would have been allowed.
+    `needed_nanos` is the least amount that the request would have been content with.
     """
     effect = outcome.effect
     affordable_nanos = effect.affordable
@@ -168,7 +168,7 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
 
 
 def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
-    """Returns the budget as it stood; `labels` has a line "key=value" for each dimension."""
+    """Returns the budget as matched; `labels` has a line "key=value" for each dimension."""
     state = BudgetState(
         budget_id=matched.budget_id,
         limit_nanos=matched.limit,
@@ -211,7 +211,7 @@ def _balance(effect: Effect) -> Balance:
 
 
 def _fill(balance: Balance, effect: Effect) -> None:
-    """Fills in the account's sums as the effect left them; a look at the account leaves all."""
+    """Fills in the account's sums as the effect left the account."""
     if effect.kind is Kind.BALANCE:
         state = effect.before
     else:

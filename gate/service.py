@@ -36,7 +36,7 @@ from meter.money import NANOS_PER_CREDIT
 
 
 class GateService:
-    """Has one method for each RPC; proto/gate/v1/gate.proto documents the RPCs."""
+    """Has a method for each RPC; proto/gate/v1/gate.proto documents the RPCs."""
 
     def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
         self._store = store

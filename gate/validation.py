@@ -95,7 +95,7 @@ def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
 
 
 def check_traffic_class(traffic_class: str, field: str = "traffic_class") -> None:
-    """Checks a class of traffic, which may be empty."""
+    """Checks a class of traffic; empty means no class."""
     if not traffic_class:
         return
     if len(traffic_class) > MAX_DIMENSION_KEY or not traffic_class.isprintable():

@@ -1,4 +1,4 @@
-"""RPCs that create, show, list and change accounts."""
+"""RPCs to create, show, list and change accounts."""
 
 import asyncio
 from typing import Any
@@ -52,7 +52,7 @@ _UPDATABLE = {
 
 
 class AccountMethods:
-    """Serves the RPCs about accounts and their settings."""
+    """Serves the RPCs about accounts and settings."""
 
     def __init__(
         self,

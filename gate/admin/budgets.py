@@ -1,4 +1,4 @@
-"""RPCs that set, delete and list budgets: bounds on the use by requests of some dimensions."""
+"""RPCs to set, delete and list budgets: bounds on the use by requests of some dimensions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,7 +96,7 @@ class BudgetMethods:
         )
 
     def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
-        """Returns the budget as the ledger keeps it; raises InvalidField for a bad field."""
+        """Returns the row for the budget; raises InvalidField for a bad field."""
         check_name("budget.budget_id", budget.budget_id)
         if budget.window not in _PERIODS:
             windows = ", ".join(pb.BudgetWindow.keys()[1:])
@@ -114,7 +114,7 @@ class BudgetMethods:
         )
 
     def _labels(self, account_id: str, scope: Mapping[str, str]) -> tuple[str, ...]:
-        """Returns the scope as sorted "key=value" labels, a model under its canonical name."""
+        """Returns the scope as sorted "key=value" labels, a model by the canonical name."""
         _check_scope(scope)
         labels = []
         for key, value in scope.items():
@@ -171,7 +171,7 @@ def _threshold_of(field: str, message: pb.BudgetThreshold) -> BudgetThreshold:
 
 
 def _budget_use_message(use: BudgetUse) -> pb.Budget:
-    """Returns the budget with its use in the present window."""
+    """Returns the budget with the use in the present window."""
     budget = _budget_message(use.budget)
     budget.used_nanos = use.used_nanos
     budget.held_nanos = use.held_nanos

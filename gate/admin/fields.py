@@ -1,6 +1,6 @@
-"""Checks of the fields of an administrator's requests, and their conversion to the ledger's types.
+"""Checks of the fields of an administrator's requests, and conversions to the ledger's types.
 
-Each check raises InvalidField, whose message tells the client what the field may hold.
+Each check raises InvalidField with a message that tells the client the allowed values.
 """
 
 import re
@@ -30,12 +30,12 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def new_request_id() -> str:
-    """Returns a request id for a change to which the client gave none."""
+    """Returns a request id for a change without a client's own request id."""
     return f"auto-{uuid.uuid4().hex}"
 
 
 def check_request_id(request_id: str, *, required: bool) -> None:
-    """Checks a request id, which may be empty unless `required`."""
+    """Checks a request id; only a `required` request id must not be empty."""
     if request_id or required:
         check_id("request_id", request_id)
 
@@ -49,7 +49,7 @@ def check_name(field: str, name: str) -> None:
 def check_names(field: str, name_field: str, names: Sequence[str], most: int) -> None:
     """Checks the ids in a repeated field: at most `most`, each valid, none twice.
 
-    `name_field` is the field of an item that holds the item's id.
+    `name_field` is the name of the item's field for the id.
     """
     if len(names) > most:
         raise InvalidField(field, f"at most {most}; there are {len(names)}")
@@ -61,13 +61,13 @@ def check_names(field: str, name_field: str, names: Sequence[str], most: int) ->
 
 
 def check_currency(field: str, currency: str) -> None:
-    """Checks a currency code by its form alone."""
+    """Checks the form of a currency code, not the existence of the currency."""
     if not _CURRENCY.fullmatch(currency):
         raise InvalidField(field, "three capital letters of ISO 4217, such as USD")
 
 
 def check_setting(field: str, nanos: int, least: int = 0) -> None:
-    """Checks an amount that is a setting of an account."""
+    """Checks an amount of an account's settings."""
     if not least <= nanos <= SETTING_MAX:
         raise InvalidField(field, f"must be {least} to {SETTING_MAX} nanos; it is {nanos}")
 
@@ -94,7 +94,7 @@ def priority_of(field: str, priority: int) -> int:
 def optional_ms(field: str, message: Message) -> int | None:
     """Returns the time in `field`, in UTC milliseconds; None if the field is absent.
 
-    `field` is the path for error messages; its last part is the name of the message's field.
+    `field` is the path for error messages; the last part is the name of the message's field.
     """
     name = field.rpartition(".")[2]
     if not message.HasField(name):

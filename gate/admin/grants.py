@@ -1,4 +1,4 @@
-"""RPCs that add credits to an account and take unspent credits back."""
+"""RPCs to add credits to an account and to take unspent credits back."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""Pages of the administrator's lists. A list reads one row more than its page holds."""
+"""Pages of the administrator's lists. A list reads a row more than the page holds."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,7 +16,7 @@ def page_starts_after(page: Page) -> str:
 
 
 def next_page_token(page: Page, rows: Sequence[Row], place_of: Callable[[Row], Place]) -> str:
-    """Returns the token of the page behind this page's rows; empty if no more rows follow."""
+    """Returns the token of the page behind the page's rows; empty if no more rows follow."""
     if len(rows) <= page.size:
         return ""
     last = rows[page.size - 1]

@@ -8,7 +8,7 @@ from gate.admin.vouchers import VoucherMethods
 
 
 class AccountsService:
-    """Has one attribute for each RPC; proto/meter/v1/accounts.proto documents the RPCs."""
+    """Has an attribute for each RPC; proto/meter/v1/accounts.proto documents the RPCs."""
 
     def __init__(
         self,

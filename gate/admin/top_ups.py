@@ -1,4 +1,4 @@
-"""RPCs that make, complete and list top-ups: purchases of credits."""
+"""RPCs to make, complete and list top-ups: purchases of credits."""
 
 import asyncio
 import hashlib
@@ -104,7 +104,7 @@ class TopUpMethods:
             )
 
     async def _apply(self, row: TopUpRow, operation: Operation | None) -> TopUp:
-        """Returns the top-up once the gate has the credits of `operation`, if there is one."""
+        """Returns the top-up once the gate has applied the operation, if any."""
         if operation is not None:
             await self._restorer.apply(operation)
         return _top_up_message(row)
@@ -126,7 +126,7 @@ def _check_top_up(top_up: TopUp) -> None:
 
 
 def _top_up_row(request: CreateTopUpRequest) -> TopUpRow:
-    """Returns the top-up that is asked for; the ledger assigns the ids and times left empty."""
+    """Returns the row for a new top-up; the ledger fills in the empty ids and times."""
     top_up = request.top_up
     content = request.SerializeToString(deterministic=True)
     return TopUpRow(

@@ -1,4 +1,4 @@
-"""RPCs that make and list batches of voucher codes, and redeem a code."""
+"""RPCs to make and list batches of voucher codes, and redeem a code."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ MAX_CODE_CHARACTERS = 200
 class VoucherMethods:
     """Serves the RPCs about vouchers.
 
-    `key` is the secret under which codes are hashed. Without a key no voucher can be made or
+    `key` is the secret for the hashes of codes. Without a key no voucher can be made or
     redeemed.
     """
 
@@ -145,7 +145,7 @@ def _check_number(field: str, number: int, least: int, most: int) -> None:
 
 
 def _code_of(request: RedeemVoucherRequest) -> str:
-    """Returns the code in its canonical form; raises InvalidField if it is mistyped."""
+    """Returns the code in canonical form; raises InvalidField for a mistyped code."""
     code = None
     if len(request.code) <= MAX_CODE_CHARACTERS:
         code = read_code(request.code)

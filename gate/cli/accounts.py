@@ -1,4 +1,4 @@
-"""Commands that create, show, list and update accounts."""
+"""Commands to create, show, list and update accounts."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""The command that shows an account's balance."""
+"""The command to show an account's balance."""
 
 from collections.abc import Iterator
 

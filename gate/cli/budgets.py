@@ -1,4 +1,4 @@
-"""Commands that set, delete and list budgets."""
+"""Commands to set, delete and list budgets."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The command that checks the books."""
+"""The command to check the books."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The command that tells what a request would cost."""
+"""The command to estimate the cost of a request."""
 
 from typing import Annotated
 
@@ -36,8 +36,8 @@ def estimate(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a request would cost, and how many such requests an amount, or an account's credits,
-    buys.
+    """Tell what a request would cost, and how many such requests an amount, or an account's
+    credits, buys.
     """
     request = EstimateCostRequest(account_id=account, usage=_parse_usage(model, units))
     if credits:

@@ -1,4 +1,4 @@
-"""Commands that give credits, take credits back, and list grants."""
+"""Commands to grant credits, take credits back, and list grants."""
 
 from typing import Annotated
 

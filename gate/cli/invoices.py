@@ -1,4 +1,4 @@
-"""The command that makes an invoice, or prints an invoice again."""
+"""The command to make an invoice, or to print an invoice again."""
 
 from datetime import date, timedelta
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Commands that read the ledger: entries, usage, events."""
+"""Commands to read the ledger: entries, usage, events."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -140,7 +140,7 @@ def _entries_table(page: ListEntriesResponse) -> Table:
 
 
 def _entry_details(entry: Entry) -> Iterator[str]:
-    """Yields what there is to say about an entry: model, usage, description, flags."""
+    """Yields the parts of the entry's description: model, usage, text, sources, flags."""
     if entry.model:
         yield entry.model
     used = [
@@ -165,7 +165,7 @@ def _entry_details(entry: Entry) -> Iterator[str]:
 
 
 def _burned_text(entry: Entry) -> str:
-    """Returns the credits that an entry burned, added up by type of grant."""
+    """Returns the credits burned by an entry, added up by type of grant."""
     amounts: dict[str, int] = {}
     for burn in entry.burned:
         amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos

@@ -30,7 +30,7 @@ def print_page(
     as_json: bool,
     render: Callable[[Any], Table],
 ) -> None:
-    """Prints one page of a list, and for people the option that gets the following page."""
+    """Prints a page of a list, and for people the option to get the following page."""
     print_reply(page, as_json, render)
     if not as_json:
         print_next(page.next_page_token)
@@ -42,7 +42,7 @@ def facts_table(title: str) -> Table:
 
 
 def add_number_columns(table: Table, *headings: str) -> None:
-    """Adds columns that are aligned right, where no number is folded or cut short."""
+    """Adds columns aligned right, in which no number is folded or cut short."""
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
 

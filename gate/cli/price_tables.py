@@ -17,7 +17,7 @@ _MAIN_UNITS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 
 def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
-    """Prints a line for each price, with the window in which the price is in force."""
+    """Prints a line for each price, with the source of the price."""
     table = Table("model", "currency", box=None)
     add_number_columns(table, "input", "cached", "output")
     for heading in ("also priced", "tiers", "source", "version"):

@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def per(unit: str) -> int:
-    """Returns the number of units for which a unit's price is shown."""
+    """Returns the number of units that a shown price is for: a million tokens, or 1."""
     if unit.endswith(_PRICED_BY_THE_MILLION):
         return MILLION
     return 1

@@ -1,4 +1,4 @@
-"""Commands that list, show and compare prices, and put a price file in force."""
+"""Commands to list, show and compare prices, and put a price file in force."""
 
 import re
 import sys
@@ -202,7 +202,7 @@ def _is_version(text: str) -> bool:
 
 
 def _parse_time_ms(text: str) -> int:
-    """Returns the time that was typed, in ms; the present second for no text."""
+    """Returns a typed time in ms; the present second for no text."""
     stamp = parse_time("--at", text)
     if stamp is None:
         return _now_ms()

@@ -1,4 +1,4 @@
-"""The command that replays a trace of real requests against the running gate, as a gateway would."""
+"""The command to replay a trace of real requests against the running gate, as a gateway would."""
 
 import asyncio
 import csv
@@ -33,7 +33,7 @@ _Reply = TypeVar("_Reply")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Holds one request of the trace; `at_s` counts from the trace's first request."""
+    """Holds a request of the trace; `at_s` counts from the trace's first request."""
 
     at_s: float
     input_tokens: int
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(slots=True)
 class Tally:
-    """Adds up what the replay has seen; `seconds` has the duration of each call by method."""
+    """Adds up the results of the replay; `seconds` has the duration of each call by method."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -111,7 +111,7 @@ def _account_ids(name: str, count: int) -> list[str]:
 
 
 def read_trace(path: Path) -> Iterator[Row]:
-    """Yields the rows of a trace; raises CallFailed with the number of a line that is wrong."""
+    """Yields the rows of a trace; raises CallFailed with the number of a wrong line."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = csv.reader(file)
         if next(lines, None) != _HEADER:
@@ -143,7 +143,7 @@ class _Run:
     elapsed_s: float = 0.0
 
     async def drive(self, rows: list[Row], currency: str, credits_nanos: int) -> None:
-        """Creates the accounts that do not exist yet, then plays the rows."""
+        """Creates the missing accounts, then plays the rows."""
         target = load_settings().listen.grpc_target
         try:
             async with grpc.aio.insecure_channel(target) as channel:
@@ -157,7 +157,7 @@ class _Run:
     async def _create_account(
         self, stub: Any, account_id: str, currency: str, credits_nanos: int
     ) -> None:
-        """Creates an account with credits; an account that exists already gets none."""
+        """Creates an account with credits; an existing account gets none."""
         create = CreateAccountRequest(
             account=Account(account_id=account_id, currency=currency),
             request_id=f"{self.run_id}/create",
@@ -177,7 +177,7 @@ class _Run:
             await stub.GrantCredits(grant, timeout=_CALL_TIMEOUT_S)
 
     async def _play(self, stub: Any, rows: list[Row]) -> None:
-        """Plays the rows, up to `concurrency` at once; the first call that fails ends the run."""
+        """Plays the rows, up to `concurrency` at once; the first failed call ends the run."""
         started = perf_counter()
         pending = enumerate(rows)
         with _progress() as progress:
@@ -236,8 +236,7 @@ class _Run:
     ) -> _Reply:
         """Returns the reply to a call.
 
-        A call that was UNAVAILABLE is repeated with the same request id, so the call takes effect
-        once.
+        An UNAVAILABLE call is repeated with the same request id, so the call takes effect once.
         """
         for attempt in range(_ATTEMPTS):
             started = perf_counter()

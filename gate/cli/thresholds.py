@@ -37,7 +37,7 @@ Graces = Annotated[
 
 
 def parse_threshold(text: str) -> Threshold:
-    """Returns the threshold that was typed; raises BadParameter or CallFailed."""
+    """Returns a typed threshold; raises BadParameter or CallFailed."""
     threshold_id, about = pair("--threshold", text, _THRESHOLD_FORM)
     subject, colon, level = about.partition(":")
     if subject not in _SUBJECTS or not colon:
@@ -59,7 +59,7 @@ def parse_percent(option: str, text: str) -> int:
 
 
 def parse_grace(text: str) -> Grace:
-    """Returns the grace that was typed; raises BadParameter or CallFailed."""
+    """Returns a typed grace; raises BadParameter or CallFailed."""
     traffic_class, bounds = pair("--grace", text, _GRACE_FORM)
     grace = Grace(traffic_class=traffic_class)
     for bound in bounds.split(","):

@@ -1,4 +1,4 @@
-"""Commands that record, complete and list top-ups: purchases of credits."""
+"""Commands to record, complete and list top-ups: purchases of credits."""
 
 from typing import Annotated
 

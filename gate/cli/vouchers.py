@@ -1,4 +1,4 @@
-"""Commands that make, redeem and list vouchers."""
+"""Commands to make, redeem and list vouchers."""
 
 from typing import Annotated
 
