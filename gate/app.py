@@ -26,10 +26,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 
 from gate.address import Address
-from gate.admin import AccountsService
 from gate.admin.accounts import AccountMethods
 from gate.admin.budgets import BudgetMethods
 from gate.admin.grants import GrantMethods
+from gate.admin.service import AccountsService
 from gate.admin.top_ups import TopUpMethods
 from gate.admin.vouchers import VoucherMethods
 from gate.metrics import GateMetrics

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from gate.cli import accounts, budgets, estimate, grants, ledger, prices, replay, serve, vouchers
+from gate.cli import (
+    accounts,
+    balance,
+    budgets,
+    check,
+    estimate,
+    grants,
+    invoices,
+    ledger,
+    prices,
+    replay,
+    serve,
+    top_ups,
+    vouchers,
+)
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
 from gate.settings import SettingsError
@@ -23,11 +37,15 @@ app = typer.Typer(
 )
 serve.register(app)
 accounts.register(app)
+balance.register(app)
 grants.register(app)
+top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
 ledger.register(app)
+invoices.register(app)
+check.register(app)
 prices.register(app)
 replay.register(app)
 
