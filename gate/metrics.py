@@ -33,7 +33,7 @@ SECONDS = (
 
 
 class GateMetrics:
-    """Everything the gate counts; each metric is described in gate/README.md."""
+    """Everything the gate counts; each metric is described in docs/metrics-and-reasons.md."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.buffer = MetricsBuffer(registry)

@@ -2,7 +2,7 @@
 
 `connect` opens one for asyncio; `Client` is the same for programs without an event loop. Calls that
 are made while others are under way share RPCs; what was UNAVAILABLE is repeated under the same
-request id. See README.md, "The client".
+request id. See docs/calling.md.
 """
 
 from gate.client.asynchronous import AsyncClient, Hold, connect

@@ -31,8 +31,8 @@ class Failure:
 class CallFailed(Exception):
     """The gate refused the call, which took no effect.
 
-    `reason` is a word of gate/README.md, empty if no gate answered; `request_id` is the call's own,
-    given or generated.
+    `reason` is a word of docs/metrics-and-reasons.md, empty if no gate answered; `request_id` is
+    the call's own, given or generated.
     """
 
     def __init__(self, failure: Failure, request_id: str, advice: str = "") -> None:
