@@ -34,7 +34,7 @@ SECONDS = (
 
 
 class GateMetrics:
-    """Holds every metric of the gate; each is described in gate/README.md."""
+    """Holds every metric of the gate; each is described in docs/metrics-and-reasons.md."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.buffer = MetricsBuffer(registry)

@@ -33,8 +33,8 @@ class Failure:
 class CallFailed(Exception):
     """Tells that the gate refused the call; the call took no effect.
 
-    `code` is the name of a gRPC status, and `reason` a word such as HOLD_NOT_FOUND, empty if no
-    gate answered. `field` is the request's field to blame, empty if none is. `request_id` is the
+    `code` is the name of a gRPC status, and `reason` a word of
+    docs/metrics-and-reasons.md, empty if no gate answered. `field` is the request's field to blame, empty if none is. `request_id` is the
     call's request id, given or generated.
     """
 

@@ -1,5 +1,5 @@
-"""What an operator or a client can meet is documented: metrics, settings, reasons, commands and their
-options.
+"""Everything that an operator or a client can meet is documented, and nothing else: metrics,
+settings, reasons, commands and their options. The pages are short and their links resolve.
 """
 
 import ast
@@ -18,12 +18,12 @@ from gate.process.metrics_server import ChildMetrics
 from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.metrics import FlusherMetrics
+from support.pages import PAGES, README, ROOT, name_of, prose_of, text_of
 
-ROOT = Path(__file__).resolve().parents[2]
-README, GATE, METER = (
-    (ROOT / path).read_text(encoding="utf-8")
-    for path in ("README.md", "gate/README.md", "meter/README.md")
-)
+COMMANDS = text_of(ROOT / "docs/commands.md")
+SETTINGS = text_of(ROOT / "docs/settings.md")
+REFERENCE = text_of(ROOT / "docs/metrics-and-reasons.md")
+ALL_PAGES = "\n".join(text_of(page) for page in PAGES)
 
 
 def rows(text: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def metrics(tmp_path: Path) -> dict[str, list[str]]:
 
 def test_every_metric_is_in_a_table_with_its_labels(metrics: dict[str, list[str]]) -> None:
     assert len(metrics) > 25
-    documented = rows(GATE) | rows(METER)
+    documented = rows(REFERENCE)
     assert metrics.keys() - documented.keys() == set()
     for name, labels in metrics.items():
         told = documented[name].split("|")[2].replace("`", "")
@@ -59,21 +59,21 @@ def test_every_metric_is_in_a_table_with_its_labels(metrics: dict[str, list[str]
 
 
 def test_no_metric_is_documented_that_does_not_exist(metrics: dict[str, list[str]]) -> None:
-    told = {name for name in rows(GATE) | rows(METER) if name.startswith("creditgate_")}
+    told = {name for name in rows(REFERENCE) if name.startswith("creditgate_")}
     mentioned = set(
-        re.findall(r"\bcreditgate_[a-z_]+?(?=_bucket|_sum|_count|[^a-z_]|$)", README + GATE + METER)
+        re.findall(r"\bcreditgate_[a-z_]+?(?=_bucket|_sum|_count|[^a-z_]|$)", ALL_PAGES)
     )
     assert (told | mentioned) - metrics.keys() == set()
 
 
-def test_every_setting_is_in_the_readme_and_no_other() -> None:
-    told = {name for name in rows(README) if name.startswith("CREDITGATE_")}
+def test_every_setting_is_in_the_table_and_no_other() -> None:
+    told = {name for name in rows(SETTINGS) if name.startswith("CREDITGATE_")}
     assert told == {env_name(field) for field in Settings.model_fields}
-    assert set(re.findall(r"CREDITGATE_[A-Z_]+[A-Z]", README + GATE + METER)) <= told
+    assert set(re.findall(r"CREDITGATE_[A-Z_]+[A-Z]", ALL_PAGES)) <= told
 
 
-def test_the_readme_tells_each_settings_true_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    documented = rows(README)
+def test_the_table_tells_each_settings_true_default() -> None:
+    documented = rows(SETTINGS)
     for field, info in Settings.model_fields.items():
         default = documented[env_name(field)].split("|")[2].strip().strip("`")
         if info.default_factory is None and info.default is not None:
@@ -82,7 +82,7 @@ def test_the_readme_tells_each_settings_true_default(monkeypatch: pytest.MonkeyP
 
 def test_every_reason_is_in_the_table_in_order_of_precedence() -> None:
     reasons = [name for name in Reason.keys() if name != "REASON_UNSPECIFIED"]  # noqa: SIM118  a wrapper, no dict
-    assert [name for name in rows(GATE) if name in reasons] == reasons
+    assert [name for name in rows(REFERENCE) if name in reasons] == reasons
 
 
 ERRORS = {
@@ -92,6 +92,7 @@ ERRORS = {
     "AlreadyExists",
     "FailedPrecondition",
     "OutOfRange",
+    "ResourceExhausted",
     "Unavailable",
 }
 
@@ -113,7 +114,13 @@ def test_every_reason_that_an_error_can_have_is_documented() -> None:
     assert {"UNKNOWN_MODEL", "OVERLOADED", "TEST_CLOCK", "LEDGER_UNAVAILABLE"} <= reasons, (
         "the search finds them"
     )
-    assert {reason for reason in reasons if f"`{reason}`" not in GATE + METER} == set()
+    assert {reason for reason in reasons if f"`{reason}`" not in REFERENCE} == set()
+
+
+def test_no_reason_is_documented_that_does_not_exist() -> None:
+    told = {name for name in rows(REFERENCE) if re.fullmatch("[A-Z][A-Z_]{4,}", name)}
+    assert "GRANT_NOT_FOUND" in told, "the search finds them"
+    assert told - set(raised_reasons()) - set(Reason.keys()) == set()
 
 
 def commands(command: Any, path: str = "creditgate") -> Iterator[tuple[str, Any]]:
@@ -130,9 +137,9 @@ def options(command: Any) -> list[Any]:
 
 
 def described(path: str) -> str:
-    """The README's row for a command; a row may tell of several, as `a show` / `list`."""
+    """Returns the row for a command; a row may tell of several, as `a show` / `list`."""
     *parent, name = path.split()
-    for line in README.splitlines():
+    for line in COMMANDS.splitlines():
         if line.startswith("| `creditgate"):
             cell = line.split("|")[1]
             if f"`{path}`" in cell or (f"`{' '.join(parent)} " in cell and f"/ `{name}`" in cell):
@@ -140,7 +147,14 @@ def described(path: str) -> str:
     return ""
 
 
-def test_every_command_and_option_is_in_the_readme() -> None:
+def commands_in(cell: str) -> list[str]:
+    """Returns the commands that a row's first cell names, each as it is typed in full."""
+    first, *others = re.findall("`([^`]+)`", cell)
+    group = first.rpartition(" ")[0]
+    return [first, *(f"{group} {name}" for name in others)]
+
+
+def test_every_command_and_option_is_in_the_table() -> None:
     found = dict(commands(typer.main.get_command(app)))
     assert {"creditgate up", "creditgate account create", "creditgate replay"} <= found.keys()
     missing = []
@@ -148,12 +162,12 @@ def test_every_command_and_option_is_in_the_readme() -> None:
         line = described(path)
         missing += [path] * (not line)
         for name in (name for option in options(command) for name in option.opts):
-            told = name in line or (name == "--json" and "`--json`" in README)
+            told = name in line or (name == "--json" and "`--json`" in COMMANDS)
             missing += [f"{path} {name}"] * (not told)
     assert missing == []
 
 
-def test_every_option_in_the_readme_exists() -> None:
+def test_every_command_and_option_in_the_table_exists() -> None:
     found = dict(commands(typer.main.get_command(app)))
     known = {
         name
@@ -161,11 +175,46 @@ def test_every_option_in_the_readme_exists() -> None:
         for each in command.params
         for name in (*each.opts, *each.secondary_opts)
     }
-    table = [line for line in README.splitlines() if line.startswith("| `creditgate")]
+    table = [line for line in COMMANDS.splitlines() if line.startswith("| `creditgate")]
     assert set(re.findall(r"--[a-z-]+", "".join(table))) - known == set()
+    told = {name for line in table for name in commands_in(line.split("|")[1])}
+    assert told == found.keys()
 
 
 def test_every_command_says_what_it_does() -> None:
     for path, command in commands(typer.main.get_command(app)):
         assert command.help, path
         assert all(option.help for option in options(command)), path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of(README).split()) <= 500
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Returns the anchors that a page's headings have where the page is shown."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in words}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_resolves(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose_of(page))
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), target
+        assert not anchor or anchor in anchors_of(linked), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [README]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        targets = re.findall(r"\]\((?!https?:)([^)#\s]+\.md)", prose_of(page))
+        linked = {(page.parent / target).resolve() for target in targets}
+        waiting += [found for found in linked if found not in reached]
+    assert set(PAGES) - reached == set()
