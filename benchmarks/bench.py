@@ -1,8 +1,7 @@
-"""`make bench`: runs every case in turn, several rounds of it, and tells how the figures compare with
-their goals.
+"""Runs every case in turn, in several rounds, and compares the figures with goals (`make bench`).
 
-Rounds are interleaved: each runs all cases once, so that a change of the machine's mood touches all
-of them alike.
+Rounds are interleaved: each round runs all cases once, so that a change of the machine's mood
+touches all cases alike.
 """
 
 import argparse
@@ -25,9 +24,7 @@ _RESULTS = HERE / "results"
 
 
 def main() -> int:
-    """Exit status 1 if a case could not be run, or an answer was wrong; a goal that is missed is told,
-    and is no failure.
-    """
+    """Returns 1 if a case could not be run, or an answer was wrong; a missed goal is no failure."""
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(1)
     )  # as Ctrl-C does: what was started is ended

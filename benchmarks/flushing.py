@@ -33,8 +33,9 @@ def postgresql() -> Iterator[str]:
 
 
 def flush(stack: Stack, supply: Supply, entries: int) -> dict[str, float]:
-    """Rows per second, and the flusher's CPU time for each, from the end of its first commit to that
-    of its last.
+    """Measures rows per second, and the flusher's CPU time for each row.
+
+    The time runs from the end of the first commit to the end of the last.
     """
     fill(stack, supply, entries)
     with closing(stack.redis()) as client:

@@ -1,6 +1,4 @@
-"""The machine and the versions that a run's figures belong to, and how much of the machine others used
-meanwhile.
-"""
+"""Tells the machine and the versions of a run, and how much of the machine others used."""
 
 import os
 import platform

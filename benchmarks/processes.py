@@ -1,5 +1,5 @@
-"""The processes that are measured: a Valkey as `creditgate up` runs it, the gate, the flusher, and
-servers to compare with.
+"""Starts the processes that are measured: a Valkey as `creditgate up` runs it, a gate, a flusher,
+billing, and servers to compare with.
 """
 
 import asyncio

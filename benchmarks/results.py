@@ -21,9 +21,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All rounds of a case: the median of each number, and percentiles of the latencies of all rounds
-    together.
-    """
+    """Sums up all rounds: the median of each number, and percentiles of the pooled latencies."""
 
     medians: dict[str, float]
     pooled: dict[str, float]

@@ -1,4 +1,4 @@
-"""What the generator asks of a server, and how it knows a right answer from a wrong one at a glance.
+"""Makes the generator's calls, and knows right answers from wrong ones at a glance.
 
 A message is recognised by its first or last bytes: protobuf writes fields in the order of their
 numbers, and `decision` is number 1.

@@ -25,9 +25,7 @@ ROWS = 400
 
 
 def main() -> int:
-    """Starts Creditgate, spends an account into its overage and its daily limit, shows the books, and
-    stops.
-    """
+    """Starts Creditgate, spends an account beyond its credits, shows the books, and stops."""
     with tempfile.TemporaryDirectory(prefix="creditgate-demo-") as folder:
         trace = Path(folder) / "trace.csv"
         write_trace(trace)
@@ -56,10 +54,8 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     """The commands that a new user would type."""
 
     def run(comment: str, *words: str) -> None:
-        print(
-            f"\n# {comment}\n$ {shlex.join(['creditgate', *words]).replace(str(trace), 'trace.csv')}",
-            flush=True,
-        )
+        command = shlex.join(["creditgate", *words]).replace(str(trace), "trace.csv")
+        print(f"\n# {comment}\n$ {command}", flush=True)
         subprocess.run([CREDITGATE, *words], env=environment, check=True)
 
     run(
@@ -76,8 +72,8 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     )
     run("Credits to spend.", "grant", "acme", "25", "--description", "first top-up")
     run(
-        f"A gateway at work: {ROWS} requests, each authorized on an estimate and debited as used. The credits run out, the overage"
-        " protection carries on, then the daily limit ends it.",
+        f"A gateway at work: {ROWS} requests, each authorized on an estimate and debited as used."
+        " The credits run out, the overage protection carries on, then the daily limit ends it.",
         "replay",
         str(trace),
         "--account",
@@ -97,8 +93,8 @@ def tour(environment: dict[str, str], trace: Path) -> None:
 def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
     """Credits that expire, budgets, thresholds and grace, on an account of their own."""
     run(
-        "An account without overage protection. Inbound traffic may go on for ten minutes, and for 3 credits, after credits have run out;"
-        " an event is raised when 2 are left.",
+        "An account without overage protection. Inbound traffic may go on for ten minutes, and for"
+        " 3 credits, after credits have run out; an event is raised when 2 are left.",
         "account",
         "create",
         "nova",
@@ -141,12 +137,11 @@ def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
 
         def debit(credits: str, comment: str, **fields: Any) -> None:
             words = "".join(f", {name}={value!r}" for name, value in fields.items())
-            print(
-                f">>> client.debit(account_id='nova', amount_nanos={parse_credits(credits)}{words})  # {comment}"
-            )
-            print(
-                f"    {outcome(client.debit(account_id='nova', amount_nanos=parse_credits(credits), **fields))}"
-            )
+            nanos = parse_credits(credits)
+            call = f"client.debit(account_id='nova', amount_nanos={nanos}{words})"
+            print(f">>> {call}  # {comment}")
+            reply = client.debit(account_id="nova", amount_nanos=nanos, **fields)
+            print(f"    {outcome(reply)}")
 
         interns = {"dimensions": {"project": "interns"}}
         debit("0.9", "an intern's request", **interns)

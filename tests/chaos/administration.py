@@ -1,4 +1,4 @@
-"""An administrator under load: grants that begin and expire while it runs, top-ups, voidings, budgets,
+"""Administers under load: grants that begin and expire meanwhile, top-ups, voidings, budgets,
 overage protections.
 """
 

@@ -1,6 +1,4 @@
-"""A load on several gates: gateways that spend, and an administrator who grants, sells, voids and sets
-budgets meanwhile.
-"""
+"""Loads several gates: gateways spend, and an administrator grants, sells, voids and sets budgets."""
 
 import threading
 from collections.abc import Callable, Sequence

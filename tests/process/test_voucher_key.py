@@ -1,6 +1,4 @@
-"""The key of vouchers that `creditgate up` makes: once, for its own user only, and the codes outlive
-it.
-"""
+"""`creditgate up` makes a key of vouchers: once, for its own user only, and codes outlive a restart."""
 
 import os
 from collections.abc import Iterator

@@ -416,7 +416,7 @@ def test_while_the_ledger_is_down_the_gate_goes_on_and_nothing_is_lost(
             )
             assert fault_stack.redis.xlen(journal_key(shard_of(account, SHARDS))) == 51
             wait_until(lambda: "flush_failed" in fault_stack.stack.flushers[0].log.read_text())
-            assert code_of(lambda: fault_stack.entries(account))[0] == "UNAVAILABLE"
+            assert code_of(lambda: fault_stack.entries_now(account))[0] == "UNAVAILABLE"
         wait_until(lambda: fault_stack.position(account) == Position(was.epoch, was.seq + 51))
         assert fault_stack.entries(account)[51:] == entries
         assert fault_stack.balance(account).remaining_nanos == 8.5 * CREDIT

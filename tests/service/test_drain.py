@@ -1,5 +1,5 @@
-"""Calls in flight when something else happens: the service ends, the client goes away, too many come,
-Redis is silent.
+"""Calls are in flight when something else happens: the service ends, the client goes away, too many
+come, Redis is silent.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""Metrics of a running gate, over HTTP: what happens moves the counter that is meant for it, and no id
-is ever a label.
-"""
+"""A running gate serves metrics: every event moves its own counter, and no id is ever a label."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,5 +1,5 @@
-"""What tests of the client share: a gate whose calls are counted, one that answers as told, and tests
-that run in an event loop.
+"""Serves tests of the client: a gate whose calls are counted, a server that answers as told, and
+tests that run in an event loop.
 """
 
 import asyncio
@@ -48,14 +48,14 @@ async def some_turns() -> None:
 
 @dataclass
 class Gate:
-    """A gate of one's own."""
+    """Holds a gate for a single test."""
 
     process: Process
     target: str
     metrics: Metrics
 
     def calls(self, method: str) -> float:
-        """RPCs that have ended, however they did."""
+        """Counts the RPCs of a method that have ended, however they did."""
         return sum(
             value
             for (name, labels), value in self.metrics.samples().items()
@@ -82,8 +82,9 @@ Answer = Callable[[list[DebitRequest], Any], Awaitable[list[BatchResult]]]
 
 @asynccontextmanager
 async def told_gate(answer: Answer) -> AsyncIterator[tuple[str, list[list[DebitRequest]]]]:
-    """A server's target, and the debits of each RPC that it was asked: for answers to which no sound
-    gate can be brought.
+    """Runs a server for answers that no sound gate gives.
+
+    Yields the server's target, and the debits of each RPC that the server was asked.
     """
     asked: list[list[DebitRequest]] = []
 

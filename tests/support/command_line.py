@@ -1,5 +1,5 @@
-"""The command, run in this process as a terminal runs it: its arguments, its environment, what it
-prints, how it ends.
+"""Runs the command in this process as a terminal runs it: with arguments and an environment, and
+with what it prints and how it ends as a result.
 """
 
 import os
@@ -15,7 +15,7 @@ from support.stack import Stack
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended."""
+    """Holds how a command has ended."""
 
     status: int
     out: str
@@ -30,7 +30,7 @@ class Done:
 def creditgate(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Done]]:
-    """`creditgate WORDS`, with the running stack as its service."""
+    """Runs `creditgate WORDS` with the running stack as its service."""
     for name in [name for name in os.environ if name.startswith("CREDITGATE_")]:
         monkeypatch.delenv(name)
     for name, value in stack.environment().items():

@@ -1,6 +1,4 @@
-"""The running product, as its clients see it: accounts, calls on their behalf, and errors in all their
-forms.
-"""
+"""Uses the running product as its clients do: accounts, calls, and errors in all their forms."""
 
 import os
 import signal
@@ -61,9 +59,9 @@ _numbers = count(1)
 
 
 class Customer:
-    """An account, and calls on its behalf.
+    """Makes calls on behalf of an account.
 
-    Each has a request id of its own, unless one is given.
+    Each call has a request id of its own, unless one is given.
     """
 
     def __init__(self, client: Client, account_id: str) -> None:
@@ -71,11 +69,11 @@ class Customer:
         self.account_id = account_id
 
     def at(self, client: Client) -> "Customer":
-        """The same account, through another gate."""
+        """Returns the same account, called through another gate."""
         return Customer(client, self.account_id)
 
     def asks(self, kind: Callable[..., Any], nanos: int | None = None, **fields: Any) -> Any:
-        """A request of this kind, not yet sent."""
+        """Returns a request of this kind, not yet sent."""
         amount = {} if nanos is None else {"amount_nanos": nanos}
         return kind(**{"account_id": self.account_id, "request_id": new_id(), **amount, **fields})
 
@@ -105,13 +103,13 @@ class Customer:
     def set_budget(
         self, budget_id: str, limit_nanos: int, scope: dict[str, str], **budget: Any
     ) -> None:
-        """Of a month, unless another window is given."""
+        """Sets a budget, of a month unless another window is given."""
         fields = {"window": MONTHLY, **budget}
         wanted = Budget(budget_id=budget_id, limit_nanos=limit_nanos, scope=scope, **fields)
         self.client.accounts.SetBudget(SetBudgetRequest(account_id=self.account_id, budget=wanted))
 
     def update(self, **settings: Any) -> None:
-        """Sets these settings; one that is None is removed."""
+        """Sets these settings; a setting that is None is removed."""
         account = Account(account_id=self.account_id, **settings)
         self.client.accounts.UpdateAccount(
             UpdateAccountRequest(account=account, update_mask=FieldMask(paths=settings))
@@ -124,14 +122,14 @@ class Customer:
         )
 
     def entries(self, *kinds: Any, **query: Any) -> list[Any]:
-        """The newest entries first; of no kind: what moved credits."""
+        """Lists entries, the newest first; without kinds, those that moved credits."""
         request = ListEntriesRequest(
             account_id=self.account_id, kinds=kinds, page_size=1000, **query
         )
         return list(self.client.ledger.ListEntries(request).entries)
 
     def events(self) -> list[Any]:
-        """Thresholds crossed, oldest first."""
+        """Lists the thresholds that were crossed, oldest first."""
         return list(
             self.client.ledger.ListEvents(
                 ListEventsRequest(account_id=self.account_id, page_size=1000)
@@ -139,7 +137,7 @@ class Customer:
         )
 
     def grants(self) -> list[Any]:
-        """What became of each grant, those that have ended last."""
+        """Lists the grants, those that have ended last."""
         request = ListGrantsRequest(account_id=self.account_id, include_ended=True, page_size=1000)
         return list(self.client.ledger.ListGrants(request).grants)
 
@@ -148,7 +146,7 @@ class Customer:
         return list(self.client.ledger.QueryUsage(request).buckets)
 
     def invoice(self, start: str = "", end: str = "") -> Any:
-        """Of the month that runs, or of a period."""
+        """Makes the invoice of the month that runs, or of a period."""
         period = {"period_start": at(start), "period_end": at(end)} if start else {}
         return self.client.ledger.CreateInvoice(
             CreateInvoiceRequest(account_id=self.account_id, **period)
@@ -157,7 +155,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error, in its three forms for machines, and the one for people."""
+    """Holds an error, in its three forms for machines, and the one for people."""
 
     code: str
     reason: str
@@ -167,7 +165,7 @@ class Refusal:
 
 
 def refusal(call: Callable[[Any], Any], request: Any) -> Refusal:
-    """The error that a call must end with."""
+    """Returns the error that a call must end with."""
     with pytest.raises(grpc.RpcError) as caught:
         call(request)
     status = rpc_status.from_call(caught.value)
@@ -177,7 +175,7 @@ def refusal(call: Callable[[Any], Any], request: Any) -> Refusal:
 
 
 def refusal_of(status: Status) -> Refusal:
-    """What a rich status says; where a field is to blame, that says the same as the rest."""
+    """Reads a rich status; a field to blame has the reason and the message of the whole error."""
     info = ErrorInfo()
     blame = BadRequest()
     retry = RetryInfo()
@@ -195,19 +193,19 @@ def refusal_of(status: Status) -> Refusal:
 
 
 def new_customer(client: Client, credits: str = "0", **settings: Any) -> Customer:
-    """A new account of a name that no other test has."""
+    """Opens an account of a name that no other test has."""
     customer = Customer(client, f"account-{os.getpid()}-{next(_numbers)}")
     client.open_account(customer.account_id, credits, **settings)
     return customer
 
 
 def new_id() -> str:
-    """A request id that no other call has."""
+    """Returns a request id that no other call has."""
     return f"request-{next(_numbers)}"
 
 
 def at(time: str) -> Timestamp:
-    """A time such as 2028-02-29T00:00:00Z."""
+    """Returns the time of a text such as 2028-02-29T00:00:00Z."""
     stamp = Timestamp()
     stamp.FromJsonString(time)
     return stamp
@@ -215,9 +213,7 @@ def at(time: str) -> Timestamp:
 
 @contextmanager
 def another_gate(stack: Stack, **settings: str) -> Iterator[tuple[Process, Client]]:
-    """A gate of one's own beside those of the stack, on the same Valkey and ledger, with other
-    settings.
-    """
+    """Runs another gate on the stack's Valkey and ledger, with other settings."""
     target = free_address()
     environment = stack.environment(target) | variables(settings)
     log = Path(stack.folder) / f"gate-{target.rpartition(':')[2]}.log"
@@ -232,16 +228,14 @@ def another_gate(stack: Stack, **settings: str) -> Iterator[tuple[Process, Clien
 
 
 def holds_in(stack: Stack) -> int:
-    """How many holds are open in the store."""
+    """Counts the open holds in the store."""
     with stack.valkey.client() as redis:
         return sum(redis.zcard(expiries_key(shard)) for shard in range(16))
 
 
 @contextmanager
 def silent_redis(stack: Stack) -> Iterator[None]:
-    """Meanwhile Valkey neither reads nor answers, as in a long pause of its machine: calls stay in
-    flight.
-    """
+    """Stops Valkey meanwhile, as in a long pause of its machine: calls stay in flight."""
     os.kill(stack.valkey.pid, signal.SIGSTOP)
     try:
         yield

@@ -3,7 +3,7 @@ of its own.
 """
 
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -89,11 +89,20 @@ class FaultStack:
         return self.client.balance(account_id)
 
     def entries(self, account_id: str, *kinds: int) -> list[Entry]:
-        """The account's entries, newest first, once all that was acknowledged is flushed."""
+        """Lists the account's entries, newest first, once all that was acknowledged is flushed.
+
+        Billing may need longer than a gate to find its way back to the store.
+        """
+        entries, _ = self.until_answered(lambda: self.entries_now(account_id, *kinds))
+        return list(entries)
+
+    def entries_now(self, account_id: str, *kinds: int) -> Sequence[Entry]:
+        """The same by a single call, which may be refused."""
         request = ListEntriesRequest(
             account_id=account_id, kinds=kinds or EntryKind.values()[1:], page_size=1000
         )
-        return list(self.client.ledger.ListEntries(request).entries)
+        entries: Sequence[Entry] = self.client.ledger.ListEntries(request).entries
+        return entries
 
     def findings(self, account_id: str) -> list[str]:
         """What CheckBooks finds, each as `invariant: detail`."""

@@ -1,7 +1,7 @@
-"""One stack for each worker, shared by all tests that need no more of it than accounts of their own.
+"""Runs a stack for each worker, shared by all tests that need only accounts of their own.
 
-It has a gate on each transport. Every test is tried with each, which is then what its gate and
-those that it adds serve by.
+The stack has a gate and a billing on each transport. Every test is tried with each transport, by
+which the test's own gates serve too.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +24,9 @@ TRANSPORTS = ["native", "grpcio"]
 def stack_of_all_transports(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Two gates, as many billings, and a flusher, on SQLite, or with --long on PostgreSQL.
+    """Runs two gates, as many billings, and a flusher, on SQLite, or with --long on PostgreSQL.
 
-    Test clocks and unique accounts keep its tests apart.
+    Test clocks and unique accounts keep the tests apart.
     """
     ledger_url = (
         request.getfixturevalue("postgres") % "postgres" if request.config.getoption("long") else ""
@@ -48,7 +48,7 @@ def stack_of_all_transports(
 
 @pytest.fixture(scope="session", params=TRANSPORTS)
 def stack(request: pytest.FixtureRequest, stack_of_all_transports: Stack) -> Stack:
-    """The stack as a test sees it.
+    """Returns the stack as a test sees it.
 
     The first gate and billing, and any that a test adds, serve by the transport of this try; the
     second ones serve by the other.
@@ -67,7 +67,7 @@ def stack(request: pytest.FixtureRequest, stack_of_all_transports: Stack) -> Sta
 
 @pytest.fixture(scope="session")
 def client(stack: Stack) -> Iterator[Client]:
-    """Of the first gate."""
+    """Returns a client of the first gate and the first billing."""
     client = stack.client()
     yield client
     client.close()
@@ -75,7 +75,7 @@ def client(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def other_client(stack: Stack) -> Iterator[Client]:
-    """Of the second gate."""
+    """Returns a client of the second gate and the first billing."""
     client = stack.client(1)
     yield client
     client.close()
@@ -83,10 +83,7 @@ def other_client(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture
 def open_account(client: Client) -> Iterator[Callable[..., Customer]]:
-    """Opens an account with so many credits and these settings.
-
-    When the test is over, its books must be right.
-    """
+    """Opens accounts with credits and settings; after the test the books must be right."""
     opened: list[Customer] = []
 
     def open_one(credits: str = "0", **settings: Any) -> Customer:

@@ -1,4 +1,4 @@
-"""Metrics, as Prometheus would fetch them."""
+"""Fetches metrics as Prometheus does."""
 
 from urllib.request import urlopen
 
@@ -8,7 +8,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 class Metrics:
-    """What is served at a port."""
+    """Reads what is served at a port."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
@@ -18,7 +18,7 @@ class Metrics:
             return str(reply.read().decode())
 
     def samples(self) -> Samples:
-        """Values by name and sorted labels."""
+        """Returns values by name and sorted labels."""
         families = text_string_to_metric_families(self.text())
         return {
             (each.name, tuple(sorted(each.labels.items()))): each.value
@@ -27,5 +27,5 @@ class Metrics:
         }
 
     def value(self, name: str, **labels: str) -> float:
-        """Of one metric; 0 if nothing was counted yet."""
+        """Returns the value of a metric; 0 if nothing was counted yet."""
         return self.samples().get((name, tuple(sorted(labels.items()))), 0.0)

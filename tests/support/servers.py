@@ -1,4 +1,4 @@
-"""Real servers for the tests: a Valkey of one's own, on a unix socket, ended by its own process."""
+"""Runs real servers for the tests: a Valkey on a unix socket, ended by the test's process."""
 
 import shutil
 import subprocess
@@ -33,8 +33,9 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None
 
 
 class ValkeyServer:
-    """A running server; `start` after `kill` brings it back on the same socket, with what its options
-    made it keep.
+    """Runs a Valkey; `start` after `kill` brings the server back on the same socket.
+
+    The server's options say what the server has kept.
     """
 
     def __init__(self, directory: Path, **options: str) -> None:
@@ -65,7 +66,7 @@ class ValkeyServer:
             self._process = None
 
     def client(self) -> redis.Redis:
-        """A client that never sends anything twice."""
+        """Returns a client that never sends anything twice."""
         return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
     def _answers(self) -> bool:
@@ -80,7 +81,7 @@ class ValkeyServer:
 
 @contextmanager
 def valkey_server(**options: str) -> Iterator[ValkeyServer]:
-    """A server of one's own, for a test that kills or misconfigures it."""
+    """Runs a server for a test that kills or misconfigures the server."""
     # Not pytest's tmp_path: the path of a socket must be short.
     directory = Path(tempfile.mkdtemp(prefix="cg-"))
     server = ValkeyServer(directory, **options)

@@ -1,5 +1,5 @@
-"""Creditgate as an operator runs it: real processes, a real Valkey, a real ledger, gRPC
-over sockets.
+"""Runs Creditgate as an operator does: real processes, a real Valkey, a real ledger, gRPC over
+sockets.
 """
 
 import os
@@ -28,14 +28,14 @@ _COMMAND = [sys.executable, "-m", "gate.cli"]
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Returns a loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Process:
-    """One process of Creditgate; `kill` and `start` again as often as a test likes."""
+    """Runs a process of Creditgate; a test may kill and start the process as often as it likes."""
 
     def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
         self._words = words
@@ -45,7 +45,7 @@ class Process:
         self._output = log.with_suffix(".out")
 
     def start(self) -> None:
-        """Starts it and returns once it says that it is ready."""
+        """Starts the process and returns once the process says `ready`."""
         with self._output.open("wb") as output, self.log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
@@ -54,7 +54,7 @@ class Process:
 
     @property
     def printed(self) -> str:
-        """What it has said on stdout since it was last started."""
+        """Returns all that the process has printed to stdout since its last start."""
         return self._output.read_text()
 
     @property
@@ -70,13 +70,13 @@ class Process:
             self._process = None
 
     def stop(self) -> int:
-        """Asks it to end, as an operator would; its exit status."""
+        """Asks the process to end, as an operator would, and returns the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self) -> int:
-        """Returns when it has ended; its exit status."""
+        """Waits for the end of the process, and returns the exit status."""
         assert self._process is not None
         status = self._process.wait(60)
         self._process = None
@@ -89,7 +89,7 @@ class Process:
 
 
 class Client:
-    """The services of one gate, and of billing for tests that read the ledger."""
+    """Holds the stubs of a gate, and of billing for tests that read the ledger."""
 
     def __init__(self, target: str, billing_target: str = "") -> None:
         self._channel = grpc.insecure_channel(target)
@@ -103,7 +103,7 @@ class Client:
         self._billing_channel.close()
 
     def open_account(self, account_id: str, credits: str = "0", **settings: Any) -> None:
-        """Creates an account and grants it credits."""
+        """Creates an account and grants credits."""
         account = Account(
             account_id=account_id, currency=settings.pop("currency", "USD"), **settings
         )
@@ -123,7 +123,7 @@ class Client:
 
 @dataclass
 class Stack:
-    """Gates, flushers and billing on one Valkey and one ledger."""
+    """Runs gates, flushers and billings on one Valkey and one ledger."""
 
     folder: Path
     valkey: ValkeyServer
@@ -136,7 +136,7 @@ class Stack:
     billing_targets: list[str] = field(default_factory=list)
 
     def environment(self, target: str = "", billing_target: str = "") -> dict[str, str]:
-        """Returns what a command needs to find this stack, by default its first gate and billing."""
+        """Returns the environment of a command, by default for the first gate and billing."""
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
         }
@@ -152,7 +152,7 @@ class Stack:
         return clean | own | self.settings
 
     def command(self, *words: str) -> str:
-        """What a `creditgate` command prints; it must succeed."""
+        """Runs a `creditgate` command, which must succeed, and returns what was printed."""
         done = subprocess.run(
             [*_COMMAND, *words], env=self.environment(), capture_output=True, text=True, timeout=300
         )
@@ -196,12 +196,12 @@ class Stack:
 
 
 def variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables of settings, which are named without the prefix."""
+    """Returns the environment variables of settings, which are named without the prefix."""
     return {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
 
 
 def free_address() -> str:
-    """A loopback address that nobody listens on."""
+    """Returns a loopback address that nobody listens on."""
     return f"127.0.0.1:{free_port()}"
 
 
@@ -221,7 +221,7 @@ def running_stack(
     durable: bool = False,
     **settings: str,
 ) -> Iterator[Stack]:
-    """A stack, ended with the block.
+    """Runs a stack until the end of the block.
 
     `settings` are environment variables without their prefix; `durable`: AOF, fsync always.
     """
