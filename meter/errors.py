@@ -1,18 +1,21 @@
-"""What a service method raises instead of answering: one shallow tree, turned into a status at the
-transport's edge.
-"""
+"""Defines the errors of service methods: a shallow tree, made a status at the transport's edge."""
 
 
 class ServiceError(Exception):
     """No decision was made.
 
-    `code` is a gRPC status name, `reason` a word for machines, `field` the request's field to
+    `code` is a gRPC status name, `reason` a word for machines, and `field` the request's field to
     blame.
     """
 
     code = "INTERNAL"
 
-    def __init__(self, reason: str, message: str, field: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        field: str = "",
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -20,11 +23,16 @@ class ServiceError(Exception):
 
 
 class InvalidField(ServiceError):
-    """A field's value cannot be used; the message says what would be right."""
+    """A field's value cannot be used; the message says which values can."""
 
     code = "INVALID_ARGUMENT"
 
-    def __init__(self, field: str, message: str, reason: str = "INVALID_FIELD") -> None:
+    def __init__(
+        self,
+        field: str,
+        message: str,
+        reason: str = "INVALID_FIELD",
+    ) -> None:
         super().__init__(reason, f"{field}: {message}", field)
 
 
@@ -45,16 +53,22 @@ class OutOfRange(ServiceError):
 
 
 class ResourceExhausted(ServiceError):
-    """Refused for having been asked too often; `retry_after_ms` says when it may be asked again."""
+    """The caller asked too often, and may ask again after `retry_after_ms`."""
 
     code = "RESOURCE_EXHAUSTED"
 
-    def __init__(self, reason: str, message: str, field: str, retry_after_ms: int) -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        field: str,
+        retry_after_ms: int,
+    ) -> None:
         super().__init__(reason, message, field)
         self.retry_after_ms = retry_after_ms
 
 
 class Unavailable(ServiceError):
-    """May or may not have taken effect: repeat with the same request id."""
+    """The request may or may not have taken effect: repeat the request with the same request id."""
 
     code = "UNAVAILABLE"

@@ -1,7 +1,9 @@
-"""Accounts as recorded. As flushed they are in snapshot.py."""
+"""Reads accounts as recorded; accounts as flushed are in meter/ledger/projections/snapshot.py."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
@@ -12,7 +14,7 @@ from meter.journal.operations import Create, Grace, Threshold, Update
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account's settings as recorded, whether or not the gate has applied them yet."""
+    """Holds an account's settings as recorded, whether or not the gate has applied them yet."""
 
     account_id: str
     shard: int
@@ -31,17 +33,29 @@ class AccountRow:
     graces: tuple[Grace, ...]
 
 
+_COLUMNS = [accounts.c[name] for name in AccountRow.__dataclass_fields__]
+
+
 def find_account(
-    connection: Connection, account_id: str, for_update: bool = False
+    connection: Connection,
+    account_id: str,
+    for_update: bool = False,
 ) -> AccountRow | None:
-    """The account, if it exists; locked until the transaction ends, if it is to be changed."""
-    query = select(*_ROW).where(accounts.c.account_id == account_id)
-    row = connection.execute(query.with_for_update() if for_update else query).mappings().first()
-    return None if row is None else _account(row)
+    """Returns the account, or None if the account does not exist.
+
+    With `for_update` the account stays locked until the transaction ends.
+    """
+    query = select(*_COLUMNS).where(accounts.c.account_id == account_id)
+    if for_update:
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return _account(row)
 
 
 def lock_account(connection: Connection, account_id: str) -> AccountRow:
-    """The account, locked; AccountNotFound."""
+    """Returns the account, locked until the transaction ends; raises AccountNotFound."""
     account = find_account(connection, account_id, for_update=True)
     if account is None:
         raise AccountNotFound(account_id)
@@ -49,18 +63,20 @@ def lock_account(connection: Connection, account_id: str) -> AccountRow:
 
 
 def require_account(connection: Connection, account_id: str) -> None:
-    """AccountNotFound unless the account exists."""
-    if (
-        connection.scalar(select(accounts.c.account_id).where(accounts.c.account_id == account_id))
-        is None
-    ):
+    """Raises AccountNotFound unless the account exists."""
+    query = select(accounts.c.account_id).where(accounts.c.account_id == account_id)
+    if connection.scalar(query) is None:
         raise AccountNotFound(account_id)
 
 
-def list_accounts(connection: Connection, after: str, limit: int) -> list[AccountRow]:
-    """Up to `limit` accounts by id, from the one behind `after` on."""
+def list_accounts(
+    connection: Connection,
+    after: str,
+    limit: int,
+) -> list[AccountRow]:
+    """Returns up to `limit` accounts by id, behind the id `after`."""
     query = (
-        select(*_ROW)
+        select(*_COLUMNS)
         .where(accounts.c.account_id > after)
         .order_by(accounts.c.account_id)
         .limit(limit)
@@ -69,24 +85,28 @@ def list_accounts(connection: Connection, after: str, limit: int) -> list[Accoun
 
 
 def settings_columns(change: Create | Update) -> dict[str, object]:
-    """What a row of `accounts` keeps of the settings that an operation sets."""
-    return {
-        **({"status": change.status} if isinstance(change, Update) else {}),
+    """Returns the columns of `accounts` for the settings that an operation sets."""
+    columns: dict[str, object] = {
         "overage_protection_nanos": change.overage_protection_nanos,
         "daily_limit_nanos": change.daily_limit_nanos,
         "overage_policy": change.overage_policy,
         "spend_management": change.spend_management,
-        "thresholds": json.dumps([astuple(threshold) for threshold in change.thresholds]),
-        "graces": json.dumps([astuple(grace) for grace in change.graces]),
+        "thresholds": _to_json(change.thresholds),
+        "graces": _to_json(change.graces),
     }
+    if isinstance(change, Update):
+        columns["status"] = change.status
+    return columns
+
+
+def _to_json(items: Iterable[Threshold | Grace]) -> str:
+    return json.dumps([astuple(item) for item in items])
 
 
 def _account(row: RowMapping) -> AccountRow:
-    lists = {
-        "thresholds": tuple(Threshold(*each) for each in json.loads(row["thresholds"])),
-        "graces": tuple(Grace(*each) for each in json.loads(row["graces"])),
-    }
-    return AccountRow(**{**row, **lists})
-
-
-_ROW = [accounts.c[name] for name in AccountRow.__dataclass_fields__]
+    thresholds = json.loads(row["thresholds"])
+    graces = json.loads(row["graces"])
+    columns: dict[str, Any] = dict(row)
+    columns["thresholds"] = tuple(Threshold(*each) for each in thresholds)
+    columns["graces"] = tuple(Grace(*each) for each in graces)
+    return AccountRow(**columns)

@@ -1,11 +1,12 @@
-"""Budgets as set. What is used of them is counted from the journal; this is what they are."""
+"""Records budgets as set; what is used of a budget is counted from the journal."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, RowMapping, delete, select
 
 from meter.admin.accounts import AccountRow, find_account, lock_account
 from meter.admin.recording import now_of, record, recorded
@@ -19,21 +20,27 @@ from meter.times import MS_PER_DAY
 from meter.windows import window_of
 
 MAX_BUDGETS = 1000  # of one account
-MAX_MATCHING = 8  # that one request may meet
+MAX_MATCHING = 8  # that one request may match
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetThreshold:
-    """As it was given: an amount, or a percentage of the budget's limit."""
+    """Holds a threshold as given: an amount, or a percentage of the budget's limit."""
 
     threshold_id: str
     amount_nanos: int | None
     percent: int | None
 
+    def nanos(self, limit_nanos: int) -> int:
+        """Returns the threshold as an amount, rounded down."""
+        if self.amount_nanos:
+            return self.amount_nanos
+        return limit_nanos * (self.percent or 0) // 100
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """A budget as it is to be."""
+    """Holds a budget as set."""
 
     budget_id: str
     labels: tuple[str, ...]  # sorted
@@ -43,33 +50,33 @@ class BudgetRow:
     thresholds: tuple[BudgetThreshold, ...]
 
     def levels(self) -> tuple[tuple[str, int], ...]:
-        """The thresholds in nanos, ascending.
+        """Returns (threshold id, nanos), ascending; a threshold of 0 nanos is left out.
 
-        A soft budget without any has its limit for one: else it would be good for nothing.
+        A soft budget without thresholds has its limit as a threshold, or it would do nothing.
         """
         if not self.thresholds and not self.hard:
             return (("limit", self.limit_nanos),)
-        levels = (
-            (each.threshold_id, each.amount_nanos or self.limit_nanos * (each.percent or 0) // 100)
-            for each in self.thresholds
-        )
-        return tuple(
-            sorted((level for level in levels if level[1]), key=lambda level: (level[1], level[0]))
-        )
+        levels = []
+        for threshold in self.thresholds:
+            nanos = threshold.nanos(self.limit_nanos)
+            if nanos:
+                levels.append((threshold.threshold_id, nanos))
+        levels.sort(key=lambda level: (level[1], level[0]))
+        return tuple(levels)
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """A budget in its present window, as of the flushed position."""
+    """Holds a budget and its use in the present window, as of the flushed position."""
 
     budget: BudgetRow
     used_nanos: int
     held_nanos: int
-    end_day: int | None  # the first day behind the window; None: it never ends
+    end_day: int | None  # the first day behind the window; None for a window that never ends
 
 
 class Budgets:
-    """The budgets of all accounts.
+    """Records the budgets of all accounts.
 
     Any of the methods may raise LedgerUnavailable or AccountNotFound.
     """
@@ -77,85 +84,134 @@ class Budgets:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def set(self, account_id: str, wanted: BudgetRow, *, request_id: str) -> Operation:
-        """Records a budget, new or changed.
+    def set(
+        self,
+        account_id: str,
+        wanted: BudgetRow,
+        *,
+        request_id: str,
+    ) -> Operation:
+        """Records a budget, new or changed; a repeat returns the first operation.
 
-        A repeat returns the first. FailedPrecondition if there would be too many; RequestIdReused.
+        Raises FailedPrecondition if there would be too many budgets; RequestIdReused.
         """
+
+        def is_same(was: Change) -> bool:
+            return _is_same_budget(was, wanted)
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = recorded(connection, account, request_id, lambda was: _same(was, wanted))
-            if operation is None:
-                present = {each.budget_id: each for each in _all(connection, account_id)}
-                change = _change(present.get(wanted.budget_id), wanted)
-                _check_number({**present, wanted.budget_id: wanted}.values())
-                _store(connection, account, wanted)
-                operation = record(connection, account, request_id, change)
-            return operation
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return operation
+            budgets_by_id = _budgets_by_id(connection, account_id)
+            change = _change(budgets_by_id.get(wanted.budget_id), wanted)
+            budgets_by_id[wanted.budget_id] = wanted
+            _check_number(budgets_by_id.values())
+            _store(connection, account, wanted)
+            return record(connection, account, request_id, change)
 
-    def delete(self, account_id: str, budget_id: str, *, request_id: str) -> Operation:
-        """Records that a budget is no more.
+    def delete(
+        self,
+        account_id: str,
+        budget_id: str,
+        *,
+        request_id: str,
+    ) -> Operation:
+        """Records that a budget is deleted; a repeat returns the first operation.
 
-        A repeat returns the first. NotFound; RequestIdReused.
+        Raises NotFound for an unknown budget; RequestIdReused.
         """
+
+        def is_same(was: Change) -> bool:
+            return isinstance(was, DeleteBudget) and was.budget_id == budget_id
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = recorded(
-                connection, account, request_id, lambda was: _same_end(was, budget_id)
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return operation
+            budget = _budgets_by_id(connection, account_id).get(budget_id)
+            if budget is None:
+                message = f"budget_id: account {account_id} has no budget {budget_id}"
+                raise NotFound("BUDGET_NOT_FOUND", message, "budget_id")
+            statement = delete(budgets).where(
+                budgets.c.account_id == account_id,
+                budgets.c.budget_id == budget_id,
             )
-            if operation is None:
-                found = [
-                    each for each in _all(connection, account_id) if each.budget_id == budget_id
-                ]
-                if not found:
-                    message = f"budget_id: account {account_id} has no budget {budget_id}"
-                    raise NotFound("BUDGET_NOT_FOUND", message, "budget_id")
-                own = (budgets.c.account_id == account_id) & (budgets.c.budget_id == budget_id)
-                connection.execute(delete(budgets).where(own))
-                operation = record(
-                    connection, account, request_id, DeleteBudget(budget_id, found[0].labels)
-                )
-            return operation
+            connection.execute(statement)
+            change = DeleteBudget(budget_id, budget.labels)
+            return record(connection, account, request_id, change)
 
     def used(self, account_id: str) -> list[BudgetUse]:
-        """The account's budgets by id, with what is used of each in the window that the account lives
-        in now.
+        """Returns the account's budgets by id, each with its use in the present window.
+
+        The present window is the one that contains the account's own time.
         """
         with self._ledger.read() as connection:
             account = find_account(connection, account_id)
             if account is None:
                 raise AccountNotFound(account_id)
-            return _in_windows(
-                connection, account_id, _all(connection, account_id), now_of(account) // MS_PER_DAY
-            )
+            found = list(_budgets_by_id(connection, account_id).values())
+            today = now_of(account) // MS_PER_DAY
+            return _in_windows(connection, account_id, found, today)
 
 
-def _all(connection: Connection, account_id: str) -> list[BudgetRow]:
-    columns = (budgets.c[name] for name in BudgetRow.__dataclass_fields__)
-    rows = connection.execute(select(*columns).where(budgets.c.account_id == account_id)).mappings()
-    lists = [(row, json.loads(row["labels"]), json.loads(row["thresholds"])) for row in rows]
-    found = [
-        BudgetRow(
-            **{
-                **row,
-                "labels": tuple(labels),
-                "thresholds": tuple(BudgetThreshold(*each) for each in thresholds),
-            }
-        )
-        for row, labels, thresholds in lists
-    ]
-    return sorted(found, key=lambda budget: budget.budget_id)
+class _Use(NamedTuple):
+    used_nanos: int
+    held_nanos: int
+
+
+_UNUSED = _Use(0, 0)
+
+
+def _budgets_by_id(
+    connection: Connection,
+    account_id: str,
+) -> dict[str, BudgetRow]:
+    """Returns the account's budgets in the order of their ids."""
+    columns = [budgets.c[name] for name in BudgetRow.__dataclass_fields__]
+    query = select(*columns).where(budgets.c.account_id == account_id)
+    found = [_budget(row) for row in connection.execute(query).mappings()]
+    found.sort(key=lambda budget: budget.budget_id)
+    return {budget.budget_id: budget for budget in found}
+
+
+def _budget(row: RowMapping) -> BudgetRow:
+    thresholds = json.loads(row["thresholds"])
+    columns: dict[str, Any] = dict(row)
+    columns["labels"] = tuple(json.loads(row["labels"]))
+    columns["thresholds"] = tuple(BudgetThreshold(*each) for each in thresholds)
+    return BudgetRow(**columns)
 
 
 def _in_windows(
-    connection: Connection, account_id: str, found: list[BudgetRow], today: int
+    connection: Connection,
+    account_id: str,
+    found: list[BudgetRow],
+    today: int,
 ) -> list[BudgetUse]:
-    """The budgets with what is used of them in the windows that `today` is in."""
-    windows = {period: window_of(period, today) for period in {budget.period for budget in found}}
-    same = (applied_budgets.c.account_id == budget_windows.c.account_id) & (
+    """Returns the budgets with their use in the windows that contain the day `today`."""
+    windows = {budget.period: window_of(budget.period, today) for budget in found}
+    start_days = [start_day for start_day, _ in windows.values()]
+    uses = _uses(connection, account_id, start_days)
+    result = []
+    for budget in found:
+        start_day, end_day = windows[budget.period]
+        use = uses.get((budget.budget_id, start_day), _UNUSED)
+        result.append(BudgetUse(budget, use.used_nanos, use.held_nanos, end_day))
+    return result
+
+
+def _uses(
+    connection: Connection,
+    account_id: str,
+    start_days: list[int],
+) -> dict[tuple[str, int], _Use]:
+    """Returns the use by budget id and first day of the window."""
+    same_budget = (applied_budgets.c.account_id == budget_windows.c.account_id) & (
         applied_budgets.c.number == budget_windows.c.number
     )
-    starts = [start_day for start_day, _ in windows.values()]
     query = (
         select(
             applied_budgets.c.budget_id,
@@ -163,69 +219,91 @@ def _in_windows(
             budget_windows.c.used_nanos,
             budget_windows.c.held_nanos,
         )
-        .join(budget_windows, same)
-        .where(applied_budgets.c.account_id == account_id, budget_windows.c.start_day.in_(starts))
+        .join(budget_windows, same_budget)
+        .where(
+            applied_budgets.c.account_id == account_id,
+            budget_windows.c.start_day.in_(start_days),
+        )
     )
-    used = {
-        (row.budget_id, row.start_day): (row.used_nanos, row.held_nanos)
-        for row in connection.execute(query)
-    }
-    return [
-        BudgetUse(budget, *used.get((budget.budget_id, start_day), (0, 0)), end_day)
-        for budget, (start_day, end_day) in ((budget, windows[budget.period]) for budget in found)
-    ]
+    uses = {}
+    for row in connection.execute(query):
+        uses[row.budget_id, row.start_day] = _Use(row.used_nanos, row.held_nanos)
+    return uses
 
 
 def _change(before: BudgetRow | None, wanted: BudgetRow) -> SetBudget:
-    anew = before is None or (before.labels, before.period) != (wanted.labels, wanted.period)
-    replaces = before.labels if before is not None and before.labels != wanted.labels else ()
+    """Returns the operation's change; other labels or another period make the budget anew."""
+    anew = True
+    replaces: tuple[str, ...] = ()
+    if before is not None:
+        anew = before.labels != wanted.labels or before.period != wanted.period
+        if before.labels != wanted.labels:
+            replaces = before.labels
     return SetBudget(
-        wanted.budget_id,
-        wanted.labels,
-        wanted.period,
-        wanted.hard,
-        wanted.limit_nanos,
-        wanted.levels(),
-        anew,
-        replaces,
+        budget_id=wanted.budget_id,
+        labels=wanted.labels,
+        window=wanted.period,
+        hard=wanted.hard,
+        limit_nanos=wanted.limit_nanos,
+        levels=wanted.levels(),
+        anew=anew,
+        replaces=replaces,
     )
 
 
-def _same(was: Change, wanted: BudgetRow) -> bool:
-    return isinstance(was, SetBudget) and replace(was, anew=True, replaces=()) == _change(
-        None, wanted
+def _is_same_budget(was: Change, wanted: BudgetRow) -> bool:
+    """Returns whether the recorded change set the wanted budget, whatever was there before."""
+    if not isinstance(was, SetBudget):
+        return False
+    as_new = replace(
+        was,
+        anew=True,
+        replaces=(),
     )
+    return as_new == _change(None, wanted)
 
 
-def _same_end(was: Change, budget_id: str) -> bool:
-    return isinstance(was, DeleteBudget) and was.budget_id == budget_id
+def _check_number(all_budgets: Iterable[BudgetRow]) -> None:
+    """Raises FailedPrecondition for too many budgets, or too many that one request could match.
 
-
-def _check_number(all_of_them: Iterable[BudgetRow]) -> None:
-    """A request has one value for each dimension: of the budgets on the same dimensions, it meets
-    those on one set of values at most.
+    A request has one value for each dimension: of the budgets on the same dimensions, the request
+    matches at most the budgets on one set of values.
     """
-    number_by_facets = Counter(budget.labels for budget in all_of_them)
-    if number_by_facets.total() > MAX_BUDGETS:
-        raise FailedPrecondition(
-            "TOO_MANY_BUDGETS", f"budget: an account has at most {MAX_BUDGETS}", "budget"
+    number_by_labels = Counter(budget.labels for budget in all_budgets)
+    if number_by_labels.total() > MAX_BUDGETS:
+        message = f"budget: an account has at most {MAX_BUDGETS}"
+        raise FailedPrecondition("TOO_MANY_BUDGETS", message, "budget")
+    most_by_dimensions: dict[tuple[str, ...], int] = {}
+    for labels, number in number_by_labels.items():
+        dimensions = tuple(label.partition("=")[0] for label in labels)
+        most = most_by_dimensions.get(dimensions, 0)
+        most_by_dimensions[dimensions] = max(number, most)
+    matching = sum(most_by_dimensions.values())
+    if matching > MAX_MATCHING:
+        counts = [
+            f"{number} on {' and '.join(dimensions)}"
+            for dimensions, number in sorted(most_by_dimensions.items())
+        ]
+        message = (
+            f"budget: one request could meet {matching} budgets,"
+            f" and at most {MAX_MATCHING} are allowed: {', '.join(counts)}"
         )
-    most: dict[tuple[str, ...], int] = {}
-    for labels, number in number_by_facets.items():
-        keys = tuple(label.partition("=")[0] for label in labels)
-        most[keys] = max(number, most.get(keys, 0))
-    if sum(most.values()) > MAX_MATCHING:
-        counts = ", ".join(
-            f"{number} on {' and '.join(keys)}" for keys, number in sorted(most.items())
-        )
-        message = f"budget: one request could meet {sum(most.values())} budgets, and at most {MAX_MATCHING} are allowed: {counts}"
         raise FailedPrecondition("TOO_MANY_BUDGETS", message, "budget")
 
 
-def _store(connection: Connection, account: AccountRow, budget: BudgetRow) -> None:
+def _store(
+    connection: Connection,
+    account: AccountRow,
+    budget: BudgetRow,
+) -> None:
     thresholds = [
-        [each.threshold_id, each.amount_nanos, each.percent] for each in budget.thresholds
+        [threshold.threshold_id, threshold.amount_nanos, threshold.percent]
+        for threshold in budget.thresholds
     ]
+    key = {
+        "account_id": account.account_id,
+        "budget_id": budget.budget_id,
+    }
     values = {
         "labels": json.dumps(budget.labels),
         "period": budget.period,
@@ -233,9 +311,5 @@ def _store(connection: Connection, account: AccountRow, budget: BudgetRow) -> No
         "limit_nanos": budget.limit_nanos,
         "thresholds": json.dumps(thresholds),
     }
-    row = upsert(connection, budgets).values(
-        account_id=account.account_id, budget_id=budget.budget_id, **values
-    )
-    connection.execute(
-        row.on_conflict_do_update(index_elements=["account_id", "budget_id"], set_=values)
-    )
+    statement = upsert(connection, budgets).values(**key, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))

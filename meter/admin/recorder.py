@@ -1,10 +1,11 @@
-"""Changes by an administrator, recorded before they take effect in the gate; and what the gate needs
-to put them into effect.
+"""Records changes by an administrator, before the gate applies the changes.
+
+The gate reads from here what is still to be applied.
 """
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
@@ -23,19 +24,18 @@ from meter.admin.granting import (
     newest_grant_nanos,
     same_grant,
 )
+from meter.admin.opening import FIRST_SEQ, creation, new_account
 from meter.admin.recording import (
     insert_operation,
-    now_ms,
     now_of,
     record,
     recorded,
     recorded_operation,
 )
 from meter.database.engine import Ledger, insert_or_ignore
-from meter.database.errors import AccountExists, AmountOutOfRange, TestClockError
+from meter.database.errors import AmountOutOfRange, TestClockError
 from meter.database.schema import accounts, entries, operations
 from meter.errors import FailedPrecondition
-from meter.journal.account_sums import AccountSums
 from meter.journal.effect import parse
 from meter.journal.operations import (
     NEXT_INVOICE,
@@ -50,10 +50,9 @@ from meter.journal.operations import (
     VoidGrant,
     levels_of,
 )
-from meter.ledger.projections.settings import Settings
 from meter.ledger.projections.snapshot import AccountSnapshot, OpenHold, snapshot
 from meter.money import INT64_MAX, SETTING_MAX
-from meter.times import MS_PER_DAY, timestamp
+from meter.times import timestamp
 
 __all__ = [
     "AccountRow",
@@ -66,10 +65,11 @@ __all__ = [
 
 
 class Operations:
-    """Accounts and their operations, which each account numbers densely from 1.
+    """Records accounts and their operations, which each account numbers densely from 1.
 
-    A request id takes effect once: asked for again with the same content, the recorded operation is
-    returned; with other content, RequestIdReused. Any of the methods may raise LedgerUnavailable.
+    A request id takes effect once. A repeat with the same content returns the recorded operation; a
+    repeat with other content raises RequestIdReused. Any of the methods may raise
+    LedgerUnavailable.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -90,68 +90,82 @@ class Operations:
         overage_policy: str = NEXT_INVOICE,
         thresholds: tuple[Threshold, ...] = (),
     ) -> tuple[AccountRow, Operation, bool]:
-        """Records a new account; whether it is new.
+        """Records a new account; the last of the results says whether the account is new.
 
-        Without a request id, one that has these settings is returned; else AccountExists.
+        Without a request id, an account with the same settings is returned. Raises AccountExists
+        for an account with other settings.
         """
         change = Create(
-            currency,
-            overage_protection_nanos,
-            daily_limit_nanos,
-            test_clock_ms,
-            spend_management,
-            levels_of(thresholds, daily_limit_nanos, None),
-            graces,
-            overage_policy,
-            thresholds,
+            currency=currency,
+            overage_protection_nanos=overage_protection_nanos,
+            daily_limit_nanos=daily_limit_nanos,
+            test_clock_ms=test_clock_ms,
+            spend_management=spend_management,
+            levels=levels_of(thresholds, daily_limit_nanos, newest_grant_nanos=None),
+            graces=graces,
+            overage_policy=overage_policy,
+            thresholds=thresholds,
         )
         _check_settings(change, granted_nanos=0)
-        operation = Operation(account_id, 1, request_id or f"auto-{uuid.uuid4().hex}", change)
+        recorded_id = request_id or f"auto-{uuid.uuid4().hex}"
+        operation = Operation(account_id, FIRST_SEQ, recorded_id, change)
         with self._ledger.write() as connection:
-            is_new = (
-                insert_or_ignore(connection, accounts, [_new_account(operation, change, shard)])
-                == 1
-            )
+            row = new_account(operation, change, shard)
+            is_new = insert_or_ignore(connection, accounts, [row]) == 1
             if is_new:
                 insert_operation(connection, operation)
             account = lock_account(connection, account_id)
-            return account, _creation(connection, account, change, request_id), is_new
+            return account, creation(connection, account, change, request_id), is_new
 
     def update_account(
-        self, account_id: str, changes: Mapping[str, Any], *, request_id: str
+        self,
+        account_id: str,
+        changes: Mapping[str, Any],
+        *,
+        request_id: str,
     ) -> tuple[AccountRow, Operation]:
-        """Records new values of some of the settings (fields of `Update`).
+        """Records new values of some of the settings; `changes` names fields of `Update`.
 
-        AccountNotFound; AmountOutOfRange.
+        Raises AccountNotFound; AmountOutOfRange.
         """
+
+        def is_same(was: Change) -> bool:
+            return _is_same_update(was, changes)
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = recorded(
-                connection, account, request_id, lambda was: _same_update(was, changes)
-            )
-            if operation is None:
-                change = _update(connection, account, changes)
-                _check_settings(change, account.granted_nanos)
-                operation = record(
-                    connection, account, request_id, change, **settings_columns(change)
-                )
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return account, operation
+            change = _update(connection, account, changes)
+            _check_settings(change, account.granted_nanos)
+            columns = settings_columns(change)
+            operation = record(connection, account, request_id, change, **columns)
             return lock_account(connection, account_id), operation
 
-    def grant_credits(self, account_id: str, change: GrantCredits, *, request_id: str) -> Operation:
-        """Records a grant. A repeat returns the first, whose `grant_id` counts.
+    def grant_credits(
+        self,
+        account_id: str,
+        change: GrantCredits,
+        *,
+        request_id: str,
+    ) -> Operation:
+        """Records a grant; a repeat returns the first operation, whose `grant_id` counts.
 
-        AccountNotFound; AmountOutOfRange; InvalidField if it has expired; FailedPrecondition if the
-        account has too many.
+        Raises AccountNotFound; AmountOutOfRange; InvalidField if the grant has expired;
+        FailedPrecondition if the account has too many grants.
         """
+
+        def is_same(was: Change) -> bool:
+            return same_grant(was, change)
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = recorded(
-                connection, account, request_id, lambda was: same_grant(was, change)
-            )
-            if operation is None:
-                check_new_grant(connection, account, change)
-                operation = add_grant(connection, account, change, request_id)
-            return operation
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return operation
+            check_new_grant(connection, account, change)
+            return add_grant(connection, account, change, request_id)
 
     def void_grant(
         self,
@@ -163,204 +177,207 @@ class Operations:
         reason: str,
         request_id: str,
     ) -> Operation:
-        """Records that unspent credits of a grant are taken back.
+        """Records that unspent credits of a grant are taken back; None as the amount means all.
 
-        AccountNotFound; NotFound; FailedPrecondition: not refundable.
+        Raises AccountNotFound; NotFound for an unknown grant; FailedPrecondition for a grant that
+        is not refundable, or for a part of a grant that is not effective yet.
         """
+        # The number is not known before the grant is found; a repeat is compared without it.
+        wanted = VoidGrant(
+            number=0,
+            grant_id=grant_id,
+            amount_nanos=amount_nanos,
+            type=kind,
+            reason=reason,
+        )
+
+        def is_same(was: Change) -> bool:
+            return isinstance(was, VoidGrant) and replace(was, number=0) == wanted
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            wanted = VoidGrant(0, grant_id, amount_nanos, kind, reason)
-            operation = recorded(
-                connection, account, request_id, lambda was: _same_void(was, wanted)
-            )
-            if operation is None:
-                number, grant = find_grant(connection, account_id, grant_id)
-                _check_void(account, grant, wanted)
-                operation = record(connection, account, request_id, replace(wanted, number=number))
-            return operation
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return operation
+            number, grant = find_grant(connection, account_id, grant_id)
+            _check_void(account, grant, wanted)
+            change = replace(wanted, number=number)
+            return record(connection, account, request_id, change)
 
     def voided_nanos(self, operation: Operation) -> int | None:
-        """What a VoidGrant took away, once it has been flushed; None before."""
-        own = (entries.c.account_id == operation.account_id) & (
-            entries.c.request_id == operation.request_id
+        """Returns how much a VoidGrant took away, or None until the operation is flushed."""
+        query = select(entries.c.effect).where(
+            entries.c.account_id == operation.account_id,
+            entries.c.request_id == operation.request_id,
         )
         with self._ledger.read() as connection:
-            line = connection.scalar(select(entries.c.effect).where(own))
+            line = connection.scalar(query)
             if line is None:
                 return None
             effect = parse(line)
             if not effect.is_scheduled:
                 return effect.amount
+            # A grant that is not effective yet is voided whole: no credits moved.
             assert isinstance(operation.change, VoidGrant)
-            grant = recorded_operation(
-                connection, operation.account_id, operation.change.number
-            ).change
-            return grant.amount_nanos if isinstance(grant, GrantCredits) else 0
+            number = operation.change.number
+            grant = recorded_operation(connection, operation.account_id, number).change
+            if not isinstance(grant, GrantCredits):
+                return 0
+            return grant.amount_nanos
 
     def advance_clock(
-        self, account_id: str, time_ms: int, *, request_id: str
+        self,
+        account_id: str,
+        time_ms: int,
+        *,
+        request_id: str,
     ) -> tuple[AccountRow, Operation]:
         """Records a test clock's new time.
 
-        AccountNotFound; TestClockError if it has none or would go back.
+        Raises AccountNotFound; TestClockError for an account without a test clock, or for a time
+        before the clock's.
         """
         change = AdvanceClock(time_ms)
+
+        def is_same(was: Change) -> bool:
+            return was == change
+
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            operation = recorded(connection, account, request_id, lambda was: was == change)
-            if operation is None:
-                _check_clock(account, time_ms)
-                operation = record(connection, account, request_id, change, test_clock_ms=time_ms)
+            operation = recorded(connection, account, request_id, is_same)
+            if operation is not None:
+                return account, operation
+            _check_clock(account, time_ms)
+            operation = record(connection, account, request_id, change, test_clock_ms=time_ms)
             return lock_account(connection, account_id), operation
 
     def pending(
-        self, account_id: str | None = None, limit: int = 1000, after: tuple[str, int] = ("", 0)
+        self,
+        account_id: str | None = None,
+        limit: int = 1000,
+        after: tuple[str, int] = ("", 0),
     ) -> list[Operation]:
-        """Operations recorded but not flushed, of one account or of all, by account and number, behind
+        """Returns up to `limit` operations that are recorded but not flushed.
+
+        The operations are of one account, or of all for None, sorted by account and number, behind
         `after`.
         """
-        wanted = (
+        place = (operations.c.account_id, operations.c.seq)
+        query = (
             select(operations.c.body)
             .join(accounts, accounts.c.account_id == operations.c.account_id)
             .where(
                 accounts.c.recorded_op > accounts.c.applied_op,
                 operations.c.seq > accounts.c.applied_op,
+                tuple_(*place) > tuple_(*after),
             )
-            .where(tuple_(operations.c.account_id, operations.c.seq) > tuple_(*after))
-            .order_by(operations.c.account_id, operations.c.seq)
+            .order_by(*place)
             .limit(limit)
         )
         if account_id is not None:
-            wanted = wanted.where(operations.c.account_id == account_id)
+            query = query.where(operations.c.account_id == account_id)
         with self._ledger.read() as connection:
-            return [Operation.from_json(body) for body in connection.scalars(wanted)]
+            return [Operation.from_json(body) for body in connection.scalars(query)]
 
     def account(self, account_id: str) -> AccountRow | None:
-        """The account's settings as recorded."""
+        """Returns the account's settings as recorded, or None for an unknown account."""
         with self._ledger.read() as connection:
             return find_account(connection, account_id)
 
     def list_accounts(self, after: str, limit: int) -> list[AccountRow]:
-        """Up to `limit` accounts by id, from the one behind `after` on."""
+        """Returns up to `limit` accounts by id, behind the id `after`."""
         with self._ledger.read() as connection:
             return list_accounts(connection, after, limit)
 
     def load_snapshot(self, account_id: str) -> AccountSnapshot | None:
-        """The account as flushed, all of it as of one moment; None if it does not exist."""
+        """Returns the account as flushed, all of one moment, or None for an unknown account."""
         with self._ledger.read() as connection:
             return snapshot(connection, account_id)
 
 
 def record_grant(
-    connection: Connection, account_id: str, change: GrantCredits, request_id: str
+    connection: Connection,
+    account_id: str,
+    change: GrantCredits,
+    request_id: str,
 ) -> Operation:
-    """Records credits of the ledger's own accord, within a transaction; whatever was there before.
+    """Records credits that the ledger itself gives, within the caller's transaction.
 
-    AmountOutOfRange.
+    A repeat returns the first operation. The number of grants and the expiry are not checked.
+    Raises AmountOutOfRange.
     """
     account = lock_account(connection, account_id)
     operation = recorded(connection, account, request_id, lambda was: same_grant(was, change))
-    return operation or add_grant(connection, account, change, request_id)
+    if operation is not None:
+        return operation
+    return add_grant(connection, account, change, request_id)
 
 
-def _update(connection: Connection, account: AccountRow, changes: Mapping[str, Any]) -> Update:
-    """The settings with these changes, and the levels that come of them."""
+def _update(
+    connection: Connection,
+    account: AccountRow,
+    changes: Mapping[str, Any],
+) -> Update:
+    """Returns all settings after the changes, with the levels of the thresholds."""
     present = Update(
-        account.status,
-        account.overage_protection_nanos,
-        account.daily_limit_nanos,
-        account.spend_management,
-        (),
-        account.graces,
-        account.overage_policy,
-        account.thresholds,
+        status=account.status,
+        overage_protection_nanos=account.overage_protection_nanos,
+        daily_limit_nanos=account.daily_limit_nanos,
+        spend_management=account.spend_management,
+        levels=(),
+        graces=account.graces,
+        overage_policy=account.overage_policy,
+        thresholds=account.thresholds,
     )
     change = replace(present, **changes)
-    moves = any(threshold.moves_with_grants for threshold in change.thresholds)
-    newest = newest_grant_nanos(connection, account.account_id) if moves else None
-    return replace(change, levels=levels_of(change.thresholds, change.daily_limit_nanos, newest))
+    newest_nanos = None
+    if any(threshold.moves_with_grants for threshold in change.thresholds):
+        newest_nanos = newest_grant_nanos(connection, account.account_id)
+    levels = levels_of(change.thresholds, change.daily_limit_nanos, newest_nanos)
+    return replace(change, levels=levels)
 
 
-def _same_update(was: Change, changes: Mapping[str, Any]) -> bool:
-    return isinstance(was, Update) and all(
-        getattr(was, name) == value for name, value in changes.items()
-    )
+def _is_same_update(was: Change, changes: Mapping[str, Any]) -> bool:
+    if not isinstance(was, Update):
+        return False
+    return all(getattr(was, name) == value for name, value in changes.items())
 
 
-def _check_void(account: AccountRow, grant: GrantCredits, wanted: VoidGrant) -> None:
+def _check_void(
+    account: AccountRow,
+    grant: GrantCredits,
+    wanted: VoidGrant,
+) -> None:
     if wanted.type == "MONEY_BACK" and grant.non_refundable:
         message = f"type: grant {grant.grant_id} is not refundable; void it without MONEY_BACK"
         raise FailedPrecondition("NOT_REFUNDABLE", message, "type")
     is_part = wanted.amount_nanos is not None and wanted.amount_nanos < grant.amount_nanos
-    if is_part and grant.effective_at_ms is not None and now_of(account) < grant.effective_at_ms:
-        message = f"amount_nanos: grant {grant.grant_id} is not effective yet; void all of it, or a part once it is"
+    is_scheduled = grant.effective_at_ms is not None and now_of(account) < grant.effective_at_ms
+    if is_part and is_scheduled:
+        message = (
+            f"amount_nanos: grant {grant.grant_id} is not effective yet;"
+            " void all of it, or a part once it is"
+        )
         raise FailedPrecondition("GRANT_SCHEDULED", message, "amount_nanos")
 
 
-def _same_void(was: Change, wanted: VoidGrant) -> bool:
-    return isinstance(was, VoidGrant) and replace(was, number=0) == wanted
-
-
-def _creation(
-    connection: Connection, account: AccountRow, change: Create, request_id: str
-) -> Operation:
-    """The operation that created the account, if it is this one or as good."""
-    if request_id:
-        operation = recorded(connection, account, request_id, lambda was: was == change)
-        if operation is None:
-            raise AccountExists(account.account_id)
-        return operation
-    present = {
-        field.name: getattr(account, field.name)
-        for field in fields(change)
-        if field.name != "levels"
-    }
-    if replace(change, **present) != change:
-        raise AccountExists(account.account_id)
-    return recorded_operation(connection, account.account_id, 1)
-
-
-def _new_account(operation: Operation, change: Create, shard: int) -> dict[str, object]:
-    overage = change.overage_protection_nanos
-    limit = change.daily_limit_nanos
-    now = now_ms()
-    clock_ms = now if change.test_clock_ms is None else change.test_clock_ms
-    return settings_columns(change) | {
-        "account_id": operation.account_id,
-        "shard": shard,
-        "currency": change.currency,
-        "status": "active",
-        "test_clock_ms": change.test_clock_ms,
-        "create_time_ms": now,
-        "granted_nanos": 0,
-        "recorded_op": operation.seq,
-        "applied_op": 0,
-        "applied_status": "active",
-        "applied_clock_ms": change.test_clock_ms,
-        "applied_settings": Settings().to_json(),
-        "remaining_nanos": 0,
-        "held_nanos": 0,
-        "day": clock_ms // MS_PER_DAY,
-        "state": AccountSums(
-            spendable=overage, overage=overage, room=limit or 0, limit=limit
-        ).tokens(),
-    }
-
-
 def _check_settings(settings: Create | Update, granted_nanos: int) -> None:
-    for name in ("overage_protection_nanos", "daily_limit_nanos"):
-        if not 0 <= (getattr(settings, name) or 0) <= SETTING_MAX:
-            raise AmountOutOfRange(name, f"must be 0 to {SETTING_MAX} nanos")
+    """Raises AmountOutOfRange for a setting outside its bounds, or sums that would leave int64."""
+    _check_setting("overage_protection_nanos", settings.overage_protection_nanos)
+    _check_setting("daily_limit_nanos", settings.daily_limit_nanos or 0)
     if granted_nanos + settings.overage_protection_nanos > INT64_MAX:
-        raise AmountOutOfRange(
-            "overage_protection_nanos", "with all credits ever granted, would leave int64"
-        )
+        message = "with all credits ever granted, would leave int64"
+        raise AmountOutOfRange("overage_protection_nanos", message)
+
+
+def _check_setting(name: str, nanos: int) -> None:
+    if not 0 <= nanos <= SETTING_MAX:
+        raise AmountOutOfRange(name, f"must be 0 to {SETTING_MAX} nanos")
 
 
 def _check_clock(account: AccountRow, time_ms: int) -> None:
     if account.test_clock_ms is None:
         raise TestClockError(f"account {account.account_id} was not created with a test clock")
     if time_ms < account.test_clock_ms:
-        raise TestClockError(
-            f"the test clock shows {timestamp(account.test_clock_ms).ToJsonString()} already, and never goes back"
-        )
+        shown = timestamp(account.test_clock_ms).ToJsonString()
+        raise TestClockError(f"the test clock shows {shown} already, and never goes back")

@@ -1,4 +1,4 @@
-"""Recording: an account's next operation, once for a request id.
+"""Records an account's next operation, once for a request id.
 
 The caller's transaction holds the account's lock.
 """
@@ -13,50 +13,81 @@ from meter.database.errors import RequestIdReused
 from meter.database.schema import accounts, entries, operations
 from meter.journal.operations import Change, Operation
 
-Same = Callable[[Change], bool]  # whether a recorded change is the one now asked for
+IsSame = Callable[[Change], bool]  # whether a recorded change is the change now asked for
 
 
 def recorded(
-    connection: Connection, account: AccountRow, request_id: str, same: Same
+    connection: Connection,
+    account: AccountRow,
+    request_id: str,
+    is_same: IsSame,
 ) -> Operation | None:
-    """The operation recorded under this request id, if any.
+    """Returns the operation recorded under the request id; None if nothing has used the id.
 
-    RequestIdReused if it is another, or a call's.
+    Raises RequestIdReused if another operation or a call has used the id.
     """
     operation = operation_named(connection, account.account_id, request_id)
     if operation is None:
-        _refuse_calls(connection, account.account_id, request_id)
-    elif not same(operation.change):
+        _refuse_id_of_call(connection, account.account_id, request_id)
+        return None
+    if not is_same(operation.change):
         raise RequestIdReused(request_id)
     return operation
 
 
-def refuse_used(connection: Connection, account: AccountRow, request_id: str) -> None:
-    """RequestIdReused if any operation or call has had the id."""
+def refuse_used(
+    connection: Connection,
+    account: AccountRow,
+    request_id: str,
+) -> None:
+    """Raises RequestIdReused if any operation or call has used the id."""
     if operation_named(connection, account.account_id, request_id) is not None:
         raise RequestIdReused(request_id)
-    _refuse_calls(connection, account.account_id, request_id)
+    _refuse_id_of_call(connection, account.account_id, request_id)
 
 
-def operation_named(connection: Connection, account_id: str, request_id: str) -> Operation | None:
-    """The operation recorded under a request id."""
-    own = (operations.c.account_id == account_id) & (operations.c.request_id == request_id)
-    body = connection.scalar(select(operations.c.body).where(own))
-    return None if body is None else Operation.from_json(body)
+def operation_named(
+    connection: Connection,
+    account_id: str,
+    request_id: str,
+) -> Operation | None:
+    """Returns the operation recorded under a request id, or None."""
+    query = select(operations.c.body).where(
+        operations.c.account_id == account_id,
+        operations.c.request_id == request_id,
+    )
+    body = connection.scalar(query)
+    if body is None:
+        return None
+    return Operation.from_json(body)
 
 
 def record(
-    connection: Connection, account: AccountRow, request_id: str, change: Change, **values: object
+    connection: Connection,
+    account: AccountRow,
+    request_id: str,
+    change: Change,
+    **columns: object,
 ) -> Operation:
-    """Records the account's next operation, and sets what it changes of the account's row."""
-    operation = Operation(account.account_id, account.recorded_op + 1, request_id, change)
-    own = accounts.c.account_id == account.account_id
-    connection.execute(update(accounts).where(own).values(recorded_op=operation.seq, **values))
+    """Records the account's next operation, and sets `columns` in the account's row."""
+    operation = Operation(
+        account_id=account.account_id,
+        seq=account.recorded_op + 1,
+        request_id=request_id,
+        change=change,
+    )
+    statement = (
+        update(accounts)
+        .where(accounts.c.account_id == account.account_id)
+        .values(recorded_op=operation.seq, **columns)
+    )
+    connection.execute(statement)
     insert_operation(connection, operation)
     return operation
 
 
 def insert_operation(connection: Connection, operation: Operation) -> None:
+    """Inserts the operation's row; the number must be free."""
     row = {
         "account_id": operation.account_id,
         "seq": operation.seq,
@@ -67,22 +98,39 @@ def insert_operation(connection: Connection, operation: Operation) -> None:
     connection.execute(insert(operations), row)
 
 
-def recorded_operation(connection: Connection, account_id: str, seq: int) -> Operation:
-    """An account's operation of this number, which must exist."""
-    place = (operations.c.account_id == account_id) & (operations.c.seq == seq)
-    return Operation.from_json(connection.scalars(select(operations.c.body).where(place)).one())
+def recorded_operation(
+    connection: Connection,
+    account_id: str,
+    seq: int,
+) -> Operation:
+    """Returns an account's operation of this number; the operation must exist."""
+    query = select(operations.c.body).where(
+        operations.c.account_id == account_id,
+        operations.c.seq == seq,
+    )
+    return Operation.from_json(connection.scalars(query).one())
 
 
 def now_of(account: AccountRow) -> int:
-    """The time that the account lives by, in ms."""
-    return now_ms() if account.test_clock_ms is None else account.test_clock_ms
+    """Returns the time that the account lives by, in ms: its test clock's, or the real time."""
+    if account.test_clock_ms is None:
+        return now_ms()
+    return account.test_clock_ms
 
 
 def now_ms() -> int:
+    """Returns the real time in ms."""
     return time.time_ns() // 1_000_000
 
 
-def _refuse_calls(connection: Connection, account_id: str, request_id: str) -> None:
-    called = (entries.c.account_id == account_id) & (entries.c.request_id == request_id)
-    if connection.scalar(select(entries.c.seq).where(called)) is not None:
+def _refuse_id_of_call(
+    connection: Connection,
+    account_id: str,
+    request_id: str,
+) -> None:
+    query = select(entries.c.seq).where(
+        entries.c.account_id == account_id,
+        entries.c.request_id == request_id,
+    )
+    if connection.scalar(query) is not None:
         raise RequestIdReused(request_id)

@@ -1,46 +1,51 @@
-"""What one top-up may be, by currency: a setting, written as JSON of exact credits."""
+"""Reads the setting of how large a top-up may be, by currency: JSON of exact credits."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meter.money import INT64_MAX, AmountError, format_credits, parse_credits
+from meter.money import AmountError, format_credits, parse_credits
 
-_FORM = 'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}: least and most credits, null for no bound'
+_EXPECTED = (
+    'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}:'
+    " least and most credits, null for no bound"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TopUpBound:
-    """Least and most, both included."""
+    """Holds the least and the most of one currency, both included; None is no bound."""
 
     least_nanos: int
     most_nanos: int | None
 
     def allow(self, nanos: int) -> bool:
-        return (
-            self.least_nanos <= nanos <= (INT64_MAX if self.most_nanos is None else self.most_nanos)
-        )
+        """Returns whether a top-up of this amount is within the bounds."""
+        if nanos < self.least_nanos:
+            return False
+        return self.most_nanos is None or nanos <= self.most_nanos
 
     def __str__(self) -> str:
+        least = format_credits(self.least_nanos)
         if self.most_nanos is None:
-            return f"at least {format_credits(self.least_nanos)}"
-        return f"{format_credits(self.least_nanos)} to {format_credits(self.most_nanos)}"
+            return f"at least {least}"
+        return f"{least} to {format_credits(self.most_nanos)}"
 
 
 class TopUpBounds(Mapping[str, TopUpBound]):
-    """TopUpBound by currency. Its text is the JSON that it is read from."""
+    """Maps currencies to bounds; str() is the JSON that was read."""
 
     def __init__(self, text: str) -> None:
-        """ValueError says how to write it."""
+        """Reads the JSON; a ValueError says how to write the setting."""
         try:
-            # As texts: numbers must stay exact.
-            read = json.loads(text, parse_float=str, parse_int=str)
-            self._bounds = {_currency(name): _bounds(*pair) for name, pair in read.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{error}; {_FORM}" if isinstance(error, AmountError) else _FORM
-            ) from None
+            # Numbers are read as texts, so that they stay exact.
+            pairs = json.loads(text, parse_float=str, parse_int=str)
+            self._bounds = {_currency(name): _bound(*pair) for name, pair in pairs.items()}
+        except AmountError as error:
+            raise ValueError(f"{error}; {_EXPECTED}") from None
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(_EXPECTED) from None
         self._text = text
 
     def __getitem__(self, currency: str) -> TopUpBound:
@@ -62,10 +67,11 @@ def _currency(name: str) -> str:
     return name
 
 
-def _bounds(least: Any, most: Any) -> TopUpBound:
-    bounds = TopUpBound(parse_credits(least), None if most is None else parse_credits(most))
-    if bounds.least_nanos < 0 or (
-        bounds.most_nanos is not None and bounds.most_nanos < bounds.least_nanos
-    ):
+def _bound(least: Any, most: Any) -> TopUpBound:
+    least_nanos = parse_credits(least)
+    most_nanos = None
+    if most is not None:
+        most_nanos = parse_credits(most)
+    if least_nanos < 0 or (most_nanos is not None and most_nanos < least_nanos):
         raise ValueError("the least is above the most, or below 0")
-    return bounds
+    return TopUpBound(least_nanos, most_nanos)

@@ -1,16 +1,16 @@
-"""Top-ups: purchases of credits, and the grants that come of those that succeed."""
+"""Records top-ups: purchases of credits, and the grants that come of the purchases that succeed."""
 
 import uuid
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, insert, select, tuple_, update
 
-from meter.admin.accounts import AccountRow, find_account, lock_account
+from meter.admin.accounts import AccountRow, lock_account, require_account
 from meter.admin.granting import add_grant, check_room_for_grant
 from meter.admin.recording import now_ms, now_of, operation_named, refuse_used
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger
-from meter.database.errors import AccountNotFound, RequestIdReused
+from meter.database.errors import RequestIdReused
 from meter.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
 from meter.journal.operations import GrantCredits, Operation
 from meter.times import MS_PER_DAY
@@ -19,7 +19,7 @@ PENDING = "PENDING"
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
 
-# How the request ids of grants begin that come of top-ups which were pending: clients' ids have no
+# Begins the request ids of grants that come of top-ups which were pending: clients' ids have no
 # space.
 TOP_UP = "top-up "
 
@@ -28,7 +28,7 @@ _PRIORITY = 50
 
 @dataclass(frozen=True, slots=True)
 class TopUpRow:
-    """A top-up, as its table has it (meter/database/admin_schema.py)."""
+    """Holds a top-up as its table has it (meter/database/admin_schema.py)."""
 
     top_up_id: str
     account_id: str
@@ -46,74 +46,89 @@ class TopUpRow:
 
 
 class TopUps:
-    """The top-ups of all accounts. The credits of one that succeeds are recorded in the transaction
-    that says so: exactly once.
+    """Records the top-ups of all accounts.
 
-    Any of the methods may raise LedgerUnavailable or AccountNotFound.
+    The credits of a top-up that succeeds are recorded in the transaction that records the success:
+    exactly once. Any of the methods may raise LedgerUnavailable or AccountNotFound.
     """
 
     def __init__(self, ledger: Ledger, expiry_days: int) -> None:
-        """`expiry_days`: how long bought credits live by default; 0: for good."""
+        """Bought credits expire after `expiry_days` unless a top-up says otherwise; 0 is never."""
         self._ledger = ledger
         self._expiry_ms = expiry_days * MS_PER_DAY
 
     def create(self, wanted: TopUpRow) -> tuple[TopUpRow, Operation | None]:
-        """Records a new top-up and, if it has succeeded, the operation that adds its credits. Its id
-        and times are filled in here.
+        """Records a new top-up and, for a top-up that has succeeded, the grant of the credits.
 
-        A repeat returns it as it is now. RequestIdReused; AlreadyExists for a payment reference
-        that another top-up has; FailedPrecondition for another currency; InvalidField if its
-        credits would have expired.
+        The id and the times are filled in here. A repeat returns the top-up as it is now. Raises
+        RequestIdReused; AlreadyExists for a payment reference that another top-up has;
+        FailedPrecondition for another currency; InvalidField if the credits would have expired.
         """
         with self._ledger.write() as connection:
             account = lock_account(connection, wanted.account_id)
-            row = _made_by(connection, wanted)
-            if row is None:
-                _check(connection, account, wanted)
-                row = replace(
-                    wanted,
-                    top_up_id=f"t{uuid.uuid4().hex}",
-                    currency=account.currency,
-                    create_time_ms=now_ms(),
-                )
-                connection.execute(insert(top_ups), _values(row))
-                if row.status == SUCCEEDED:
-                    return self._succeed(connection, account, row, row.request_id)
-            return row, self._operation(connection, row)
+            present = _made_by(connection, wanted)
+            if present is not None:
+                return present, self._operation(connection, present)
+            _check(connection, account, wanted)
+            row = replace(
+                wanted,
+                top_up_id=f"t{uuid.uuid4().hex}",
+                currency=account.currency,
+                create_time_ms=now_ms(),
+            )
+            connection.execute(insert(top_ups), asdict(row))
+            if row.status == SUCCEEDED:
+                return self._succeed(connection, account, row, row.request_id)
+            return row, None
 
     def complete(
-        self, account_id: str, top_up_id: str, status: str
+        self,
+        account_id: str,
+        top_up_id: str,
+        status: str,
     ) -> tuple[TopUpRow, Operation | None]:
-        """Records how a pending top-up ended.
+        """Records how a pending top-up ended; a repeat changes nothing.
 
-        A repeat changes nothing. NotFound; FailedPrecondition if it has ended otherwise.
+        Raises NotFound; FailedPrecondition if the top-up has ended otherwise.
         """
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
             row = _find(connection, account_id, top_up_id)
-            if row.status == PENDING and status == SUCCEEDED:
-                return self._succeed(connection, account, row, f"{TOP_UP}{top_up_id}")
-            if row.status == PENDING:
-                return _store(connection, replace(row, status=status)), None
-            if row.status != status:
+            if row.status == status:
+                return row, self._operation(connection, row)
+            if row.status != PENDING:
                 message = f"status: top-up {top_up_id} has {row.status.lower()}, and that is final"
                 raise FailedPrecondition("TOP_UP_FINAL", message, "status")
-            return row, self._operation(connection, row)
+            if status == SUCCEEDED:
+                return self._succeed(connection, account, row, f"{TOP_UP}{top_up_id}")
+            return _store(connection, replace(row, status=status)), None
 
-    def newest(self, account_id: str, limit: int, before: tuple[int, str] | None) -> list[TopUpRow]:
-        """Up to `limit` top-ups, newest first, from the one older than the place `before` on."""
+    def newest(
+        self,
+        account_id: str,
+        limit: int,
+        before: tuple[int, str] | None,
+    ) -> list[TopUpRow]:
+        """Returns up to `limit` top-ups, newest first.
+
+        `before` is the creation time and id of a top-up: only older top-ups are returned.
+        """
         query = select(top_ups).where(top_ups.c.account_id == account_id)
         place = (top_ups.c.create_time_ms, top_ups.c.top_up_id)
         if before is not None:
             query = query.where(tuple_(*place) < tuple_(*before))
+        newest_first = [column.desc() for column in place]
+        query = query.order_by(*newest_first).limit(limit)
         with self._ledger.read() as connection:
-            if find_account(connection, account_id) is None:
-                raise AccountNotFound(account_id)
-            rows = connection.execute(query.order_by(*(each.desc() for each in place)).limit(limit))
-            return [TopUpRow(**row) for row in rows.mappings()]
+            require_account(connection, account_id)
+            return [TopUpRow(**row) for row in connection.execute(query).mappings()]
 
     def _succeed(
-        self, connection: Connection, account: AccountRow, row: TopUpRow, request_id: str
+        self,
+        connection: Connection,
+        account: AccountRow,
+        row: TopUpRow,
+        request_id: str,
     ) -> tuple[TopUpRow, Operation]:
         change = GrantCredits(
             grant_id=f"g{uuid.uuid4().hex}",
@@ -126,35 +141,51 @@ class TopUps:
             non_refundable=row.non_refundable,
         )
         operation = add_grant(connection, account, change, request_id)
-        row = replace(
-            row, status=SUCCEEDED, expires_at_ms=change.expires_at_ms, grant_id=change.grant_id
+        succeeded = replace(
+            row,
+            status=SUCCEEDED,
+            expires_at_ms=change.expires_at_ms,
+            grant_id=change.grant_id,
         )
-        return _store(connection, row), operation
+        return _store(connection, succeeded), operation
 
     def _expiry(self, account: AccountRow, row: TopUpRow) -> int | None:
-        """As asked for; by default, and if the payment took so long that nothing would be left of
-        that, counted from now.
+        """Returns when the credits expire, in ms, or None for never.
+
+        The expiry asked for holds, unless the payment took so long that the expiry has passed. Then
+        the default holds, counted from now.
         """
         now = now_of(account)
         if row.expires_at_ms is not None and row.expires_at_ms > now:
             return row.expires_at_ms
-        return now + self._expiry_ms if self._expiry_ms else None
+        if not self._expiry_ms:
+            return None
+        return now + self._expiry_ms
 
-    def _operation(self, connection: Connection, row: TopUpRow) -> Operation | None:
-        """The operation that added a succeeded top-up's credits."""
+    def _operation(
+        self,
+        connection: Connection,
+        row: TopUpRow,
+    ) -> Operation | None:
+        """Returns the operation that added the credits of a top-up that succeeded, or None."""
         if row.status != SUCCEEDED:
             return None
         completed = operation_named(connection, row.account_id, f"{TOP_UP}{row.top_up_id}")
-        return completed or operation_named(connection, row.account_id, row.request_id)
+        if completed is not None:
+            return completed
+        return operation_named(connection, row.account_id, row.request_id)
 
 
 def _made_by(connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
-    """The top-up that this request has made before.
+    """Returns the top-up that the same request has made before, or None.
 
-    RequestIdReused if another request had its id.
+    Raises RequestIdReused if a different request had the id.
     """
-    own = (top_ups.c.account_id == wanted.account_id) & (top_ups.c.request_id == wanted.request_id)
-    row = connection.execute(select(top_ups).where(own)).mappings().first()
+    query = select(top_ups).where(
+        top_ups.c.account_id == wanted.account_id,
+        top_ups.c.request_id == wanted.request_id,
+    )
+    row = connection.execute(query).mappings().first()
     if row is None:
         return None
     if row["fingerprint"] != wanted.fingerprint:
@@ -162,27 +193,41 @@ def _made_by(connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
     return TopUpRow(**row)
 
 
-def _check(connection: Connection, account: AccountRow, wanted: TopUpRow) -> None:
+def _check(
+    connection: Connection,
+    account: AccountRow,
+    wanted: TopUpRow,
+) -> None:
     refuse_used(connection, account, wanted.request_id)
     if wanted.currency not in ("", account.currency):
         message = f"top_up.currency: must be the account's, {account.currency}"
         raise FailedPrecondition("CURRENCY_MISMATCH", message, "top_up.currency")
     if wanted.expires_at_ms is not None and wanted.expires_at_ms <= now_of(account):
-        raise InvalidField(
-            "top_up.expires_at", "has passed already: its credits could not be spent"
-        )
-    paid = (top_ups.c.account_id == account.account_id) & (
-        top_ups.c.payment_reference == wanted.payment_reference
+        message = "has passed already: its credits could not be spent"
+        raise InvalidField("top_up.expires_at", message)
+    same_payment = select(top_ups.c.top_up_id).where(
+        top_ups.c.account_id == account.account_id,
+        top_ups.c.payment_reference == wanted.payment_reference,
     )
-    if connection.scalar(select(top_ups.c.top_up_id).where(paid)) is not None:
-        message = f"top_up.payment_reference: {wanted.payment_reference} is another top-up's of this account"
+    if connection.scalar(same_payment) is not None:
+        message = (
+            f"top_up.payment_reference: {wanted.payment_reference}"
+            " is another top-up's of this account"
+        )
         raise AlreadyExists("PAYMENT_REFERENCE_REUSED", message, "top_up.payment_reference")
     check_room_for_grant(connection, account)
 
 
-def _find(connection: Connection, account_id: str, top_up_id: str) -> TopUpRow:
-    own = (top_ups.c.account_id == account_id) & (top_ups.c.top_up_id == top_up_id)
-    row = connection.execute(select(top_ups).where(own)).mappings().first()
+def _find(
+    connection: Connection,
+    account_id: str,
+    top_up_id: str,
+) -> TopUpRow:
+    query = select(top_ups).where(
+        top_ups.c.account_id == account_id,
+        top_ups.c.top_up_id == top_up_id,
+    )
+    row = connection.execute(query).mappings().first()
     if row is None:
         message = f"top_up_id: account {account_id} has no top-up {top_up_id}"
         raise NotFound("TOP_UP_NOT_FOUND", message, "top_up_id")
@@ -190,11 +235,6 @@ def _find(connection: Connection, account_id: str, top_up_id: str) -> TopUpRow:
 
 
 def _store(connection: Connection, row: TopUpRow) -> TopUpRow:
-    connection.execute(
-        update(top_ups).where(top_ups.c.top_up_id == row.top_up_id).values(**_values(row))
-    )
+    statement = update(top_ups).where(top_ups.c.top_up_id == row.top_up_id)
+    connection.execute(statement.values(**asdict(row)))
     return row
-
-
-def _values(row: TopUpRow) -> dict[str, object]:
-    return {field.name: getattr(row, field.name) for field in fields(row)}

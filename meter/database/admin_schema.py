@@ -1,6 +1,6 @@
-"""Tables that only administrators' calls write: top-ups, vouchers, budgets.
+"""Defines the tables that only administrators' calls write: top-ups, vouchers, budgets.
 
-As recorded, whether or not the gate has applied it.
+The rows are as recorded, whether or not the gate has applied them.
 """
 
 from sqlalchemy import (
@@ -19,7 +19,7 @@ from meter.database.schema import metadata
 
 __all__ = [
     "budgets",
-    "metadata",  # of all tables, those of schema.py too
+    "metadata",  # of all tables, schema.py's too
     "top_ups",
     "voucher_batches",
     "voucher_codes",
@@ -40,9 +40,8 @@ top_ups = Table(
     Column("payment_reference", String(128), nullable=False),
     Column("payment_method", String(64), nullable=False),
     Column("status", String(16), nullable=False),  # a name of meter.v1.TopUpStatus
-    Column(
-        "expires_at_ms", BigInteger
-    ),  # of the credits: as asked for, and once succeeded as it is
+    # When the credits expire: as asked for, and as granted once the top-up has succeeded.
+    Column("expires_at_ms", BigInteger),
     Column("non_refundable", Boolean, nullable=False),
     Column("grant_id", String(64), nullable=False),  # empty until it succeeds
     Column("create_time_ms", BigInteger, nullable=False),
@@ -66,13 +65,12 @@ voucher_batches = Table(
     Column("uses_per_account", Integer, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("description", Text, nullable=False),
-    Column(
-        "scope", Text, nullable=False
-    ),  # JSON list of labels, as in meter.journal.operations.GrantCredits
+    # JSON list of labels, as in meter.journal.operations.GrantCredits.
+    Column("scope", Text, nullable=False),
     Column("create_time_ms", BigInteger, nullable=False),
 )
 
-# The codes, by their keyed hashes: who reads this table can redeem none of them.
+# The codes, by their keyed hashes: a reader of the table can redeem none of the codes.
 voucher_codes = Table(
     "voucher_codes",
     metadata,
@@ -96,9 +94,8 @@ voucher_guesses = Table(
     metadata,
     Column("account_id", String(128), primary_key=True),
     Column("failures", Integer, nullable=False),
-    Column(
-        "paused_until_ms", BigInteger, nullable=False
-    ),  # by the real clock; no later than the last failure: no pause
+    # By the real clock; a time up to the last failure is no pause.
+    Column("paused_until_ms", BigInteger, nullable=False),
 )
 
 # Budgets as set; what is used of each is counted from the entries.
@@ -111,7 +108,6 @@ budgets = Table(
     Column("period", String(16), nullable=False),  # day, week, month or lifetime
     Column("hard", Boolean, nullable=False),
     Column("limit_nanos", BigInteger, nullable=False),
-    Column(
-        "thresholds", Text, nullable=False
-    ),  # JSON: [[threshold id, amount | null, percent | null], ...], as given
+    # JSON: [[threshold id, amount | null, percent | null], ...], as given.
+    Column("thresholds", Text, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""Opening a ledger, and its two kinds of transaction, alike on SQLite and PostgreSQL."""
+"""Opens a ledger, and offers two kinds of transaction, alike on SQLite and PostgreSQL."""
 
 import sqlite3
 import time
@@ -27,37 +27,54 @@ from meter.database.errors import LedgerError, LedgerUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10
-_WRITES = "creditgate_writes"
+
+_WRITES = "creditgate_writes"  # execution option: the transaction takes SQLite's write lock
+_POLL_SECONDS = 0.005
+
+# A read transaction sees a snapshot. SQLite's deferred BEGIN gives one from the first read on.
+_READ_OPTIONS: dict[str, dict[str, Any]] = {
+    "sqlite": {},
+    "postgresql": {
+        "isolation_level": "REPEATABLE READ",
+        "postgresql_readonly": True,
+    },
+}
+
+_Rows = Sequence[Mapping[str, object]]
 
 
 class Ledger:
-    """The books' database. Safe to share between threads; not across a fork."""
+    """Opens transactions on the ledger's database.
+
+    A ledger is safe to share between threads, not across a fork.
+    """
 
     def __init__(self, url: str) -> None:
-        """Connects to nothing yet. LedgerError for a URL that is none of a ledger's."""
+        """Connects to nothing yet; raises LedgerError for a URL that is no ledger's."""
         self.url = ledger_url(url)
         self.engine = _engine(self.url)
-        self._reading = self.engine.execution_options(**_READ_OPTIONS[self.engine.dialect.name])
+        read_options = _READ_OPTIONS[self.engine.dialect.name]
+        self._reading = self.engine.execution_options(**read_options)
         self._writing = self.engine.execution_options(**{_WRITES: True})
 
     @property
     def name(self) -> str:
-        """The URL without its password."""
+        """Returns the URL without its password."""
         return self.url.render_as_string(hide_password=True)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes; committed at the end, unless the block raises. Short: on SQLite
-        all other writers wait.
+        """Opens a transaction that writes, committed at the end unless the block raises.
 
-        LedgerUnavailable leaves it open whether the transaction was committed.
+        Keep the block short: on SQLite all other writers wait. After LedgerUnavailable, the
+        transaction may or may not have been committed.
         """
         with self._translated(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction whose reads all see the books at one moment."""
+        """Opens a transaction whose reads all see the ledger at one moment."""
         with self._translated(), self._reading.begin() as connection:
             yield connection
 
@@ -67,78 +84,103 @@ class Ledger:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        """Raises LedgerUnavailable for the errors of a database that does not answer."""
         try:
             yield
         except PoolTimeout as error:
-            raise LedgerUnavailable(
-                f"all connections to the ledger at {self.name} are in use"
-            ) from error
+            message = f"all connections to the ledger at {self.name} are in use"
+            raise LedgerUnavailable(message) from error
         except (OperationalError, InterfaceError) as error:
-            raise LedgerUnavailable(
-                f"the ledger at {self.name} did not answer: {error.orig}"
-            ) from error
+            message = f"the ledger at {self.name} did not answer: {error.orig}"
+            raise LedgerUnavailable(message) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise LedgerUnavailable(
-                    f"the connection to the ledger at {self.name} was lost: {error.orig}"
-                ) from error
-            raise
+            if not error.connection_invalidated:
+                raise
+            message = f"the connection to the ledger at {self.name} was lost: {error.orig}"
+            raise LedgerUnavailable(message) from error
 
 
 def ledger_url(text: str) -> URL:
-    """The URL with the driver that we use.
+    """Returns the URL with the driver that the ledger uses.
 
-    LedgerError unless `sqlite:///path` or `postgresql://...`.
+    Raises LedgerError unless the URL is `sqlite:///path` or `postgresql://...`.
     """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        # The text is not repeated: what cannot be parsed cannot be stripped of its password either.
+        # The text is not repeated: a text that cannot be parsed cannot be stripped of its password.
         raise LedgerError(
-            "the ledger's URL cannot be read; use sqlite:///path or postgresql://user:password@host/database"
+            "the ledger's URL cannot be read;"
+            " use sqlite:///path or postgresql://user:password@host/database"
         ) from None
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite" and url.database and url.database != ":memory:" and not url.host:
+    is_file = bool(url.database) and url.database != ":memory:" and not url.host
+    if url.drivername == "sqlite" and is_file:
         return url
+    shown = url.render_as_string(hide_password=True)
     raise LedgerError(
-        f"{url.render_as_string(hide_password=True)} is no ledger; use sqlite:///path (a file) or postgresql://user:password@host/database"
+        f"{shown} is no ledger;"
+        " use sqlite:///path (a file) or postgresql://user:password@host/database"
     )
 
 
 def insert_or_ignore(
-    connection: Connection, table: Table, rows: Iterable[Mapping[str, object]]
+    connection: Connection,
+    table: Table,
+    rows: Iterable[Mapping[str, object]],
 ) -> int:
-    """Inserts the rows whose keys are free; how many."""
+    """Inserts the rows whose keys are free, and returns how many were inserted."""
     statement = upsert(connection, table).on_conflict_do_nothing()
     counted = {"preserve_rowcount": True}
-    return sum(
-        connection.execute(statement, row, execution_options=counted).rowcount for row in rows
-    )
+    inserted = 0
+    for row in rows:
+        inserted += connection.execute(statement, row, execution_options=counted).rowcount
+    return inserted
 
 
 def write_many(
-    connection: Connection, statement: UpdateBase, rows: Sequence[Mapping[str, object]]
+    connection: Connection,
+    statement: UpdateBase,
+    rows: _Rows,
 ) -> None:
-    """Executes the statement for each of the rows, all of which have the same names; a bulk insert at
-    a third of the usual cost.
+    """Executes the statement for each of the rows, at a third of the usual cost of a bulk insert.
 
-    The rows go to the driver as they are: numbers, texts and booleans need no conversion.
+    All rows must have the same names. The rows go to the driver as they are: numbers, texts and
+    booleans need no conversion.
     """
     if rows:
         compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
         connection.exec_driver_sql(str(compiled), rows)
 
 
-def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Inserts rows that have the same names, in bulk; IntegrityError if a key is taken."""
+def insert_many(
+    connection: Connection,
+    table: Table,
+    rows: _Rows,
+) -> None:
+    """Inserts rows that have the same names, in bulk; raises IntegrityError if a key is taken."""
     if connection.dialect.name == "sqlite":
         write_many(connection, insert(table), rows)
     elif rows:
         _copy(connection, table, rows)
 
 
-def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+def upsert(
+    connection: Connection,
+    table: Table,
+) -> "sqlite.Insert | postgresql.Insert":
+    """Returns an insert with the dialect's ON CONFLICT."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def _copy(
+    connection: Connection,
+    table: Table,
+    rows: _Rows,
+) -> None:
     names = ", ".join(rows[0])
     statement = f"COPY {table.name} ({names}) FROM STDIN"
     driver = connection.connection.driver_connection
@@ -149,50 +191,58 @@ def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, obje
                 copy.write_row(tuple(row.values()))
     except psycopg.Error as error:
         raise DBAPIError.instance(
-            statement, None, error, psycopg.Error, dialect=connection.dialect
+            statement,
+            None,
+            error,
+            psycopg.Error,
+            dialect=connection.dialect,
         ) from error
-
-
-def upsert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """An insert with the dialect's ON CONFLICT."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-
-
-_READ_OPTIONS: dict[str, dict[str, Any]] = {
-    "sqlite": {},  # a deferred BEGIN: a snapshot from the first read on
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        # Named parameters, as psycopg has them too: see `write_many`.
-        engine = create_engine(
-            url, paramstyle="named", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
+        return _sqlite_engine(url)
+    defaults = {
+        "connect_timeout": str(CONNECT_TIMEOUT_S),
+        "application_name": "creditgate",
+    }
     # Pinged before use, so that a restart of PostgreSQL costs no call its connection.
-    ours = {"connect_timeout": str(CONNECT_TIMEOUT_S), "application_name": "creditgate"}
-    return create_engine(url.update_query_dict(ours | dict(url.query)), pool_pre_ping=True)
+    return create_engine(
+        url.update_query_dict(defaults | dict(url.query)),
+        pool_pre_ping=True,
+    )
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+def _sqlite_engine(url: URL) -> Engine:
+    # Named parameters, as psycopg has them too: see `write_many`.
+    engine = create_engine(
+        url,
+        paramstyle="named",
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(
+    connection: sqlite3.Connection,
+    _entry: ConnectionPoolEntry,
+) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
     _switch_to_wal(connection)
-    connection.execute(
-        "PRAGMA synchronous = FULL"
-    )  # a commit in WAL mode is durable only with this
+    # A commit in WAL mode is durable only with FULL.
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(
-        "PRAGMA cache_size = -65536"
-    )  # 64 MiB: the indexes by request id are written all over
+    # 64 MiB: the indexes by request id are written all over.
+    connection.execute("PRAGMA cache_size = -65536")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """A new file's first switch needs it alone, and SQLite does not wait for that by itself; later
-    ones do nothing.
+    """Switches to WAL, waiting up to BUSY_TIMEOUT_MS for other connections.
+
+    The first switch of a new file needs the file alone, and SQLite does not wait by itself; later
+    switches do nothing.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
@@ -200,13 +250,16 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
                 raise
-            time.sleep(0.005)
+            time.sleep(_POLL_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: a transaction that reads first and writes later would fail, not wait, if another
     # wrote in between.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    statement = "BEGIN"
+    if connection.get_execution_options().get(_WRITES, False):
+        statement = "BEGIN IMMEDIATE"
+    connection.exec_driver_sql(statement)

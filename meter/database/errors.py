@@ -1,19 +1,19 @@
-"""What the ledger refuses, in the vocabulary of the services (meter/errors.py)."""
+"""Defines the ledger's refusals, in the vocabulary of the services (meter/errors.py)."""
 
 from meter.errors import AlreadyExists, FailedPrecondition, NotFound, OutOfRange, Unavailable
 
 
 class LedgerError(Exception):
-    """The ledger cannot be opened as it is: a wrong URL, another schema, another number of shards.
+    """The ledger cannot be opened: a wrong URL, another schema, another number of shards.
 
-    For an operator to mend.
+    An operator must mend the cause.
     """
 
 
 class LedgerUnavailable(Unavailable):
     """The database did not answer.
 
-    What was being written may or may not have been: repeat it with the same request id.
+    The transaction may or may not have been committed: repeat the request with the same id.
     """
 
     def __init__(self, message: str) -> None:
@@ -22,31 +22,24 @@ class LedgerUnavailable(Unavailable):
 
 class AccountNotFound(NotFound):
     def __init__(self, account_id: str) -> None:
-        super().__init__(
-            "ACCOUNT_NOT_FOUND",
-            f"account_id: no account {account_id}; create it with Accounts.CreateAccount",
-            "account_id",
-        )
+        message = f"account_id: no account {account_id}; create it with Accounts.CreateAccount"
+        super().__init__("ACCOUNT_NOT_FOUND", message, "account_id")
 
 
 class AccountExists(AlreadyExists):
-    """By another request, or with other settings."""
+    """Another request has created the account, or the account has other settings."""
 
     def __init__(self, account_id: str) -> None:
-        super().__init__(
-            "ACCOUNT_EXISTS", f"account_id: there is an account {account_id} already", "account_id"
-        )
+        message = f"account_id: there is an account {account_id} already"
+        super().__init__("ACCOUNT_EXISTS", message, "account_id")
 
 
 class RequestIdReused(AlreadyExists):
-    """Nothing was recorded: the id stands for something else."""
+    """Nothing was recorded: the request id stands for something else."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(
-            "REQUEST_ID_REUSED",
-            f"request_id: {request_id} was used with other content",
-            "request_id",
-        )
+        message = f"request_id: {request_id} was used with other content"
+        super().__init__("REQUEST_ID_REUSED", message, "request_id")
 
 
 class AmountOutOfRange(OutOfRange):
@@ -57,9 +50,7 @@ class AmountOutOfRange(OutOfRange):
 
 
 class TestClockError(FailedPrecondition):
-    """Nothing was recorded: the account lives by the real clock, or its test clock has passed that
-    time.
-    """
+    """Nothing was recorded: the account has no test clock, or the clock has passed the time."""
 
     __test__ = False  # not a test, whatever its name makes pytest think
 

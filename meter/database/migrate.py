@@ -1,4 +1,4 @@
-"""Bringing a ledger's tables to the form this version works with, and refusing any other."""
+"""Brings a ledger's tables to the form of this version, and refuses any other form."""
 
 from importlib.resources import as_file, files
 
@@ -15,11 +15,10 @@ _LOCK = 0x6372656469747367  # "creditsg": the advisory lock that one migration a
 
 
 def migrate(url: str) -> None:
-    """Creates the tables, or changes them to this version's. Any number of processes may do so at
-    once.
+    """Creates the tables, or changes the tables to this version's form.
 
-    LedgerError if the ledger has been changed by a newer version; LedgerUnavailable if it cannot be
-    reached.
+    Any number of processes may migrate at once. Raises LedgerError if a newer version has changed
+    the ledger; LedgerUnavailable if the ledger cannot be reached.
     """
     ledger = Ledger(url)
     try:
@@ -36,9 +35,10 @@ def migrate(url: str) -> None:
 
 
 def open_ledger(url: str) -> Ledger:
-    """The ledger, reached and found in this version's form.
+    """Returns the ledger, reached and found in this version's form.
 
-    LedgerError says what to do if it is not; LedgerUnavailable: not reached.
+    Raises LedgerError, which says what to do, for any other form; LedgerUnavailable if the ledger
+    cannot be reached.
     """
     ledger = Ledger(url)
     with ledger.read() as connection:
@@ -46,9 +46,8 @@ def open_ledger(url: str) -> Ledger:
     if revision != _scripts().get_current_head():
         ledger.close()
         _refuse_unknown(ledger, revision)
-        raise LedgerError(
-            f"the ledger at {ledger.name} is {revision or 'empty'}: run `creditgate migrate` first"
-        )
+        found = revision or "empty"
+        raise LedgerError(f"the ledger at {ledger.name} is {found}: run `creditgate migrate` first")
     return ledger
 
 
@@ -57,10 +56,11 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _refuse_unknown(ledger: Ledger, revision: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    known_revisions = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known_revisions:
         raise LedgerError(
-            f"the ledger at {ledger.name} was changed by a newer version of creditgate ({revision}); use that one"
+            f"the ledger at {ledger.name} was changed by a newer version of creditgate"
+            f" ({revision}); use that one"
         )
 
 

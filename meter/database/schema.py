@@ -1,9 +1,9 @@
-"""The ledger's tables. Times are UTC milliseconds, days are numbers since 1970-01-01, amounts are
-nanos.
+"""Defines the ledger's tables.
 
-Entries, operations, epochs, gaps and price versions are append-only: a correction is a new row. The
-other tables are projections, which `creditgate check` recomputes from the entries. What only
-administrators' calls write is in `admin_schema.py`.
+Times are UTC milliseconds, days are numbers since 1970-01-01, amounts are nanos. Entries,
+operations, epochs, gaps and price versions are append-only: a correction is a new row. The other
+tables are projections, which `creditgate check` recomputes from the entries. The tables that only
+administrators' calls write are in `admin_schema.py`.
 """
 
 from sqlalchemy import (
@@ -25,7 +25,7 @@ metadata = MetaData()
 
 _PENDING = text("recorded_op > applied_op")
 
-# The flushed position of each shard. Its row's lock is what makes one writer of many flushers.
+# The flushed position of each shard. The lock of a shard's row leaves one writer among flushers.
 shards = Table(
     "shards",
     metadata,
@@ -69,30 +69,30 @@ accounts = Table(
     Column("test_clock_ms", BigInteger),
     Column("overage_policy", String(16), nullable=False),
     Column("spend_management", Boolean, nullable=False),
-    Column(
-        "thresholds", Text, nullable=False
-    ),  # JSON: meter.journal.operations.Threshold, as given
+    # JSON: meter.journal.operations.Threshold, as given.
+    Column("thresholds", Text, nullable=False),
     Column("graces", Text, nullable=False),  # JSON: meter.journal.operations.Grace
     Column("create_time_ms", BigInteger, nullable=False),
-    Column(
-        "granted_nanos", BigInteger, nullable=False
-    ),  # recorded grants, applied or not: keeps the sums within int64
+    # Recorded grants, applied or not: keeps the sums within int64.
+    Column("granted_nanos", BigInteger, nullable=False),
     Column("recorded_op", BigInteger, nullable=False),  # number of the last operation recorded
-    Column(
-        "applied_op", BigInteger, nullable=False
-    ),  # number of the last operation flushed; those between are pending
+    # Number of the last operation flushed; later operations are pending.
+    Column("applied_op", BigInteger, nullable=False),
     Column("applied_status", String(16), nullable=False),  # as of `applied_op`
     Column("applied_clock_ms", BigInteger),  # as of `applied_op`
-    Column(
-        "applied_settings", Text, nullable=False
-    ),  # meter.ledger.projections.settings.Settings, as of `applied_op`
+    # meter.ledger.projections.settings.Settings, as of `applied_op`.
+    Column("applied_settings", Text, nullable=False),
     Column("remaining_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),
     Column("day", BigInteger, nullable=False),  # the day of `state`
-    Column(
-        "state", Text, nullable=False
-    ),  # meter.journal.effect.State after the last entry flushed, as tokens
-    Index("accounts_pending", "account_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    # meter.journal.account_sums.AccountSums after the last entry flushed, as tokens.
+    Column("state", Text, nullable=False),
+    Index(
+        "accounts_pending",
+        "account_id",
+        sqlite_where=_PENDING,
+        postgresql_where=_PENDING,
+    ),
 )
 
 operations = Table(
@@ -115,9 +115,8 @@ entries = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("account_id", String(128), nullable=False),
     Column("request_id", String(160)),  # null: no request caused it, or it is a duplicate
-    Column(
-        "duplicate_of", String(64)
-    ),  # entry id of the first of this request id; this one's credits are given back
+    # Entry id of the first of this request id; this one's credits are given back.
+    Column("duplicate_of", String(64)),
     Column("kind", String(16), nullable=False),  # a name of meter.v1.EntryKind
     Column("occurred_at_ms", BigInteger, nullable=False),
     Column("usage_day", BigInteger, nullable=False),
@@ -126,18 +125,16 @@ entries = Table(
     Column("held_nanos", BigInteger, nullable=False),
     Column("shortfall_nanos", BigInteger, nullable=False),
     Column("grace_nanos", BigInteger, nullable=False),  # what grace carried
-    # JSON: [[grant's number, nanos], ...]; 0: overage. Whose credits were pinned, charged or taken
-    # away; what a grant's entry is about.
+    # JSON: [[grant's number, nanos], ...]; number 0 is overage. Says whose credits were pinned,
+    # charged or taken away, and which grant a grant's entry is about.
     Column("burned", Text, nullable=False),
-    Column(
-        "overage_nanos", BigInteger, nullable=False
-    ),  # of a debit: taken from overage; of DEBT_PAID: less
+    # Of a debit: taken from overage. Of DEBT_PAID: overage paid back, negative.
+    Column("overage_nanos", BigInteger, nullable=False),
     Column("hold_id", String(128), nullable=False),  # empty: none
     Column("model", String(256), nullable=False),
     Column("price_version", String(32), nullable=False),
-    Column(
-        "usage_lines", Text, nullable=False
-    ),  # JSON: [[unit, quantity, nanos], ...], adding up to a debit
+    # JSON: [[unit, quantity, nanos], ...], adding up to a debit.
+    Column("usage_lines", Text, nullable=False),
     Column("dimensions", Text, nullable=False),  # JSON object
     Column("traffic_class", String(128), nullable=False),
     Column("description", Text, nullable=False),
@@ -148,10 +145,14 @@ entries = Table(
     Index("entries_history", "account_id", "epoch", "seq"),
 )
 
-# Usage by hour and by day. Rows with an empty `dimension` are the whole; the others split it by one
-# dimension's values.
-usage_hourly, usage_daily = (
-    Table(
+
+def _usage_table(name: str) -> Table:
+    """Defines a table of sums by time, model and unit.
+
+    Rows with an empty `dimension` hold the whole; the other rows split the whole by the values of
+    one dimension.
+    """
+    return Table(
         name,
         metadata,
         Column("account_id", String(128), primary_key=True),
@@ -165,8 +166,10 @@ usage_hourly, usage_daily = (
         Column("requests", BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    for name in ("usage_hourly", "usage_daily")
-)
+
+
+usage_hourly = _usage_table("usage_hourly")
+usage_daily = _usage_table("usage_daily")
 
 # Grants, and what became of their credits: amount = left + held + spent + expired + voided.
 grants = Table(
@@ -174,9 +177,8 @@ grants = Table(
     metadata,
     Column("grant_id", String(64), primary_key=True),
     Column("account_id", String(128), nullable=False, index=True),
-    Column(
-        "number", BigInteger, nullable=False
-    ),  # of the operation that made it: how effect lines name it
+    # Of the operation that made it: how effect lines name it.
+    Column("number", BigInteger, nullable=False),
     Column("request_id", String(160), nullable=False),
     Column("type", String(16), nullable=False),
     Column("amount_nanos", BigInteger, nullable=False),
@@ -184,9 +186,8 @@ grants = Table(
     Column("effective_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
     Column("description", Text, nullable=False),
-    Column(
-        "scope", Text, nullable=False
-    ),  # JSON: labels, as in meter.journal.operations.GrantCredits
+    # JSON: labels, as in meter.journal.operations.GrantCredits.
+    Column("scope", Text, nullable=False),
     Column("pays_debt", Boolean, nullable=False),
     Column("non_refundable", Boolean, nullable=False),
     Column("create_time_ms", BigInteger, nullable=False),
@@ -199,8 +200,8 @@ grants = Table(
     Index("grants_number", "account_id", "number", unique=True),
 )
 
-# Budgets as of the flushed position, and what each used in its windows. One that was made anew is
-# another: `number` tells them apart.
+# Budgets as of the flushed position, and what each used in its windows. A budget that was made anew
+# is another budget: `number` tells the two apart.
 applied_budgets = Table(
     "applied_budgets",
     metadata,
@@ -224,24 +225,20 @@ budget_windows = Table(
     Column("held_nanos", BigInteger, nullable=False),
 )
 
-# Thresholds that were crossed: each once in its window. Numbered in the order in which they are
-# committed.
+# Thresholds that were crossed, each once in its window, numbered in the order of their commits.
 events = Table(
     "events",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("account_id", String(128), nullable=False),
-    Column(
-        "subject", String(16), nullable=False
-    ),  # a name of meter.v1.Event's: DAILY_USE, LOW_BALANCE, BUDGET
+    # A name of meter.v1.Event's: DAILY_USE, LOW_BALANCE, BUDGET.
+    Column("subject", String(16), nullable=False),
     Column("budget_id", String(64), nullable=False),  # empty: none
-    Column(
-        "budget_number", BigInteger, nullable=False
-    ),  # of the operation that made the budget; 0: none
+    # Of the operation that made the budget; 0: none.
+    Column("budget_number", BigInteger, nullable=False),
     Column("threshold_id", String(64), nullable=False),
-    Column(
-        "period", String(32), nullable=False
-    ),  # the window that it was crossed in, as meter.journal.effect.Crossing has it
+    # The window in which the threshold was crossed, as meter.journal.effect.Crossing has it.
+    Column("period", String(32), nullable=False),
     Column("level_nanos", BigInteger, nullable=False),
     Column("value_nanos", BigInteger, nullable=False),
     Column("occurred_at_ms", BigInteger, nullable=False),
@@ -259,7 +256,7 @@ events = Table(
     Index("events_history", "account_id", "number"),
 )
 
-# Holds that are open as of the flushed position; how each one ended stands in the entries.
+# Holds that are open as of the flushed position; the entries tell how each hold ended.
 open_holds = Table(
     "open_holds",
     metadata,
@@ -270,9 +267,8 @@ open_holds = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("authorized_at_ms", BigInteger, nullable=False),
     Column("pins", Text, nullable=False),  # "7:30,9s:10": nanos by grant, as in effect lines
-    Column(
-        "budgets", Text, nullable=False
-    ),  # "id,start day,number;..." of the budgets that it counts in
+    # "id,start day,number;..." of the budgets that the hold counts in.
+    Column("budgets", Text, nullable=False),
 )
 
 price_versions = Table(
@@ -284,8 +280,8 @@ price_versions = Table(
     Column("recorded_at_ms", BigInteger, nullable=False),
 )
 
-# A draft has a row for each time it came out differently; the last one counts. A final invoice has
-# one more, and no other after it.
+# A draft has a row for each time the draft came out differently, and the last row counts. A final
+# invoice is one more row, and the last.
 invoices = Table(
     "invoices",
     metadata,
@@ -296,9 +292,8 @@ invoices = Table(
     Column("period_end_ms", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("total_nanos", BigInteger, nullable=False),
-    Column(
-        "body", LargeBinary, nullable=False
-    ),  # meter.v1.Invoice, serialized deterministically: the same bytes on every reading
+    # meter.v1.Invoice, serialized deterministically: the same bytes on every reading.
+    Column("body", LargeBinary, nullable=False),
     Index("invoices_period", "account_id", "period_start_ms", "period_end_ms"),
 )
 

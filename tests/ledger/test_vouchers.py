@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from meter.admin.recorder import Operations
-from meter.admin.vouchers import FREE_FAILURES, LONGEST_PAUSE_MS, Vouchers
+from meter.admin.voucher_guesses import FREE_FAILURES, LONGEST_PAUSE_MS
+from meter.admin.vouchers import Vouchers
 from meter.database.admin_schema import (
     voucher_batches,
     voucher_codes,

@@ -1,4 +1,4 @@
-"""Accounts in a ledger, as administrators' calls leave them, without a gate."""
+"""Records accounts in a ledger as administrators' calls do, without a gate."""
 
 from dataclasses import replace
 from itertools import count
@@ -23,7 +23,7 @@ def new_id() -> str:
 
 
 def open_account(ledger: Ledger, account_id: str = "acme", **settings: Any) -> Operation:
-    """An account on a test clock, and the operation that made it."""
+    """Opens an account on a test clock, and returns the operation that made the account."""
     given = {
         "currency": "USD",
         "overage_protection_nanos": 0,
@@ -31,7 +31,8 @@ def open_account(ledger: Ledger, account_id: str = "acme", **settings: Any) -> O
         "test_clock_ms": NOON,
         **settings,
     }
-    return Operations(ledger).create_account(account_id, shard=0, **given)[1]
+    _, operation, _ = Operations(ledger).create_account(account_id, shard=0, **given)
+    return operation
 
 
 def grant(amount_nanos: int = CREDIT, **fields: Any) -> GrantCredits:
@@ -43,41 +44,63 @@ def grant(amount_nanos: int = CREDIT, **fields: Any) -> GrantCredits:
         "description": "",
         **fields,
     }
-    return GrantCredits(grant_id=f"g{next(_numbers)}", amount_nanos=amount_nanos, **given)
+    grant_id = f"g{next(_numbers)}"
+    return GrantCredits(grant_id=grant_id, amount_nanos=amount_nanos, **given)
 
 
 def recorded(ledger: Ledger, account_id: str = "acme") -> list[Operation]:
-    """All operations that the gate is still to apply."""
+    """Returns all operations that the gate is still to apply."""
     return Operations(ledger).pending(account_id)
 
 
 def grants(ledger: Ledger, account_id: str = "acme") -> list[GrantCredits]:
-    return [
-        each.change
-        for each in recorded(ledger, account_id)
-        if isinstance(each.change, GrantCredits)
-    ]
+    """Returns the grants that the gate is still to apply."""
+    changes = [operation.change for operation in recorded(ledger, account_id)]
+    return [change for change in changes if isinstance(change, GrantCredits)]
 
 
 def rows(ledger: Ledger, table: Table) -> list[Any]:
+    """Returns all rows of a table, in the order of the primary key."""
+    query = select(table).order_by(*table.primary_key.columns)
     with ledger.read() as connection:
-        return list(connection.execute(select(table).order_by(*table.primary_key.columns)))
+        return list(connection.execute(query))
 
 
 def top_up(**fields: Any) -> TopUpRow:
     number = next(_numbers)
     row = TopUpRow(
-        top_up_id="", account_id="acme", request_id=f"top-up-{number}", fingerprint=f"{number}", amount_nanos=25 * CREDIT,
-        currency="USD", payment_reference=f"pi_{number}", payment_method="card", status="SUCCEEDED", expires_at_ms=None,
-        non_refundable=False, grant_id="", create_time_ms=0,
-    )  # fmt: skip
+        top_up_id="",
+        account_id="acme",
+        request_id=f"top-up-{number}",
+        fingerprint=f"{number}",
+        amount_nanos=25 * CREDIT,
+        currency="USD",
+        payment_reference=f"pi_{number}",
+        payment_method="card",
+        status="SUCCEEDED",
+        expires_at_ms=None,
+        non_refundable=False,
+        grant_id="",
+        create_time_ms=0,
+    )
     return replace(row, **fields)
 
 
 def batch(**fields: Any) -> BatchRow:
     row = BatchRow(
-        batch_id="spring", request_id=None, amount_nanos=5 * CREDIT, currency="USD", type="VOUCHER", expires_at_ms=None,
-        credits_live_ms=0, codes=1, uses_per_code=1, uses_per_account=1, priority=50, description="", scope=(),
+        batch_id="spring",
+        request_id=None,
+        amount_nanos=5 * CREDIT,
+        currency="USD",
+        type="VOUCHER",
+        expires_at_ms=None,
+        credits_live_ms=0,
+        codes=1,
+        uses_per_code=1,
+        uses_per_account=1,
+        priority=50,
+        description="",
+        scope=(),
         create_time_ms=NOON,
-    )  # fmt: skip
+    )
     return replace(row, **fields)
