@@ -20,6 +20,7 @@ run: install
 	$(BIN)/creditgate up
 
 test: install
+	@echo "The whole suite takes about 8 minutes on two idle cores."
 	$(PYTEST)
 
 test-long: install

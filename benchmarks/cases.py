@@ -1,5 +1,6 @@
 """The cases: what is measured, by name, in the order of one round."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -191,7 +192,27 @@ def _with_flusher() -> list[Case]:
             _at(1 / 4, busy=True),
         ),
         Case("debit saturated, flushed", "debit", f"as `debit saturated`, {what}", saturated),
+        Case(
+            "debit quarter, read",
+            "debit",
+            "as `debit quarter, flushed`, while pages of 1,000 entries are read from billing",
+            _read,
+        ),
     ]
+
+
+def _read(lab: Lab) -> Result:
+    """Debits at a quarter of saturation while somebody reads pages of the ledger in a loop."""
+    if not lab.saturation_per_s:
+        lab.saturate()
+    rate = lab.saturation_per_s / 4
+    with lab.reading() as readers:
+        measured = lab.load(lab.busy, "debit", rate=rate, watch=lab.busy.watch | readers)
+    result = of_load(measured)
+    reading_s = sum(measured["cpu_s"][name] for name in readers)
+    share = reading_s / measured["seconds"] / (os.cpu_count() or 1)
+    of_reading = {"reading_share": share, "pages": lab.pages_read}
+    return Result({**result.values, **of_reading}, result.latencies)
 
 
 def _at(share: float, *, busy: bool = False) -> Run:

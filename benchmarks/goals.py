@@ -125,6 +125,16 @@ def goals(figures: Figures, transport: str) -> list[Goal]:
             lambda: of("debit half, flushed", "p99_us") / of("debit half", "p99_us"),
         ),
         most(
+            "p99 while the ledger is read",
+            "times without, less the reading's share of the CPU",
+            1.2,
+            lambda: (
+                of("debit quarter, read", "p99_us")
+                / of("debit quarter, flushed", "p99_us")
+                * (1 - of("debit quarter, read", "reading_share"))
+            ),
+        ),
+        most(
             "p50 among many accounts and holds",
             "times that of few",
             1.2,

@@ -5,8 +5,8 @@ generator.
 import json
 import subprocess
 import sys
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ from load import Plan
 from memory import crowd
 from population import KINDS, USUAL, clear_journals, forget_replays, populate, rewrite_aof
 from processes import HERE, Failed, Stack, running_script, running_stack
+from reading import reading
+from templates import account_id
 from workloads import debit
 
 Measured = dict[str, Any]  # as load.py prints it
@@ -62,6 +64,7 @@ class Lab:
         self._nulls: dict[str, Server] = {}
         self.memory: dict[str, float] = {}
         self.saturation_per_s = 0.0  # as last measured
+        self.pages_read = 0  # in the last `reading`
 
     def __enter__(self) -> "Lab":
         return self
@@ -138,6 +141,20 @@ class Lab:
         self.saturation_per_s = measured["ended"]["debit"] / measured["seconds"]
         return measured
 
+    @contextmanager
+    def reading(self) -> Iterator[dict[str, int]]:
+        """Has a page of the busy stack's ledger read in a loop meanwhile.
+
+        Yields the processes that this takes, by name. The first account has a page's entries.
+        """
+        stack = self.busy
+        if not self.pages_read:
+            self.load(stack, "debit", accounts=1, seconds=1)
+        with stack.running_billing() as billing:
+            with reading(stack, account_id(0).decode()) as reader:
+                yield {"billing": billing.pid, "reader": reader.pid}
+            self.pages_read = int(reader.printed.rpartition(" ")[2])
+
     def load(
         self, target: Stack | Server, workload: str, clients: int = SATURATING, **plan: Any
     ) -> Measured:
@@ -153,8 +170,9 @@ class Lab:
             "streams": clients // connections,
             "seconds": self.options.seconds,
             "warm_up_s": min(0.5, self.options.seconds / 4),
+            "watch": target.watch,
         }
-        return run_load(Plan(host, port, workload, watch=target.watch, **usual | plan))
+        return run_load(Plan(host, port, workload, **usual | plan))
 
     def tidy(self) -> None:
         """After each case: what no flusher takes away. And each is to begin with a short AOF, so that

@@ -47,9 +47,18 @@ class Running:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def printed(self) -> str:
+        """All that the process has printed so far."""
+        return self._output.read_text()
+
     def wait_ready(self) -> None:
         """Returns when it has printed a line with `ready`."""
-        self.wait_until(lambda: b"ready" in self._output.read_bytes())
+        self.wait_until(lambda: "ready" in self.printed)
 
     def wait_until(self, condition: Callable[[], object]) -> None:
         """Returns when the condition is true; Failed if the process ends before."""
@@ -72,7 +81,7 @@ class Running:
 
 @dataclass(slots=True)
 class Stack:
-    """A Valkey with a gate on it, and now and then a flusher."""
+    """Holds a Valkey with a gate, and at times a flusher."""
 
     settings: Settings
     folder: Path
@@ -89,8 +98,10 @@ class Stack:
     @property
     def watch(self) -> dict[str, int]:
         """The processes whose CPU time is told apart."""
-        flusher = {} if self.flusher is None else {"flusher": self.flusher.pid}
-        return {"service": self.gate.pid, "redis": self.valkey.pid} | flusher
+        watched = {"service": self.gate.pid, "redis": self.valkey.pid}
+        if self.flusher is not None:
+            watched["flusher"] = self.flusher.pid
+        return watched
 
     def redis(self) -> redis.Redis:
         """A client that never sends anything twice."""
@@ -106,6 +117,16 @@ class Stack:
         self.flusher.stop()
         self.flusher = None
 
+    @contextmanager
+    def running_billing(self) -> Iterator[Running]:
+        """Has billing run meanwhile."""
+        billing = creditgate(["billing"], self.settings, self.folder / "billing.log")
+        try:
+            billing.wait_ready()
+            yield billing
+        finally:
+            billing.stop()
+
 
 @contextmanager
 def running_stack(ledger_url: str = "") -> Iterator[Stack]:
@@ -117,6 +138,7 @@ def running_stack(ledger_url: str = "") -> Iterator[Stack]:
         settings = load_settings(
             data_dir=folder / "data",
             listen=f"127.0.0.1:{free_port()}",
+            billing_listen=f"127.0.0.1:{free_port()}",
             metrics_listen="",
             ledger_url=ledger_url or f"sqlite:///{folder}/ledger.db",
             log_level="warning",

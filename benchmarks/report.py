@@ -28,6 +28,7 @@ _COLUMNS = {
     "service_us": "service µs",
     "redis_us": "Redis µs",
     "flusher_us": "flusher µs",
+    "billing_us": "billing µs",
     "generator_busy": "generator",
 }
 _POOLED = ("p99.9_us", "p99.99_us")  # too rare in one round
@@ -167,7 +168,7 @@ def _others(report: Report) -> Rows:
         for name, value in report.figures[case.name].medians.items()
         if not _has_rate(report, case)
         or name.endswith(("/p50_us", "/p99_us"))
-        or name in ("late_p50_us", "late_p99_us")
+        or name in ("late_p50_us", "late_p99_us", "reading_share", "pages")
     ]
 
 

@@ -20,7 +20,10 @@ def start_up() -> dict[str, float]:
 
 def _start(folder: Path, name: str) -> dict[str, float]:
     settings = load_settings(
-        data_dir=folder / "data", listen=f"127.0.0.1:{free_port()}", metrics_listen=""
+        data_dir=folder / "data",
+        listen=f"127.0.0.1:{free_port()}",
+        billing_listen=f"127.0.0.1:{free_port()}",
+        metrics_listen="",
     )
     began = time.perf_counter()
     process = creditgate(["up"], settings, folder / "up.log")

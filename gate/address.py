@@ -1,4 +1,4 @@
-"""Where a server listens: host and port, or a unix socket."""
+"""Addresses at which a server listens: host and port, or a unix socket."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ _UNIX_PATH_MAX_BYTES = 103  # sun_path on macOS, less its terminating zero; Linu
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`host` and `port`, or else `path`: the absolute path of a unix socket."""
+    """Names `host` and `port`, or else `path`: the absolute path of a unix socket."""
 
     host: str = ""
     port: int = 0
@@ -19,37 +19,45 @@ class Address:
 
     @property
     def grpc_target(self) -> str:
-        """The form that both a gRPC server's port and a client's channel take."""
-        return f"{_UNIX}{self.path}" if self.path else f"{self._url_host}:{self.port}"
+        """Returns the form that both a gRPC server's port and a client's channel take."""
+        if self.path:
+            return f"{_UNIX}{self.path}"
+        return f"{self._url_host}:{self.port}"
 
     def http_url(self, path: str) -> str:
-        """The address as a plain URL for people to open; of a unix socket, the socket."""
-        return self.grpc_target if self.path else f"http://{self._url_host}:{self.port}{path}"
+        """Returns a plain URL for people to open; of a unix socket, the socket."""
+        if self.path:
+            return self.grpc_target
+        return f"http://{self._url_host}:{self.port}{path}"
 
     @property
     def _url_host(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+        if ":" in self.host:
+            return f"[{self.host}]"
+        return self.host
 
     def __str__(self) -> str:
         return self.grpc_target
 
     def refused(self, error: Exception) -> str:
-        """Why nobody can listen here, for people: what servers raise names the address again and
-        again.
-        """
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        """Tells people why nobody can listen here, with the address named once."""
+        why = str(error)
+        if isinstance(error, OSError) and error.errno:
+            why = os.strerror(error.errno)
         return f"cannot listen on {self}: {why}"
 
 
 def parse_address(text: str) -> Address:
-    """`host:port` (IPv6 in brackets) or `unix:/path`; ValueError says what to write instead."""
-    return _unix(text) if text.startswith(_UNIX) else _host_and_port(text)
+    """Reads `host:port` (IPv6 in brackets) or `unix:/path`; ValueError tells how to write one."""
+    if text.startswith(_UNIX):
+        return _unix(text)
+    return _host_and_port(text)
 
 
 def clear_socket(address: Address) -> None:
-    """Removes a unix socket that a killed process has left behind; OSError if somebody serves there.
+    """Removes a unix socket that a killed process has left behind.
 
-    TCP needs none of it.
+    Raises OSError if somebody serves there.     A TCP address leaves nothing behind.
     """
     if not address.path:
         return
@@ -61,31 +69,29 @@ def clear_socket(address: Address) -> None:
 
 
 def _host_and_port(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if (
-        not colon
-        or not host
-        or (":" in host and not bracketed)
-        or host != host.strip()
-        or host == "[]"
-    ):
+    host, _, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if is_bracketed:
+        host = host[1:-1]
+    is_ipv6 = ":" in host
+    if not host or host != host.strip() or (is_ipv6 and not is_bracketed):
         raise ValueError(
-            "write host:port, such as 127.0.0.1:50051, 0.0.0.0:50051 for every interface, or [::1]:50051"
+            "write host:port, such as 127.0.0.1:50051, 0.0.0.0:50051 for every interface,"
+            " or [::1]:50051"
         )
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f"the port is a number from 1 to 65535, not {port!r}")
-    return Address(host=host[1:-1] if bracketed else host, port=int(port))
+    return Address(host=host, port=int(port))
 
 
 def _unix(text: str) -> Address:
-    path = text.removeprefix(_UNIX).removeprefix(
-        "//"
-    )  # unix:///path, as in URLs, is the same as unix:/path
+    # unix:///path, as in URLs, is the same as unix:/path
+    path = text.removeprefix(_UNIX).removeprefix("//")
     if not path.startswith("/"):
         raise ValueError("the path of a unix socket is absolute: unix:/run/creditgate.sock")
     if len(os.fsencode(path)) > _UNIX_PATH_MAX_BYTES:
         raise ValueError(
-            f"the path of a unix socket has at most {_UNIX_PATH_MAX_BYTES} bytes; choose a shorter one"
+            f"the path of a unix socket has at most {_UNIX_PATH_MAX_BYTES} bytes;"
+            " choose a shorter one"
         )
     return Address(path=path)

@@ -1,33 +1,41 @@
-"""The composition root: builds the gate's process and the flusher's. It alone knows both halves."""
+"""Builds the processes of the product: the composition root, which alone knows both halves.
+
+- the gate decides: gate.v1.Gate and meter.v1.Accounts, restoring and reaping;
+- the flusher carries the journal into the ledger;
+- billing reads the ledger: meter.v1.Ledger. Billing decides nothing and may die at any time.
+"""
 
 import asyncio
 import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
+    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     closing,
     contextmanager,
-    nullcontext,
-    suppress,
 )
+from typing import NamedTuple
 
 import structlog
 import uvloop
+from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 
-from gate.admin import AccountsService
+from gate.address import Address
 from gate.admin.accounts import AccountMethods
 from gate.admin.budgets import BudgetMethods
 from gate.admin.grants import GrantMethods
+from gate.admin.service import AccountsService
 from gate.admin.top_ups import TopUpMethods
 from gate.admin.vouchers import VoucherMethods
 from gate.metrics import GateMetrics
 from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
+from gate.process.background_tasks import run_in_background
 from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_does
 from gate.process.logging import configure_logging
 from gate.process.metrics_server import metrics_server
@@ -37,7 +45,7 @@ from gate.service import GateService
 from gate.settings import Settings
 from gate.store.calls import Store
 from gate.store.connections import Connection, Wire
-from gate.store.keys import shard_of
+from gate.store.flush_barrier import FlushBarrier
 from gate.store.reaper import Reaper
 from gate.store.restore import Restorer
 from gate.store.script_runner import Runner, prepare
@@ -47,8 +55,8 @@ from meter.admin.budgets import Budgets
 from meter.admin.recorder import Operations
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
+from meter.database.engine import Ledger
 from meter.database.migrate import migrate, open_ledger
-from meter.errors import ServiceError
 from meter.flusher import Flusher, journal_client
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
@@ -57,27 +65,47 @@ from meter.prices.recorded import Prices
 from meter.service import LedgerService
 from meter.v1 import accounts_pb2, ledger_pb2
 
-_FLUSHER_NICENESS = 5  # on the same cores calls go first: somebody waits for each of them
+# On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
+# the flusher, for whose work billing waits; a page of the ledger can wait longest.
+_FLUSHER_NICENESS = 5
+_BILLING_NICENESS = 10
 _GC_THRESHOLDS = (50_000, 20, 50)  # as often as usual, collections take a tenth of the time
 
 log = structlog.get_logger()
 
 
 def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves the gate until SIGTERM or SIGINT, then drains.
 
-    Prints a line with `ready` once it serves. A `worker` shares its address with others.
+    Prints a line with `ready` once the gate serves. A `worker` shares its address with others.
     """
-    configure_logging(settings, "gate" if worker is None else f"gate-{worker}")
+    process = "gate"
+    if worker is not None:
+        process = f"gate-{worker}"
+    configure_logging(settings, process)
     if exit_with_parent:
         exit_when_parent_does()
-    uvloop.run(_serve(settings, shares_port=worker is not None))
+    serving = _gate(settings, shares_port=worker is not None)
+    uvloop.run(_serve("gate", settings, settings.listen, serving))
+
+
+def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
+    """Serves billing until SIGTERM or SIGINT, then drains.
+
+    Prints a line with `ready` once billing serves.
+    """
+    configure_logging(settings, "billing")
+    if exit_with_parent:
+        exit_when_parent_does()
+    os.nice(_BILLING_NICENESS)
+    serving = _billing(settings)
+    uvloop.run(_serve("billing", settings, settings.billing_listen, serving))
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
-    """Flushes until SIGTERM or SIGINT, then what is left.
+    """Flushes until SIGTERM or SIGINT, then flushes what is left.
 
-    Prints a line with `ready` once it flushes.
+    Prints a line with `ready` once the flusher flushes.
     """
     configure_logging(settings, "flusher")
     if exit_with_parent:
@@ -88,9 +116,12 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     with _metrics(settings) as registry, closing(open_ledger(settings.ledger_url)) as ledger:
         Positions(ledger).ensure(settings.shards)
-        journals = journal_client(settings.shared_redis_url())
         flusher = Flusher(
-            journals, ledger, settings.shards, settings.flush_interval_ms, FlusherMetrics(registry)
+            journal_client(settings.shared_redis_url()),
+            ledger,
+            settings.shards,
+            settings.flush_interval_ms,
+            FlusherMetrics(registry),
         )
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
@@ -104,16 +135,21 @@ def migrate_ledger(settings: Settings) -> None:
     migrate(settings.ledger_url)
 
 
-async def _serve(settings: Settings, *, shares_port: bool) -> None:
+async def _serve(
+    process: str,
+    settings: Settings,
+    address: Address,
+    serving: AbstractAsyncContextManager[Server],
+) -> None:
+    """Serves until a signal comes, then drains."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with _gate(settings, shares_port=shares_port) as server:
+    async with serving as server:
         _collect_rarely()
         print(
-            f"creditgate gate ready: grpc {settings.listen}, transport {server.transport}",
-            flush=True,
+            f"creditgate {process} ready: grpc {address}, transport {server.transport}", flush=True
         )
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
@@ -122,119 +158,212 @@ async def _serve(settings: Settings, *, shares_port: bool) -> None:
 
 @asynccontextmanager
 async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Server]:
-    """The gate, listening; what it opened is closed in the reverse order."""
+    """Opens the gate, listening, and closes all parts in reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
-        ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
-        opened.callback(ledger.close)
-        positions = Positions(ledger)
-        operations = Operations(ledger)
-        await asyncio.to_thread(positions.ensure, settings.shards)
-
-        runner = Runner(metrics)
-        shards = Shards(settings.shards, runner, positions, metrics)
-
-        async def greet(connection: Connection) -> None:
-            await prepare(connection, shards.server_is)
-
-        wire = Wire(
-            settings.shared_redis_url(),
-            connections=settings.redis_connections,
-            timeout_s=settings.redis_timeout_ms / 1000,
-            on_open=greet,
+        ledger = await _open_ledger(settings, opened)
+        parts = await _open_store(
+            settings,
+            ledger,
+            metrics,
+            opened,
+            begins_epochs=True,
         )
-        runner.attach(wire)
-        await wire.open()
-        opened.push_async_callback(wire.close)
-        await shards.verify_all()
-
-        restorer = Restorer(runner, shards, operations, metrics, settings.replay_window_ms)
-        store = Store(runner, shards, restorer, settings.replay_window_ms)
-        reaper = Reaper(store, runner, settings.shards, settings.reap_interval_ms, metrics)
+        reaper = Reaper(
+            parts.store, parts.runner, settings.shards, settings.reap_interval_ms, metrics
+        )
         price_file = PriceFile(settings.price_path)
         pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
-        watch = PriceWatch(price_file, pricer, metrics)
-
-        async def wait_until_flushed(account_id: str | None) -> None:
-            if account_id is not None:
-                # A look has grants begin and expire whose time has come. Whether the store can be
-                # had, the next lines tell.
-                with suppress(ServiceError):
-                    await store.get_balance(account_id)
-            wanted = (
-                range(settings.shards)
-                if account_id is None
-                else [shard_of(account_id, settings.shards)]
-            )
-            await asyncio.gather(*(shards.flushed(shard) for shard in wanted))
-
-        accounts = AccountsService(
-            AccountMethods(operations, restorer, reaper, store, settings.shards),
-            GrantMethods(operations, restorer, wait_until_flushed, pricer.canonical),
-            TopUpMethods(
-                operations,
-                TopUps(ledger, settings.top_up_expiry_days),
-                restorer,
-                settings.top_up_bounds,
-            ),
-            VoucherMethods(Vouchers(ledger), restorer, settings.voucher_secret(), pricer.canonical),
-            BudgetMethods(Budgets(ledger), restorer, wait_until_flushed, pricer.canonical),
-        )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(store, pricer, metrics),
-            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
-            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: LedgerService(
-                ledger, wait_until_flushed, store.now_ms, store
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(parts.store, pricer, metrics),
+            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: _accounts_service(
+                settings, ledger, parts, reaper, pricer
             ),
         }
-        edge = Edge(metrics, settings.max_in_flight)
-        server = new_server(settings.transport, services, edge, shares_port=shares_port)
+        server = _new_server(
+            settings,
+            services,
+            metrics,
+            shares_port=shares_port,
+        )
         await server.start(settings.listen)
-        upkeep = (
-            shards.keep(),
-            restorer.sweep(),
+        run_in_background(
+            opened,
+            parts.shards.keep(),
+            parts.restorer.sweep(),
             reaper.keep(),
-            watch.keep(),
+            PriceWatch(price_file, pricer, metrics).keep(),
             metrics.buffer.keep(),
         )
-        background = [asyncio.create_task(keep) for keep in upkeep]
-        for task in background:
-            task.add_done_callback(_end_if_failed)
-        opened.push_async_callback(_end, background)
         yield server
 
 
+@asynccontextmanager
+async def _billing(settings: Settings) -> AsyncIterator[Server]:
+    """Opens billing, listening, and closes all parts in reverse order.
+
+    Billing begins no epochs: with a wrong address of the store or of the ledger, it could fence off
+    gates that are right.
+    """
+    async with AsyncExitStack() as opened:
+        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
+        ledger = await _open_ledger(settings, opened)
+        parts = await _open_store(
+            settings,
+            ledger,
+            metrics,
+            opened,
+            begins_epochs=False,
+        )
+        service = LedgerService(
+            ledger,
+            parts.barrier.wait,
+            parts.store.now_ms,
+            parts.store,
+        )
+        services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
+        server = _new_server(settings, services, metrics, shares_port=False)
+        await server.start(settings.billing_listen)
+        run_in_background(opened, parts.shards.keep(), metrics.buffer.keep())
+        yield server
+
+
+async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
+    """Opens the ledger; LedgerError if the ledger was begun with another number of shards."""
+    ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
+    opened.callback(ledger.close)
+    await asyncio.to_thread(Positions(ledger).ensure, settings.shards)
+    return ledger
+
+
+class _StoreParts(NamedTuple):
+    """Holds the connected parts of the store in a process."""
+
+    runner: Runner
+    shards: Shards
+    operations: Operations
+    restorer: Restorer
+    store: Store
+    barrier: FlushBarrier
+
+
+async def _open_store(
+    settings: Settings,
+    ledger: Ledger,
+    metrics: GateMetrics,
+    opened: AsyncExitStack,
+    *,
+    begins_epochs: bool,
+) -> _StoreParts:
+    """Connects to the store and opens every shard that may be opened now."""
+    runner = Runner(metrics)
+    shards = Shards(
+        settings.shards, runner, Positions(ledger), metrics, begins_epochs=begins_epochs
+    )
+
+    async def greet(connection: Connection) -> None:
+        await prepare(connection, shards.server_is)
+
+    wire = Wire(
+        settings.shared_redis_url(),
+        connections=settings.redis_connections,
+        timeout_s=settings.redis_timeout_ms / 1000,
+        on_open=greet,
+    )
+    runner.attach(wire)
+    await wire.open()
+    opened.push_async_callback(wire.close)
+    await shards.verify_all()
+    operations = Operations(ledger)
+    restorer = Restorer(
+        runner,
+        shards,
+        operations,
+        metrics,
+        settings.replay_window_ms,
+    )
+    store = Store(runner, shards, restorer, settings.replay_window_ms)
+    return _StoreParts(
+        runner,
+        shards,
+        operations,
+        restorer,
+        store,
+        FlushBarrier(store, shards),
+    )
+
+
+def _accounts_service(
+    settings: Settings, ledger: Ledger, parts: _StoreParts, reaper: Reaper, pricer: Pricer
+) -> AccountsService:
+    """Builds meter.v1.Accounts, whose changes are recorded in the ledger and act on the store."""
+    operations = parts.operations
+    restorer = parts.restorer
+    wait_until_flushed = parts.barrier.wait
+    top_ups = TopUps(ledger, settings.top_up_expiry_days)
+    return AccountsService(
+        AccountMethods(
+            operations,
+            restorer,
+            reaper,
+            parts.store,
+            settings.shards,
+        ),
+        GrantMethods(
+            operations,
+            restorer,
+            wait_until_flushed,
+            pricer.canonical,
+        ),
+        TopUpMethods(operations, top_ups, restorer, settings.top_up_bounds),
+        VoucherMethods(
+            Vouchers(ledger),
+            restorer,
+            settings.voucher_secret(),
+            pricer.canonical,
+        ),
+        BudgetMethods(
+            Budgets(ledger),
+            restorer,
+            wait_until_flushed,
+            pricer.canonical,
+        ),
+    )
+
+
+def _new_server(
+    settings: Settings,
+    services: Mapping[ServiceDescriptor, object],
+    metrics: GateMetrics,
+    *,
+    shares_port: bool,
+) -> Server:
+    edge = Edge(metrics, settings.max_in_flight)
+    return new_server(
+        settings.transport,
+        services,
+        edge,
+        shares_port=shares_port,
+    )
+
+
 def _collect_rarely() -> None:
-    """What was built until now lives as long as the process, and what calls and rows leave behind is
-    freed by its reference count.
+    """Makes garbage collections rare.
+
+    All objects built until now live as long as the process, and the objects of calls and rows are
+    freed by reference counts.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def _end_if_failed(task: asyncio.Task[None]) -> None:
-    """A gate that no longer reaps or restores must not go on as if it did: it drains and ends, and is
-    started anew.
-    """
-    if not task.cancelled() and (error := task.exception()):
-        log.error("background_task_failed", exc_info=error)
-        signal.raise_signal(signal.SIGTERM)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @contextmanager
 def _metrics(settings: Settings) -> Iterator[CollectorRegistry]:
-    """This process's metrics: served by itself, or written where its parent collects them."""
+    """Opens this process's metrics: served here, or written where the parent collects them."""
     registry = CollectorRegistry()
-    with (
-        nullcontext()
-        if settings.metrics_listen is None
-        else metrics_server(settings.metrics_listen, registry)
-    ):
+    if settings.metrics_listen is None:
+        yield registry
+        return
+    with metrics_server(settings.metrics_listen, registry):
         yield registry

@@ -1,4 +1,4 @@
-"""The gate's refusals: the word that a script returns, as the error that the client sees."""
+"""Turns the word of a script into the error for the client."""
 
 from meter.errors import AlreadyExists, FailedPrecondition, NotFound, OutOfRange, ServiceError
 
@@ -21,7 +21,10 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str, str]] = {
     "CURRENCY_MISMATCH": (
         FailedPrecondition,
         "usage.model",
-        "is priced in another currency than the account's; give it a price in that currency in the price file",
+        (
+            "is priced in another currency than the account's;"
+            " give it a price in that currency in the price file"
+        ),
     ),
     "AMOUNT_OUT_OF_RANGE": (
         OutOfRange,
@@ -32,6 +35,6 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str, str]] = {
 
 
 def refusal(reason: str) -> ServiceError:
-    """The error for a reason of gate.v1.Reason that is no denial."""
+    """Returns the error for a reason of gate.v1.Reason, except for denials."""
     kind, field, message = _REFUSALS[reason]
     return kind(reason, f"{field}: {message}", field)

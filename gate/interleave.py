@@ -1,4 +1,4 @@
-"""Coroutines side by side within one task: what `asyncio.gather` does, without a task for each."""
+"""Runs coroutines side by side within one task: like `asyncio.gather`, without a task for each."""
 
 import types
 from collections.abc import Coroutine, Generator, Iterable
@@ -9,30 +9,34 @@ T = TypeVar("T")
 
 
 async def in_order(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Their results.
+    """Runs the coroutines side by side and returns the results in the given order.
 
-    Each is begun, up to what it first waits for, before the next one is. If one raises, the others
-    are closed.
+    Each coroutine is begun, up to its first wait, before the next coroutine is begun. If any
+    coroutine raises, the others are closed and the exception is raised here.
     """
     begun: list[_Steps[T]] = []
     try:
         begun.extend(map(_Steps, coroutines))
-        left = [each for each in begun if not each.has_ended]
-        while left:
-            await _done(left[0].awaited)
-            for each in left:
-                if each.may_go_on():
-                    each.go_on()
-            left = [each for each in left if not each.has_ended]
+        waiting = [steps for steps in begun if not steps.has_ended]
+        while waiting:
+            await _until_done(waiting[0].awaited)
+            for steps in waiting:
+                if steps.can_advance():
+                    steps.advance()
+            waiting = [steps for steps in waiting if not steps.has_ended]
     except BaseException:
-        for each in begun:
-            each.coroutine.close()
+        for steps in begun:
+            steps.coroutine.close()
         raise
-    return [each.result for each in begun]
+    return [steps.result for steps in begun]
 
 
 class _Steps(Generic[T]):
-    """A coroutine, and what it waits for: a future, or None for the next turn of the event loop."""
+    """Advances a coroutine from wait to wait, the first step at once.
+
+    `awaited` is the future that the coroutine waits for; None if the coroutine waits for the next
+    turn of the event loop.
+    """
 
     __slots__ = ("awaited", "coroutine", "has_ended", "result")
 
@@ -41,12 +45,12 @@ class _Steps(Generic[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self.coroutine = coroutine
         self.has_ended = False
-        self.go_on()
+        self.advance()
 
-    def may_go_on(self) -> bool:
+    def can_advance(self) -> bool:
         return self.awaited is None or self.awaited.done()
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         self.awaited: Any = None
         try:
             self.awaited = self.coroutine.send(None)
@@ -56,9 +60,10 @@ class _Steps(Generic[T]):
 
 
 @types.coroutine
-def _done(future: Any) -> Generator[Any, None, None]:
-    """Waits for it in the name of the coroutine that awaits it, which is told of its failure when it
-    goes on.
+def _until_done(future: Any) -> Generator[Any, None, None]:
+    """Waits until the future is done, whatever its outcome.
+
+    The coroutine that awaits the future gets the outcome when the coroutine advances.
     """
     if future is None or not future.done():
         with suppress(Exception):

@@ -1,6 +1,7 @@
-"""The gate's metrics.
+"""Defines the metrics of the gate, and of billing, which is served in the same way.
 
-Base units, closed label sets; an account, a request or a key is never a label.
+Units are base units, and sets of labels are closed: an account, a request or a key is never a
+label.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -33,7 +34,7 @@ SECONDS = (
 
 
 class GateMetrics:
-    """Everything the gate counts; each metric is described in docs/metrics-and-reasons.md."""
+    """Holds every metric of the gate; each is described in docs/metrics-and-reasons.md."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.buffer = MetricsBuffer(registry)
@@ -116,7 +117,7 @@ class GateMetrics:
         )
         self.price_file_reads = Counter(
             "creditgate_price_file_reads_total",
-            "Times that a changed price file was read, by outcome: ok, or failed and the old prices stay.",
+            "Times that a changed price file was read: ok, or failed and the old prices stay.",
             ["outcome"],
             registry=registry,
         )

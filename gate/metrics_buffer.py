@@ -1,8 +1,7 @@
-"""MetricsBuffer: metrics on the way of every call, counted in plain numbers and handed on to
-prometheus when it looks, or now and then.
+"""Counts in plain numbers on the way of every call, and flushes the numbers to prometheus later.
 
 A counter of prometheus takes a lock, and in a child of `up` writes to a shared file; a histogram
-does so twice. For a call that takes some tens of microseconds, that is too much.
+does so twice. A call takes some tens of microseconds, too few for such work.
 """
 
 import asyncio
@@ -17,13 +16,14 @@ _FLUSH_S = 0.1  # for readers in another process
 
 
 class BufferedCounter:
-    """Events, or amounts, of one counter's child. Only `total` is for whoever counts."""
+    """Buffers a counter's child. Callers add to `total`."""
 
     __slots__ = ("_counter", "_flushed", "total")
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self.total = self._flushed = 0.0
+        self.total = 0.0
+        self._flushed = 0.0
 
     def flush(self) -> None:
         total = self.total
@@ -33,7 +33,7 @@ class BufferedCounter:
 
 
 class BufferedGauge:
-    """What a gauge shows."""
+    """Buffers a gauge. Callers set `value`."""
 
     __slots__ = ("_gauge", "value")
 
@@ -46,48 +46,60 @@ class BufferedGauge:
 
 
 class BufferedHistogram:
-    """Observations of one histogram's child, whose upper bounds are `bounds`."""
+    """Buffers the observations of a histogram's child with the upper bounds `bounds`."""
 
-    __slots__ = ("_bounds", "_counts", "_flushed", "_histogram", "_seconds")
+    __slots__ = (
+        "_bounds",
+        "_counts",
+        "_flushed_counts",
+        "_flushed_seconds",
+        "_histogram",
+        "_seconds",
+    )
 
     def __init__(self, histogram: Histogram, bounds: tuple[float, ...]) -> None:
         self._histogram = histogram
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._seconds = 0.0
-        self._flushed = [0] * len(self._counts), 0.0
+        self._flushed_counts = self._counts.copy()
+        self._flushed_seconds = 0.0
 
     def observe(self, seconds: float) -> None:
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._seconds += seconds
 
     def flush(self) -> None:
-        counts_before, seconds_before = self._flushed
-        if self._counts == counts_before:  # nothing new, as with most of them at most times
+        if self._counts == self._flushed_counts:  # as with most histograms at most times
             return
         counts = self._counts.copy()
         seconds = self._seconds
-        # prometheus_client has no way to add many observations at once; a test holds this to what
-        # its own `observe` does.
-        for bucket, count, before in zip(
-            self._histogram._buckets, counts, counts_before, strict=True
+        # prometheus_client cannot add many observations at once; a test compares this way with
+        # the library's own `observe`.
+        buckets = self._histogram._buckets
+        for bucket, count, flushed in zip(
+            buckets,
+            counts,
+            self._flushed_counts,
+            strict=True,
         ):
-            if count != before:
-                bucket.inc(count - before)
-        self._histogram._sum.inc(seconds - seconds_before)
-        self._flushed = counts, seconds
+            if count != flushed:
+                bucket.inc(count - flushed)
+        self._histogram._sum.inc(seconds - self._flushed_seconds)
+        self._flushed_counts = counts
+        self._flushed_seconds = seconds
 
 
 class MetricsBuffer(Collector):
-    """All of a process.
+    """Holds all buffered metrics of a process.
 
-    Registered before the metrics it hands on to, so that a look at the registry finds them up to
+    The buffer is registered before the metrics, so that whoever reads the registry gets them up to
     date.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._buffer: list[BufferedCounter | BufferedGauge | BufferedHistogram] = []
-        self._handing_on = threading.Lock()  # whoever looks does so in a thread of their own
+        self._flushing = threading.Lock()  # a scrape has a thread of its own
         registry.register(self)
 
     def counter(self, counter: Counter) -> BufferedCounter:
@@ -113,13 +125,13 @@ class MetricsBuffer(Collector):
         return ()
 
     def flush(self) -> None:
-        """Makes the metrics say what was tallied."""
-        with self._handing_on:
+        """Brings the metrics up to date."""
+        with self._flushing:
             for buffered in self._buffer:
                 buffered.flush()
 
     async def keep(self) -> None:
-        """Runs for good: hands on now and then."""
+        """Runs for good: flushes ten times a second."""
         while True:
             await asyncio.sleep(_FLUSH_S)
             self.flush()

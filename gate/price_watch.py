@@ -1,6 +1,4 @@
-"""The watch over the price file: a gate takes up its changes by itself, and goes on with the old
-prices if they are wrong.
-"""
+"""Watches the price file: a running gate takes up changes, and keeps its prices if they are bad."""
 
 import asyncio
 
@@ -10,15 +8,14 @@ from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from meter.prices import PriceFile, PriceFileError
 
-_INTERVAL_S = (
-    1.0  # a file is taken up at the second look that finds it unchanged; looking costs one stat
-)
+# A look costs one stat. A changed file is taken up at the second look that finds the same file.
+_INTERVAL_S = 1.0
 
 log = structlog.get_logger()
 
 
 class PriceWatch:
-    """Looks at the file now and then, never on a call's path."""
+    """Looks at the price file in the background, never on the path of a call."""
 
     def __init__(self, file: PriceFile, pricer: Pricer, metrics: GateMetrics) -> None:
         self._file = file
@@ -26,13 +23,13 @@ class PriceWatch:
         self._metrics = metrics
 
     async def keep(self) -> None:
-        """Runs for good."""
+        """Puts changed prices in force, until the task is cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
             if await asyncio.to_thread(self._file.has_changed):
-                await self._take_up()
+                await self._read_prices()
 
-    async def _take_up(self) -> None:
+    async def _read_prices(self) -> None:
         try:
             table = await asyncio.to_thread(self._file.read)
         except PriceFileError as error:

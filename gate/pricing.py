@@ -1,5 +1,6 @@
-"""What a usage costs: the price in force, or the one its hold has pinned, recorded in the ledger
-before it is first charged.
+"""Prices usages: by the price in force, or by the price that a hold has pinned.
+
+The ledger has a price before the first usage is charged by the price.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ from meter.prices.recorded import Prices
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
-PLAIN = "-"  # in place of a currency: an amount is in the account's own
-_VERSIONS_REMEMBERED = 8192  # more than one batch can name
+ACCOUNT_CURRENCY = "-"  # in place of a currency's name: a plain amount is in the account's own
+_MAX_REMEMBERED_VERSIONS = 8192  # more than one batch can name
 
 
 class Cost(NamedTuple):
-    """What a request asks for, in nanos; with the price it came from, if it named a usage."""
+    """Holds the amount that a request asks for; for a usage also the price."""
 
     amount_nanos: int
     price: ModelPrice | None = None
@@ -33,60 +34,62 @@ class Cost(NamedTuple):
 
     @property
     def currency(self) -> str:
-        return PLAIN if self.price is None else self.price.currency
+        if self.price is None:
+            return ACCOUNT_CURRENCY
+        return self.price.currency
 
     def affordable_output_tokens(self, nanos: int) -> int | None:
-        """Output tokens that `nanos` buy after this usage's input; None for a plain amount."""
+        """Returns the output tokens that `nanos` buy after the usage's input; None without usage."""
         if self.price is None or self.quantities is None:
             return None
         return self.price.affordable_output_tokens(self.quantities, nanos)
 
 
 class Pricer:
-    """Prices usages.
+    """Prices the usages of requests.
 
-    Every version it charges by is in the ledger first, so any process can settle by it.
+    The ledger has every version before the first charge by the version, so any process can settle
+    by any version.
     """
 
     def __init__(self, table: PriceTable, prices: Prices) -> None:
         self._table = table
         self._prices = prices
-        self._recorded: OrderedDict[str, ModelPrice] = (
-            OrderedDict()
-        )  # by version, the least recently used first
+        # By version, the least recently used first.
+        self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()
 
     def use(self, table: PriceTable) -> None:
-        """Prices by this table from now on; what holds have pinned stays."""
+        """Puts a price table in force. Holds keep the pinned prices."""
         self._table = table
 
-    async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
-        """The cost of a request that has passed gate/validation.py; by the price that `hold_id` pins,
-        if that is of the same model.
+    def canonical(self, model: str, account_id: str) -> str:
+        """Returns the model's name as "provider/model", as the account's usage is recorded.
 
-        InvalidField for an unknown model or a unit without a price; OutOfRange for a cost beyond
-        int64.
+        Raises UnknownModel if the model has no price.
+        """
+        return self._table.find(model, _now_ms(), account_id).model
+
+    async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
+        """Returns the cost of a request that has passed gate/validation.py.
+
+        The price that the hold has pinned is used if it is a price of the same model.
+        Raises InvalidField for an unknown model or a unit without a price, and OutOfRange for a
+        cost beyond int64 nanos.
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        return _cost(
-            await self._price(request.usage.model, request.account_id, version_of(hold_id)),
-            request.usage,
-        )
-
-    def canonical(self, model: str, account_id: str) -> str:
-        """The name under which an account's usage of a model is known: "provider/model".
-
-        UnknownModel if it has no price.
-        """
-        return self._table.find(model, time.time_ns() // 1_000_000, account_id).model
+        price = await self._price(request.usage.model, request.account_id, version_of(hold_id))
+        return _cost(price, request.usage)
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
-        """As `cost_of`, of what nobody is charged for."""
-        return _cost(await self._price(request.usage.model, request.account_id, ""), request.usage)
+        """Returns the cost of a usage by the price in force; raises as `cost_of` does."""
+        price = await self._price(request.usage.model, request.account_id, "")
+        return _cost(price, request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
-        """Looks up every price that these need, so that `cost_of` answers them without waiting: they
-        must keep their order.
+        """Looks up every price that the items of a batch need.
+
+        `cost_of` then answers each item without waiting, so the items keep their order.
         """
         for item in items:
             match item.WhichOneof("request"):
@@ -99,29 +102,39 @@ class Pricer:
 
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
-            with suppress(ServiceError):  # told by the item itself
+            with suppress(ServiceError):  # the item's own call raises it again
                 await self._price(request.usage.model, request.account_id, version_of(hold_id))
 
-    async def _price(self, model: str, account_id: str, pinned: str) -> ModelPrice:
-        """The pinned price if it is this model's, else the one in force for the account."""
-        price = (self._known(pinned) or await self._recall(pinned)) if pinned else None
+    async def _price(self, model: str, account_id: str, pinned_version: str) -> ModelPrice:
+        """Returns the pinned price if it is of this model, else the account's price in force."""
+        pinned = None
+        if pinned_version:
+            pinned = await self._pinned(pinned_version)
         try:
-            current = self._table.find(model, time.time_ns() // 1_000_000, account_id)
+            current = self._table.find(model, _now_ms(), account_id)
         except UnknownModel as error:
-            if price is not None and model.lower() in (
-                price.model.lower(),
-                price.model.lower().rpartition("/")[2],
-            ):
-                return price
+            # The model may have left the price file since the hold was placed.
+            if pinned is not None and _is_named(pinned, model):
+                return pinned
             raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
-        if price is not None and (
-            price.model == current.model or self._table.means(model, price.model)
-        ):
-            return price
+        if pinned is not None and self._is_same_model(model, pinned, current):
+            return pinned
         if self._known(current.version) is None:
             await asyncio.to_thread(self._prices.record, current)
             self._remember(current)
         return current
+
+    def _is_same_model(self, model: str, pinned: ModelPrice, current: ModelPrice) -> bool:
+        return pinned.model == current.model or self._table.means(model, pinned.model)
+
+    async def _pinned(self, version: str) -> ModelPrice | None:
+        known = self._known(version)
+        if known is not None:
+            return known
+        price = await asyncio.to_thread(self._prices.version, version)
+        if price is not None:
+            self._remember(price)
+        return price
 
     def _known(self, version: str) -> ModelPrice | None:
         price = self._recorded.get(version)
@@ -129,16 +142,33 @@ class Pricer:
             self._recorded.move_to_end(version)
         return price
 
-    async def _recall(self, version: str) -> ModelPrice | None:
-        price = await asyncio.to_thread(self._prices.version, version)
-        if price is not None:
-            self._remember(price)
-        return price
-
     def _remember(self, price: ModelPrice) -> None:
         self._recorded[price.version] = price
-        if len(self._recorded) > _VERSIONS_REMEMBERED:
+        if len(self._recorded) > _MAX_REMEMBERED_VERSIONS:
             self._recorded.popitem(last=False)
+
+
+def version_of(hold_id: str) -> str:
+    """The price version that a hold has pinned: it stands behind the dot of its id. Empty: none."""
+    return hold_id.partition(".")[2]
+
+
+def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
+    """Returns the usage's quantities by the name of the unit.
+
+    Token counts of 0 are left out. A named unit keeps a quantity of 0: `requests: 0` waives a
+    price per request.
+    """
+    token_counts = {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+    quantities = {unit: quantity for unit, quantity in token_counts.items() if quantity}
+    if usage.units:
+        quantities.update(usage.units)
+    return quantities
 
 
 def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
@@ -149,29 +179,20 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
         raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
     if amount_nanos > INT64_MAX:
         raise OutOfRange(
-            "AMOUNT_OUT_OF_RANGE", "usage: costs more than int64 nanos can hold", "usage"
+            "AMOUNT_OUT_OF_RANGE",
+            "usage: costs more than int64 nanos can hold",
+            "usage",
         )
-    return Cost(
-        amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities, lines
-    )
+    pricing = Pricing(price.model, price.version, lines)
+    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines)
 
 
-def version_of(hold_id: str) -> str:
-    """The price version that a hold has pinned: it stands behind the dot of its id. Empty: none."""
-    return hold_id.partition(".")[2]
+def _is_named(price: ModelPrice, model: str) -> bool:
+    """Tells whether the price's model is `model`, written with or without its provider."""
+    full_name = price.model.lower()
+    name_alone = full_name.rpartition("/")[2]
+    return model.lower() in (full_name, name_alone)
 
 
-def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
-    """Metered units by name.
-
-    A count of zero says something only where it was named: `requests: 0` waives a price per
-    request.
-    """
-    named = {
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "output_tokens": usage.output_tokens,
-    }
-    used = {unit: quantity for unit, quantity in named.items() if quantity}
-    return used | dict(usage.units) if usage.units else used
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

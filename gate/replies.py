@@ -1,4 +1,4 @@
-"""Replies: what a script did, in the words of the proto.
+"""Replies: each function turns the outcome of a script into the message of gate.v1.
 
 A first reply and its replays are computed alike, from the same effect.
 """
@@ -15,7 +15,6 @@ from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     Balance,
     BudgetState,
-    CostLine,
     CreditsLeft,
     DebitResponse,
     Denial,
@@ -26,22 +25,24 @@ from gate.v1.gate_pb2 import (
     ReleaseResponse,
 )
 from meter.journal.effect import Effect, Kind, MatchedBudget
-from meter.times import MS_PER_DAY, timestamp
+from meter.times import MS_PER_DAY, optional_timestamp, timestamp
 
 
 def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> AuthorizeResponse:
-    """Reply to an Authorize."""
+    """Returns the reply to an Authorize."""
     if outcome.denial:
-        least = min(request.min_amount_nanos or cost.amount_nanos, cost.amount_nanos)
+        needed_nanos = min(request.min_amount_nanos or cost.amount_nanos, cost.amount_nanos)
         return AuthorizeResponse(
-            decision=DENIED, denial=_denial(outcome, least, cost), balance=_balance(outcome.effect)
+            decision=DENIED,
+            denial=_denial(outcome, needed_nanos, cost),
+            balance=_balance(outcome.effect),
         )
     effect = outcome.effect
     response = AuthorizeResponse(
         decision=ALLOWED,
         hold_id=effect.hold_id,
         held_nanos=effect.amount,
-        expires_at=_expiry(effect),
+        expires_at=optional_timestamp(effect.expires_ms),
         replayed=outcome.replayed,
         affordable_output_tokens=cost.affordable_output_tokens(effect.amount),
         in_grace=effect.in_grace,
@@ -51,12 +52,15 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
 
 
 def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
-    """Reply to a Debit."""
+    """Returns the reply to a Debit."""
     if outcome.denial:
-        denial = _denial(outcome, cost.amount_nanos, cost)
-        return DebitResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
+        return DebitResponse(
+            decision=DENIED,
+            denial=_denial(outcome, cost.amount_nanos, cost),
+            balance=_balance(outcome.effect),
+        )
     effect = outcome.effect
-    # Field by field, here and in `_fill`: this is on the way of every call, and keywords cost more.
+    # Every call passes here and `_fill`: setting fields costs less than passing keywords.
     response = DebitResponse()
     response.decision = ALLOWED
     response.charged_nanos = effect.amount
@@ -69,7 +73,7 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
 
 
 def released(outcome: Outcome) -> ReleaseResponse:
-    """Reply to a Release."""
+    """Returns the reply to a Release, which is never denied."""
     effect = outcome.effect
     return ReleaseResponse(
         decision=ALLOWED,
@@ -80,104 +84,124 @@ def released(outcome: Outcome) -> ReleaseResponse:
 
 
 def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:
-    """Reply to an Extend."""
+    """Returns the reply to an Extend."""
     if outcome.denial:
-        denial = _denial(outcome, cost.amount_nanos, cost)
-        return ExtendResponse(decision=DENIED, denial=denial, balance=_balance(outcome.effect))
+        return ExtendResponse(
+            decision=DENIED,
+            denial=_denial(outcome, cost.amount_nanos, cost),
+            balance=_balance(outcome.effect),
+        )
     effect = outcome.effect
     return ExtendResponse(
         decision=ALLOWED,
         held_nanos=effect.hold_amount + effect.amount,
-        expires_at=_expiry(effect),
+        expires_at=optional_timestamp(effect.expires_ms),
         balance=_balance(effect),
         replayed=outcome.replayed,
         in_grace=effect.in_grace,
     )
 
 
-def overview(account_id: str, look: AccountView) -> GetBalanceResponse:
-    """Reply to a GetBalance."""
+def overview(account_id: str, view: AccountView) -> GetBalanceResponse:
+    """Returns the reply to a GetBalance."""
     return GetBalanceResponse(
         account_id=account_id,
-        currency=look.currency,
-        balance=_balance(look.effect),
-        read_at=timestamp(look.effect.at_ms),
-        breakdown=[
-            CreditsLeft(type=kind, remaining_nanos=left + held, held_nanos=held)
-            for kind, left, held in sorted(look.left_by_type())
-        ],
-        debt_nanos=look.debt,
-        graces=[_grace(grace) for grace in look.graces if grace.began_ms is not None],
+        currency=view.currency,
+        balance=_balance(view.effect),
+        read_at=timestamp(view.effect.at_ms),
+        breakdown=_breakdown(view),
+        debt_nanos=view.debt,
+        graces=[_grace(grace) for grace in view.graces if grace.began_ms is not None],
     )
 
 
 def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
-    """Reply to an EstimateCost, for so much; None: for no amount."""
+    """Returns the reply to an EstimateCost, with how much `amount_nanos` buys, if given."""
     price = cost.price
-    quantities = cost.quantities
     assert price is not None
-    assert quantities is not None
-    amount = amount_nanos or 0
-    return EstimateCostResponse(
+    assert cost.quantities is not None
+    response = EstimateCostResponse(
         model=price.model,
         currency=price.currency,
         cost_nanos=cost.amount_nanos,
-        lines=[
-            CostLine(unit=unit, quantity=quantity, amount_nanos=nanos)
-            for unit, quantity, nanos in cost.lines
-        ],
         price_version=price.version,
-        amount_nanos=amount,
-        affordable_requests=None
-        if amount_nanos is None
-        else price.affordable_requests(quantities, amount),
-        affordable_output_tokens=None
-        if amount_nanos is None
-        else cost.affordable_output_tokens(amount),
     )
-
-
-def _grace(grace: GraceLeft) -> GraceState:
-    assert grace.began_ms is not None
-    ends = None if grace.duration_ms is None else timestamp(grace.began_ms + grace.duration_ms)
-    return GraceState(
-        traffic_class=grace.traffic_class, began_at=timestamp(grace.began_ms), ends_at=ends
-    )
-
-
-def _expiry(effect: Effect) -> Timestamp | None:
-    return None if effect.expires_ms is None else timestamp(effect.expires_ms)
+    for unit, quantity, nanos in cost.lines:
+        response.lines.add(unit=unit, quantity=quantity, amount_nanos=nanos)
+    if amount_nanos is not None:
+        response.amount_nanos = amount_nanos
+        requests = price.affordable_requests(cost.quantities, amount_nanos)
+        if requests is not None:
+            response.affordable_requests = requests
+        output_tokens = cost.affordable_output_tokens(amount_nanos)
+        if output_tokens is not None:
+            response.affordable_output_tokens = output_tokens
+    return response
 
 
 def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
+    """Returns the denial, with the end of the day or window that would heal the denial.
+
+    `needed_nanos` is the least amount that the request would have been content with.
+    """
     effect = outcome.effect
-    affordable = 0 if outcome.denial == "ACCOUNT_SUSPENDED" else effect.affordable
+    affordable_nanos = effect.affordable
+    if outcome.denial == "ACCOUNT_SUSPENDED":
+        affordable_nanos = 0
     denial = Denial(
         reason=outcome.denial,
-        shortfall_nanos=max(0, needed_nanos - affordable),
-        affordable_nanos=affordable,
-        affordable_output_tokens=cost.affordable_output_tokens(affordable),
+        shortfall_nanos=max(0, needed_nanos - affordable_nanos),
+        affordable_nanos=affordable_nanos,
+        affordable_output_tokens=cost.affordable_output_tokens(affordable_nanos),
     )
     if outcome.denial == "DAILY_LIMIT_EXCEEDED":
-        assert effect.before.limit is not None
-        if needed_nanos <= effect.before.limit:
-            denial.resets_at.CopyFrom(timestamp((effect.day + 1) * MS_PER_DAY))
+        daily_limit = effect.before.limit
+        assert daily_limit is not None
+        if needed_nanos <= daily_limit:
+            denial.resets_at.CopyFrom(_start_of(effect.day + 1))
     elif outcome.denial == "BUDGET_EXCEEDED":
         matched = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
         denial.budget.CopyFrom(_budget(matched, outcome.labels))
         if matched.end_day is not None and needed_nanos <= matched.limit:
-            denial.resets_at.CopyFrom(timestamp(matched.end_day * MS_PER_DAY))
+            denial.resets_at.CopyFrom(_start_of(matched.end_day))
     return denial
 
 
 def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
-    return BudgetState(
+    """Returns the budget as matched; `labels` has a line "key=value" for each dimension."""
+    state = BudgetState(
         budget_id=matched.budget_id,
-        scope=dict(label.split("=", 1) for label in labels.split("\n")),
         limit_nanos=matched.limit,
         left_nanos=matched.room,
-        resets_at=None if matched.end_day is None else timestamp(matched.end_day * MS_PER_DAY),
     )
+    for label in labels.split("\n"):
+        key, value = label.split("=", 1)
+        state.scope[key] = value
+    if matched.end_day is not None:
+        state.resets_at.CopyFrom(_start_of(matched.end_day))
+    return state
+
+
+def _breakdown(view: AccountView) -> list[CreditsLeft]:
+    return [
+        CreditsLeft(type=grant_type, remaining_nanos=left + held, held_nanos=held)
+        for grant_type, left, held in sorted(view.left_by_type())
+    ]
+
+
+def _grace(grace: GraceLeft) -> GraceState:
+    assert grace.began_ms is not None
+    state = GraceState(
+        traffic_class=grace.traffic_class,
+        began_at=timestamp(grace.began_ms),
+    )
+    if grace.duration_ms is not None:
+        state.ends_at.CopyFrom(timestamp(grace.began_ms + grace.duration_ms))
+    return state
+
+
+def _start_of(day: int) -> Timestamp:
+    return timestamp(day * MS_PER_DAY)
 
 
 def _balance(effect: Effect) -> Balance:
@@ -187,7 +211,11 @@ def _balance(effect: Effect) -> Balance:
 
 
 def _fill(balance: Balance, effect: Effect) -> None:
-    state = effect.before if effect.kind is Kind.BALANCE else effect.settled()
+    """Fills in the account's sums as the effect left the account."""
+    if effect.kind is Kind.BALANCE:
+        state = effect.before
+    else:
+        state = effect.settled()
     (
         spendable,
         held,

@@ -1,7 +1,7 @@
-"""The gate's calls: check the shape, price it, let the store decide, answer.
+"""The calls of gate.v1.Gate: each checks the request, prices it, lets the store decide and replies.
 
-The methods know no gRPC server: they take a message and return one, and raise a ServiceError when
-no decision was made.
+The methods know no gRPC server. A method takes a message, returns a message, and raises a
+ServiceError if no decision was made.
 """
 
 from gate import replies, validation
@@ -36,7 +36,7 @@ from meter.money import NANOS_PER_CREDIT
 
 
 class GateService:
-    """gate.v1.Gate; what each call means stands in proto/gate/v1/gate.proto."""
+    """Has a method for each RPC; proto/gate/v1/gate.proto documents the RPCs."""
 
     def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
         self._store = store
@@ -48,7 +48,7 @@ class GateService:
         validation.check_authorize(request)
         cost = await self._pricer.cost_of(request)
         outcome = await self._store.authorize(request, cost)
-        self._count(outcome)
+        self._count_decision(outcome)
         if outcome.replayed:
             cost = await self._pricer.cost_of(request, outcome.effect.hold_id)
         return replies.authorized(request, cost, outcome)
@@ -57,29 +57,28 @@ class GateService:
         validation.check_debit(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
         outcome = await self._store.debit(request, cost)
-        self._count(outcome)
+        self._count_decision(outcome)
         if not outcome.replayed and not outcome.denial:
-            self._count_charge(outcome)
+            self._count_charged(outcome)
         return replies.debited(cost, outcome)
 
     async def Release(self, request: ReleaseRequest) -> ReleaseResponse:
         validation.check_release(request)
         outcome = await self._store.release(request)
-        self._count(outcome)
+        self._count_decision(outcome)
         return replies.released(outcome)
 
     async def Extend(self, request: ExtendRequest) -> ExtendResponse:
         validation.check_extend(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
         outcome = await self._store.extend(request, cost)
-        self._count(outcome)
+        self._count_decision(outcome)
         return replies.extended(cost, outcome)
 
     async def GetBalance(self, request: GetBalanceRequest) -> GetBalanceResponse:
         check_id("account_id", request.account_id)
-        return replies.overview(
-            request.account_id, await self._store.get_balance(request.account_id)
-        )
+        view = await self._store.get_balance(request.account_id)
+        return replies.overview(request.account_id, view)
 
     async def EstimateCost(self, request: EstimateCostRequest) -> EstimateCostResponse:
         validation.check_estimate(request)
@@ -88,19 +87,20 @@ class GateService:
             return replies.estimated(cost, request.amount_nanos)
         if not request.account_id:
             return replies.estimated(cost, None)
-        look = await self._store.get_balance(request.account_id)
-        if look.currency != cost.currency:
+        view = await self._store.get_balance(request.account_id)
+        if view.currency != cost.currency:
             raise refusal("CURRENCY_MISMATCH")
-        return replies.estimated(cost, look.effect.available_after(look.effect.before))
+        available_nanos = view.effect.available_after(view.effect.before)
+        return replies.estimated(cost, available_nanos)
 
     async def Batch(self, request: BatchRequest) -> BatchResponse:
         validation.check_batch(request)
         await self._pricer.prepare(request.items)
-        # Each item sends its command in its first step, so commands go out in the order of the
-        # items.
-        return BatchResponse(results=await in_order(map(self._item, request.items)))
+        # An item's first step sends its command, so the commands go out in the order of the items.
+        results = await in_order(map(self._answer_item, request.items))
+        return BatchResponse(results=results)
 
-    async def _item(self, item: BatchItem) -> BatchResult:
+    async def _answer_item(self, item: BatchItem) -> BatchResult:
         try:
             match item.WhichOneof("request"):
                 case "authorize":
@@ -121,17 +121,18 @@ class GateService:
         except (ServiceError, CommandFailed) as error:
             return BatchResult(error=status_of(as_service_error(error)))
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count_decision(self, outcome: Outcome) -> None:
         if outcome.denial:
             self._metrics.denials.labels(outcome.denial).inc()
         elif outcome.replayed:
             self._metrics.replays.inc()
 
-    def _count_charge(self, outcome: Outcome) -> None:
+    def _count_charged(self, outcome: Outcome) -> None:
         effect = outcome.effect
-        # Counters of prometheus are floats: for graphs, never for accounts.
+        # Prometheus counts in floats: good for graphs, never for accounts.
         self._charged.total += effect.amount / NANOS_PER_CREDIT
-        if shortfall := effect.shortfall:
+        shortfall = effect.shortfall
+        if shortfall:
             self._metrics.shortfall.inc(shortfall / NANOS_PER_CREDIT)
         if effect.late:
             self._metrics.late_debits.inc()

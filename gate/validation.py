@@ -1,6 +1,7 @@
-"""What a request must look like before anything is asked of the store.
+"""Checks the form of each request before the store is asked for anything.
 
-State is the scripts' business, not this module's.
+A check raises InvalidField for the first bad field. Whether the account's state allows the request
+is for the scripts to decide.
 """
 
 from collections.abc import Mapping
@@ -13,86 +14,96 @@ MAX_DIMENSIONS = 16
 MAX_DIMENSION_KEY = 64
 MAX_DIMENSION_VALUE = 256
 MAX_MODEL = 200
-MAX_QUANTITY = 10**12  # of one unit in one request; keeps every sum of quantities within int64
+MAX_QUANTITY = 10**12  # of one unit in one request: every sum of quantities fits into int64
 MAX_UNITS = 32
 MAX_UNIT_NAME = 64
 MAX_HOLD_TTL_MS = 86_400_000
 MAX_BATCH = 1000
+
 _TOKEN_FIELDS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 
 
 def check_authorize(request: gate_pb2.AuthorizeRequest) -> None:
+    """Checks the form of an Authorize."""
     _check_ids(request)
     _check_cost(request)
     _check_dimensions(request.dimensions)
     if request.HasField("amount_nanos"):
         if request.amount_nanos == 0:
             raise InvalidField(
-                "amount_nanos", "must be at least 1: a hold of nothing authorizes nothing"
+                "amount_nanos",
+                "must be at least 1: a hold of nothing authorizes nothing",
             )
         if request.min_amount_nanos > request.amount_nanos:
             raise InvalidField("min_amount_nanos", "must not exceed amount_nanos")
     elif not _uses_something(request.usage):
         raise InvalidField(
-            "usage", "at least one count must be above 0: a hold of nothing authorizes nothing"
+            "usage",
+            "at least one count must be above 0: a hold of nothing authorizes nothing",
         )
     if request.min_amount_nanos < 0:
         raise InvalidField("min_amount_nanos", "must not be negative; 0 means all or nothing")
     _check_ttl(request.hold_ttl_ms)
-    check_class(request.traffic_class)
+    check_traffic_class(request.traffic_class)
 
 
 def check_debit(request: gate_pb2.DebitRequest) -> None:
+    """Checks the form of a Debit."""
     _check_ids(request)
     _check_cost(request)
     _check_dimensions(request.dimensions)
     if request.hold_id:
         check_id("hold_id", request.hold_id)
-    check_class(request.traffic_class)
+    check_traffic_class(request.traffic_class)
     check_description("description", request.description)
 
 
 def check_release(request: gate_pb2.ReleaseRequest) -> None:
+    """Checks the form of a Release."""
     _check_ids(request)
     check_id("hold_id", request.hold_id)
 
 
 def check_extend(request: gate_pb2.ExtendRequest) -> None:
+    """Checks the form of an Extend."""
     _check_ids(request)
     check_id("hold_id", request.hold_id)
-    check_class(request.traffic_class)
+    check_traffic_class(request.traffic_class)
     _check_ttl(request.hold_ttl_ms)
-    adds = request.HasField("amount_nanos") or request.HasField("usage")
-    if not adds and not request.hold_ttl_ms:
+    adds_amount = request.HasField("amount_nanos") or request.HasField("usage")
+    if not adds_amount and not request.hold_ttl_ms:
         raise InvalidField(
             "amount_nanos",
             "an Extend adds an amount, a usage or a hold_ttl_ms; this one has none of them",
         )
-    if adds:
+    if adds_amount:
         _check_cost(request)
 
 
 def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
+    """Checks the form of an EstimateCost."""
     if request.account_id:
         check_id("account_id", request.account_id)
     if not request.HasField("usage"):
         raise InvalidField(
-            "usage", "is required: the model, and the quantities of a typical request"
+            "usage",
+            "is required: the model, and the quantities of a typical request",
         )
     _check_usage(request.usage)
     if request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
 
 
-def check_class(traffic_class: str, field: str = "traffic_class") -> None:
-    """A class of traffic, or none."""
-    if traffic_class and (
-        len(traffic_class) > MAX_DIMENSION_KEY or not traffic_class.isprintable()
-    ):
+def check_traffic_class(traffic_class: str, field: str = "traffic_class") -> None:
+    """Checks a class of traffic; empty means no class."""
+    if not traffic_class:
+        return
+    if len(traffic_class) > MAX_DIMENSION_KEY or not traffic_class.isprintable():
         raise InvalidField(field, f"at most {MAX_DIMENSION_KEY} printable characters")
 
 
 def check_batch(request: gate_pb2.BatchRequest) -> None:
+    """Checks the size of a Batch; each item is checked as a call of its own."""
     if not 1 <= len(request.items) <= MAX_BATCH:
         raise InvalidField("items", f"1 to {MAX_BATCH} items; this batch has {len(request.items)}")
 
@@ -132,7 +143,8 @@ def _check_usage(usage: gate_pb2.Usage) -> None:
     for unit, quantity in usage.units.items():
         if not 1 <= len(unit) <= MAX_UNIT_NAME or not unit.isprintable():
             raise InvalidField(
-                "usage.units", f"names are 1 to {MAX_UNIT_NAME} printable characters"
+                "usage.units",
+                f"names are 1 to {MAX_UNIT_NAME} printable characters",
             )
         if unit in _TOKEN_FIELDS:
             raise InvalidField("usage.units", f"{unit} has a field of its own: give it there")
@@ -145,7 +157,8 @@ def _check_quantity(field: str, quantity: int) -> None:
 
 
 def _uses_something(usage: gate_pb2.Usage) -> bool:
-    return any(getattr(usage, field) for field in _TOKEN_FIELDS) or any(usage.units.values())
+    has_tokens = any(getattr(usage, field) for field in _TOKEN_FIELDS)
+    return has_tokens or any(usage.units.values())
 
 
 def _check_dimensions(dimensions: Mapping[str, str]) -> None:
@@ -153,12 +166,14 @@ def _check_dimensions(dimensions: Mapping[str, str]) -> None:
         return
     if len(dimensions) > MAX_DIMENSIONS:
         raise InvalidField(
-            "dimensions", f"at most {MAX_DIMENSIONS}; this request has {len(dimensions)}"
+            "dimensions",
+            f"at most {MAX_DIMENSIONS}; this request has {len(dimensions)}",
         )
     for key, value in dimensions.items():
         if not 1 <= len(key) <= MAX_DIMENSION_KEY or not key.isprintable():
             raise InvalidField(
-                "dimensions", f"keys are 1 to {MAX_DIMENSION_KEY} printable characters"
+                "dimensions",
+                f"keys are 1 to {MAX_DIMENSION_KEY} printable characters",
             )
         if len(value) > MAX_DIMENSION_VALUE or not value.isprintable():
             raise InvalidField(
@@ -170,5 +185,6 @@ def _check_dimensions(dimensions: Mapping[str, str]) -> None:
 def _check_ttl(ttl_ms: int) -> None:
     if not 0 <= ttl_ms <= MAX_HOLD_TTL_MS:
         raise InvalidField(
-            "hold_ttl_ms", f"must be 0 (the default) to {MAX_HOLD_TTL_MS} (24 hours)"
+            "hold_ttl_ms",
+            f"must be 0 (the default) to {MAX_HOLD_TTL_MS} (24 hours)",
         )

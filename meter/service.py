@@ -1,7 +1,8 @@
-"""The Ledger's calls: read the request, wait until the ledger is up to date, read the books, answer.
+"""Implements the Ledger's calls: each reads the request, waits until the ledger is up to date, reads
+the ledger and answers.
 
-The methods know no gRPC server: they take a message and return one, and raise a ServiceError when
-they cannot answer.
+The methods know no gRPC server: each takes a message and returns a message, and raises a
+ServiceError when no answer can be given.
 """
 
 import asyncio
@@ -13,10 +14,17 @@ from sqlalchemy import Connection
 from meter.audit import StoreInspector, check_books
 from meter.database.engine import Ledger
 from meter.ids import check_id
-from meter.invoices import repository
-from meter.statements import history
+from meter.invoices.repository import (
+    CreateInvoiceQuery,
+    ListInvoicesQuery,
+    create_invoice,
+    get_invoice,
+    list_invoices,
+)
 from meter.statements.events import EventQuery, list_events
 from meter.statements.grants import GrantQuery, list_grants
+from meter.statements.history import EntryQuery, list_entries
+from meter.statements.usage import UsageQuery, query_usage
 from meter.v1 import ledger_pb2 as pb
 
 Query = TypeVar("Query")
@@ -24,13 +32,7 @@ Response = TypeVar("Response")
 
 
 class LedgerService:
-    """meter.v1.Ledger; what each call means stands in proto/meter/v1/ledger.proto.
-
-    `wait_until_flushed` returns when the ledger holds all that Redis had acknowledged for an
-    account (None: for all), or raises Unavailable. `clock` is the store's, in ms: once it has
-    passed a period's end and the ledger is wait_until_flushed, nothing more can come into the
-    period.
-    """
+    """Implements meter.v1.Ledger; proto/meter/v1/ledger.proto says what each call means."""
 
     def __init__(
         self,
@@ -39,36 +41,43 @@ class LedgerService:
         clock: Callable[[], Awaitable[int]],
         redis: StoreInspector,
     ) -> None:
+        """Keeps what the calls need.
+
+        `wait_until_flushed` returns when the ledger holds everything that Redis had acknowledged
+        for an account (None: for all accounts), or raises Unavailable. `clock` returns the store's
+        time in ms: once the clock has passed a period's end and the ledger has caught up, nothing
+        more can come into the period.
+        """
         self._ledger = ledger
         self._wait_until_flushed = wait_until_flushed
         self._clock = clock
         self._redis = redis
 
     async def ListEntries(self, request: pb.ListEntriesRequest) -> pb.ListEntriesResponse:
-        query = history.EntryQuery.of(request)
+        query = EntryQuery.of(request)
         await self._wait_until_flushed(query.account_id)
-        return await asyncio.to_thread(self._read, history.list_entries, query)
+        return await asyncio.to_thread(self._read, list_entries, query)
 
     async def QueryUsage(self, request: pb.QueryUsageRequest) -> pb.QueryUsageResponse:
-        query = history.UsageQuery.of(request)
+        query = UsageQuery.of(request)
         await self._wait_until_flushed(query.account_id)
-        return await asyncio.to_thread(self._read, history.query_usage, query)
+        return await asyncio.to_thread(self._read, query_usage, query)
 
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest) -> pb.Invoice:
-        wanted = repository.CreateInvoiceQuery.of(request)
-        # before `wait_until_flushed`: what comes later than both is not in the period, if that has
-        # ended
+        query = CreateInvoiceQuery.of(request)
+        # The clock is read before waiting: what is acknowledged after both is later than `now_ms`,
+        # and so outside a period that has ended.
         now_ms = await self._clock()
-        await self._wait_until_flushed(wanted.account_id)
-        return await asyncio.to_thread(repository.create_invoice, self._ledger, wanted, now_ms)
+        await self._wait_until_flushed(query.account_id)
+        return await asyncio.to_thread(create_invoice, self._ledger, query, now_ms)
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest) -> pb.Invoice:
         check_id("invoice_number", request.invoice_number)
-        return await asyncio.to_thread(self._read, repository.get_invoice, request.invoice_number)
+        return await asyncio.to_thread(self._read, get_invoice, request.invoice_number)
 
     async def ListInvoices(self, request: pb.ListInvoicesRequest) -> pb.ListInvoicesResponse:
-        listing = repository.ListInvoicesQuery.of(request)
-        return await asyncio.to_thread(self._read, repository.list_invoices, listing)
+        query = ListInvoicesQuery.of(request)
+        return await asyncio.to_thread(self._read, list_invoices, query)
 
     async def ListGrants(self, request: pb.ListGrantsRequest) -> pb.ListGrantsResponse:
         query = GrantQuery.of(request)
@@ -84,7 +93,10 @@ class LedgerService:
         if request.account_id:
             check_id("account_id", request.account_id)
         return await check_books(
-            self._ledger, self._redis, self._wait_until_flushed, request.account_id or None
+            self._ledger,
+            self._redis,
+            self._wait_until_flushed,
+            request.account_id or None,
         )
 
     def _read(self, read: Callable[[Connection, Query], Response], query: Query) -> Response:

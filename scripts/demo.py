@@ -34,6 +34,7 @@ def main() -> int:
         environment = os.environ | {
             "CREDITGATE_DATA_DIR": f"{folder}/data",
             "CREDITGATE_LISTEN": f"127.0.0.1:{free_port()}",
+            "CREDITGATE_BILLING_LISTEN": f"127.0.0.1:{free_port()}",
             "CREDITGATE_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
             "CREDITGATE_LOG_LEVEL": "warning",
         }

@@ -1,4 +1,4 @@
-"""Accounts and their settings."""
+"""RPCs to create, show, list and change accounts."""
 
 import asyncio
 from typing import Any
@@ -13,6 +13,7 @@ from gate.admin.fields import (
     new_request_id,
     optional_ms,
 )
+from gate.admin.pages import next_page_token, page_starts_after
 from gate.admin.thresholds import grace_message, graces_of, threshold_message, thresholds_of
 from gate.store.calls import Store
 from gate.store.keys import shard_of
@@ -38,7 +39,7 @@ from meter.v1.accounts_pb2 import (
     UpdateAccountRequest,
 )
 
-# Fields that a mask may name, and those of meter.journal.operations.Update that they are.
+# Paths that an update mask may name, and the field of meter.journal.operations.Update for each.
 _UPDATABLE = {
     "status": "status",
     "overage_protection_nanos": "overage_protection_nanos",
@@ -51,10 +52,15 @@ _UPDATABLE = {
 
 
 class AccountMethods:
-    """Accounts: created, shown, listed, changed, and moved in time."""
+    """Serves the RPCs about accounts and settings."""
 
     def __init__(
-        self, operations: Operations, restorer: Restorer, reaper: Reaper, store: Store, shards: int
+        self,
+        operations: Operations,
+        restorer: Restorer,
+        reaper: Reaper,
+        store: Store,
+        shards: int,
     ) -> None:
         self._operations = operations
         self._restorer = restorer
@@ -63,16 +69,9 @@ class AccountMethods:
         self._shards = shards
 
     async def CreateAccount(self, request: CreateAccountRequest) -> Account:
+        _check_new_account(request)
         account = request.account
-        check_id("account.account_id", account.account_id)
-        check_currency("account.currency", account.currency)
-        if account.status not in (AccountStatus.ACCOUNT_STATUS_UNSPECIFIED, ACTIVE):
-            raise InvalidField(
-                "account.status", "an account begins ACTIVE; suspend it with UpdateAccount"
-            )
-        check_request_id(request.request_id, required=False)
         settings = _settings(account)
-        del settings["status"]
         row, operation, is_new = await asyncio.to_thread(
             self._operations.create_account,
             account.account_id,
@@ -82,86 +81,112 @@ class AccountMethods:
             request_id=request.request_id,
             **settings,
         )
-        # Created before, it may be missing in Redis: then it is to be loaded with its credits, not
-        # created anew.
-        await (
-            self._restorer.apply(operation)
-            if is_new
-            else self._restorer.restore(account.account_id)
-        )
-        return _account(row)
+        if is_new:
+            await self._restorer.apply(operation)
+        else:
+            # An account that Redis has lost must be loaded with its credits, not created anew.
+            await self._restorer.restore(account.account_id)
+        return _account_message(row)
 
     async def GetAccount(self, request: GetAccountRequest) -> Account:
         check_id("account_id", request.account_id)
         row = await asyncio.to_thread(self._operations.account, request.account_id)
         if row is None:
             raise AccountNotFound(request.account_id)
-        return _account(row)
+        return _account_message(row)
 
     async def ListAccounts(self, request: ListAccountsRequest) -> ListAccountsResponse:
         page = page_of(request, request.page_size, request.page_token, (str,))
-        after = str(page.after[0]) if page.after else ""
-        rows = await asyncio.to_thread(self._operations.list_accounts, after, page.size + 1)
-        token = page.token((rows[page.size - 1].account_id,)) if len(rows) > page.size else ""
+        rows = await asyncio.to_thread(
+            self._operations.list_accounts,
+            page_starts_after(page),
+            page.size + 1,
+        )
         return ListAccountsResponse(
-            accounts=[_account(row) for row in rows[: page.size]], next_page_token=token
+            accounts=map(_account_message, rows[: page.size]),
+            next_page_token=next_page_token(page, rows, lambda row: (row.account_id,)),
         )
 
     async def UpdateAccount(self, request: UpdateAccountRequest) -> Account:
         account = request.account
         check_id("account.account_id", account.account_id)
         check_request_id(request.request_id, required=False)
-        paths = _paths(request.update_mask)
-        if "status" in paths and account.status not in (ACTIVE, SUSPENDED):
-            raise InvalidField("account.status", "must be ACTIVE or SUSPENDED")
-        settings = _settings(account)
-        changes = {_UPDATABLE[path]: settings[_UPDATABLE[path]] for path in paths}
         row, operation = await asyncio.to_thread(
             self._operations.update_account,
             account.account_id,
-            changes,
+            _changes(request),
             request_id=request.request_id or new_request_id(),
         )
         await self._restorer.apply(operation)
-        return _account(row)
+        return _account_message(row)
 
     async def AdvanceTestClock(self, request: AdvanceTestClockRequest) -> Account:
-        check_id("account_id", request.account_id)
+        account_id = request.account_id
+        check_id("account_id", account_id)
         check_request_id(request.request_id, required=False)
         if not request.HasField("time"):
             raise InvalidField("time", "is required")
         row, operation = await asyncio.to_thread(
             self._operations.advance_clock,
-            request.account_id,
+            account_id,
             exact_ms("time", request.time),
             request_id=request.request_id or new_request_id(),
         )
         await self._restorer.apply(operation)
-        await self._reaper.expire_of(shard_of(request.account_id, self._shards), request.account_id)
-        await self._store.process_due_grants(request.account_id)
-        return _account(row)
+        await self._reaper.expire_of(shard_of(account_id, self._shards), account_id)
+        await self._store.process_due_grants(account_id)
+        return _account_message(row)
+
+
+def _check_new_account(request: CreateAccountRequest) -> None:
+    account = request.account
+    check_id("account.account_id", account.account_id)
+    check_currency("account.currency", account.currency)
+    if account.status not in (AccountStatus.ACCOUNT_STATUS_UNSPECIFIED, ACTIVE):
+        raise InvalidField(
+            "account.status",
+            "an account begins ACTIVE; suspend it with UpdateAccount",
+        )
+    check_request_id(request.request_id, required=False)
+
+
+def _changes(request: UpdateAccountRequest) -> dict[str, Any]:
+    """Returns the new values of the settings in the mask, keyed by fields of Update."""
+    account = request.account
+    paths = _paths(request.update_mask)
+    if "status" in paths and account.status not in (ACTIVE, SUSPENDED):
+        raise InvalidField("account.status", "must be ACTIVE or SUSPENDED")
+    settings = _settings(account) | {"status": _status(account)}
+    names = [_UPDATABLE[path] for path in paths]
+    return {name: settings[name] for name in names}
 
 
 def _settings(account: Account) -> dict[str, Any]:
-    """All settings of a request's account, by the names of meter.journal.operations.Update;
-    InvalidField if one cannot be.
+    """Returns the account's settings except the status, keyed by fields of Update.
+
+    Raises InvalidField for a setting out of bounds.
     """
     check_setting("account.overage_protection_nanos", account.overage_protection_nanos)
     check_setting("account.daily_limit_nanos", account.daily_limit_nanos)
     check_choice("account.overage_policy", account.overage_policy, OveragePolicy)
+    overage_policy = account.overage_policy or OveragePolicy.NEXT_INVOICE
+    daily_limit_nanos = None
+    if account.HasField("daily_limit_nanos"):
+        daily_limit_nanos = account.daily_limit_nanos
     return {
-        "status": "suspended" if account.status == SUSPENDED else "active",
         "overage_protection_nanos": account.overage_protection_nanos,
-        "daily_limit_nanos": account.daily_limit_nanos
-        if account.HasField("daily_limit_nanos")
-        else None,
-        "overage_policy": OveragePolicy.Name(
-            account.overage_policy or OveragePolicy.NEXT_INVOICE
-        ).lower(),
+        "daily_limit_nanos": daily_limit_nanos,
+        "overage_policy": OveragePolicy.Name(overage_policy).lower(),
         "spend_management": not account.spend_management_off,
         "thresholds": thresholds_of(account.thresholds),
         "graces": graces_of(account.graces),
     }
+
+
+def _status(account: Account) -> str:
+    if account.status == SUSPENDED:
+        return "suspended"
+    return "active"
 
 
 def _paths(mask: FieldMask) -> set[str]:
@@ -170,14 +195,15 @@ def _paths(mask: FieldMask) -> set[str]:
         raise InvalidField("update_mask", f"name what to change: {', '.join(_UPDATABLE)}")
     if unknown := paths - set(_UPDATABLE):
         # One is enough: a message of many would not fit into a status.
+        first = min(unknown)[:64]
         raise InvalidField(
             "update_mask",
-            f"{min(unknown)[:64]!r} cannot be changed; what can: {', '.join(_UPDATABLE)}",
+            f"{first!r} cannot be changed; what can: {', '.join(_UPDATABLE)}",
         )
     return paths
 
 
-def _account(row: AccountRow) -> Account:
+def _account_message(row: AccountRow) -> Account:
     return Account(
         account_id=row.account_id,
         currency=row.currency,

@@ -1,7 +1,7 @@
-"""Budgets: bounds on what requests with certain dimension values use."""
+"""RPCs to set, delete and list budgets: bounds on the use by requests of some dimensions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gate.admin.fields import (
     Canonical,
@@ -11,6 +11,7 @@ from gate.admin.fields import (
     check_setting,
     new_request_id,
 )
+from gate.admin.pages import next_page_token, page_starts_after
 from gate.admin.thresholds import check_percent
 from gate.store.restore import Restorer
 from gate.validation import MAX_DIMENSION_KEY, MAX_DIMENSION_VALUE
@@ -26,13 +27,19 @@ from meter.windows import DAY, LIFETIME, MONTH, WEEK
 
 MAX_THRESHOLDS = 10
 
-_PERIODS = {pb.DAILY: DAY, pb.WEEKLY: WEEK, pb.MONTHLY: MONTH, pb.LIFETIME: LIFETIME}
+_PERIODS = {
+    pb.DAILY: DAY,
+    pb.WEEKLY: WEEK,
+    pb.MONTHLY: MONTH,
+    pb.LIFETIME: LIFETIME,
+}
+_WINDOWS = {period: window for window, period in _PERIODS.items()}
 
 
 class BudgetMethods:
-    """Budgets set, deleted and listed.
+    """Serves the RPCs about budgets.
 
-    `wait_until_flushed` returns when the ledger holds all that Redis had acknowledged for an
+    `wait_until_flushed` returns once the ledger holds all that Redis has acknowledged for an
     account.
     """
 
@@ -51,15 +58,15 @@ class BudgetMethods:
     async def SetBudget(self, request: pb.SetBudgetRequest) -> pb.Budget:
         check_id("account_id", request.account_id)
         check_request_id(request.request_id, required=False)
-        wanted = self._wanted(request.account_id, request.budget)
+        budget = self._budget_row(request.account_id, request.budget)
         operation = await asyncio.to_thread(
             self._budgets.set,
             request.account_id,
-            wanted,
+            budget,
             request_id=request.request_id or new_request_id(),
         )
         await self._restorer.apply(operation)
-        return _message(wanted)
+        return _budget_message(budget)
 
     async def DeleteBudget(self, request: pb.DeleteBudgetRequest) -> pb.Budget:
         check_id("account_id", request.account_id)
@@ -73,73 +80,86 @@ class BudgetMethods:
         )
         await self._restorer.apply(operation)
         assert isinstance(operation.change, DeleteBudget)
-        return pb.Budget(budget_id=request.budget_id, scope=_scope(operation.change.labels))
+        scope = _scope_of(operation.change.labels)
+        return pb.Budget(budget_id=request.budget_id, scope=scope)
 
     async def ListBudgets(self, request: pb.ListBudgetsRequest) -> pb.ListBudgetsResponse:
         check_id("account_id", request.account_id)
         page = page_of(request, request.page_size, request.page_token, (str,))
         await self._wait_until_flushed(request.account_id)
-        found = await asyncio.to_thread(self._budgets.used, request.account_id)
-        after = str(page.after[0]) if page.after else ""
-        rows = [each for each in found if each.budget.budget_id > after]
-        token = page.token((rows[page.size - 1].budget.budget_id,)) if len(rows) > page.size else ""
+        uses = await asyncio.to_thread(self._budgets.used, request.account_id)
+        after = page_starts_after(page)
+        rows = [use for use in uses if use.budget.budget_id > after]
         return pb.ListBudgetsResponse(
-            budgets=map(_listed, rows[: page.size]), next_page_token=token
+            budgets=map(_budget_use_message, rows[: page.size]),
+            next_page_token=next_page_token(page, rows, lambda use: (use.budget.budget_id,)),
         )
 
-    def _wanted(self, account_id: str, budget: pb.Budget) -> BudgetRow:
+    def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
+        """Returns the row for the budget; raises InvalidField for a bad field."""
         check_name("budget.budget_id", budget.budget_id)
         if budget.window not in _PERIODS:
-            raise InvalidField(
-                "budget.window", f"must be one of {', '.join(pb.BudgetWindow.keys()[1:])}"
-            )
-        check_setting("budget.limit_nanos", budget.limit_nanos, least=1 if budget.soft else 0)
-        check_names(
-            "budget.thresholds",
-            "threshold_id",
-            [each.threshold_id for each in budget.thresholds],
-            MAX_THRESHOLDS,
-        )
+            windows = ", ".join(pb.BudgetWindow.keys()[1:])
+            raise InvalidField("budget.window", f"must be one of {windows}")
+        # A soft limit is a level that the use crosses, so 0 would never be crossed.
+        least = 1 if budget.soft else 0
+        check_setting("budget.limit_nanos", budget.limit_nanos, least)
         return BudgetRow(
             budget_id=budget.budget_id,
             labels=self._labels(account_id, budget.scope),
             period=_PERIODS[budget.window],
             hard=not budget.soft,
             limit_nanos=budget.limit_nanos,
-            thresholds=tuple(
-                _threshold(f"budget.thresholds[{n}]", each)
-                for n, each in enumerate(budget.thresholds)
-            ),
+            thresholds=_thresholds_of(budget.thresholds),
         )
 
     def _labels(self, account_id: str, scope: Mapping[str, str]) -> tuple[str, ...]:
-        if len(scope) not in (1, 2):
-            raise InvalidField(
-                "budget.scope", f"one or two dimensions, such as api_key; there are {len(scope)}"
-            )
+        """Returns the scope as sorted "key=value" labels, a model by the canonical name."""
+        _check_scope(scope)
+        labels = []
         for key, value in scope.items():
-            if not 1 <= len(key) <= MAX_DIMENSION_KEY or not key.isprintable() or "=" in key:
-                raise InvalidField(
-                    "budget.scope",
-                    f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
-                )
-            if not 1 <= len(value) <= MAX_DIMENSION_VALUE or not value.isprintable():
-                raise InvalidField(
-                    "budget.scope", f"values are 1 to {MAX_DIMENSION_VALUE} printable characters"
-                )
-        return tuple(
-            sorted(f"{key}={self._value(account_id, key, value)}" for key, value in scope.items())
-        )
+            label_value = value
+            if key == "model":
+                label_value = self._canonical_model(account_id, value)
+            labels.append(f"{key}={label_value}")
+        return tuple(sorted(labels))
 
-    def _value(self, account_id: str, key: str, value: str) -> str:
-        """A model's canonical name, by which usage is known; any other value as it is."""
+    def _canonical_model(self, account_id: str, model: str) -> str:
         try:
-            return self._canonical(value, account_id) if key == "model" else value
+            return self._canonical(model, account_id)
         except UnknownModel:
-            return value  # requests of a plain amount may name any
+            return model  # requests of a plain amount may name any model
 
 
-def _threshold(field: str, message: pb.BudgetThreshold) -> BudgetThreshold:
+def _check_scope(scope: Mapping[str, str]) -> None:
+    if len(scope) not in (1, 2):
+        raise InvalidField(
+            "budget.scope",
+            f"one or two dimensions, such as api_key; there are {len(scope)}",
+        )
+    for key, value in scope.items():
+        if not 1 <= len(key) <= MAX_DIMENSION_KEY or not key.isprintable() or "=" in key:
+            raise InvalidField(
+                "budget.scope",
+                f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
+            )
+        if not 1 <= len(value) <= MAX_DIMENSION_VALUE or not value.isprintable():
+            raise InvalidField(
+                "budget.scope",
+                f"values are 1 to {MAX_DIMENSION_VALUE} printable characters",
+            )
+
+
+def _thresholds_of(messages: Sequence[pb.BudgetThreshold]) -> tuple[BudgetThreshold, ...]:
+    field = "budget.thresholds"
+    ids = [message.threshold_id for message in messages]
+    check_names(field, "threshold_id", ids, MAX_THRESHOLDS)
+    return tuple(
+        _threshold_of(f"{field}[{index}]", message) for index, message in enumerate(messages)
+    )
+
+
+def _threshold_of(field: str, message: pb.BudgetThreshold) -> BudgetThreshold:
     level = message.WhichOneof("level")
     if level == "percent":
         check_percent(f"{field}.percent", message.percent)
@@ -150,8 +170,9 @@ def _threshold(field: str, message: pb.BudgetThreshold) -> BudgetThreshold:
     return BudgetThreshold(message.threshold_id, message.amount_nanos, None)
 
 
-def _listed(use: BudgetUse) -> pb.Budget:
-    budget = _message(use.budget)
+def _budget_use_message(use: BudgetUse) -> pb.Budget:
+    """Returns the budget with the use in the present window."""
+    budget = _budget_message(use.budget)
     budget.used_nanos = use.used_nanos
     budget.held_nanos = use.held_nanos
     if use.end_day is not None:
@@ -159,22 +180,28 @@ def _listed(use: BudgetUse) -> pb.Budget:
     return budget
 
 
-def _message(row: BudgetRow) -> pb.Budget:
-    window = next(number for number, period in _PERIODS.items() if period == row.period)
+def _budget_message(row: BudgetRow) -> pb.Budget:
     return pb.Budget(
         budget_id=row.budget_id,
-        scope=_scope(row.labels),
-        window=window,
+        scope=_scope_of(row.labels),
+        window=_WINDOWS[row.period],
         soft=not row.hard,
         limit_nanos=row.limit_nanos,
-        thresholds=[
-            pb.BudgetThreshold(
-                threshold_id=each.threshold_id, amount_nanos=each.amount_nanos, percent=each.percent
-            )
-            for each in row.thresholds
-        ],
+        thresholds=map(_threshold_message, row.thresholds),
     )
 
 
-def _scope(labels: tuple[str, ...]) -> dict[str, str]:
-    return {key: value for key, _, value in (label.partition("=") for label in labels)}
+def _threshold_message(threshold: BudgetThreshold) -> pb.BudgetThreshold:
+    return pb.BudgetThreshold(
+        threshold_id=threshold.threshold_id,
+        amount_nanos=threshold.amount_nanos,
+        percent=threshold.percent,
+    )
+
+
+def _scope_of(labels: tuple[str, ...]) -> dict[str, str]:
+    scope = {}
+    for label in labels:
+        key, _, value = label.partition("=")
+        scope[key] = value
+    return scope

@@ -1,4 +1,4 @@
-"""GrantMethods: credits added by an administrator, and taken back."""
+"""RPCs to add credits to an account and to take unspent credits back."""
 
 import asyncio
 import uuid
@@ -28,13 +28,14 @@ from meter.v1.accounts_pb2 import (
     VoidType,
 )
 
+# Types whose description must tell the reason.
 _WITH_REASON = (GrantType.REFUND, GrantType.ADJUSTMENT)
 
 
 class GrantMethods:
-    """Credits added and taken back.
+    """Serves the RPCs about grants.
 
-    `wait_until_flushed` returns when the ledger holds all that Redis had acknowledged for an
+    `wait_until_flushed` returns once the ledger holds all that Redis has acknowledged for an
     account.
     """
 
@@ -51,43 +52,40 @@ class GrantMethods:
         self._canonical = canonical
 
     async def GrantCredits(self, request: GrantCreditsRequest) -> Grant:
+        account_id = request.account_id
         grant = request.grant
-        check_id("account_id", request.account_id)
+        check_id("account_id", account_id)
         check_request_id(request.request_id, required=True)
-        if grant.account_id not in ("", request.account_id):
+        if grant.account_id not in ("", account_id):
             raise InvalidField(
-                "grant.account_id", "must be empty, or the account_id of the request"
+                "grant.account_id",
+                "must be empty, or the account_id of the request",
             )
-        change = _change(request.account_id, grant, self._canonical)
         operation = await asyncio.to_thread(
             self._operations.grant_credits,
-            request.account_id,
-            change,
+            account_id,
+            _grant_of(account_id, grant, self._canonical),
             request_id=request.request_id,
         )
         await self._restorer.apply(operation)
-        return grant_message(request.account_id, operation.change)
+        return grant_message(account_id, operation.change)
 
     async def VoidGrant(self, request: VoidGrantRequest) -> VoidGrantResponse:
-        check_id("account_id", request.account_id)
-        check_request_id(request.request_id, required=True)
-        check_id("grant_id", request.grant_id)
+        _check_void(request)
+        amount_nanos = None
         if request.HasField("amount_nanos"):
-            check_amount("amount_nanos", request.amount_nanos)
-        check_choice("type", request.type, VoidType)
-        check_reason("reason", request.reason)
+            amount_nanos = request.amount_nanos
         operation = await asyncio.to_thread(
             self._operations.void_grant,
             request.account_id,
             request.grant_id,
-            request.amount_nanos if request.HasField("amount_nanos") else None,
+            amount_nanos,
             kind=VoidType.Name(request.type or VoidType.VOID),
             reason=request.reason,
             request_id=request.request_id,
         )
         await self._restorer.apply(operation)
-        # How much it was is known to the journal alone; once it is flushed, a repeat reads the
-        # same.
+        # Only the journal knows the amount; once the ledger has the entry, a repeat reads the same.
         await self._wait_until_flushed(request.account_id)
         voided_nanos = await asyncio.to_thread(self._operations.voided_nanos, operation)
         if voided_nanos is None:
@@ -98,19 +96,30 @@ class GrantMethods:
         return VoidGrantResponse(voided_nanos=voided_nanos)
 
 
-def check_reason(field: str, reason: str) -> None:
-    """InvalidField unless there is one."""
+def _check_void(request: VoidGrantRequest) -> None:
+    check_id("account_id", request.account_id)
+    check_request_id(request.request_id, required=True)
+    check_id("grant_id", request.grant_id)
+    if request.HasField("amount_nanos"):
+        check_amount("amount_nanos", request.amount_nanos)
+    check_choice("type", request.type, VoidType)
+    _check_reason("reason", request.reason)
+
+
+def _check_reason(field: str, reason: str) -> None:
     if not reason:
         raise InvalidField(field, "must give the reason")
     check_description(field, reason)
 
 
-def _change(account_id: str, grant: Grant, canonical: Canonical) -> GrantCredits:
+def _grant_of(account_id: str, grant: Grant, canonical: Canonical) -> GrantCredits:
+    """Returns the grant as an operation with a new grant id; raises InvalidField."""
     check_choice("grant.type", grant.type, GrantType)
     check_amount("grant.amount_nanos", grant.amount_nanos)
-    (check_reason if grant.type in _WITH_REASON else check_description)(
-        "grant.description", grant.description
-    )
+    if grant.type in _WITH_REASON:
+        _check_reason("grant.description", grant.description)
+    else:
+        check_description("grant.description", grant.description)
     effective_ms = optional_ms("grant.effective_at", grant)
     expires_ms = optional_ms("grant.expires_at", grant)
     if effective_ms is not None and expires_ms is not None and effective_ms >= expires_ms:

@@ -1,4 +1,4 @@
-"""Top-ups: purchases of credits."""
+"""RPCs to make, complete and list top-ups: purchases of credits."""
 
 import asyncio
 import hashlib
@@ -11,6 +11,7 @@ from gate.admin.fields import (
     check_request_id,
     optional_ms,
 )
+from gate.admin.pages import next_page_token
 from gate.store.restore import Restorer
 from meter.admin.recorder import Operations
 from meter.admin.top_up_bounds import TopUpBound
@@ -20,7 +21,7 @@ from meter.errors import InvalidField
 from meter.ids import check_id, check_text
 from meter.journal.operations import Operation
 from meter.money import format_credits
-from meter.pagination import page_of
+from meter.pagination import Page, Place, page_of
 from meter.times import optional_timestamp, timestamp
 from meter.v1.accounts_pb2 import (
     FAILED,
@@ -38,9 +39,10 @@ MAX_METHOD_BYTES = 64
 
 
 class TopUpMethods:
-    """Top-ups made, completed and listed.
+    """Serves the RPCs about top-ups.
 
-    `bounds` are what one may be, by currency; where there are none, anything above 0.
+    `bounds` has the least and most amount of one top-up by currency. In any other currency an
+    amount need only be above 0.
     """
 
     def __init__(
@@ -57,55 +59,58 @@ class TopUpMethods:
 
     async def CreateTopUp(self, request: CreateTopUpRequest) -> TopUp:
         check_request_id(request.request_id, required=True)
-        wanted = _wanted(request)
+        _check_top_up(request.top_up)
+        wanted = _top_up_row(request)
         account = await asyncio.to_thread(self._operations.account, wanted.account_id)
         if account is None:
             raise AccountNotFound(wanted.account_id)
         self._check_bounds(wanted.amount_nanos, account.currency)
-        return await self._answer(*await asyncio.to_thread(self._top_ups.create, wanted))
+        row, operation = await asyncio.to_thread(self._top_ups.create, wanted)
+        return await self._apply(row, operation)
 
     async def CompleteTopUp(self, request: CompleteTopUpRequest) -> TopUp:
         check_id("account_id", request.account_id)
         check_id("top_up_id", request.top_up_id)
         if request.status not in (SUCCEEDED, FAILED):
             raise InvalidField("status", "must be SUCCEEDED or FAILED")
-        status = TopUpStatus.Name(request.status)
-        ended = await asyncio.to_thread(
-            self._top_ups.complete, request.account_id, request.top_up_id, status
+        row, operation = await asyncio.to_thread(
+            self._top_ups.complete,
+            request.account_id,
+            request.top_up_id,
+            TopUpStatus.Name(request.status),
         )
-        return await self._answer(*ended)
+        return await self._apply(row, operation)
 
     async def ListTopUps(self, request: ListTopUpsRequest) -> ListTopUpsResponse:
         check_id("account_id", request.account_id)
         page = page_of(request, request.page_size, request.page_token, (int, str))
-        before = (int(page.after[0]), str(page.after[1])) if page.after else None
         rows = await asyncio.to_thread(
-            self._top_ups.newest, request.account_id, page.size + 1, before
+            self._top_ups.newest,
+            request.account_id,
+            page.size + 1,
+            _place_before(page),
         )
-        last = rows[page.size - 1] if len(rows) > page.size else None
         return ListTopUpsResponse(
-            top_ups=map(_message, rows[: page.size]),
-            next_page_token=""
-            if last is None
-            else page.token((last.create_time_ms, last.top_up_id)),
+            top_ups=map(_top_up_message, rows[: page.size]),
+            next_page_token=next_page_token(page, rows, _place_of),
         )
 
     def _check_bounds(self, nanos: int, currency: str) -> None:
         bounds = self._bounds.get(currency)
         if bounds is not None and not bounds.allow(nanos):
             raise InvalidField(
-                "top_up.amount_nanos", f"must be {bounds} {currency}; it is {format_credits(nanos)}"
+                "top_up.amount_nanos",
+                f"must be {bounds} {currency}; it is {format_credits(nanos)}",
             )
 
-    async def _answer(self, row: TopUpRow, operation: Operation | None) -> TopUp:
-        """The top-up, once its credits are in the gate."""
+    async def _apply(self, row: TopUpRow, operation: Operation | None) -> TopUp:
+        """Returns the top-up once the gate has applied the operation, if any."""
         if operation is not None:
             await self._restorer.apply(operation)
-        return _message(row)
+        return _top_up_message(row)
 
 
-def _wanted(request: CreateTopUpRequest) -> TopUpRow:
-    top_up = request.top_up
+def _check_top_up(top_up: TopUp) -> None:
     check_id("top_up.account_id", top_up.account_id)
     check_amount("top_up.amount_nanos", top_up.amount_nanos)
     if top_up.currency:
@@ -113,15 +118,22 @@ def _wanted(request: CreateTopUpRequest) -> TopUpRow:
     check_choice("top_up.status", top_up.status, TopUpStatus)
     if not top_up.payment_reference:
         raise InvalidField(
-            "top_up.payment_reference", "is required: what the payment provider calls the payment"
+            "top_up.payment_reference",
+            "is required: what the payment provider calls the payment",
         )
     check_text("top_up.payment_reference", top_up.payment_reference, MAX_REFERENCE_BYTES)
     check_text("top_up.payment_method", top_up.payment_method, MAX_METHOD_BYTES)
+
+
+def _top_up_row(request: CreateTopUpRequest) -> TopUpRow:
+    """Returns the row for a new top-up; the ledger fills in the empty ids and times."""
+    top_up = request.top_up
+    content = request.SerializeToString(deterministic=True)
     return TopUpRow(
         top_up_id="",
         account_id=top_up.account_id,
         request_id=request.request_id,
-        fingerprint=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
+        fingerprint=hashlib.sha256(content).hexdigest(),
         amount_nanos=top_up.amount_nanos,
         currency=top_up.currency,
         payment_reference=top_up.payment_reference,
@@ -134,7 +146,18 @@ def _wanted(request: CreateTopUpRequest) -> TopUpRow:
     )
 
 
-def _message(row: TopUpRow) -> TopUp:
+def _place_of(row: TopUpRow) -> Place:
+    return row.create_time_ms, row.top_up_id
+
+
+def _place_before(page: Page) -> tuple[int, str] | None:
+    if page.after is None:
+        return None
+    create_time_ms, top_up_id = page.after
+    return int(create_time_ms), str(top_up_id)
+
+
+def _top_up_message(row: TopUpRow) -> TopUp:
     return TopUp(
         top_up_id=row.top_up_id,
         account_id=row.account_id,

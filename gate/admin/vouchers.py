@@ -1,4 +1,4 @@
-"""Vouchers: batches of codes, and their redemption."""
+"""RPCs to make and list batches of voucher codes, and redeem a code."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from gate.admin.fields import (
     optional_ms,
     priority_of,
 )
+from gate.admin.pages import next_page_token, page_starts_after
 from gate.store.restore import Restorer
 from meter.admin.voucher_codes import digest, new_code, read_code
 from meter.admin.vouchers import BatchRow, Vouchers
@@ -41,10 +42,18 @@ MAX_CODE_CHARACTERS = 200
 
 
 class VoucherMethods:
-    """Vouchers made, redeemed and listed. Without a key, none are."""
+    """Serves the RPCs about vouchers.
+
+    `key` is the secret for the hashes of codes. Without a key no voucher can be made or
+    redeemed.
+    """
 
     def __init__(
-        self, vouchers: Vouchers, restorer: Restorer, key: str, canonical: Canonical
+        self,
+        vouchers: Vouchers,
+        restorer: Restorer,
+        key: str,
+        canonical: Canonical,
     ) -> None:
         self._vouchers = vouchers
         self._restorer = restorer
@@ -53,22 +62,18 @@ class VoucherMethods:
 
     async def CreateVouchers(self, request: CreateVouchersRequest) -> CreateVouchersResponse:
         check_request_id(request.request_id, required=False)
-        batch = self._batch(request)
+        _check_batch(request.batch)
+        batch = self._batch_row(request)
         key = self._required_key()
         codes = [new_code() for _ in range(batch.codes)]
-        digests = await asyncio.to_thread(lambda: [digest(key, code) for code in codes])
+        digests = await asyncio.to_thread(_digests, key, codes)
         await asyncio.to_thread(self._vouchers.create, batch, digests)
-        return CreateVouchersResponse(batch=_message(batch), codes=codes)
+        return CreateVouchersResponse(batch=_batch_message(batch), codes=codes)
 
     async def RedeemVoucher(self, request: RedeemVoucherRequest) -> Grant:
         check_id("account_id", request.account_id)
         check_request_id(request.request_id, required=True)
-        code = read_code(request.code) if len(request.code) <= MAX_CODE_CHARACTERS else None
-        if code is None:
-            # Anyone can compute the check symbol: this tells no more than that.
-            raise InvalidField(
-                "code", "is mistyped: a code has seven groups of four letters and digits"
-            )
+        code = _code_of(request)
         operation = await asyncio.to_thread(
             self._vouchers.redeem,
             request.account_id,
@@ -82,31 +87,27 @@ class VoucherMethods:
         self, request: ListVoucherBatchesRequest
     ) -> ListVoucherBatchesResponse:
         page = page_of(request, request.page_size, request.page_token, (str,))
-        after = str(page.after[0]) if page.after else ""
-        rows = await asyncio.to_thread(self._vouchers.list_batches, after, page.size + 1)
-        token = page.token((rows[page.size - 1].batch_id,)) if len(rows) > page.size else ""
+        rows = await asyncio.to_thread(
+            self._vouchers.list_batches,
+            page_starts_after(page),
+            page.size + 1,
+        )
         return ListVoucherBatchesResponse(
-            batches=map(_message, rows[: page.size]), next_page_token=token
+            batches=map(_batch_message, rows[: page.size]),
+            next_page_token=next_page_token(page, rows, lambda row: (row.batch_id,)),
         )
 
     def _required_key(self) -> str:
         if not self._key:
-            message = "this service has no key for vouchers: set CREDITGATE_VOUCHER_KEY, the same for every gate"
-            raise FailedPrecondition("VOUCHERS_OFF", message)
+            raise FailedPrecondition(
+                "VOUCHERS_OFF",
+                "this service has no key for vouchers: "
+                "set CREDITGATE_VOUCHER_KEY, the same for every gate",
+            )
         return self._key
 
-    def _batch(self, request: CreateVouchersRequest) -> BatchRow:
+    def _batch_row(self, request: CreateVouchersRequest) -> BatchRow:
         batch = request.batch
-        check_name("batch.batch_id", batch.batch_id)
-        check_amount("batch.amount_nanos", batch.amount_nanos)
-        check_currency("batch.currency", batch.currency)
-        if batch.type not in (0, VOUCHER, PROMOTION):
-            raise InvalidField("batch.type", "must be VOUCHER or PROMOTION")
-        check_description("batch.description", batch.description)
-        _check_number("batch.credits_live_ms", batch.credits_live_ms, 0, MAX_CREDITS_LIVE_MS)
-        _check_number("batch.codes", batch.codes, 1, MAX_CODES)
-        _check_number("batch.uses_per_code", batch.uses_per_code, 0, MAX_USES)
-        _check_number("batch.uses_per_account", batch.uses_per_account, 0, MAX_USES)
         return BatchRow(
             batch_id=batch.batch_id,
             request_id=request.request_id or None,
@@ -125,12 +126,43 @@ class VoucherMethods:
         )
 
 
+def _check_batch(batch: VoucherBatch) -> None:
+    check_name("batch.batch_id", batch.batch_id)
+    check_amount("batch.amount_nanos", batch.amount_nanos)
+    check_currency("batch.currency", batch.currency)
+    if batch.type not in (0, VOUCHER, PROMOTION):
+        raise InvalidField("batch.type", "must be VOUCHER or PROMOTION")
+    check_description("batch.description", batch.description)
+    _check_number("batch.credits_live_ms", batch.credits_live_ms, 0, MAX_CREDITS_LIVE_MS)
+    _check_number("batch.codes", batch.codes, 1, MAX_CODES)
+    _check_number("batch.uses_per_code", batch.uses_per_code, 0, MAX_USES)
+    _check_number("batch.uses_per_account", batch.uses_per_account, 0, MAX_USES)
+
+
 def _check_number(field: str, number: int, least: int, most: int) -> None:
     if not least <= number <= most:
         raise InvalidField(field, f"must be {least} to {most}; it is {number}")
 
 
-def _message(row: BatchRow) -> VoucherBatch:
+def _code_of(request: RedeemVoucherRequest) -> str:
+    """Returns the code in canonical form; raises InvalidField for a mistyped code."""
+    code = None
+    if len(request.code) <= MAX_CODE_CHARACTERS:
+        code = read_code(request.code)
+    if code is None:
+        # Anyone can compute the check symbol, so this answer tells nothing about real codes.
+        raise InvalidField(
+            "code",
+            "is mistyped: a code has seven groups of four letters and digits",
+        )
+    return code
+
+
+def _digests(key: str, codes: list[str]) -> list[str]:
+    return [digest(key, code) for code in codes]
+
+
+def _batch_message(row: BatchRow) -> VoucherBatch:
     return VoucherBatch(
         batch_id=row.batch_id,
         amount_nanos=row.amount_nanos,

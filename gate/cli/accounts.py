@@ -1,25 +1,15 @@
-"""Commands about accounts: create, show and update them, look at a balance."""
+"""Commands to create, show, list and update accounts."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
-from gate.cli.connection import (
-    TIMEOUT_S,
-    AsJson,
-    console,
-    money,
-    parse_amount,
-    parse_time,
-    print_json,
-    print_next,
-    service,
-    when,
-)
+from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
+from gate.cli.output import enum_text, facts_table, money_or, print_page, print_reply
 from gate.cli.thresholds import (
     Graces,
     Thresholds,
@@ -28,7 +18,6 @@ from gate.cli.thresholds import (
     parse_threshold,
     threshold_text,
 )
-from gate.v1.gate_pb2 import Balance, GetBalanceRequest, GetBalanceResponse
 from meter.v1.accounts_pb2 import (
     ACTIVE,
     SUSPENDED,
@@ -37,8 +26,11 @@ from meter.v1.accounts_pb2 import (
     AdvanceTestClockRequest,
     CreateAccountRequest,
     GetAccountRequest,
+    Grace,
     ListAccountsRequest,
+    ListAccountsResponse,
     OveragePolicy,
+    Threshold,
     UpdateAccountRequest,
 )
 
@@ -74,7 +66,6 @@ def register(app: typer.Typer) -> None:
     account.command("update")(update)
     account.command("advance-clock")(advance_clock)
     app.add_typer(account, name="account")
-    app.command("balance")(balance)
 
 
 def create(
@@ -100,51 +91,33 @@ def create(
         account_id=account_id,
         currency=currency,
         overage_protection_nanos=parse_amount("--overage", overage or "0"),
-        daily_limit_nanos=None
-        if daily_limit is None
-        else parse_amount("--daily-limit", daily_limit),
+        daily_limit_nanos=_optional_amount("--daily-limit", daily_limit),
         test_clock_time=parse_time("--test-clock", test_clock),
-        overage_policy=choice("--overage-policy", policy, _POLICIES) if policy else None,
+        overage_policy=_optional_policy(policy),
         spend_management_off=spend_management is False,
-        thresholds=map(parse_threshold, thresholds or ()),
-        graces=map(parse_grace, graces or ()),
+        thresholds=_thresholds(thresholds),
+        graces=_graces(graces),
     )
+    request = CreateAccountRequest(account=account, request_id=request_id)
     with service() as call:
-        created = call.accounts.CreateAccount(
-            CreateAccountRequest(account=account, request_id=request_id), timeout=TIMEOUT_S
-        )
-    _print_account(created, as_json)
+        created = call.accounts.CreateAccount(request, timeout=TIMEOUT_S)
+    print_reply(created, as_json, _account_table)
 
 
 def show(account_id: AccountId, as_json: AsJson = False) -> None:
     """Show an account's settings."""
+    request = GetAccountRequest(account_id=account_id)
     with service() as call:
-        account = call.accounts.GetAccount(
-            GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S
-        )
-    _print_account(account, as_json)
+        account = call.accounts.GetAccount(request, timeout=TIMEOUT_S)
+    print_reply(account, as_json, _account_table)
 
 
 def list_accounts(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
     """List accounts by id."""
+    request = ListAccountsRequest(page_size=limit, page_token=page_token)
     with service() as call:
-        page = call.accounts.ListAccounts(
-            ListAccountsRequest(page_size=limit, page_token=page_token), timeout=TIMEOUT_S
-        )
-    if as_json:
-        print_json(page)
-        return
-    table = Table("account", "currency", "status", "overage", "daily limit", box=None)
-    for account in page.accounts:
-        table.add_row(
-            account.account_id,
-            account.currency,
-            _status(account),
-            money(account.overage_protection_nanos),
-            _limit(account),
-        )
-    console.print(table)
-    print_next(page.next_page_token)
+        page = call.accounts.ListAccounts(request, timeout=TIMEOUT_S)
+    print_page(page, as_json, _accounts_table)
 
 
 def update(
@@ -169,39 +142,34 @@ def update(
     as_json: AsJson = False,
 ) -> None:
     """Change an account's settings; they act on the next call."""
-    for option, value, removal in (
-        ("daily-limit", daily_limit, no_daily_limit),
-        ("threshold", thresholds, no_thresholds),
-        ("grace", graces, no_graces),
-    ):
-        if value and removal:
-            raise typer.BadParameter(f"give either --{option} or its removal, not both")
-    changes: dict[str, Any] = {
-        "overage_protection_nanos": None if overage is None else parse_amount("--overage", overage),
-        "daily_limit_nanos": None
-        if daily_limit is None
-        else parse_amount("--daily-limit", daily_limit),
-        "status": None if suspend is None else (SUSPENDED if suspend else ACTIVE),
-        "overage_policy": choice("--overage-policy", policy, _POLICIES) if policy else None,
-        "spend_management_off": None if spend_management is None else not spend_management,
-        "thresholds": [parse_threshold(each) for each in thresholds or ()] or None,
-        "graces": [parse_grace(each) for each in graces or ()] or None,
-    }
-    removed = {
-        "daily_limit_nanos": no_daily_limit,
-        "thresholds": no_thresholds,
-        "graces": no_graces,
-    }
-    paths = [path for path, value in changes.items() if value is not None or removed.get(path)]
-    if not paths:
+    _refuse_both("--daily-limit", daily_limit, no_daily_limit)
+    _refuse_both("--threshold", thresholds, no_thresholds)
+    _refuse_both("--grace", graces, no_graces)
+    changes: dict[str, Any] = {}  # by the account's field; a removal is a change to nothing
+    if overage is not None:
+        changes["overage_protection_nanos"] = parse_amount("--overage", overage)
+    if daily_limit is not None or no_daily_limit:
+        changes["daily_limit_nanos"] = _optional_amount("--daily-limit", daily_limit)
+    if suspend is not None:
+        changes["status"] = SUSPENDED if suspend else ACTIVE
+    if policy:
+        changes["overage_policy"] = _optional_policy(policy)
+    if spend_management is not None:
+        changes["spend_management_off"] = not spend_management
+    if thresholds or no_thresholds:
+        changes["thresholds"] = _thresholds(thresholds)
+    if graces or no_graces:
+        changes["graces"] = _graces(graces)
+    if not changes:
         raise typer.BadParameter("name what to change: --help lists it")
-    account = Account(account_id=account_id, **changes)
     request = UpdateAccountRequest(
-        account=account, update_mask=FieldMask(paths=paths), request_id=request_id
+        account=Account(account_id=account_id, **changes),
+        update_mask=FieldMask(paths=list(changes)),
+        request_id=request_id,
     )
     with service() as call:
         updated = call.accounts.UpdateAccount(request, timeout=TIMEOUT_S)
-    _print_account(updated, as_json)
+    print_reply(updated, as_json, _account_table)
 
 
 def advance_clock(
@@ -217,81 +185,62 @@ def advance_clock(
 ) -> None:
     """Move an account's test clock forward; holds that end by then expire."""
     request = AdvanceTestClockRequest(
-        account_id=account_id, time=parse_time("TIME", time), request_id=request_id
+        account_id=account_id,
+        time=parse_time("TIME", time),
+        request_id=request_id,
     )
     with service() as call:
         advanced = call.accounts.AdvanceTestClock(request, timeout=TIMEOUT_S)
-    _print_account(advanced, as_json)
+    print_reply(advanced, as_json, _account_table)
 
 
-def balance(account_id: AccountId, as_json: AsJson = False) -> None:
-    """Show what an account has, has used, and may still spend."""
-    with service() as call:
-        reply = call.gate.GetBalance(GetBalanceRequest(account_id=account_id), timeout=TIMEOUT_S)
-    if as_json:
-        print_json(reply)
-    else:
-        console.print(balance_table(reply))
+def _refuse_both(option: str, value: object, is_removed: bool) -> None:
+    if value and is_removed:
+        raise typer.BadParameter(f"give either {option} or its removal, not both")
 
 
-def balance_table(reply: GetBalanceResponse) -> Table:
-    """The overview, for a terminal."""
-    overview: Balance = reply.balance
-    table = Table(
-        title=f"{reply.account_id} ({reply.currency})",
-        show_header=False,
-        box=None,
-        title_justify="left",
-    )
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("total credits", money(overview.total_credits_nanos))
-    if overview.expired_nanos:
-        table.add_row("expired or voided", money(overview.expired_nanos))
-    table.add_row("used this month", money(overview.period_usage_nanos))
-    table.add_row("remaining", money(overview.remaining_nanos))
-    for row in _breakdown(reply):
-        table.add_row(*row)
-    table.add_row("overage protection", money(overview.overage_protection_nanos))
-    table.add_row("held", money(overview.held_nanos))
-    limit = money(overview.daily_limit_nanos) if overview.HasField("daily_limit_nanos") else "none"
-    table.add_row("daily limit", limit)
-    table.add_row("used today", money(overview.daily_used_nanos))
-    table.add_row("used yesterday", money(overview.daily_used_yesterday_nanos))
-    for grace in reply.graces:
-        ends = (
-            f"until {when(grace.ends_at)}"
-            if grace.HasField("ends_at")
-            else f"since {when(grace.began_at)}"
+def _optional_amount(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    return parse_amount(option, text)
+
+
+def _optional_policy(text: str | None) -> str | None:
+    if not text:
+        return None
+    return choice("--overage-policy", text, _POLICIES)
+
+
+def _thresholds(texts: Sequence[str] | None) -> list[Threshold]:
+    return [parse_threshold(text) for text in texts or ()]
+
+
+def _graces(texts: Sequence[str] | None) -> list[Grace]:
+    return [parse_grace(text) for text in texts or ()]
+
+
+def _accounts_table(page: ListAccountsResponse) -> Table:
+    table = Table("account", "currency", "status", "overage", "daily limit", box=None)
+    for account in page.accounts:
+        table.add_row(
+            account.account_id,
+            account.currency,
+            enum_text(AccountStatus, account.status),
+            money(account.overage_protection_nanos),
+            money_or("none", account, "daily_limit_nanos"),
         )
-        table.add_row(f"in grace: {grace.traffic_class}", ends)
-    table.add_row("available to use", money(overview.available_nanos), style="bold")
     return table
 
 
-def _breakdown(reply: GetBalanceResponse) -> Iterator[tuple[str, str]]:
-    """What the remaining credits are made of."""
-    for part in reply.breakdown:
-        yield f"  {part.type.lower().replace('_', '-')}", money(part.remaining_nanos)
-    if reply.debt_nanos:
-        yield "  overage in use", money(-reply.debt_nanos)
-    if reply.balance.scoped_nanos:
-        yield "  of it only for some models or services", money(reply.balance.scoped_nanos)
-
-
-def _print_account(account: Account, as_json: bool) -> None:
-    if as_json:
-        print_json(account)
-        return
-    table = Table(title=account.account_id, show_header=False, box=None, title_justify="left")
+def _account_table(account: Account) -> Table:
+    spend_management = "off" if account.spend_management_off else "on"
+    table = facts_table(account.account_id)
     table.add_row("currency", account.currency)
-    table.add_row("status", _status(account))
+    table.add_row("status", enum_text(AccountStatus, account.status))
     table.add_row("overage protection", money(account.overage_protection_nanos))
-    table.add_row(
-        "overage policy", OveragePolicy.Name(account.overage_policy).lower().replace("_", "-")
-    )
-    table.add_row("daily limit", _limit(account))
-    table.add_row("spend management", "off" if account.spend_management_off else "on")
+    table.add_row("overage policy", enum_text(OveragePolicy, account.overage_policy))
+    table.add_row("daily limit", money_or("none", account, "daily_limit_nanos"))
+    table.add_row("spend management", spend_management)
     for threshold in account.thresholds:
         table.add_row("threshold", threshold_text(threshold))
     for grace in account.graces:
@@ -299,12 +248,4 @@ def _print_account(account: Account, as_json: bool) -> None:
     if account.HasField("test_clock_time"):
         table.add_row("test clock", account.test_clock_time.ToJsonString())
     table.add_row("created", account.create_time.ToJsonString())
-    console.print(table)
-
-
-def _status(account: Account) -> str:
-    return AccountStatus.Name(account.status).lower()
-
-
-def _limit(account: Account) -> str:
-    return money(account.daily_limit_nanos) if account.HasField("daily_limit_nanos") else "none"
+    return table

@@ -1,4 +1,4 @@
-"""The command's root: every subcommand, and errors as one line for people."""
+"""Joins all subcommands into the command, and prints errors as a line for people."""
 
 import sys
 from importlib.metadata import version as distribution_version
@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from gate.cli import accounts, budgets, estimate, grants, ledger, prices, replay, serve, vouchers
+from gate.cli import (
+    accounts,
+    balance,
+    budgets,
+    check,
+    estimate,
+    grants,
+    invoices,
+    ledger,
+    prices,
+    replay,
+    serve,
+    top_ups,
+    vouchers,
+)
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
 from gate.settings import SettingsError
@@ -23,11 +37,15 @@ app = typer.Typer(
 )
 serve.register(app)
 accounts.register(app)
+balance.register(app)
 grants.register(app)
+top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
 ledger.register(app)
+invoices.register(app)
+check.register(app)
 prices.register(app)
 replay.register(app)
 
@@ -63,7 +81,7 @@ def root(
 
 
 def main() -> None:
-    """Runs the command; what the user can mend is one line on stderr and exit status 1."""
+    """Runs the command; an error that the user can mend is a line on stderr and exit status 1."""
     try:
         app()
     except _FOR_THE_USER as error:

@@ -1,29 +1,21 @@
-"""Commands about budgets."""
+"""Commands to set, delete and list budgets."""
 
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from gate.cli.connection import (
-    TIMEOUT_S,
-    AsJson,
-    console,
-    money,
-    parse_amount,
-    print_json,
-    print_next,
-    service,
-    when,
-)
+from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
-from gate.cli.thresholds import parse_percent
+from gate.cli.output import add_number_columns, print_page, print_reply, when_or
+from gate.cli.thresholds import level_text, parse_percent
 from meter.v1.accounts_pb2 import (
     Budget,
     BudgetThreshold,
     BudgetWindow,
     DeleteBudgetRequest,
     ListBudgetsRequest,
+    ListBudgetsResponse,
     SetBudgetRequest,
 )
 
@@ -74,85 +66,98 @@ def set_budget(
     """Set a budget, new or changed; it acts on the next call."""
     budget = Budget(
         budget_id=budget_id,
-        scope=dict(pair("--scope", each, "KEY=VALUE, such as api_key=k1") for each in scope),
+        scope=_parse_scope(scope),
         window=choice("--window", window, _WINDOWS),
         soft=soft,
         limit_nanos=parse_amount("CREDITS", credits),
-        thresholds=map(_threshold, threshold or ()),
+        thresholds=map(_parse_threshold, threshold or ()),
     )
     request = SetBudgetRequest(account_id=account_id, request_id=request_id, budget=budget)
     with service() as call:
         made = call.accounts.SetBudget(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(made)
-    else:
-        console.print(f"budget {budget_id} of {account_id}: {_terms(made)}")
+    print_reply(
+        made,
+        as_json,
+        lambda made: f"budget {budget_id} of {account_id}: {_terms(made)}",
+    )
 
 
 def delete(
-    account_id: AccountId, budget_id: BudgetId, request_id: RequestId = "", as_json: AsJson = False
+    account_id: AccountId,
+    budget_id: BudgetId,
+    request_id: RequestId = "",
+    as_json: AsJson = False,
 ) -> None:
     """Delete a budget."""
     request = DeleteBudgetRequest(account_id=account_id, budget_id=budget_id, request_id=request_id)
     with service() as call:
         deleted = call.accounts.DeleteBudget(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(deleted)
-    else:
-        console.print(f"deleted budget {budget_id} of {account_id}")
+    print_reply(deleted, as_json, lambda _: f"deleted budget {budget_id} of {account_id}")
 
 
 def list_budgets(
-    account_id: AccountId, limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False
+    account_id: AccountId,
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
 ) -> None:
     """List an account's budgets, and what is used of each."""
     request = ListBudgetsRequest(account_id=account_id, page_size=limit, page_token=page_token)
     with service() as call:
         page = call.accounts.ListBudgets(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(page)
-        return
+    print_page(page, as_json, _budgets_table)
+
+
+def _parse_scope(texts: list[str]) -> dict[str, str]:
+    return dict(pair("--scope", text, "KEY=VALUE, such as api_key=k1") for text in texts)
+
+
+def _parse_threshold(text: str) -> BudgetThreshold:
+    threshold_id, level = pair("--threshold", text, _LEVEL_FORM)
+    threshold = BudgetThreshold(threshold_id=threshold_id)
+    if level.endswith("%"):
+        threshold.percent = parse_percent("--threshold", level)
+    else:
+        threshold.amount_nanos = parse_amount("--threshold", level)
+    return threshold
+
+
+def _budgets_table(page: ListBudgetsResponse) -> Table:
     table = Table("budget", "scope", "window", "kind", box=None)
-    for heading in ("limit", "used", "held"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    add_number_columns(table, "limit", "used", "held")
     table.add_column("begins anew (UTC)", no_wrap=True)
     table.add_column("thresholds")
     for budget in page.budgets:
-        amounts = map(money, (budget.limit_nanos, budget.used_nanos, budget.held_nanos))
-        resets = when(budget.resets_at) if budget.HasField("resets_at") else "never"
-        window = BudgetWindow.Name(budget.window).lower()
-        kind = "soft" if budget.soft else "hard"
-        thresholds = ", ".join(map(_threshold_text, budget.thresholds))
         table.add_row(
-            budget.budget_id, _scope_text(budget), window, kind, *amounts, resets, thresholds
+            budget.budget_id,
+            _scope_text(budget),
+            _window_text(budget),
+            _kind_text(budget),
+            money(budget.limit_nanos),
+            money(budget.used_nanos),
+            money(budget.held_nanos),
+            when_or("never", budget, "resets_at"),
+            ", ".join(map(_threshold_text, budget.thresholds)),
         )
-    console.print(table)
-    print_next(page.next_page_token)
+    return table
 
 
-def _threshold(text: str) -> BudgetThreshold:
-    threshold_id, level = pair("--threshold", text, _LEVEL_FORM)
-    if level.endswith("%"):
-        return BudgetThreshold(
-            threshold_id=threshold_id, percent=parse_percent("--threshold", level)
-        )
-    return BudgetThreshold(
-        threshold_id=threshold_id, amount_nanos=parse_amount("--threshold", level)
-    )
+def _terms(budget: Budget) -> str:
+    limit = money(budget.limit_nanos)
+    return f"{_kind_text(budget)}, {limit} {_window_text(budget)} on {_scope_text(budget)}"
 
 
-def _threshold_text(threshold: BudgetThreshold) -> str:
-    level = (
-        f"{threshold.percent}%" if threshold.HasField("percent") else money(threshold.amount_nanos)
-    )
-    return f"{threshold.threshold_id}={level}"
+def _kind_text(budget: Budget) -> str:
+    return "soft" if budget.soft else "hard"
+
+
+def _window_text(budget: Budget) -> str:
+    return BudgetWindow.Name(budget.window).lower()
 
 
 def _scope_text(budget: Budget) -> str:
     return " and ".join(f"{key}={value}" for key, value in sorted(budget.scope.items()))
 
 
-def _terms(budget: Budget) -> str:
-    kind = "soft" if budget.soft else "hard"
-    window = BudgetWindow.Name(budget.window).lower()
-    return f"{kind}, {money(budget.limit_nanos)} {window} on {_scope_text(budget)}"
+def _threshold_text(threshold: BudgetThreshold) -> str:
+    return f"{threshold.threshold_id}={level_text(threshold)}"

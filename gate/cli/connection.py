@@ -1,4 +1,4 @@
-"""Calls to the running service, and what the commands print."""
+"""Calls to the running services, and how the commands print amounts, times and pages."""
 
 import re
 import sys
@@ -16,7 +16,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
 
-from gate.settings import load_settings
+from gate.address import Address
+from gate.settings import env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
@@ -24,7 +25,7 @@ from meter.v1.ledger_pb2_grpc import LedgerStub
 
 TIMEOUT_S = 30.0
 
-# Fields that a command has under another name: what is wrong with them is told by that.
+# Fields that a command has under another name: errors are told by the command's name.
 _OPTIONS = {
     "overage_protection_nanos": "--overage",
     "daily_limit_nanos": "--daily-limit",
@@ -64,47 +65,75 @@ AsJson = Annotated[
 
 _PIPE_WIDTH = 10_000  # into a file or a pipe no line is folded, and no number cut short
 
-# Without markup: what is in brackets is part of an account's name, or of a description.
-console = Console(
-    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH
-)
+
+def _new_console() -> Console:
+    """Returns a console without markup: brackets are part of an account's name, or of a text."""
+    width: int | None = _PIPE_WIDTH
+    if sys.stdout.isatty():
+        width = None  # as the terminal has it
+    return Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=width,
+    )
+
+
+console = _new_console()
 
 
 class CallFailed(Exception):
-    """The service refused a call, or could not be reached; the message says which and why."""
+    """Tells that the service refused a call, or could not be reached."""
 
 
 class Service:
-    """The services of one running Creditgate."""
+    """Holds the stubs of a running gate."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.gate: Any = GateStub(channel)  # the generated stubs have no types
         self.accounts: Any = AccountsStub(channel)
-        self.ledger: Any = LedgerStub(channel)
 
 
 @contextmanager
 def service() -> Iterator[Service]:
-    """The service at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    target = load_settings().listen.grpc_target
-    with grpc.insecure_channel(target) as channel:
+    """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(load_settings().listen, "listen") as channel:
+        yield Service(channel)
+
+
+@contextmanager
+def ledger_service() -> Iterator[Any]:
+    """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(load_settings().billing_listen, "billing_listen") as channel:
+        yield LedgerStub(channel)
+
+
+@contextmanager
+def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(address.grpc_target) as channel:
         try:
-            yield Service(channel)
+            yield channel
         except grpc.RpcError as error:
-            raise CallFailed(explain(error, target)) from None
+            raise CallFailed(explain(error, address, setting)) from None
 
 
-def explain(error: Any, target: str) -> str:
-    """A failed call in one line: what happened, in the words of the command's options, and the
-    reason's word.
+def explain(error: Any, address: Address, setting: str) -> str:
+    """Tells of a failed call in one line, in the words of the command's options.
+
+    The line ends with the reason's word. If nobody answered, the line names the address and the
+    setting from which the address was taken.
     """
     info = ErrorInfo()
     blame = BadRequest()
     status = rpc_status.from_call(error)
-    for detail in status.details if status else ():
-        _ = detail.Unpack(info) or detail.Unpack(blame)
+    if status is not None:
+        for detail in status.details:
+            _ = detail.Unpack(info) or detail.Unpack(blame)
     if not info.reason and error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"no service answers at {target}: start one with `creditgate up`, or set CREDITGATE_LISTEN ({error.details()})"
+        return (
+            f"no service answers at {address}: start one with `creditgate up`,"
+            f" or set {env_name(setting)} ({error.details()})"
+        )
     message = error.details()
     for violation in blame.field_violations:
         if option := _option(violation.field):
@@ -113,13 +142,16 @@ def explain(error: Any, target: str) -> str:
 
 
 def _option(field: str) -> str | None:
-    """What a command calls a request's field."""
+    """Returns a command's name for a request's field."""
     names = re.sub(r"\[\d+\]", "", field).split(".")
-    return next((_OPTIONS[name] for name in reversed(names) if name in _OPTIONS), None)
+    for name in reversed(names):
+        if name in _OPTIONS:
+            return _OPTIONS[name]
+    return None
 
 
 def print_json(message: Message) -> None:
-    """The message in protobuf's JSON form: int64 as strings, so that no reader rounds them."""
+    """Prints a message as protobuf's JSON, with int64 as strings, so that no reader rounds them."""
     print(
         MessageToJson(
             message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
@@ -128,7 +160,7 @@ def print_json(message: Message) -> None:
 
 
 def parse_amount(option: str, text: str) -> int:
-    """Nanos of credits as typed; CallFailed says how to write them."""
+    """Returns the nanos of credits as typed; CallFailed tells how to write credits."""
     try:
         return parse_credits(text)
     except AmountError as error:
@@ -136,9 +168,9 @@ def parse_amount(option: str, text: str) -> int:
 
 
 def parse_time(option: str, text: str) -> Timestamp | None:
-    """A time as typed, UTC unless it names a zone; None for no text.
+    """Returns a time as typed, in UTC unless the text names a zone; None for no text.
 
-    CallFailed says how to write it.
+    CallFailed tells how to write a time.
     """
     if not text:
         return None
@@ -154,19 +186,22 @@ def parse_time(option: str, text: str) -> Timestamp | None:
 
 
 def money(nanos: int, currency: str = "") -> str:
-    """Credits for a table: grouped, exact."""
+    """Returns credits for a table: grouped, exact."""
     whole, _, fraction = format_credits(abs(nanos)).partition(".")
-    return (
-        f"{'-' if nanos < 0 else ''}{int(whole):,}.{fraction}{f' {currency}' if currency else ''}"
-    )
+    text = f"{int(whole):,}.{fraction}"
+    if nanos < 0:
+        text = f"-{text}"
+    if currency:
+        text = f"{text} {currency}"
+    return text
 
 
 def when(stamp: Timestamp) -> str:
-    """A time for a table, UTC."""
+    """Returns a time for a table, in UTC."""
     return stamp.ToDatetime().isoformat(sep=" ", timespec="seconds")
 
 
 def print_next(token: str) -> None:
-    """How to get the page that follows, if there is one."""
+    """Tells how to get the next page, if there is a next page."""
     if token:
         console.print(f"more: --page-token {token}", soft_wrap=True)

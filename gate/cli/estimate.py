@@ -1,22 +1,18 @@
-"""What a request would cost."""
+"""The command to estimate the cost of a request."""
 
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
 
-from gate.cli.connection import (
-    TIMEOUT_S,
-    AsJson,
-    CallFailed,
-    console,
-    money,
-    parse_amount,
-    print_json,
-    service,
-)
+from gate.cli.connection import TIMEOUT_S, AsJson, CallFailed, money, parse_amount, service
 from gate.cli.options import pair
+from gate.cli.output import add_number_columns, print_reply
 from gate.v1.gate_pb2 import EstimateCostRequest, EstimateCostResponse, Usage
+
+_TOKEN_FIELDS = set(Usage.DESCRIPTOR.fields_by_name) - {"model", "units"}
+_MAX_DIGITS = 18  # of a quantity: int64 holds any number of so many digits
 
 
 def register(app: typer.Typer) -> None:
@@ -40,43 +36,51 @@ def estimate(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a request would cost, and how many such requests an amount, or an account's credits,
-    buys.
+    """Tell what a request would cost, and how many such requests an amount, or an account's
+    credits, buys.
     """
-    request = EstimateCostRequest(account_id=account, usage=_usage(model, units))
+    request = EstimateCostRequest(account_id=account, usage=_parse_usage(model, units))
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)
     with service() as call:
         estimated = call.gate.EstimateCost(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(estimated)
-    else:
-        _print(estimated)
+    print_reply(estimated, as_json, _render)
 
 
-def _usage(model: str, units: list[str]) -> Usage:
+def _parse_usage(model: str, units: list[str]) -> Usage:
     usage = Usage(model=model)
-    for each in units:
-        unit, quantity = pair("UNIT=QUANTITY", each, "as input_tokens=1000")
-        if not (quantity.isascii() and quantity.isdigit() and len(quantity) < 19):
-            raise CallFailed(f"{unit}: {quantity!r} is no whole number of units, such as 1000")
-        if unit in usage.DESCRIPTOR.fields_by_name and unit not in ("model", "units"):
-            setattr(usage, unit, int(quantity))
+    for text in units:
+        unit, number = pair("UNIT=QUANTITY", text, "as input_tokens=1000")
+        quantity = _parse_quantity(unit, number)
+        if unit in _TOKEN_FIELDS:
+            setattr(usage, unit, quantity)
         else:
-            usage.units[unit] = int(quantity)
+            usage.units[unit] = quantity
     return usage
 
 
-def _print(estimated: EstimateCostResponse) -> None:
+def _parse_quantity(unit: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise CallFailed(f"{unit}: {text!r} is no whole number of units, such as 1000")
+    return int(text)
+
+
+def _render(estimated: EstimateCostResponse) -> RenderableType:
     table = Table("unit", box=None)
-    for heading in ("quantity", estimated.currency):
-        table.add_column(heading, justify="right", no_wrap=True)
+    add_number_columns(table, "quantity", estimated.currency)
     for line in estimated.lines:
         table.add_row(line.unit, f"{line.quantity:,}", money(line.amount_nanos))
     table.add_row(estimated.model, "", money(estimated.cost_nanos), style="bold")
-    console.print(table)
-    if estimated.HasField("affordable_requests"):
-        buys = f"{estimated.affordable_requests:,} such request{'s' * (estimated.affordable_requests != 1)}"
-        if estimated.HasField("affordable_output_tokens"):
-            buys += f", or {estimated.affordable_output_tokens:,} output tokens in one"
-        console.print(f"{money(estimated.amount_nanos, estimated.currency)} buy {buys}")
+    if not estimated.HasField("affordable_requests"):
+        return table
+    return Group(table, _affordable_text(estimated))
+
+
+def _affordable_text(estimated: EstimateCostResponse) -> str:
+    amount = money(estimated.amount_nanos, estimated.currency)
+    count = estimated.affordable_requests
+    requests = "request" if count == 1 else "requests"
+    text = f"{amount} buy {count:,} such {requests}"
+    if estimated.HasField("affordable_output_tokens"):
+        text += f", or {estimated.affordable_output_tokens:,} output tokens in one"
+    return text

@@ -1,44 +1,37 @@
-"""Commands that read the books: entries, usage, invoices, check."""
+"""Commands to read the ledger: entries, usage, events."""
 
-from datetime import date, timedelta
-from enum import StrEnum
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
-from rich.text import Text
 
 from gate.cli.connection import (
     TIMEOUT_S,
     AsJson,
-    CallFailed,
-    console,
+    ledger_service,
     money,
     parse_time,
-    print_json,
     print_next,
-    service,
     when,
 )
 from gate.cli.options import AccountId, Limit, PageToken
-from meter.invoices.rendering import to_csv, to_table
+from gate.cli.output import add_number_columns, print_page, print_reply
 from meter.v1.ledger_pb2 import (
     DAY,
     DEBIT,
     HOUR,
-    CheckBooksRequest,
-    CreateInvoiceRequest,
     Entry,
     EntryKind,
-    GetInvoiceRequest,
+    Event,
     ListEntriesRequest,
     ListEntriesResponse,
     ListEventsRequest,
+    ListEventsResponse,
     QueryUsageRequest,
+    QueryUsageResponse,
+    UsageBucket,
 )
-
-CHECK_TIMEOUT_S = 3600.0
 
 Since = Annotated[
     str,
@@ -50,18 +43,11 @@ Until = Annotated[str, typer.Option(metavar="TIME", help="Before this UTC time."
 Model = Annotated[str, typer.Option(help="Only this model.")]
 
 
-class InvoiceFormat(StrEnum):
-    """How an invoice is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (entries, usage, events, invoice, check):
-        app.command()(command)
+    app.command()(entries)
+    app.command()(usage)
+    app.command()(events)
 
 
 def entries(
@@ -83,16 +69,13 @@ def entries(
         start_time=parse_time("--since", since),
         end_time=parse_time("--until", until),
         model=model,
-        kinds=[_kind(name) for name in kind or ()],
+        kinds=map(_parse_kind, kind or ()),
         page_size=limit,
         page_token=page_token,
     )
-    with service() as call:
-        page = call.ledger.ListEntries(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(page)
-    else:
-        _print_entries(page)
+    with ledger_service() as ledger:
+        page = ledger.ListEntries(request, timeout=TIMEOUT_S)
+    print_page(page, as_json, _entries_table)
 
 
 def usage(
@@ -119,26 +102,9 @@ def usage(
         page_size=limit,
         page_token=page_token,
     )
-    with service() as call:
-        page = call.ledger.QueryUsage(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(page)
-        return
-    table = Table("from (UTC)", "model", "unit", *([dimension] if dimension else []), box=None)
-    table.columns[0].no_wrap = True
-    for heading in ("quantity", "requests", "credits"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for bucket in page.buckets:
-        split = [bucket.dimension_value] if dimension else []
-        numbers = f"{bucket.quantity:,}", f"{bucket.requests:,}", money(bucket.amount_nanos)
-        start = (
-            when(bucket.start_time).removesuffix(" 00:00:00")
-            if by == "day"
-            else when(bucket.start_time)
-        )
-        table.add_row(start, bucket.model or "-", _short(bucket.unit), *split, *numbers)
-    console.print(table)
-    print_next(page.next_page_token)
+    with ledger_service() as ledger:
+        page = ledger.QueryUsage(request, timeout=TIMEOUT_S)
+    print_page(page, as_json, lambda page: _usage_table(page, by, dimension))
 
 
 def events(
@@ -149,145 +115,16 @@ def events(
 ) -> None:
     """Show thresholds that were crossed, oldest first."""
     request = ListEventsRequest(account_id=account_id, page_size=limit, page_token=page_token)
-    with service() as call:
-        page = call.ledger.ListEvents(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(page)
-        return
-    table = Table("when (UTC)", "account", "threshold", "of", "window", box=None)
-    for heading in ("level", "reached"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for event in page.events:
-        subject = (
-            f"budget {event.budget_id}"
-            if event.budget_id
-            else event.subject.lower().replace("_", " ")
-        )
-        window = (
-            "" if event.subject == "LOW_BALANCE" else event.window
-        )  # what was granted up to then: for programs
-        amounts = money(event.level_nanos), money(event.value_nanos)
-        table.add_row(
-            when(event.occurred_at), event.account_id, event.threshold_id, subject, window, *amounts
-        )
-    console.print(table)
-    if len(page.events) == limit:  # there is always a token, for whoever asks again later
+    with ledger_service() as ledger:
+        page = ledger.ListEvents(request, timeout=TIMEOUT_S)
+    print_reply(page, as_json, _events_table)
+    # Every page has a token, with which programs ask again for later events. People are shown the
+    # token only if more events may be there already.
+    if not as_json and len(page.events) == limit:
         print_next(page.next_page_token)
 
 
-def invoice(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")] = "",
-    month: Annotated[
-        str, typer.Option(metavar="YYYY-MM", help="Calendar month (UTC); default: this one.")
-    ] = "",
-    since: Since = "",
-    until: Until = "",
-    number: Annotated[str, typer.Option(help="Print this invoice again instead.")] = "",
-    output: Annotated[
-        InvoiceFormat, typer.Option("--format", help="How to print it.")
-    ] = InvoiceFormat.TABLE,
-    as_json: AsJson = False,
-) -> None:
-    """Make an account's invoice for a period, and print it. Made again, it is the same."""
-    if bool(account_id) == bool(number):
-        raise typer.BadParameter("give either an account or --number")
-    with service() as call:
-        if number:
-            made = call.ledger.GetInvoice(
-                GetInvoiceRequest(invoice_number=number), timeout=TIMEOUT_S
-            )
-        else:
-            start, end = (
-                _month(month)
-                if month
-                else (parse_time("--since", since), parse_time("--until", until))
-            )
-            request = CreateInvoiceRequest(
-                account_id=account_id, period_start=start, period_end=end
-            )
-            made = call.ledger.CreateInvoice(request, timeout=TIMEOUT_S)
-    if as_json or output is InvoiceFormat.JSON:
-        print_json(made)
-    elif output is InvoiceFormat.CSV:
-        print(to_csv(made), end="")
-    else:
-        console.print(to_table(made))
-
-
-def check(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Recompute the books and compare them with Redis. Exits with 1 if anything is wrong."""
-    with service() as call:
-        result = call.ledger.CheckBooks(
-            CheckBooksRequest(account_id=account_id), timeout=CHECK_TIMEOUT_S
-        )
-    if as_json:
-        print_json(result)
-    else:
-        for finding in result.findings:
-            where = f" {finding.account_id} {finding.shard} {finding.detail}"
-            console.print(Text.assemble((finding.invariant, "red"), where), soft_wrap=True)
-        checked = ", ".join(
-            f"{count:,} {one if count == 1 else many}"
-            for count, one, many in (
-                (result.accounts_checked, "account", "accounts"),
-                (result.entries_checked, "entry", "entries"),
-                (result.invoices_checked, "invoice", "invoices"),
-            )
-        )
-        found = f"{len(result.findings)} finding{'s' * (len(result.findings) > 1)}"
-        console.print(f"{checked}: {found if result.findings else 'the books are right'}")
-    if result.findings:
-        raise typer.Exit(1)
-
-
-def _print_entries(page: ListEntriesResponse) -> None:
-    table = Table("when (UTC)", "kind", "what", box=None)
-    table.columns[0].no_wrap = True
-    for heading in ("credits", "balance"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for entry in page.entries:
-        kind = EntryKind.Name(entry.kind).lower()
-        table.add_row(
-            when(entry.occurred_at),
-            kind,
-            _what(entry),
-            money(entry.amount_nanos),
-            money(entry.balance_nanos),
-        )
-    console.print(table)
-    print_next(page.next_page_token)
-
-
-def _what(entry: Entry) -> str:
-    used = ", ".join(
-        f"{line.quantity:,} {_short(line.unit)}" for line in entry.usage if line.unit != "amount"
-    )
-    notes = (
-        ["late"] * entry.late
-        + ["incurred"] * entry.incurred
-        + [f"grace {money(entry.grace_nanos)}"] * bool(entry.grace_nanos)
-        + [f"shortfall {money(entry.shortfall_nanos)}"] * bool(entry.shortfall_nanos)
-    )
-    return "; ".join(filter(None, [entry.model, used, entry.description, _burned(entry), *notes]))
-
-
-def _burned(entry: Entry) -> str:
-    """What a debit was paid from, by kind."""
-    amounts: dict[str, int] = {}
-    for burn in entry.burned if entry.kind == DEBIT else ():
-        amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos
-    parts = (f"{money(nanos)} {name.lower().replace('_', '-')}" for name, nanos in amounts.items())
-    return f"from {', '.join(parts)}" if amounts else ""
-
-
-def _short(unit: str) -> str:
-    return unit.removesuffix("_tokens").replace("_", " ")
-
-
-def _kind(name: str) -> EntryKind:
+def _parse_kind(name: str) -> EntryKind:
     try:
         return EntryKind.Value(name.upper())  # type: ignore[return-value]  # its stub says int
     except ValueError:
@@ -295,10 +132,111 @@ def _kind(name: str) -> EntryKind:
         raise typer.BadParameter(f"--kind is one of {names}") from None
 
 
-def _month(text: str) -> tuple[Timestamp | None, Timestamp | None]:
-    try:
-        first = date.fromisoformat(f"{text}-01")
-        following = (first + timedelta(days=32)).replace(day=1)
-    except (ValueError, OverflowError):
-        raise CallFailed(f"{text!r} is no month; write it as 2026-11") from None
-    return parse_time("--month", first.isoformat()), parse_time("--month", following.isoformat())
+def _entries_table(page: ListEntriesResponse) -> Table:
+    table = Table("when (UTC)", "kind", "what", box=None)
+    table.columns[0].no_wrap = True
+    add_number_columns(table, "credits", "balance")
+    for entry in page.entries:
+        table.add_row(
+            when(entry.occurred_at),
+            EntryKind.Name(entry.kind).lower(),
+            "; ".join(_entry_details(entry)),
+            money(entry.amount_nanos),
+            money(entry.balance_nanos),
+        )
+    return table
+
+
+def _entry_details(entry: Entry) -> Iterator[str]:
+    """Yields the parts of the entry's description: model, usage, text, sources, flags."""
+    if entry.model:
+        yield entry.model
+    used = [
+        f"{line.quantity:,} {_short_unit(line.unit)}"
+        for line in entry.usage
+        if line.unit != "amount"
+    ]
+    if used:
+        yield ", ".join(used)
+    if entry.description:
+        yield entry.description
+    if entry.kind == DEBIT and entry.burned:
+        yield f"from {_burned_text(entry)}"
+    if entry.late:
+        yield "late"
+    if entry.incurred:
+        yield "incurred"
+    if entry.grace_nanos:
+        yield f"grace {money(entry.grace_nanos)}"
+    if entry.shortfall_nanos:
+        yield f"shortfall {money(entry.shortfall_nanos)}"
+
+
+def _burned_text(entry: Entry) -> str:
+    """Returns the credits burned by an entry, added up by type of grant."""
+    amounts: dict[str, int] = {}
+    for burn in entry.burned:
+        amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos
+    return ", ".join(
+        f"{money(nanos)} {grant_type.lower().replace('_', '-')}"
+        for grant_type, nanos in amounts.items()
+    )
+
+
+def _usage_table(page: QueryUsageResponse, by: str, dimension: str) -> Table:
+    table = Table("from (UTC)", "model", "unit", box=None)
+    table.columns[0].no_wrap = True
+    if dimension:
+        table.add_column(dimension)
+    add_number_columns(table, "quantity", "requests", "credits")
+    for bucket in page.buckets:
+        cells = [_start_text(bucket, by), bucket.model or "-", _short_unit(bucket.unit)]
+        if dimension:
+            cells.append(bucket.dimension_value)
+        table.add_row(
+            *cells,
+            f"{bucket.quantity:,}",
+            f"{bucket.requests:,}",
+            money(bucket.amount_nanos),
+        )
+    return table
+
+
+def _start_text(bucket: UsageBucket, by: str) -> str:
+    start = when(bucket.start_time)
+    if by == "day":
+        return start.removesuffix(" 00:00:00")
+    return start
+
+
+def _short_unit(unit: str) -> str:
+    return unit.removesuffix("_tokens").replace("_", " ")
+
+
+def _events_table(page: ListEventsResponse) -> Table:
+    table = Table("when (UTC)", "account", "threshold", "of", "window", box=None)
+    add_number_columns(table, "level", "reached")
+    for event in page.events:
+        table.add_row(
+            when(event.occurred_at),
+            event.account_id,
+            event.threshold_id,
+            _subject_text(event),
+            _window_text(event),
+            money(event.level_nanos),
+            money(event.value_nanos),
+        )
+    return table
+
+
+def _subject_text(event: Event) -> str:
+    if event.budget_id:
+        return f"budget {event.budget_id}"
+    return event.subject.lower().replace("_", " ")
+
+
+def _window_text(event: Event) -> str:
+    # The window of a low balance is the sum granted until then, which only programs have use for.
+    if event.subject == "LOW_BALANCE":
+        return ""
+    return event.window

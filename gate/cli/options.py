@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and how their texts are read."""
+"""Defines arguments and options that several commands have, and reads their texts."""
 
 import re
 import uuid
@@ -18,7 +18,12 @@ RequestId = Annotated[str, typer.Option(help="Makes a repeat of the command take
 Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
 PageToken = Annotated[str, typer.Option(help="From the page before.")]
 Priority = Annotated[
-    int, typer.Option(min=0, max=1000, help="Lower is burned first; 0: the default, 50.")
+    int,
+    typer.Option(
+        min=0,
+        max=1000,
+        help="Lower is burned first; 0: the default, 50.",
+    ),
 ]
 Models = Annotated[
     list[str] | None,
@@ -38,12 +43,12 @@ def request_id_or_new(request_id: str) -> str:
 
 
 def choices(enum: "EnumTypeWrapper") -> list[str]:
-    """An enum's names as people type them."""
+    """Returns an enum's names as people type the names."""
     return [name.lower().replace("_", "-") for name in enum.keys()[1:]]
 
 
 def choice(option: str, text: str, names: Iterable[str]) -> str:
-    """The enum's name for what was typed; BadParameter if it is none of `names`."""
+    """Returns the enum's name for a typed text; BadParameter if the text is none of `names`."""
     if text not in names:
         raise typer.BadParameter(f"{option} is one of {', '.join(names)}")
     return text.upper().replace("-", "_")
@@ -54,7 +59,7 @@ def is_duration(text: str) -> bool:
 
 
 def parse_duration_ms(option: str, text: str) -> int:
-    """Milliseconds of a text such as 10m; 0 for no text."""
+    """Returns the milliseconds of a text such as 10m; 0 for no text."""
     if not text:
         return 0
     match = _DURATION.fullmatch(text)
@@ -66,13 +71,14 @@ def parse_duration_ms(option: str, text: str) -> int:
 
 
 def duration(ms: int) -> str:
-    """A time as it would be typed."""
-    unit = next(name for name, size in reversed(_UNITS_MS.items()) if ms % size == 0)
+    """Returns a time as people would type it: in the largest unit without a remainder."""
+    whole = [name for name, size in _UNITS_MS.items() if ms % size == 0]
+    unit = whole[-1]
     return f"{ms // _UNITS_MS[unit]}{unit}"
 
 
 def pair(option: str, text: str, form: str) -> tuple[str, str]:
-    """What stands before and behind a text's first equals sign."""
+    """Splits a text at the first equals sign; BadParameter tells the form."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise typer.BadParameter(f"{option} is written {form}")
@@ -80,9 +86,13 @@ def pair(option: str, text: str, form: str) -> tuple[str, str]:
 
 
 def scope(models: list[str] | None, services: list[str] | None) -> Scope | None:
-    return Scope(models=models, services=services) if models or services else None
+    if not models and not services:
+        return None
+    return Scope(models=models, services=services)
 
 
 def scope_text(of: Scope) -> str:
-    """What credits may be spent on, for a table."""
-    return ", ".join([*of.models, *(f"service {service}" for service in of.services)])
+    """Tells for a table what credits may be spent on."""
+    names = list(of.models)
+    names += [f"service {service}" for service in of.services]
+    return ", ".join(names)

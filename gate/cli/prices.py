@@ -1,6 +1,4 @@
-"""Commands about prices: what is in force, what a version was, what a price file would change, and
-putting one in force.
-"""
+"""Commands to list, show and compare prices, and put a price file in force."""
 
 import re
 import sys
@@ -12,20 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from gate.cli.connection import CallFailed, console, parse_time
-from gate.cli.prices_output import (
-    changes_json,
-    price_change_json,
-    price_json,
-    print_as_json,
-    print_changes,
-    print_list,
-    print_price,
-    print_price_changes,
-)
+from gate.cli.price_json import changes_json, price_change_json, price_json, print_as_json
+from gate.cli.price_tables import print_changes, print_list, print_price, print_price_changes
 from gate.process.data_dir import make_private_dir
 from gate.settings import Settings, load_settings
 from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
-from meter.prices.diff import markup_changes, price_changes
+from meter.prices.diff import MarkupChange, PriceChange, markup_changes, price_changes
 from meter.prices.file import install
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
@@ -58,17 +48,18 @@ def list_prices(
 ) -> None:
     """List every model's price now, in credits per million tokens."""
     table = _in_force(load_settings())
-    now_ms = _time_ms("")
-    names = sorted(
-        name
-        for name in table.models(account)
-        if _is_wanted(name.lower(), provider.lower(), match.lower())
-    )
-    windows = [window for name in names if (window := table.window(name, now_ms, account)).price]
+    now_ms = _now_ms()
+    listed = []
+    for name in sorted(table.models(account)):
+        if not _is_wanted(name.lower(), provider.lower(), match.lower()):
+            continue
+        window = table.window(name, now_ms, account)
+        if window.price is not None:
+            listed.append((window.price, window))
     if as_json:
-        print_as_json([price_json(window.price, window) for window in windows if window.price])
+        print_as_json([price_json(price, window) for price, window in listed])
     else:
-        print_list(windows)
+        print_list(listed)
 
 
 def show(
@@ -85,12 +76,13 @@ def show(
     """Show a model's price unit by unit, or what was charged under a version."""
     if bool(model) == bool(version) or (version and (at or account)):
         raise typer.BadParameter("give either a model, with --at or --account, or --version alone")
+    settings = load_settings()
     window = None
     if version:
-        price = _recorded(load_settings(), version)[0]
+        [price] = _recorded(settings, version)
     else:
-        window = _in_force(load_settings()).window(model, _time_ms(at), account)
-        price = window.price or _refuse(model)
+        window = _in_force(settings).window(model, _parse_time_ms(at), account)
+        price = window.price or _refuse_model(model)
     if as_json:
         print_as_json(price_json(price, window))
     else:
@@ -109,24 +101,13 @@ def diff(
     versions.
     """
     if _is_version(old) and _is_version(new):
-        before, after = _recorded(load_settings(), old, new)
-        if as_json:
-            print_as_json(price_change_json(before, after))
-        else:
-            print_price_changes(before, after)
-        return
-    if _is_version(old) or _is_version(new):
+        _diff_versions(old, new, as_json)
+    elif _is_version(old) or _is_version(new):
         raise typer.BadParameter(
             "compare a price file with a price file, or a version with a version"
         )
-    base = PriceTable.load(Path(old)) if new else _in_force(load_settings())
-    target = PriceTable.load(Path(new or old))
-    now_ms = _time_ms("")
-    changes = markup_changes(base, target, now_ms), price_changes(base, target, now_ms)
-    if as_json:
-        print_as_json(changes_json(*changes))
     else:
-        print_changes(*changes)
+        _diff_files(old, new, as_json)
 
 
 def import_file(
@@ -139,26 +120,60 @@ def import_file(
     find it.
     """
     settings = load_settings()
-    target = settings.price_path
-    text = file.read_bytes()
-    table = PriceTable.under(file, text)
-    now_ms = _time_ms("")
-    base = _in_force_or_listed(settings)
-    print_changes(markup_changes(base, table, now_ms), price_changes(base, table, now_ms))
+    content = file.read_bytes()
+    table = PriceTable.under(file, content)
+    _print_difference(_in_force_or_built_in(settings), table)
     if settings.prices_file is None:
         make_private_dir(settings.data_dir)
-    install(text, target)
+    install(content, settings.price_path)
     console.print(
-        f"installed as {target}: running gates that use it take it up within seconds; holds keep their prices"
+        f"installed as {settings.price_path}: running gates that use it take it up within seconds; "
+        "holds keep their prices"
     )
+
+
+def _diff_versions(old: str, new: str, as_json: bool) -> None:
+    before, after = _recorded(load_settings(), old, new)
+    if as_json:
+        print_as_json(price_change_json(before, after))
+    else:
+        print_price_changes(before, after)
+
+
+def _diff_files(old: str, new: str, as_json: bool) -> None:
+    """Compares two price files; without `new`, the prices in force with the file `old`."""
+    if new:
+        before = PriceTable.load(Path(old))
+        after = PriceTable.load(Path(new))
+    else:
+        before = _in_force(load_settings())
+        after = PriceTable.load(Path(old))
+    if as_json:
+        print_as_json(changes_json(*_differences(before, after)))
+    else:
+        _print_difference(before, after)
+
+
+def _print_difference(before: PriceTable, after: PriceTable) -> None:
+    print_changes(*_differences(before, after))
+
+
+def _differences(
+    before: PriceTable, after: PriceTable
+) -> tuple[list[MarkupChange], list[PriceChange]]:
+    now_ms = _now_ms()
+    return markup_changes(before, after, now_ms), price_changes(before, after, now_ms)
 
 
 def _in_force(settings: Settings) -> PriceTable:
     return PriceFile(settings.price_path).read()
 
 
-def _in_force_or_listed(settings: Settings) -> PriceTable:
-    """A file in force that is wrong must not keep its correction out."""
+def _in_force_or_built_in(settings: Settings) -> PriceTable:
+    """Returns the prices in force; the built-in prices if the price file in force is wrong.
+
+    A wrong file must not keep its correction out.
+    """
     try:
         return _in_force(settings)
     except PriceFileError as error:
@@ -167,36 +182,46 @@ def _in_force_or_listed(settings: Settings) -> PriceTable:
 
 
 def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:
-    from meter.database.migrate import (
-        open_ledger,  # not at the top: half of the time that any command takes to start
-    )
+    # Imported here: SQLAlchemy would take half of the time that any command takes to start.
+    from meter.database.migrate import open_ledger
     from meter.prices.recorded import Prices
 
     with closing(open_ledger(settings.ledger_url)) as ledger:
-        return [Prices(ledger).version(version) or _refuse_version(version) for version in versions]
+        prices = Prices(ledger)
+        return [prices.version(version) or _refuse_version(version) for version in versions]
 
 
 def _is_wanted(model: str, provider: str, match: str) -> bool:
-    return match in model and (not provider or model.partition("/")[0] == provider)
+    if provider and model.partition("/")[0] != provider:
+        return False
+    return match in model
 
 
 def _is_version(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{12}", text) is not None and not Path(text).exists()
 
 
-def _time_ms(text: str) -> int:
-    """A time as typed; of none the second that runs."""
+def _parse_time_ms(text: str) -> int:
+    """Returns a typed time in ms; the present second for no text."""
     stamp = parse_time("--at", text)
-    return stamp.ToMilliseconds() if stamp else int(time.time()) * 1000
+    if stamp is None:
+        return _now_ms()
+    return stamp.ToMilliseconds()
 
 
-def _refuse(model: str) -> NoReturn:
+def _now_ms() -> int:
+    return int(time.time()) * 1000
+
+
+def _refuse_model(model: str) -> NoReturn:
     raise CallFailed(
-        f"no price is in force for {model!r}: see `creditgate prices list --match`, or add it to the price file"
+        f"no price is in force for {model!r}: "
+        "see `creditgate prices list --match`, or add it to the price file"
     )
 
 
 def _refuse_version(version: str) -> NoReturn:
     raise CallFailed(
-        f"the ledger has no price of version {version!r}: check it, and that CREDITGATE_LEDGER_URL is the ledger it is from"
+        f"the ledger has no price of version {version!r}: "
+        "check it, and that CREDITGATE_LEDGER_URL is the ledger it is from"
     )

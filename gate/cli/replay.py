@@ -1,6 +1,4 @@
-"""`creditgate replay`: drives the running gate with a trace of real requests, as a gateway
-would.
-"""
+"""The command to replay a trace of real requests against the running gate, as a gateway would."""
 
 import asyncio
 import csv
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
+from gate.cli.output import facts_table
 from gate.settings import load_settings
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, Reason, Usage
 from gate.v1.gate_pb2_grpc import GateStub
@@ -26,14 +25,15 @@ from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCre
 from meter.v1.accounts_pb2_grpc import AccountsStub
 
 _HEADER = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"]
-_CALL_S = 10.0
+_CALL_TIMEOUT_S = 10.0
 _ATTEMPTS = 6
+_FIRST_PAUSE_S = 0.05  # before the second attempt; doubled before each further attempt
 _Reply = TypeVar("_Reply")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request of the trace; `at_s` counts from its first."""
+    """Holds a request of the trace; `at_s` counts from the trace's first request."""
 
     at_s: float
     input_tokens: int
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(slots=True)
 class Tally:
-    """What the replay has seen."""
+    """Adds up the results of the replay; `seconds` has the duration of each call by method."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -89,18 +89,29 @@ def replay(
     ] = "",
 ) -> None:
     """Replay a trace: for each row Authorize on an estimate, then Debit what was really used."""
-    rows = list(read_trace(trace))[: limit or None]
-    nanos = parse_amount("--credits", credits)
-    names = (
-        [account] if accounts == 1 else [f"{account}-{number}" for number in range(1, accounts + 1)]
+    rows = list(read_trace(trace))
+    if limit:
+        rows = rows[:limit]
+    run = _Run(
+        model=model,
+        estimated_output_tokens=estimate,
+        speed=speed,
+        concurrency=concurrency,
+        run_id=run_id or secrets.token_hex(6),
+        account_ids=_account_ids(account, accounts),
     )
-    run = _Run(model, estimate, speed, concurrency, run_id or secrets.token_hex(6))
-    asyncio.run(run.drive(rows, names, currency, nanos))
-    console.print(_result(run.tally, run.elapsed_s))
+    asyncio.run(run.drive(rows, currency, parse_amount("--credits", credits)))
+    console.print(_result_table(run.tally, run.elapsed_s))
+
+
+def _account_ids(name: str, count: int) -> list[str]:
+    if count == 1:
+        return [name]
+    return [f"{name}-{number}" for number in range(1, count + 1)]
 
 
 def read_trace(path: Path) -> Iterator[Row]:
-    """The rows of a trace; CallFailed names the line that is wrong."""
+    """Yields the rows of a trace; raises CallFailed with the number of a wrong line."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = csv.reader(file)
         if next(lines, None) != _HEADER:
@@ -111,52 +122,62 @@ def read_trace(path: Path) -> Iterator[Row]:
                 at, input_tokens, output_tokens = line
                 moment = datetime.fromisoformat(at[:26])  # traces count in 100 ns, datetime in 1000
                 first = first or moment
-                yield Row((moment - first).total_seconds(), int(input_tokens), int(output_tokens))
+                at_s = (moment - first).total_seconds()
+                yield Row(at_s, int(input_tokens), int(output_tokens))
             except (ValueError, TypeError):  # TypeError: a time with a zone among times without
+                text = ",".join(line)
                 raise CallFailed(
-                    f"{path}, line {number}: {','.join(line)!r} is not of the form {','.join(_HEADER)}"
+                    f"{path}, line {number}: {text!r} is not of the form {','.join(_HEADER)}"
                 ) from None
 
 
 @dataclass(slots=True)
 class _Run:
     model: str
-    estimate: int
-    speed: float
+    estimated_output_tokens: int
+    speed: float  # times real time; 0: without pauses
     concurrency: int
     run_id: str
+    account_ids: list[str]
     tally: Tally = field(default_factory=Tally)
     elapsed_s: float = 0.0
 
-    async def drive(self, rows: list[Row], names: list[str], currency: str, nanos: int) -> None:
-        target = load_settings().listen.grpc_target
+    async def drive(self, rows: list[Row], currency: str, credits_nanos: int) -> None:
+        """Creates the missing accounts, then plays the rows."""
+        address = load_settings().listen
         try:
-            async with grpc.aio.insecure_channel(target) as channel:
-                await self._prepare(AccountsStub(channel), names, currency, nanos)
-                await self._play(GateStub(channel), rows, names)
+            async with grpc.aio.insecure_channel(address.grpc_target) as channel:
+                accounts = AccountsStub(channel)
+                for account_id in self.account_ids:
+                    await self._create_account(accounts, account_id, currency, credits_nanos)
+                await self._play(GateStub(channel), rows)
         except grpc.RpcError as error:
-            raise CallFailed(explain(error, target)) from None
+            raise CallFailed(explain(error, address, "listen")) from None
 
-    async def _prepare(self, stub: Any, names: list[str], currency: str, nanos: int) -> None:
-        for name in names:
-            try:
-                account = Account(account_id=name, currency=currency)
-                await stub.CreateAccount(
-                    CreateAccountRequest(account=account, request_id=f"{self.run_id}/create"),
-                    timeout=_CALL_S,
-                )
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
-                    raise
-                continue
-            if nanos:
-                grant = Grant(amount_nanos=nanos, description="for the replay")
-                request = GrantCreditsRequest(
-                    account_id=name, request_id=f"{self.run_id}/grant", grant=grant
-                )
-                await stub.GrantCredits(request, timeout=_CALL_S)
+    async def _create_account(
+        self, stub: Any, account_id: str, currency: str, credits_nanos: int
+    ) -> None:
+        """Creates an account with credits; an existing account gets none."""
+        create = CreateAccountRequest(
+            account=Account(account_id=account_id, currency=currency),
+            request_id=f"{self.run_id}/create",
+        )
+        try:
+            await stub.CreateAccount(create, timeout=_CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+                return
+            raise
+        if credits_nanos:
+            grant = GrantCreditsRequest(
+                account_id=account_id,
+                request_id=f"{self.run_id}/grant",
+                grant=Grant(amount_nanos=credits_nanos, description="for the replay"),
+            )
+            await stub.GrantCredits(grant, timeout=_CALL_TIMEOUT_S)
 
-    async def _play(self, stub: Any, rows: list[Row], names: list[str]) -> None:
+    async def _play(self, stub: Any, rows: list[Row]) -> None:
+        """Plays the rows, up to `concurrency` at once; the first failed call ends the run."""
         started = perf_counter()
         pending = enumerate(rows)
         with _progress() as progress:
@@ -164,11 +185,8 @@ class _Run:
 
             async def work() -> None:
                 for number, row in pending:
-                    if self.speed:
-                        await asyncio.sleep(
-                            max(0.0, started + row.at_s / self.speed - perf_counter())
-                        )
-                    await self._request(stub, number, row, names[number % len(names)])
+                    await self._wait_for(row, started)
+                    await self._request(stub, number, row)
                     progress.advance(bar)
 
             try:
@@ -176,50 +194,60 @@ class _Run:
                     for _ in range(min(self.concurrency, len(rows))):
                         workers.create_task(work())
             except ExceptionGroup as failed:
-                raise failed.exceptions[0] from None  # one call's failure has ended all
+                raise failed.exceptions[0] from None
         self.elapsed_s = perf_counter() - started
 
-    async def _request(self, stub: Any, number: int, row: Row, account_id: str) -> None:
+    async def _wait_for(self, row: Row, started: float) -> None:
+        if self.speed:
+            due = started + row.at_s / self.speed
+            await asyncio.sleep(max(0.0, due - perf_counter()))
+
+    async def _request(self, stub: Any, number: int, row: Row) -> None:
+        """Authorizes the estimate of a row, then debits the row's real usage."""
         self.tally.requests += 1
+        account_id = self.account_ids[number % len(self.account_ids)]
         request_id = f"{self.run_id}-{number}"
-        estimated = Usage(
-            model=self.model, input_tokens=row.input_tokens, output_tokens=self.estimate
+        authorize = AuthorizeRequest(
+            account_id=account_id,
+            request_id=f"{request_id}/authorize",
+            usage=self._usage(row.input_tokens, self.estimated_output_tokens),
         )
-        ask = AuthorizeRequest(
-            account_id=account_id, request_id=f"{request_id}/authorize", usage=estimated
-        )
-        hold = await self._call("Authorize", stub.Authorize, ask)
+        hold = await self._call("Authorize", stub.Authorize, authorize)
         if hold.decision != ALLOWED:
             self.tally.denied[Reason.Name(hold.denial.reason)] += 1
             return
-        used = Usage(
-            model=self.model, input_tokens=row.input_tokens, output_tokens=row.output_tokens
-        )
-        tell = DebitRequest(
+        debit = DebitRequest(
             account_id=account_id,
             request_id=f"{request_id}/debit",
-            usage=used,
+            usage=self._usage(row.input_tokens, row.output_tokens),
             hold_id=hold.hold_id,
         )
-        debit = await self._call("Debit", stub.Debit, tell)
+        debited = await self._call("Debit", stub.Debit, debit)
         self.tally.input_tokens += row.input_tokens
         self.tally.output_tokens += row.output_tokens
-        self.tally.charged_nanos += debit.charged_nanos
-        self.tally.shortfall_nanos += debit.shortfall_nanos
+        self.tally.charged_nanos += debited.charged_nanos
+        self.tally.shortfall_nanos += debited.shortfall_nanos
+
+    def _usage(self, input_tokens: int, output_tokens: int) -> Usage:
+        return Usage(model=self.model, input_tokens=input_tokens, output_tokens=output_tokens)
 
     async def _call(
         self, name: str, method: Callable[..., Awaitable[_Reply]], request: object
     ) -> _Reply:
-        """The reply; a call that may have been lost is repeated with the same request id."""
+        """Returns the reply to a call.
+
+        An UNAVAILABLE call is repeated with the same request id, so the call takes effect once.
+        """
         for attempt in range(_ATTEMPTS):
             started = perf_counter()
             try:
-                reply = await method(request, timeout=_CALL_S, wait_for_ready=True)
+                reply = await method(request, timeout=_CALL_TIMEOUT_S, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS - 1:
+                is_last = attempt == _ATTEMPTS - 1
+                if is_last or error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise
                 self.tally.retries += 1
-                await asyncio.sleep(0.05 * 2**attempt)
+                await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
             else:
                 self.tally.seconds[name].append(perf_counter() - started)
                 return reply
@@ -238,8 +266,8 @@ def _progress() -> Progress:
     )
 
 
-def _result(tally: Tally, elapsed_s: float) -> Table:
-    table = Table(title="replay", show_header=False, box=None, title_justify="left")
+def _result_table(tally: Tally, elapsed_s: float) -> Table:
+    table = facts_table("replay")
     table.add_column()
     table.add_column(justify="right")
     table.add_row("requests", f"{tally.requests:,}")
@@ -254,13 +282,13 @@ def _result(tally: Tally, elapsed_s: float) -> Table:
         table.add_row("calls repeated", f"{tally.retries:,}")
     table.add_row("took", f"{elapsed_s:.1f} s")
     for name, seconds in tally.seconds.items():
-        table.add_row(
-            f"{name} p50 / p99",
-            f"{_percentile(seconds, 50):.2f} / {_percentile(seconds, 99):.2f} ms",
-        )
+        median = _percentile_ms(seconds, 50)
+        slow = _percentile_ms(seconds, 99)
+        table.add_row(f"{name} p50 / p99", f"{median:.2f} / {slow:.2f} ms")
     return table
 
 
-def _percentile(seconds: list[float], percent: int) -> float:
+def _percentile_ms(seconds: list[float], percent: int) -> float:
     ordered = sorted(seconds)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000
+    position = len(ordered) * percent // 100
+    return ordered[min(position, len(ordered) - 1)] * 1000

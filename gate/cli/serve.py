@@ -1,6 +1,4 @@
-"""Commands that run something: everything, the gate alone, the flusher alone; and what
-prepares them.
-"""
+"""Commands that run a process of the product, or prepare for one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,9 @@ from gate.settings import SettingsError, effective, load_settings, unknown_varia
 
 Listen = Annotated[
     str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")
+]
+BillingListen = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for the ledger's gRPC.")
 ]
 MetricsListen = Annotated[
     str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for Prometheus.")
@@ -32,22 +33,27 @@ ExitWithParent = Annotated[bool, typer.Option("--exit-with-parent", hidden=True)
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (up, serve, flush, migrate, config):
+    for command in (up, serve, flush, billing, migrate, config):
         app.command()(command)
 
 
 def up(
     listen: Listen = None,
+    billing_listen: BillingListen = None,
     metrics_listen: MetricsListen = None,
     data_dir: DataDir = None,
     workers: Workers = None,
 ) -> None:
-    """Run everything: embedded Valkey, SQLite ledger, gate, flusher, metrics."""
-    # not at the top: the supervisor's process stays free of grpc
+    """Run everything: embedded Valkey, SQLite ledger, gate, flusher, billing, metrics."""
+    # Not at the top: the supervisor's process stays free of grpc.
     from gate.process import supervisor
 
     settings = load_settings(
-        listen=listen, metrics_listen=metrics_listen, data_dir=data_dir, workers=workers
+        listen=listen,
+        billing_listen=billing_listen,
+        metrics_listen=metrics_listen,
+        data_dir=data_dir,
+        workers=workers,
     )
     configure_logging(settings, "up")
     raise typer.Exit(supervisor.up(settings))
@@ -61,7 +67,11 @@ def serve(
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Run the gate alone, beside a Redis and a ledger that exist already."""
-    settings = load_settings(listen=listen, metrics_listen=metrics_listen, workers=workers)
+    settings = load_settings(
+        listen=listen,
+        metrics_listen=metrics_listen,
+        workers=workers,
+    )
     if settings.workers > 1:
         from gate.process import supervisor
 
@@ -69,7 +79,11 @@ def serve(
         raise typer.Exit(supervisor.serve(settings))
     from gate import app
 
-    app.run_gate(settings, exit_with_parent=exit_with_parent, worker=worker)
+    app.run_gate(
+        settings,
+        exit_with_parent=exit_with_parent,
+        worker=worker,
+    )
 
 
 def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:
@@ -77,6 +91,18 @@ def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent
     from gate import app
 
     app.run_flusher(load_settings(metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+
+
+def billing(
+    billing_listen: BillingListen = None,
+    metrics_listen: MetricsListen = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Run billing alone: history, usage, invoices and checks, read from the ledger."""
+    from gate import app
+
+    settings = load_settings(billing_listen=billing_listen, metrics_listen=metrics_listen)
+    app.run_billing(settings, exit_with_parent=exit_with_parent)
 
 
 def migrate() -> None:

@@ -1,4 +1,4 @@
-"""Thresholds and graces, as options of `creditgate account`."""
+"""The options for thresholds and graces: how each is typed and shown."""
 
 from typing import Annotated
 
@@ -6,18 +6,23 @@ import typer
 
 from gate.cli.connection import money, parse_amount
 from gate.cli.options import duration, is_duration, pair, parse_duration_ms
-from meter.v1.accounts_pb2 import Grace, Threshold
+from meter.v1.accounts_pb2 import BudgetThreshold, Grace, Threshold
 
 _THRESHOLD_FORM = "ID=SUBJECT:LEVEL, such as half=daily-use:50% or low=low-balance:10"
 _GRACE_FORM = "CLASS=TIME, CLASS=CREDITS or CLASS=TIME,CREDITS, such as inbound=10m,5"
-_SUBJECTS = {"daily-use": Threshold.DAILY_USE, "low-balance": Threshold.LOW_BALANCE}
+_SUBJECTS = {
+    "daily-use": Threshold.DAILY_USE,
+    "low-balance": Threshold.LOW_BALANCE,
+}
+_SUBJECT_NAMES = {number: name for name, number in _SUBJECTS.items()}
 
 Thresholds = Annotated[
     list[str] | None,
     typer.Option(
         "--threshold",
         metavar="ID=SUBJECT:LEVEL",
-        help="Raise an event: half=daily-use:50%, low=low-balance:10. Repeat for more; these replace all there are.",
+        help="Raise an event: half=daily-use:50%, low=low-balance:10. "
+        "Repeat for more; these replace all there are.",
     ),
 ]
 Graces = Annotated[
@@ -25,13 +30,14 @@ Graces = Annotated[
     typer.Option(
         "--grace",
         metavar="CLASS=BOUNDS",
-        help="Let traffic of a class go on without credits: inbound=10m,5. Repeat for more; these replace all there are.",
+        help="Let traffic of a class go on without credits: inbound=10m,5. "
+        "Repeat for more; these replace all there are.",
     ),
 ]
 
 
 def parse_threshold(text: str) -> Threshold:
-    """A threshold as typed."""
+    """Returns a typed threshold; raises BadParameter or CallFailed."""
     threshold_id, about = pair("--threshold", text, _THRESHOLD_FORM)
     subject, colon, level = about.partition(":")
     if subject not in _SUBJECTS or not colon:
@@ -45,7 +51,7 @@ def parse_threshold(text: str) -> Threshold:
 
 
 def parse_percent(option: str, text: str) -> int:
-    """The number of a text such as 50%."""
+    """Returns the number of a text such as 50%; raises BadParameter."""
     number = text.removesuffix("%")
     if not number.isascii() or not number.isdigit() or len(number) > 3:
         raise typer.BadParameter(f"{option} takes whole percents, such as 50%")
@@ -53,7 +59,7 @@ def parse_percent(option: str, text: str) -> int:
 
 
 def parse_grace(text: str) -> Grace:
-    """A grace as typed."""
+    """Returns a typed grace; raises BadParameter or CallFailed."""
     traffic_class, bounds = pair("--grace", text, _GRACE_FORM)
     grace = Grace(traffic_class=traffic_class)
     for bound in bounds.split(","):
@@ -65,16 +71,23 @@ def parse_grace(text: str) -> Grace:
 
 
 def threshold_text(threshold: Threshold) -> str:
-    """As it would be typed."""
-    subject = next(name for name, number in _SUBJECTS.items() if number == threshold.subject)
-    level = (
-        f"{threshold.percent}%" if threshold.HasField("percent") else money(threshold.amount_nanos)
-    )
-    return f"{threshold.threshold_id}={subject}:{level}"
+    """Returns the threshold as people type thresholds."""
+    subject = _SUBJECT_NAMES[threshold.subject]
+    return f"{threshold.threshold_id}={subject}:{level_text(threshold)}"
+
+
+def level_text(threshold: Threshold | BudgetThreshold) -> str:
+    """Returns a threshold's level: a percentage, or credits."""
+    if threshold.HasField("percent"):
+        return f"{threshold.percent}%"
+    return money(threshold.amount_nanos)
 
 
 def grace_text(grace: Grace) -> str:
-    """As it would be typed."""
-    bounds = [duration(grace.duration_ms)] if grace.HasField("duration_ms") else []
-    bounds += [money(grace.amount_nanos)] if grace.HasField("amount_nanos") else []
+    """Returns the grace as people type graces."""
+    bounds = []
+    if grace.HasField("duration_ms"):
+        bounds.append(duration(grace.duration_ms))
+    if grace.HasField("amount_nanos"):
+        bounds.append(money(grace.amount_nanos))
     return f"{grace.traffic_class}={','.join(bounds)}"

@@ -1,22 +1,11 @@
-"""Commands about vouchers."""
+"""Commands to make, redeem and list vouchers."""
 
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from gate.cli.connection import (
-    TIMEOUT_S,
-    AsJson,
-    console,
-    money,
-    parse_amount,
-    parse_time,
-    print_json,
-    print_next,
-    service,
-    when,
-)
+from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
 from gate.cli.options import (
     AccountId,
     Credits,
@@ -31,10 +20,14 @@ from gate.cli.options import (
     request_id_or_new,
     scope,
 )
+from gate.cli.output import add_number_columns, enum_text, print_page, print_reply, when_or
 from meter.v1.accounts_pb2 import (
     CreateVouchersRequest,
+    CreateVouchersResponse,
+    Grant,
     GrantType,
     ListVoucherBatchesRequest,
+    ListVoucherBatchesResponse,
     RedeemVoucherRequest,
     VoucherBatch,
 )
@@ -102,15 +95,10 @@ def create(
         scope=scope(models, services),
         description=description,
     )
+    request = CreateVouchersRequest(request_id=request_id, batch=batch)
     with service() as call:
-        made = call.accounts.CreateVouchers(
-            CreateVouchersRequest(request_id=request_id, batch=batch), timeout=TIMEOUT_S
-        )
-    if as_json:
-        print_json(made)
-    else:
-        for code in made.codes:
-            console.print(code)
+        created = call.accounts.CreateVouchers(request, timeout=TIMEOUT_S)
+    print_reply(created, as_json, _codes_text)
 
 
 def redeem(
@@ -123,16 +111,13 @@ def redeem(
 ) -> None:
     """Turn a voucher into credits."""
     request = RedeemVoucherRequest(
-        account_id=account_id, request_id=request_id_or_new(request_id), code=code
+        account_id=account_id,
+        request_id=request_id_or_new(request_id),
+        code=code,
     )
     with service() as call:
         granted = call.accounts.RedeemVoucher(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(granted)
-        return
-    until = f" until {when(granted.expires_at)}" if granted.HasField("expires_at") else ""
-    what = f"{money(granted.amount_nanos)} to {account_id} as {GrantType.Name(granted.type)}{until}"
-    console.print(f"granted {what}, grant {granted.grant_id}")
+    print_reply(granted, as_json, lambda granted: _granted_text(account_id, granted))
 
 
 def list_batches(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
@@ -140,19 +125,35 @@ def list_batches(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson 
     request = ListVoucherBatchesRequest(page_size=limit, page_token=page_token)
     with service() as call:
         page = call.accounts.ListVoucherBatches(request, timeout=TIMEOUT_S)
-    if as_json:
-        print_json(page)
-        return
+    print_page(page, as_json, _batches_table)
+
+
+def _codes_text(created: CreateVouchersResponse) -> str:
+    return "\n".join(created.codes)
+
+
+def _granted_text(account_id: str, granted: Grant) -> str:
+    amount = money(granted.amount_nanos)
+    text = f"granted {amount} to {account_id} as {GrantType.Name(granted.type)}"
+    if granted.HasField("expires_at"):
+        text += f" until {when(granted.expires_at)}"
+    return f"{text}, grant {granted.grant_id}"
+
+
+def _batches_table(page: ListVoucherBatchesResponse) -> Table:
     table = Table("batch", "type", box=None)
-    for heading in ("credits", "codes", "uses each", "redeemed"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    add_number_columns(table, "credits", "codes", "uses each", "redeemed")
     table.add_column("until (UTC)", no_wrap=True)
     table.add_column("description")
     for batch in page.batches:
-        until = when(batch.expires_at) if batch.HasField("expires_at") else "for good"
-        counts = f"{batch.codes:,}", f"{batch.uses_per_code:,}", f"{batch.redeemed:,}"
-        amount = money(batch.amount_nanos, batch.currency)
-        kind = GrantType.Name(batch.type).lower()
-        table.add_row(batch.batch_id, kind, amount, *counts, until, batch.description)
-    console.print(table)
-    print_next(page.next_page_token)
+        table.add_row(
+            batch.batch_id,
+            enum_text(GrantType, batch.type),
+            money(batch.amount_nanos, batch.currency),
+            f"{batch.codes:,}",
+            f"{batch.uses_per_code:,}",
+            f"{batch.redeemed:,}",
+            when_or("for good", batch, "expires_at"),
+            batch.description,
+        )
+    return table

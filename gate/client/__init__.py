@@ -1,8 +1,8 @@
 """The client: the gate's calls for Python programs.
 
-`connect` opens one for asyncio; `Client` is the same for programs without an event loop. Calls that
-are made while others are under way share RPCs; what was UNAVAILABLE is repeated under the same
-request id. See docs/calling.md.
+`connect` opens a client for asyncio; `Client` is for programs without an event loop. Calls made
+while other calls are under way share RPCs. A call that was UNAVAILABLE is repeated under the same
+request id until the call's time is over. Every amount is an integer of nano-credits.
 """
 
 from gate.client.asynchronous import AsyncClient, Hold, connect

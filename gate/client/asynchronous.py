@@ -1,4 +1,4 @@
-"""The client for asyncio."""
+"""The client for programs with asyncio."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ from uuid import uuid4
 import grpc
 
 from gate.address import parse_address
+from gate.client.call import Request
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.sender import Sender
@@ -42,16 +43,15 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def connect(target: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator["AsyncClient"]:
-    """A client of the gate at `host:port` or `unix:/path`; ValueError says how to write it. Connects
-    with the first call.
+    """Opens a client of the gate at `host:port` or `unix:/path`, for the length of a block.
 
-    `timeout_s` holds for every call that is given none of its own, its repeats included. Leaving
-    the block waits as long for what is under way; calls that have not been sent by then fail with
-    NotSent.
+    The client connects with the first call. `timeout_s` is the time that a call, its repeats
+    included, may take unless the call is given a time of its own. At the end of the block, calls
+    that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Raises
+    ValueError for a target of another form.
     """
-    async with grpc.aio.insecure_channel(
-        parse_address(target).grpc_target, options=_OPTIONS
-    ) as channel:
+    address = parse_address(target)
+    async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
         client = AsyncClient(Sender(channel), timeout_s)
         try:
             yield client
@@ -60,19 +60,20 @@ async def connect(target: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator
 
 
 class AsyncClient:
-    """The gate's calls, for the tasks of one event loop. What each field means stands in
-    proto/gate/v1/gate.proto.
+    """Makes the gate's calls for the tasks of an event loop; `connect` opens a client.
 
-    A denial is a reply, whose `decision` is DENIED. CallFailed: the gate refused the call;
-    OutcomeUnknown: it may have taken effect, so repeat it with the error's `request_id`; NotSent:
-    it has not. A `request_id` that is not given is made up. A task that is cancelled leaves its
-    call's outcome unknown, and no other call is touched.
+    The methods take and return the fields and messages of proto/gate/v1/gate.proto. A denial is a
+    reply, whose `decision` is DENIED. Any method may raise CallFailed: the gate refused the call,
+    which took no effect. Two kinds of CallFailed tell otherwise: after OutcomeUnknown the call may
+    have taken effect, so repeat the call with the error's `request_id`; after NotSent the call has
+    not left this process. A `request_id` that is not given is made up. A task that is cancelled
+    leaves the outcome of its own call unknown, and disturbs no other call.
     """
 
     def __init__(self, sender: Sender, timeout_s: float) -> None:
         self._sender = sender
         self._timeout_s = timeout_s
-        self._kept: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     async def authorize(
         self,
@@ -82,13 +83,18 @@ class AsyncClient:
         timeout_s: float | None = None,
         **fields: Unpack[AuthorizeFields],
     ) -> AuthorizeResponse:
-        """Sets credits aside for `amount_nanos` or `usage`."""
+        """Sets credits aside for `amount_nanos` or `usage`.
+
+        The reply's `decision` is ALLOWED with a `hold_id` and `held_nanos`, or DENIED with a
+        `denial`. Settlement, release or the time to live ends a hold. A repeat under the same
+        `request_id` returns the first hold. Raises CallFailed.
+        """
         request = AuthorizeRequest(
-            account_id=account_id, request_id=request_id or _new_id(), **fields
+            account_id=account_id,
+            request_id=request_id or _new_id(),
+            **fields,
         )
-        reply: AuthorizeResponse = await self._sender.send(
-            "authorize", request, self._time(timeout_s)
-        )
+        reply: AuthorizeResponse = await self._send("authorize", request, timeout_s)
         return reply
 
     async def debit(
@@ -99,19 +105,40 @@ class AsyncClient:
         timeout_s: float | None = None,
         **fields: Unpack[DebitFields],
     ) -> DebitResponse:
-        """Charges `amount_nanos` or `usage`; with `hold_id` it settles that hold."""
-        request = DebitRequest(account_id=account_id, request_id=request_id or _new_id(), **fields)
-        reply: DebitResponse = await self._sender.send("debit", request, self._time(timeout_s))
+        """Charges `amount_nanos` or `usage`; with `hold_id`, settles that hold.
+
+        Without a hold, the reply's `decision` may be DENIED. Settling is never denied: unused
+        credits of the hold go back to the account, and usage beyond the hold is charged as well. A
+        repeat under the same `request_id` charges nothing more and returns the first reply. Raises
+        CallFailed.
+        """
+        request = DebitRequest(
+            account_id=account_id,
+            request_id=request_id or _new_id(),
+            **fields,
+        )
+        reply: DebitResponse = await self._send("debit", request, timeout_s)
         return reply
 
     async def release(
-        self, *, account_id: str, hold_id: str, request_id: str = "", timeout_s: float | None = None
+        self,
+        *,
+        account_id: str,
+        hold_id: str,
+        request_id: str = "",
+        timeout_s: float | None = None,
     ) -> ReleaseResponse:
-        """Gives a hold back."""
+        """Gives a hold's credits back to the account, without a charge.
+
+        A repeat under the same `request_id` returns the first reply. Raises CallFailed, with the
+        reason HOLD_NOT_FOUND for a hold that was settled or released before.
+        """
         request = ReleaseRequest(
-            account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id
+            account_id=account_id,
+            request_id=request_id or _new_id(),
+            hold_id=hold_id,
         )
-        reply: ReleaseResponse = await self._sender.send("release", request, self._time(timeout_s))
+        reply: ReleaseResponse = await self._send("release", request, timeout_s)
         return reply
 
     async def extend(
@@ -123,21 +150,29 @@ class AsyncClient:
         timeout_s: float | None = None,
         **fields: Unpack[ExtendFields],
     ) -> ExtendResponse:
-        """Adds to a hold's amount, its time, or both."""
+        """Adds an amount to a hold, extends the hold's time to live, or both.
+
+        DENIED leaves the hold as it is. A repeat under the same `request_id` adds nothing more and
+        returns the first reply. Raises CallFailed.
+        """
         request = ExtendRequest(
-            account_id=account_id, request_id=request_id or _new_id(), hold_id=hold_id, **fields
+            account_id=account_id,
+            request_id=request_id or _new_id(),
+            hold_id=hold_id,
+            **fields,
         )
-        reply: ExtendResponse = await self._sender.send("extend", request, self._time(timeout_s))
+        reply: ExtendResponse = await self._send("extend", request, timeout_s)
         return reply
 
     async def get_balance(
         self, *, account_id: str, timeout_s: float | None = None
     ) -> GetBalanceResponse:
-        """The account's overview."""
+        """Returns what the account has, has used, and may still spend, in nanos.
+
+        Raises CallFailed.
+        """
         request = GetBalanceRequest(account_id=account_id)
-        reply: GetBalanceResponse = await self._sender.send(
-            "get_balance", request, self._time(timeout_s)
-        )
+        reply: GetBalanceResponse = await self._send("get_balance", request, timeout_s)
         return reply
 
     @asynccontextmanager
@@ -149,73 +184,77 @@ class AsyncClient:
         timeout_s: float | None = None,
         **fields: Unpack[AuthorizeFields],
     ) -> AsyncIterator["Hold"]:
-        """A hold for the block, which is to settle it; a block that does not, or that fails or is
-        cancelled, gives it back.
+        """Places a hold for the length of a block, in which the caller settles the hold.
 
-        Raises Denied if there is none to be had. `request_id` is what the ids of the block's calls
-        begin with, so that a block repeated with the same one takes effect once. After
-        OutcomeUnknown a hold may stand; it ends with its time to live.
+        A block that ends, fails or is cancelled without having settled gives the hold back. The
+        ids of the block's calls begin with `request_id`, so a block that is repeated with the same
+        `request_id` takes effect once. Raises Denied if the account may not spend this much, and
+        CallFailed; after OutcomeUnknown a hold may stand, and ends with its time to live.
         """
-        work_id = request_id or _new_id()
-        asked = self._keep(
-            self.authorize(
-                account_id=account_id,
-                request_id=f"{work_id}/authorize",
-                timeout_s=timeout_s,
-                **fields,
-            )
+        block_id = request_id or _new_id()
+        authorize = self.authorize(
+            account_id=account_id,
+            request_id=f"{block_id}/authorize",
+            timeout_s=timeout_s,
+            **fields,
         )
+        authorizing = self._go_on_with(authorize)
         try:
-            hold = Hold(self, account_id, work_id, fields, await asyncio.shield(asked))
+            reply = await asyncio.shield(authorizing)
         except asyncio.CancelledError:
-            self._keep(self._forgo(account_id, work_id, fields, asked))
+            self._go_on_with(self._forgo(account_id, block_id, fields, authorizing))
             raise
-        if hold.reply.decision != ALLOWED:
-            raise Denied(hold.reply)
+        if reply.decision != ALLOWED:
+            raise Denied(reply)
+        hold = Hold(self, account_id, block_id, fields, reply)
         try:
             yield hold
         finally:
-            await asyncio.shield(self._keep(hold.end()))
+            await asyncio.shield(self._go_on_with(hold.end()))
 
     async def close(self) -> None:
-        """Ends the client, as `connect` says; holds that are being given back go first."""
-        if self._kept:
-            await asyncio.wait(self._kept, timeout=self._timeout_s)
+        """Ends the client as `connect` tells, after the holds still to be given back."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=self._timeout_s)
         await self._sender.close(self._timeout_s)
 
-    def _time(self, timeout_s: float | None) -> float:
-        return self._timeout_s if timeout_s is None else timeout_s
+    async def _send(self, method: str, request: Request, timeout_s: float | None) -> Any:
+        if timeout_s is None:
+            timeout_s = self._timeout_s
+        return await self._sender.send(method, request, timeout_s)
 
-    def _keep(self, work: Coroutine[Any, Any, _Reply]) -> asyncio.Task[_Reply]:
-        """Work that goes on when its caller is cancelled."""
+    def _go_on_with(self, work: Coroutine[Any, Any, _Reply]) -> asyncio.Task[_Reply]:
+        """Starts work, to go on even if the caller is cancelled; `close` awaits the work."""
         task = asyncio.create_task(work)
-        self._kept.add(task)
+        self._background.add(task)
         task.add_done_callback(self._let_go)
         return task
 
     def _let_go(self, task: asyncio.Task[Any]) -> None:
-        self._kept.discard(task)
+        self._background.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits has it; if nobody does, nobody is to be told
+            # Marked as seen: without a caller that still waits there is nobody to tell.
+            task.exception()
 
     async def _forgo(
         self,
         account_id: str,
-        work_id: str,
+        block_id: str,
         fields: AuthorizeFields,
-        asked: asyncio.Task[AuthorizeResponse],
+        authorizing: asyncio.Task[AuthorizeResponse],
     ) -> None:
-        """Gives back what was being authorized when its caller was cancelled."""
+        """Gives back the hold of an Authorize after the caller was cancelled."""
         with suppress(CallFailed):
-            reply = await asked
+            reply = await authorizing
             if reply.decision == ALLOWED:
-                await Hold(self, account_id, work_id, fields, reply).end()
+                await Hold(self, account_id, block_id, fields, reply).end()
 
 
 class Hold:
-    """Credits set aside for one request.
+    """Holds credits set aside for a request; `AsyncClient.authorized` makes a Hold.
 
-    `reply` is the gate's, with `held_nanos`, `expires_at`, and what output tokens they buy.
+    `reply` is the gate's reply to the Authorize, with `held_nanos`, `expires_at`, and with a model
+    named `affordable_output_tokens`.
     """
 
     def __init__(
@@ -223,11 +262,11 @@ class Hold:
         client: AsyncClient,
         account_id: str,
         request_id: str,
-        asked: AuthorizeFields,
+        authorized: AuthorizeFields,
         reply: AuthorizeResponse,
     ) -> None:
         self._client = client
-        self._asked = asked
+        self._authorized = authorized
         self.account_id = account_id
         self.request_id = request_id
         self.reply = reply
@@ -241,13 +280,16 @@ class Hold:
     async def settle(
         self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
     ) -> DebitResponse:
-        """Charges what was used; the rest of the hold goes back. With the dimensions of the Authorize,
-        unless others are given.
+        """Charges `amount_nanos` or `usage`; the rest of the hold goes back to the account.
 
-        Repeated, it returns the first reply; with other content it fails with REQUEST_ID_REUSED. A
-        caller that is cancelled does not stop it: what was used is to be paid.
+        The dimensions of the Authorize apply unless others are given. A repeat returns the first
+        reply; with other content it fails with the reason REQUEST_ID_REUSED. The settlement goes
+        on if its caller is cancelled, because the usage has to be paid. Raises CallFailed.
         """
-        settled: SettleFields = {"dimensions": self._asked.get("dimensions", {}), **fields}
+        settled: SettleFields = {
+            "dimensions": self._authorized.get("dimensions", {}),
+            **fields,
+        }
         debit = self._client.debit(
             account_id=self.account_id,
             request_id=f"{self.request_id}/debit",
@@ -255,17 +297,22 @@ class Hold:
             hold_id=self.hold_id,
             **settled,
         )
-        self._settlements.append(self._client._keep(debit))
-        return await asyncio.shield(self._settlements[-1])
+        settlement = self._client._go_on_with(debit)
+        self._settlements.append(settlement)
+        return await asyncio.shield(settlement)
 
     async def extend(
         self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
     ) -> ExtendResponse:
-        """Adds to the hold, in the Authorize's class of traffic, unless another is given.
+        """Adds an amount to the hold, extends the hold's time to live, or both.
 
-        DENIED leaves it as it is.
+        The traffic class of the Authorize applies unless another is given. DENIED leaves the hold
+        as it is. Each call extends anew. Raises CallFailed.
         """
-        extended: ExtendFields = {"traffic_class": self._asked.get("traffic_class", ""), **fields}
+        extended: ExtendFields = {
+            "traffic_class": self._authorized.get("traffic_class", ""),
+            **fields,
+        }
         self._extensions += 1
         return await self._client.extend(
             account_id=self.account_id,
@@ -276,9 +323,9 @@ class Hold:
         )
 
     async def end(self) -> None:
-        """Gives the hold back, unless a settlement took effect or may have.
+        """Gives the hold back, unless a settlement took effect or may have taken effect.
 
-        What cannot be given back ends with its time to live.
+        If that fails, the time to live ends the hold.
         """
         if self._settlements:
             await asyncio.wait(self._settlements)
@@ -295,11 +342,10 @@ class Hold:
 
 
 def _may_have_settled(settlement: asyncio.Task[DebitResponse]) -> bool:
-    return (
-        settlement.cancelled()
-        or settlement.exception() is None
-        or isinstance(settlement.exception(), OutcomeUnknown)
-    )
+    if settlement.cancelled():
+        return True
+    error = settlement.exception()
+    return error is None or isinstance(error, OutcomeUnknown)
 
 
 def _new_id() -> str:

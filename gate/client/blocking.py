@@ -1,6 +1,4 @@
-"""The client for programs without an event loop: the one for asyncio, on a loop in a thread of its
-own.
-"""
+"""The client for programs without an event loop: runs an AsyncClient in a thread of its own."""
 
 import asyncio
 import threading
@@ -25,8 +23,12 @@ _Reply = TypeVar("_Reply")
 
 
 class Client:
-    """What `connect` and AsyncClient are for tasks, for threads: `with Client("127.0.0.1:50051") as
-    client`.
+    """Makes the gate's calls for any number of threads.
+
+    Use `with Client("127.0.0.1:50051") as client`; the end of the block closes the client as
+    `connect` tells. `target` is `host:port` or `unix:/path`, and `timeout_s` the time that a call
+    may take unless the call is given a time of its own. The methods take, return and raise the
+    same as those of AsyncClient. An interrupted thread leaves its call's outcome unknown.
     """
 
     _client: AsyncClient
@@ -54,7 +56,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:  # what was asked before is on the loop before the end of the client is
+        with self._lock:  # so that calls made before are on the loop before the close is
             self._is_open = False
             closed = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
         try:
@@ -70,12 +72,19 @@ class Client:
         timeout_s: float | None = None,
         **fields: Unpack[AuthorizeFields],
     ) -> AuthorizeResponse:
-        """Sets credits aside for `amount_nanos` or `usage`."""
-        return self._wait(
-            self._client.authorize(
-                account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
-            )
+        """Sets credits aside for `amount_nanos` or `usage`.
+
+        The reply's `decision` is ALLOWED with a `hold_id` and `held_nanos`, or DENIED with a
+        `denial`. Settlement, release or the time to live ends a hold. A repeat under the same
+        `request_id` returns the first hold. Raises CallFailed.
+        """
+        authorize = self._client.authorize(
+            account_id=account_id,
+            request_id=request_id,
+            timeout_s=timeout_s,
+            **fields,
         )
+        return self._wait(authorize)
 
     def debit(
         self,
@@ -85,22 +94,41 @@ class Client:
         timeout_s: float | None = None,
         **fields: Unpack[DebitFields],
     ) -> DebitResponse:
-        """Charges `amount_nanos` or `usage`; with `hold_id` it settles that hold."""
-        return self._wait(
-            self._client.debit(
-                account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
-            )
+        """Charges `amount_nanos` or `usage`; with `hold_id`, settles that hold.
+
+        Without a hold, the reply's `decision` may be DENIED. Settling is never denied: unused
+        credits of the hold go back to the account, and usage beyond the hold is charged as well. A
+        repeat under the same `request_id` charges nothing more and returns the first reply. Raises
+        CallFailed.
+        """
+        debit = self._client.debit(
+            account_id=account_id,
+            request_id=request_id,
+            timeout_s=timeout_s,
+            **fields,
         )
+        return self._wait(debit)
 
     def release(
-        self, *, account_id: str, hold_id: str, request_id: str = "", timeout_s: float | None = None
+        self,
+        *,
+        account_id: str,
+        hold_id: str,
+        request_id: str = "",
+        timeout_s: float | None = None,
     ) -> ReleaseResponse:
-        """Gives a hold back."""
-        return self._wait(
-            self._client.release(
-                account_id=account_id, hold_id=hold_id, request_id=request_id, timeout_s=timeout_s
-            )
+        """Gives a hold's credits back to the account, without a charge.
+
+        A repeat under the same `request_id` returns the first reply. Raises CallFailed, with the
+        reason HOLD_NOT_FOUND for a hold that was settled or released before.
+        """
+        release = self._client.release(
+            account_id=account_id,
+            hold_id=hold_id,
+            request_id=request_id,
+            timeout_s=timeout_s,
         )
+        return self._wait(release)
 
     def extend(
         self,
@@ -111,19 +139,25 @@ class Client:
         timeout_s: float | None = None,
         **fields: Unpack[ExtendFields],
     ) -> ExtendResponse:
-        """Adds to a hold's amount, its time, or both."""
-        return self._wait(
-            self._client.extend(
-                account_id=account_id,
-                hold_id=hold_id,
-                request_id=request_id,
-                timeout_s=timeout_s,
-                **fields,
-            )
+        """Adds an amount to a hold, extends the hold's time to live, or both.
+
+        DENIED leaves the hold as it is. A repeat under the same `request_id` adds nothing more and
+        returns the first reply. Raises CallFailed.
+        """
+        extend = self._client.extend(
+            account_id=account_id,
+            hold_id=hold_id,
+            request_id=request_id,
+            timeout_s=timeout_s,
+            **fields,
         )
+        return self._wait(extend)
 
     def get_balance(self, *, account_id: str, timeout_s: float | None = None) -> GetBalanceResponse:
-        """The account's overview."""
+        """Returns what the account has, has used, and may still spend, in nanos.
+
+        Raises CallFailed.
+        """
         return self._wait(self._client.get_balance(account_id=account_id, timeout_s=timeout_s))
 
     @contextmanager
@@ -135,20 +169,29 @@ class Client:
         timeout_s: float | None = None,
         **fields: Unpack[AuthorizeFields],
     ) -> Iterator["BlockingHold"]:
-        """A hold for the block, as AsyncClient.authorized has it."""
-        scope = self._client.authorized(
-            account_id=account_id, request_id=request_id, timeout_s=timeout_s, **fields
+        """Places a hold for the length of a block, in which the caller settles the hold.
+
+        A block that ends or fails without having settled gives the hold back. The ids of the
+        block's calls begin with `request_id`, so a block that is repeated with the same
+        `request_id` takes effect once. Raises Denied if the account may not spend this much, and
+        CallFailed; after OutcomeUnknown a hold may stand, and ends with its time to live.
+        """
+        block = self._client.authorized(
+            account_id=account_id,
+            request_id=request_id,
+            timeout_s=timeout_s,
+            **fields,
         )
-        hold = self._wait(scope.__aenter__())
+        hold = self._wait(block.__aenter__())
         try:
             yield BlockingHold(hold, self._wait)
         finally:
-            self._wait(scope.__aexit__(None, None, None))
+            self._wait(block.__aexit__(None, None, None))
 
     def _wait(self, work: Coroutine[Any, Any, _Reply]) -> _Reply:
-        """What the work returns or raises.
+        """Runs the work on the loop, and returns the result or raises the error.
 
-        It is cancelled if this thread is interrupted meanwhile.
+        The work is cancelled if this thread is interrupted meanwhile.
         """
         with self._lock:
             if not self._is_open:
@@ -162,7 +205,7 @@ class Client:
 
     async def _close(self) -> None:
         await self._scope.__aexit__(None, None, None)
-        # All calls have ended; the threads that made them are to hear of it before the loop stops.
+        # All calls have ended; their threads must hear of the outcome before the loop stops.
         waiting = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -173,7 +216,11 @@ class Client:
 
 
 class BlockingHold:
-    """A Hold, for threads."""
+    """Holds credits set aside for a request; `Client.authorized` makes a BlockingHold.
+
+    `reply` is the gate's reply to the Authorize, with `held_nanos`, `expires_at`, and with a model
+    named `affordable_output_tokens`.
+    """
 
     def __init__(self, hold: Hold, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._hold = hold
@@ -189,13 +236,21 @@ class BlockingHold:
     def settle(
         self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
     ) -> DebitResponse:
-        """Charges what was used; the rest of the hold goes back."""
+        """Charges `amount_nanos` or `usage`; the rest of the hold goes back to the account.
+
+        The dimensions of the Authorize apply unless others are given. A repeat returns the first
+        reply; with other content it fails with the reason REQUEST_ID_REUSED. Raises CallFailed.
+        """
         reply: DebitResponse = self._wait(self._hold.settle(timeout_s=timeout_s, **fields))
         return reply
 
     def extend(
         self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
     ) -> ExtendResponse:
-        """Adds to the hold. DENIED leaves it as it is."""
+        """Adds an amount to the hold, extends the hold's time to live, or both.
+
+        The traffic class of the Authorize applies unless another is given. DENIED leaves the hold
+        as it is. Each call extends anew. Raises CallFailed.
+        """
         reply: ExtendResponse = self._wait(self._hold.extend(timeout_s=timeout_s, **fields))
         return reply

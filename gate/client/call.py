@@ -1,4 +1,4 @@
-"""One call, from the moment it was made until its caller has the reply."""
+"""The state of a call, from the moment the call is made until the caller has the reply."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from gate.v1.gate_pb2 import (
 
 Request = AuthorizeRequest | DebitRequest | ExtendRequest | GetBalanceRequest | ReleaseRequest
 
-# No answer, or one that decides nothing. Of all other statuses the gate itself says that nothing
-# was done.
+# With these statuses the call may have taken effect. With any other status the gate itself says
+# that nothing was done.
 _UNDECIDED = {"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"}
 
 _LATE = Failure("DEADLINE_EXCEEDED", "", "no answer within timeout_s")
@@ -24,38 +24,41 @@ _LATE = Failure("DEADLINE_EXCEEDED", "", "no answer within timeout_s")
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """`method` as BatchItem and BatchResult name it; `deadline_s` by the loop's clock."""
+    """Holds a request and the future of the reply, for the caller to wait for."""
 
-    method: str
+    method: str  # as the field of BatchItem and BatchResult is named
     request: Request
     reply: asyncio.Future[Any]
-    deadline_s: float
+    deadline_s: float  # by the loop's clock
     attempts: int = 0
     failure: Failure | None = None  # of the last attempt
-    is_single: bool = False  # goes in no batch
+    is_single: bool = False  # sent by itself, in no batch
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody waits for the reply any more."""
+        """Tells whether nobody waits for the reply any more."""
         return self.reply.done()
 
     def succeed(self, reply: object) -> None:
-        """Ends it with its reply."""
+        """Ends the call with a reply."""
         if not self.is_over:
             self.reply.set_result(reply)
 
     def fail(self, failure: Failure) -> None:
-        """Ends it with the error that says what is known of its effect."""
+        """Ends the call with an error; the error's class tells whether the call took effect."""
         if not self.is_over:
             self.reply.set_exception(self._error(failure))
 
     def expire(self) -> None:
-        """Ends it because its time is over."""
+        """Ends the call because the call's time is over."""
         self.fail(self.failure or _LATE)
 
     def _error(self, failure: Failure) -> CallFailed:
-        request_id = "" if isinstance(self.request, GetBalanceRequest) else self.request.request_id
+        request_id = ""
+        if not isinstance(self.request, GetBalanceRequest):
+            request_id = self.request.request_id
         if not self.attempts:
             return NotSent(failure, request_id)
-        kind = OutcomeUnknown if failure.code in _UNDECIDED else CallFailed
-        return kind(failure, request_id)
+        if failure.code in _UNDECIDED:
+            return OutcomeUnknown(failure, request_id)
+        return CallFailed(failure, request_id)

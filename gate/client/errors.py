@@ -1,6 +1,7 @@
-"""What a call can end with instead of a reply.
+"""The errors that a call raises instead of returning a reply.
 
-A denial is a reply; only a hold that cannot be placed raises one.
+A denial is a reply, not an error. Only `authorized` raises Denied: without a hold
+its block cannot run.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ _CODES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a call failed: `code` is the name of a gRPC status, `field` the request's field to blame, if
-    one is.
+    """Tells why a call failed.
+
+    `code` is the name of a gRPC status, `field` the request's field to blame; empty if none is.
     """
 
     code: str
@@ -29,10 +31,11 @@ class Failure:
 
 
 class CallFailed(Exception):
-    """The gate refused the call, which took no effect.
+    """Tells that the gate refused the call; the call took no effect.
 
-    `reason` is a word of docs/metrics-and-reasons.md, empty if no gate answered; `request_id` is
-    the call's own, given or generated.
+    `code` is the name of a gRPC status, and `reason` a word of
+    docs/metrics-and-reasons.md, empty if no gate answered. `field` is the request's field to blame, empty if none is. `request_id` is the
+    call's request id, given or generated.
     """
 
     def __init__(self, failure: Failure, request_id: str, advice: str = "") -> None:
@@ -45,29 +48,30 @@ class CallFailed(Exception):
 
 
 class OutcomeUnknown(CallFailed):
-    """The call may have taken effect, or may yet.
+    """Tells that the call may have taken effect, or may yet take effect.
 
-    Repeated with the same `request_id` it takes effect once.
+    Repeat the call with the error's `request_id`: both together take effect once.
     """
 
     def __init__(self, failure: Failure, request_id: str) -> None:
-        advice = f"; outcome unknown: repeat the call with the same request_id {request_id!r}"
-        super().__init__(
-            failure, request_id, advice if request_id else ""
-        )  # a read has none, and no effect
+        advice = ""
+        if request_id:  # a read has no request id, and no effect
+            advice = f"; outcome unknown: repeat the call with the same request_id {request_id!r}"
+        super().__init__(failure, request_id, advice)
 
 
 class NotSent(CallFailed):
-    """The call did not leave this process, and took no effect."""
+    """Tells that the call did not leave this process, and took no effect."""
 
     def __init__(self, failure: Failure, request_id: str) -> None:
         super().__init__(failure, request_id, "; the call was not sent")
 
 
 class Denied(Exception):
-    """The account may not spend this much.
+    """Tells that the account may not spend this much; nothing is held.
 
-    `denial` says why, what was missing, and what would still be affordable.
+    `denial` has the shortfall, what would still be affordable (both in nanos) and, if time alone
+    would heal the denial, when. `reason` is the reason's name, such as INSUFFICIENT_CREDITS.
     """
 
     def __init__(self, response: AuthorizeResponse) -> None:
@@ -77,7 +81,7 @@ class Denied(Exception):
 
 
 def failure_of(status: Status) -> Failure:
-    """What a rich status says."""
+    """Returns the failure told by a status with error details."""
     info = ErrorInfo()
     blame = BadRequest()
     for detail in status.details:
@@ -88,13 +92,12 @@ def failure_of(status: Status) -> Failure:
 
 
 def failure_of_rpc(error: Any) -> Failure:
-    """What a whole RPC ended with.
+    """Returns the failure of a whole RPC.
 
-    `error` is an AioRpcError, which the stubs do not show to be a call as well.
+    `error` is an AioRpcError; the stubs do not show that an AioRpcError is a call as well.
     """
     status = rpc_status.from_call(error)
-    return (
-        failure_of(status)
-        if status
-        else Failure(error.code().name, "", error.details() or "no answer")
-    )
+    if status is not None:
+        return failure_of(status)
+    message = error.details() or "no answer"
+    return Failure(error.code().name, "", message)

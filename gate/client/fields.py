@@ -1,6 +1,4 @@
-"""What each call takes besides its ids: the fields of its request, as proto/gate/v1/gate.proto
-describes them.
-"""
+"""The fields of each call besides the ids, named as in proto/gate/v1/gate.proto."""
 
 from collections.abc import Mapping
 from typing import TypedDict
@@ -9,36 +7,38 @@ from gate.v1.gate_pb2 import Usage
 
 
 class _Cost(TypedDict, total=False):
+    """Names the cost of a call: exactly one of the fields is given."""
+
     amount_nanos: int
-    usage: Usage
+    usage: Usage  # priced by the gate
 
 
 class AuthorizeFields(_Cost, total=False):
-    """Of an Authorize."""
+    """Names the fields of an Authorize."""
 
-    dimensions: Mapping[str, str]
-    min_amount_nanos: int
-    hold_ttl_ms: int
-    traffic_class: str
+    dimensions: Mapping[str, str]  # api_key, user, ...: for budgets, scoped grants and reports
+    min_amount_nanos: int  # 0: all or nothing; else a smaller hold will do, down to this amount
+    hold_ttl_ms: int  # 0: 10 minutes; at most 24 hours
+    traffic_class: str  # selects the account's grace, such as "inbound"
 
 
 class SettleFields(_Cost, total=False):
-    """Of a Debit that settles a hold."""
+    """Names the fields of a Debit to settle a hold."""
 
     dimensions: Mapping[str, str]
-    description: str
+    description: str  # shown in the balance history; at most 512 bytes
 
 
 class DebitFields(SettleFields, total=False):
-    """Of any Debit."""
+    """Names the fields of any Debit."""
 
-    hold_id: str
-    incurred: bool
-    traffic_class: str
+    hold_id: str  # the hold to settle
+    incurred: bool  # the usage has happened: never denied, and what does not fit is shortfall
+    traffic_class: str  # for a Debit without a hold, as in AuthorizeFields
 
 
 class ExtendFields(_Cost, total=False):
-    """Of an Extend."""
+    """Names the fields of an Extend. Without an amount or a usage only the time is extended."""
 
-    hold_ttl_ms: int
+    hold_ttl_ms: int  # new time to live from now, if later than the present expiry
     traffic_class: str

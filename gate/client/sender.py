@@ -1,13 +1,12 @@
 """Carries the calls of many tasks to one gate, in few RPCs.
 
 Calls made in one turn of the event loop, or while `MAX_RPCS` are under way, go together as one
-Batch; a call that nothing else is made with goes at once, by itself. An account is in one RPC at a
-time, so its calls are sent in the order in which they were made, those that must be repeated
-included.
+Batch; a lone call goes at once, by itself. An account is in one RPC at a time, so its calls are
+sent in the order in which they were made, repeats included.
 
-What was UNAVAILABLE is sent again, unchanged, after a growing pause and for as long as its caller
-waits. No other status is repeated; but one that ends a whole Batch is no call's own, and each of
-its calls is then sent by itself.
+A call that was UNAVAILABLE is sent again, unchanged, after a growing pause and for as long as its
+caller waits. No other status is repeated. A status that ends a whole Batch may be the fault of a
+single call, so each call of that Batch is then sent by itself.
 """
 
 import asyncio
@@ -24,28 +23,25 @@ from gate.client.waiting import Waiting
 from gate.v1.gate_pb2 import BatchRequest, BatchResult
 from gate.v1.gate_pb2_grpc import GateStub
 
-MAX_RPCS = (
-    4  # more make smaller batches, which cost more; fewer let one slow account hold up the others
-)
+# More make smaller batches, which cost more; fewer let one slow account hold up the others.
+MAX_RPCS = 4
 MAX_QUEUED = 10_000
 _FIRST_PAUSE_S = 0.02
 _MOST_PAUSE_S = 1.0
 _MOST_DOUBLINGS = 6
 
-# A gate that ends cancels what it cannot finish. Nothing is cancelled from here before the client
-# closes.
+# A gate that stops cancels the calls that it cannot finish; the client itself cancels none before
+# the client closes.
 _REPEATED = {"UNAVAILABLE", "CANCELLED"}
-_WHOLE = {
-    *_REPEATED,
-    "DEADLINE_EXCEEDED",
-}  # what a batch fails with as a whole, whatever its items are
+# Statuses with which a batch fails as a whole, whatever its items are.
+_WHOLE = {*_REPEATED, "DEADLINE_EXCEEDED"}
 
 _FULL = Failure("RESOURCE_EXHAUSTED", "QUEUE_FULL", f"{MAX_QUEUED} calls are waiting already")
 CLOSED = Failure("CANCELLED", "CLIENT_CLOSED", "the client was closed")
 
 
 class Sender:
-    """For one event loop, the one that runs when it is made."""
+    """Sends calls on the event loop in which the Sender is made."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         stub: Any = GateStub(channel)  # the generated stubs have no types
@@ -61,12 +57,13 @@ class Sender:
         self._waiting = Waiting()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rpcs = 0
-        self._is_woken = self._is_closed = False
+        self._is_woken = False
+        self._is_closed = False
 
     async def send(self, method: str, request: Request, timeout_s: float) -> Any:
-        """The reply.
+        """Returns the reply, or raises CallFailed.
 
-        CallFailed otherwise; a caller that is cancelled leaves the call's outcome unknown.
+        A caller that is cancelled leaves the call's outcome unknown.
         """
         call = Call(method, request, self._loop.create_future(), self._loop.time() + timeout_s)
         self._accept(call)
@@ -77,7 +74,7 @@ class Sender:
             timer.cancel()
 
     async def close(self, timeout_s: float) -> None:
-        """Fails what waits, lets what is under way end, and leaves it after `timeout_s`."""
+        """Fails the calls that wait, and cancels RPCs that have not ended after `timeout_s`."""
         self._is_closed = True
         for call in self._waiting.clear():
             call.fail(CLOSED)
@@ -97,7 +94,7 @@ class Sender:
             self._wake()
 
     def _wake(self) -> None:
-        """Sends what may be sent, once all that is made in this turn of the loop has been made."""
+        """Sends waiting calls at the end of the loop's turn, so that a turn's calls go together."""
         if self._waiting.is_ready and self._rpcs < MAX_RPCS and not self._is_woken:
             self._is_woken = True
             self._loop.call_soon(self._send_waiting)
@@ -111,9 +108,9 @@ class Sender:
             task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, calls: Sequence[Call]) -> None:
-        """One RPC and, if some of its calls must be repeated, the pause before that.
+        """Sends the calls in one RPC; after a pause, puts back the calls to repeat.
 
-        Their accounts are busy meanwhile.
+        The accounts of the calls are busy meanwhile.
         """
         busy = _accounts(calls)
         try:
@@ -129,7 +126,7 @@ class Sender:
             self._free(busy)
 
     async def _ask(self, calls: Sequence[Call]) -> list[Call]:
-        """Sends them and ends those that were answered; the others."""
+        """Sends the calls, ends the answered calls, and returns the others."""
         for call in calls:
             call.attempts += 1
         outcomes: Sequence[Message | Failure]
@@ -142,14 +139,18 @@ class Sender:
             outcomes = [failure] * len(calls)
         finally:
             self._rpcs -= 1
-        return [
-            call for call, outcome in zip(calls, outcomes, strict=True) if not _end(call, outcome)
-        ]
+        unanswered = []
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if not _end(call, outcome):
+                unanswered.append(call)
+        return unanswered
 
     async def _rpc(self, calls: Sequence[Call]) -> Sequence[Message | Failure]:
         timeout_s = max(call.deadline_s for call in calls) - self._loop.time()
         if len(calls) == 1:
-            return [await self._methods[calls[0].method](calls[0].request, timeout=timeout_s)]
+            [call] = calls
+            method = self._methods[call.method]
+            return [await method(call.request, timeout=timeout_s)]
         request = BatchRequest()
         for call in calls:
             getattr(request.items.add(), call.method).CopyFrom(call.request)
@@ -157,13 +158,10 @@ class Sender:
         return [_outcome(result) for result in response.results]
 
     async def _repeat(self, calls: Sequence[Call]) -> None:
-        """Puts them back after a pause; those that are over by then are never sent."""
+        """Puts the calls back after a pause; calls that are over by then are never sent."""
         if not calls:
             return
-        doublings = min(max(call.attempts for call in calls) - 1, _MOST_DOUBLINGS)
-        await asyncio.sleep(
-            min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings) * random.uniform(0.5, 1.0)
-        )
+        await asyncio.sleep(_pause_s(calls))
         if self._is_closed:
             for call in calls:
                 call.fail(call.failure or CLOSED)
@@ -175,21 +173,26 @@ class Sender:
         self._wake()
 
 
+def _pause_s(calls: Sequence[Call]) -> float:
+    """Returns the pause before a repeat, doubled with each attempt, less up to half at random."""
+    doublings = min(max(call.attempts for call in calls) - 1, _MOST_DOUBLINGS)
+    pause_s: float = min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings)
+    return pause_s * random.uniform(0.5, 1.0)
+
+
 def _accounts(calls: Sequence[Call]) -> set[str]:
     return {call.request.account_id for call in calls}
 
 
 def _singled(calls: Sequence[Call]) -> list[Call]:
-    """The calls of a batch that failed as a whole, by the fault of one of them perhaps: each is to be
-    answered by itself.
-    """
+    """Marks the calls of a failed batch, each to be sent by itself, and returns the calls."""
     for call in calls:
         call.is_single = True
     return list(calls)
 
 
 def _end(call: Call, outcome: Message | Failure) -> bool:
-    """Ends a call, unless it is one to repeat; whether it did."""
+    """Ends a call unless the call must be repeated; tells whether the call has ended."""
     if isinstance(outcome, Message):
         call.succeed(outcome)
     elif outcome.code in _REPEATED:
@@ -201,8 +204,9 @@ def _end(call: Call, outcome: Message | Failure) -> bool:
 
 
 def _outcome(result: BatchResult) -> Message | Failure:
-    """What a batch came to for one call, as a message of its own: a part of another keeps all of that
-    in memory.
+    """Returns the outcome of one call of a batch.
+
+    A reply is copied: a part of the batch's response would keep the whole response in memory.
     """
     kind = result.WhichOneof("result")
     if kind == "error":

@@ -1,4 +1,4 @@
-"""Calls that wait to be sent, in the order in which each account's were made."""
+"""The queue of calls to send; the calls of an account keep their order."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,49 +10,49 @@ MAX_BATCH_BYTES = 1024 * 1024  # a quarter of what the gate takes
 
 
 class Waiting:
-    """Batches of calls.
+    """Queues calls by account and hands out batches.
 
-    An account whose calls were taken is busy, and its other calls wait, until it is freed.
+    An account is busy from the taking of calls until freed; meanwhile its other calls wait.
     """
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Call]] = {}
-        self._ready: deque[str] = deque()  # accounts that have calls here and are not busy
+        self._ready: deque[str] = deque()  # accounts with queued calls that are not busy
         self._busy: set[str] = set()
         self.size = 0
 
     @property
     def is_ready(self) -> bool:
-        """Whether `take` may find something."""
+        """Tells whether `take` may return calls."""
         return bool(self._ready)
 
     def put(self, call: Call) -> None:
-        """Behind the account's other calls."""
+        """Adds a call behind the account's other calls."""
         self._queue(call.request.account_id).append(call)
         self.size += 1
 
     def put_back(self, calls: Sequence[Call]) -> None:
-        """Calls that were taken, before the other calls of their accounts."""
+        """Puts calls that were taken before the other calls of their accounts."""
         for call in reversed(calls):
             self._queue(call.request.account_id).appendleft(call)
         self.size += len(calls)
 
     def take(self) -> list[Call]:
-        """The next batch, without calls that are over; their accounts become busy."""
+        """Returns the next batch; its accounts become busy. Calls that are over are dropped."""
         calls: list[Call] = []
-        room = MAX_BATCH_BYTES
+        bytes_left = MAX_BATCH_BYTES
         while self._ready:
             account_id = self._ready[0]
             queue = self._queues[account_id]
-            while queue and (queue[0].is_over or _fits(queue[0], calls, room)):
+            while queue and (queue[0].is_over or _fits(queue[0], calls, bytes_left)):
                 call = queue.popleft()
                 self.size -= 1
                 if not call.is_over:
                     calls.append(call)
-                    room -= call.request.ByteSize()
+                    bytes_left -= call.request.ByteSize()
                     self._busy.add(account_id)
             if queue and account_id not in self._busy:
-                break  # the batch is full, and has none of this account
+                break  # the batch is full, and has no call of this account
             self._ready.popleft()
             if queue:
                 break
@@ -60,14 +60,14 @@ class Waiting:
         return calls
 
     def free(self, account_ids: Iterable[str]) -> None:
-        """What was taken of these accounts has ended, or was put back."""
+        """Ends the accounts' busy state: their calls have ended, or were put back."""
         for account_id in account_ids:
             self._busy.discard(account_id)
             if account_id in self._queues:
                 self._ready.append(account_id)
 
     def clear(self) -> Iterator[Call]:
-        """Takes everything out."""
+        """Empties the queue and yields every call."""
         queues = list(self._queues.values())
         self._queues.clear()
         self._ready.clear()
@@ -78,14 +78,17 @@ class Waiting:
     def _queue(self, account_id: str) -> deque[Call]:
         queue = self._queues.get(account_id)
         if queue is None:
-            queue = self._queues[account_id] = deque()
+            queue = deque()
+            self._queues[account_id] = queue
             if account_id not in self._busy:
                 self._ready.append(account_id)
         return queue
 
 
-def _fits(call: Call, calls: Sequence[Call], room: int) -> bool:
+def _fits(call: Call, calls: Sequence[Call], bytes_left: int) -> bool:
+    """Tells whether the batch may take one more call; an empty batch takes any call."""
     if not calls:
         return True
-    is_single = call.is_single or calls[0].is_single
-    return not is_single and len(calls) < MAX_ITEMS and call.request.ByteSize() <= room
+    if call.is_single or calls[0].is_single:
+        return False
+    return len(calls) < MAX_ITEMS and call.request.ByteSize() <= bytes_left

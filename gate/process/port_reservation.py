@@ -1,4 +1,4 @@
-"""A TCP address that the workers of one supervisor share, and nobody else."""
+"""Reserves a TCP address for the workers of one supervisor, and for nobody else."""
 
 import socket
 from collections.abc import Iterator
@@ -10,36 +10,33 @@ from gate.settings import env_name
 
 
 @contextmanager
-def held_port(address: Address) -> Iterator[None]:
-    """Meanwhile only those may listen there who, as our workers do, ask to share; StartupError if
-    somebody else has the address.
+def reserve_port(address: Address, setting: str) -> Iterator[None]:
+    """Reserves the address for the workers of this supervisor, since workers ask to share.
 
-    The sockets are bound and never listen, so that every connection goes to a worker.
+    Raises StartupError, with the name of `setting`, if somebody else has the address. The reserved
+    sockets are bound and never listen, so that every connection goes to a worker.
     """
     with ExitStack() as opened:
         try:
-            for family, _, _, _, name in socket.getaddrinfo(
-                address.host, address.port, type=socket.SOCK_STREAM
-            ):
-                opened.enter_context(_bound(socket.AddressFamily(family), name))
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            for family, _, _, _, name in found:
+                opened.enter_context(_reserved(socket.AddressFamily(family), name))
         except OSError as error:
-            raise StartupError(
-                f"{address.refused(error)}; choose another {env_name('listen')}"
-            ) from None
+            message = f"{address.refused(error)}; choose another {env_name(setting)}"
+            raise StartupError(message) from None
         yield
 
 
-def _bound(family: socket.AddressFamily, name: tuple[object, ...]) -> socket.socket:
+def _reserved(family: socket.AddressFamily, name: tuple[object, ...]) -> socket.socket:
     try:
         held = _bind(family, name, reuse=False)
     except OSError:
-        # Connections of an earlier run may linger in TIME_WAIT: that is no server, and a socket
-        # that may reuse the address is refused by servers alone. It comes second because it does
-        # not keep out another such as itself until a worker listens.
+        # Connections of an earlier run may linger in TIME_WAIT: none of them is a server, and a
+        # socket that may reuse the address is refused by servers alone. This way comes second,
+        # since until a worker listens, another supervisor could do the same.
         held = _bind(family, name, reuse=True)
-    held.setsockopt(
-        socket.SOL_SOCKET, socket.SO_REUSEPORT, 1
-    )  # after the bind, which thus was for nobody but us
+    # After the bind, so that the bind has shared with nobody.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return held
 
 

@@ -1,13 +1,14 @@
-"""What `creditgate up` runs: the store, the flusher and the gate as children of one small process; and
-several gates on one address.
+"""Runs the store, the flusher, the gate and billing as children of one small process.
 
-Nothing of grpc is started in this process: a process must not fork once it has.
+`creditgate up` runs them all; `creditgate serve --workers` runs several gates on one address.
+Nothing of grpc is started in this process: a process must not fork once grpc has been started.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import sysconfig
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,22 +19,24 @@ from tempfile import TemporaryDirectory
 import structlog
 from pydantic import SecretStr
 
+from gate.address import Address
 from gate.process.child import Child, ChildEnd, ChildSpec, StartupError
 from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import ChildMetrics, metrics_server
-from gate.process.port_reservation import held_port
+from gate.process.port_reservation import reserve_port
 from gate.settings import EMBEDDED, PREFIX, Settings, env_name
 
 _STILL_WAITING_S = 10.0
 _POLL_S = 0.05
+_SERVING = "serving"  # gates and billing end at the same time; the flusher outlives both
 _GRACE_S = 5.0  # on top of the drain timeout, which a child keeps by itself
 
 _log = structlog.get_logger(__name__)
 
 
 def up(settings: Settings) -> int:
-    """Run everything until SIGTERM or SIGINT, and return the exit status.
+    """Runs everything until SIGTERM or SIGINT, and returns the exit status.
 
     The caller has configured logging.
     """
@@ -41,12 +44,12 @@ def up(settings: Settings) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """The same for the gate alone, as the workers that the settings ask for."""
+    """Runs the gate alone, as the workers that the settings ask for; returns the exit status."""
     return _run(_serve(settings))
 
 
 class Supervisor:
-    """Keeps children running, and ends them stage by stage, in the reverse of their order."""
+    """Keeps children running, and ends them stage by stage, in reverse order."""
 
     def __init__(
         self,
@@ -54,18 +57,17 @@ class Supervisor:
         announcement: str,
         on_end: Callable[[ChildEnd], None] | None = None,
     ) -> None:
-        """`announcement` is printed to stdout, once, when all children are ready; `on_end` hears of
-        each end.
-        """
+        """Prints `announcement` once all children are ready; `on_end` hears of each end."""
         self._children = {spec.name: Child(spec, on_end) for spec in children}
         self._announcement = announcement
         self._stop = asyncio.Event()
         self._killed = False
 
     async def run(self) -> int:
-        """Until a signal: 0 if all ended in order, 1 if a second signal cut it short.
+        """Runs the children until a signal comes.
 
-        StartupError: it cannot start.
+        Returns 0 if all ended in order, 1 if a second signal cut the end short. StartupError if
+        a child cannot be started.
         """
         running = {
             name: asyncio.create_task(child.run(self._children))
@@ -83,14 +85,12 @@ class Supervisor:
                     await asyncio.wait({running[child.spec.name] for child in stage})
         for task in running.values():
             task.result()
-        return 1 if self._killed else 0
+        return int(self._killed)
 
     def _stages_in_reverse(self) -> list[list[Child]]:
         children = reversed(self._children.values())
-        return [
-            list(stage)
-            for _, stage in groupby(children, key=lambda child: child.spec.stage or child.spec.name)
-        ]
+        stages = groupby(children, key=lambda child: child.spec.stage or child.spec.name)
+        return [list(stage) for _, stage in stages]
 
     async def _until_stopped(self, running: Sequence[asyncio.Task[None]]) -> None:
         stopped = asyncio.create_task(self._stop.wait())
@@ -102,15 +102,17 @@ class Supervisor:
                 return
 
     async def _announce(self) -> None:
-        while waiting := [
-            name for name, child in self._children.items() if not child.ready.is_set()
-        ]:
+        while waiting := self._not_ready():
             try:
                 async with asyncio.timeout(_STILL_WAITING_S):
-                    await self._children[waiting[0]].ready.wait()
+                    await waiting[0].ready.wait()
             except TimeoutError:
-                _log.warning("still_waiting_for_children", children=waiting)
+                names = [child.spec.name for child in waiting]
+                _log.warning("still_waiting_for_children", children=names)
         print(self._announcement, flush=True)
+
+    def _not_ready(self) -> list[Child]:
+        return [child for child in self._children.values() if not child.ready.is_set()]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -127,12 +129,14 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        self._killed = self._stop.is_set()
-        _log.info("killing_children" if self._killed else "stopping_children", signal=number.name)
-        self._stop.set()
-        if self._killed:
-            for child in self._children.values():
-                child.kill()
+        if not self._stop.is_set():
+            _log.info("stopping_children", signal=number.name)
+            self._stop.set()
+            return
+        self._killed = True
+        _log.info("killing_children", signal=number.name)
+        for child in self._children.values():
+            child.kill()
 
 
 def _run(running: Coroutine[object, object, int]) -> int:
@@ -149,7 +153,9 @@ async def _up(settings: Settings) -> int:
         _claim(settings.data_dir, opened)
         settings = _with_voucher_key(settings)
         children_lock = await _outlive_earlier_children(settings, opened)
-        metrics = _open_for_children(settings, settings.data_dir, opened)
+        _reserve_gate_port(settings, opened)
+        _check_port(settings.billing_listen, "billing_listen")
+        metrics = _serve_children_metrics(settings, settings.data_dir, opened)
         specs: list[ChildSpec] = []
         if settings.redis_url == EMBEDDED:
             store = await open_store(settings)
@@ -157,22 +163,34 @@ async def _up(settings: Settings) -> int:
             settings = settings.model_copy(update={"redis_url": store.url})
             specs.append(store.child())
         environment = _environment(settings, metrics)
+        store_names = [spec.name for spec in specs]
         specs += _own_children(
-            settings, environment, [spec.name for spec in specs], children_lock.fd
+            settings,
+            environment,
+            store_names,
+            children_lock.fd,
         )
-        return await Supervisor(
-            specs, _announcement(settings), metrics.count_end if metrics else None
-        ).run()
+        return await _supervise(specs, _announcement(settings), metrics)
 
 
 async def _serve(settings: Settings) -> int:
     settings.shared_redis_url()
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
-        metrics = _open_for_children(settings, folder, opened)
+        _reserve_gate_port(settings, opened)
+        metrics = _serve_children_metrics(settings, folder, opened)
         specs = _gates(settings, _environment(settings, metrics))
         announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
-        return await Supervisor(specs, announcement, metrics.count_end if metrics else None).run()
+        return await _supervise(specs, announcement, metrics)
+
+
+async def _supervise(
+    specs: Sequence[ChildSpec], announcement: str, metrics: ChildMetrics | None
+) -> int:
+    on_end = None
+    if metrics is not None:
+        on_end = metrics.count_end
+    return await Supervisor(specs, announcement, on_end).run()
 
 
 def _claim(data_dir: Path, opened: ExitStack) -> None:
@@ -180,15 +198,16 @@ def _claim(data_dir: Path, opened: ExitStack) -> None:
     opened.callback(lock.close)
     if not lock.acquire():
         raise StartupError(
-            f"`creditgate up` already runs on {data_dir} (process {lock.read_note()}): stop it first,"
-            f" or choose another {env_name('data_dir')}"
+            f"`creditgate up` already runs on {data_dir} (process {lock.read_note()}):"
+            f" stop it first, or choose another {env_name('data_dir')}"
         )
     lock.note(str(os.getpid()))
 
 
 def _with_voucher_key(settings: Settings) -> Settings:
-    """A key of the data directory's own, if none is set: it must outlive the codes that were made with
-    it.
+    """Returns the settings with the data directory's own voucher key, if no key is set.
+
+    The key must outlive the codes that were made with the key, so the data directory keeps it.
     """
     if settings.voucher_key is not None:
         return settings
@@ -197,8 +216,10 @@ def _with_voucher_key(settings: Settings) -> Settings:
 
 
 async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> DataDirLock:
-    """The lock that our own children hold; an earlier gate or flusher whose supervisor was killed is
-    still draining.
+    """Returns the lock that our own children hold, once no child of an earlier run holds the lock.
+
+    A child of an earlier run whose supervisor was killed is still draining. StartupError if such a
+    child outlasts the drain timeout.
     """
     lock = DataDirLock(settings.data_dir / "children.lock")
     opened.callback(lock.close)
@@ -214,23 +235,34 @@ async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> Da
     while not lock.acquire():
         if asyncio.get_running_loop().time() > deadline:
             raise StartupError(
-                f"a gate or flusher of an earlier run on {settings.data_dir} does not end: kill it"
+                f"a process of an earlier run on {settings.data_dir} does not end: kill it"
             )
         await asyncio.sleep(_POLL_S)
     return lock
 
 
-def _open_for_children(
+def _reserve_gate_port(settings: Settings, opened: ExitStack) -> None:
+    """Reserves the address that several workers share; checks the address of a single gate."""
+    if settings.workers > 1:
+        opened.enter_context(reserve_port(settings.listen, "listen"))
+    else:
+        _check_port(settings.listen, "listen")
+
+
+def _check_port(address: Address, setting: str) -> None:
+    """Raises StartupError if somebody else has the TCP address.
+
+    Without this check a child would die again and again.
+    """
+    if not address.path:
+        with reserve_port(address, setting):
+            pass
+
+
+def _serve_children_metrics(
     settings: Settings, directory: Path, opened: ExitStack
 ) -> ChildMetrics | None:
-    """What this process has for its children: the address that workers share, and the
-    metrics of all.
-    """
-    if settings.workers > 1:
-        opened.enter_context(held_port(settings.listen))
-    elif not settings.listen.path:
-        with held_port(settings.listen):  # told at once, not by a gate that dies again and again
-            pass
+    """Serves the metrics of all children together; returns None if no metrics are wanted."""
     if settings.metrics_listen is None:
         return None
     metrics = ChildMetrics(directory / "metrics")
@@ -241,21 +273,35 @@ def _open_for_children(
 def _own_children(
     settings: Settings, environment: dict[str, str], store: Sequence[str], lock_fd: int
 ) -> list[ChildSpec]:
+    """Returns the children beside the store, in the order in which they start.
+
+    The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
+    """
+    migrate = _child("migrate", ("migrate",), settings, environment)
+    flusher = _child(
+        "flusher",
+        ("flush", "--exit-with-parent"),
+        settings,
+        environment,
+    )
+    billing = _child(
+        "billing",
+        ("billing", "--exit-with-parent"),
+        settings,
+        environment,
+    )
+    gates = _gates(settings, environment)
+    lasting = [flusher, replace(billing, stage=_SERVING), *gates]
     after = (*store, "migrate")
     return [
-        replace(
-            _child("migrate", ("migrate",), settings, environment),
-            once=True,
-            inherited_fds=(lock_fd,),
-        ),
-        replace(
-            _child("flusher", ("flush", "--exit-with-parent"), settings, environment),
-            after=after,
-            inherited_fds=(lock_fd,),
-        ),
+        replace(migrate, once=True, inherited_fds=(lock_fd,)),
         *(
-            replace(gate, after=after, inherited_fds=(lock_fd,))
-            for gate in _gates(settings, environment)
+            replace(
+                child,
+                after=after,
+                inherited_fds=(lock_fd,),
+            )
+            for child in lasting
         ),
     ]
 
@@ -263,43 +309,61 @@ def _own_children(
 def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
     words = ("serve", "--exit-with-parent")
     if settings.workers == 1:
-        return [_child("gate", words, settings, environment)]
-    numbers = range(1, settings.workers + 1)
-    workers = [
-        _child(f"gate-{n}", (*words, "--worker", str(n)), settings, environment) for n in numbers
-    ]
-    return [replace(worker, stage="gate") for worker in workers]
+        gates = [_child("gate", words, settings, environment)]
+    else:
+        gates = [
+            _child(
+                f"gate-{number}",
+                (*words, "--worker", str(number)),
+                settings,
+                environment,
+            )
+            for number in range(1, settings.workers + 1)
+        ]
+    return [replace(gate, stage=_SERVING) for gate in gates]
 
 
 def _child(
     name: str, words: tuple[str, ...], settings: Settings, environment: dict[str, str]
 ) -> ChildSpec:
+    # -P: not a package named `gate` of the working directory
     return ChildSpec(
         name=name,
-        argv=(
-            sys.executable,
-            "-P",
-            "-m",
-            "gate.cli",
-            *words,
-        ),  # -P: not a `gate` of the working directory
+        argv=(sys.executable, "-P", "-m", "gate.cli", *words),
         environment=environment,
         grace_s=settings.drain_timeout_ms / 1000 + _GRACE_S,
     )
 
 
 def _environment(settings: Settings, metrics: ChildMetrics | None) -> dict[str, str]:
-    """What children find: our settings, but for what is this process's own business."""
+    """Returns the children's environment: our settings, but for this process's own business."""
     dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
-    others = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)
     }
-    ours = settings.model_copy(update={"metrics_listen": None, "workers": 1}).environment()
+    environment |= settings.model_copy(update={"metrics_listen": None, "workers": 1}).environment()
+    if metrics is not None:
+        environment |= metrics.environment
     package_dir = str(Path(__file__).resolve().parent.parent)
-    python_path = os.pathsep.join(filter(None, (package_dir, os.environ.get("PYTHONPATH"))))
-    return {**others, **ours, **(metrics.environment if metrics else {}), "PYTHONPATH": python_path}
+    python_path = filter(None, (package_dir, os.environ.get("PYTHONPATH")))
+    return environment | {"PYTHONPATH": os.pathsep.join(python_path)}
 
 
 def _announcement(settings: Settings) -> str:
-    metrics = settings.metrics_listen.http_url("/metrics") if settings.metrics_listen else "none"
-    return f"creditgate ready: grpc {settings.listen}, metrics {metrics}, data {settings.data_dir}"
+    metrics = "none"
+    if settings.metrics_listen is not None:
+        metrics = settings.metrics_listen.http_url("/metrics")
+    ready = (
+        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},"
+        f" metrics {metrics}, data {settings.data_dir}"
+    )
+    return f"{ready}\n{_in_another_terminal()}"
+
+
+def _in_another_terminal() -> str:
+    """Tells how the command is found in a terminal in which no environment is activated."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    activate = scripts / "activate"
+    if activate.is_file():
+        return f"in another terminal: . {activate}   # then `creditgate --help`"
+    return f"in another terminal: {scripts / 'creditgate'} --help"

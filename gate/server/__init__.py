@@ -1,4 +1,4 @@
-"""The servers that can carry the services: one set of methods, any of these."""
+"""Chooses the server that carries the services; every server takes the same methods."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
@@ -33,15 +33,15 @@ def new_server(
     *,
     shares_port: bool = False,
 ) -> Server:
-    """The server that the setting asks for, not yet listening; SettingsError if it cannot be had on
-    this machine.
+    """Returns the server that the setting asks for, not yet listening.
+
+    Raises SettingsError if the native server is asked for and cannot be loaded on this machine.
     """
     if transport == "grpcio":
         return GrpcioServer(services, edge, shares_port=shares_port)
     try:
-        from gate.server.native import (
-            NativeServer,  # not at the top: there are machines for which it is not made
-        )
+        # Not at the top: for some machines the native server is not made.
+        from gate.server.native import NativeServer
     except ImportError as error:
         if transport == "native":
             fix = f"it cannot be loaded on this machine ({error}); use auto or grpcio"

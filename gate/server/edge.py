@@ -1,5 +1,5 @@
-"""The edge between a service and whatever server carries it: counting, timing, and errors
-in one form.
+"""Wraps a service's methods for the server: counts and times calls, brings errors into the same
+form.
 """
 
 import asyncio
@@ -20,10 +20,9 @@ _DETAILS = "grpc-status-details-bin"
 
 
 class Edge:
-    """Wraps service methods.
+    """Wraps service methods, and refuses calls beyond a bound of calls in flight.
 
-    Calls in flight are counted here, and refused beyond a bound, whatever the server's own limits
-    do.
+    The bound holds whatever the server's own limits do.
     """
 
     def __init__(self, metrics: GateMetrics, max_in_flight: int) -> None:
@@ -32,15 +31,15 @@ class Edge:
         self._in_flight = metrics.buffer.gauge(metrics.in_flight)
 
     def wrap(self, name: str, method: Method) -> Method:
-        """The method as a server calls it: whatever goes wrong in it has been counted, and is a
-        ServiceError.
+        """Returns the method for a server to call: every error is counted, and is a ServiceError.
+
+        Whatever a call needs is looked up here, once, and not in each call.
         """
         buffer = self._metrics.buffer
         requests = self._metrics.requests
         seconds = buffer.histogram(self._metrics.rpc_seconds.labels(name), SECONDS)
-        ok, denied = (
-            buffer.counter(requests.labels(name, outcome)) for outcome in ("OK", "DENIED")
-        )
+        ok = buffer.counter(requests.labels(name, "OK"))
+        denied = buffer.counter(requests.labels(name, "DENIED"))
         in_flight = self._in_flight
         max_in_flight = self._max_in_flight
 
@@ -62,7 +61,10 @@ class Edge:
             finally:
                 in_flight.value -= 1
                 seconds.observe(perf_counter() - started)
-            (denied if getattr(response, "decision", None) == DENIED else ok).total += 1
+            if getattr(response, "decision", None) == DENIED:
+                denied.total += 1
+            else:
+                ok.total += 1
             return response
 
         return call
@@ -74,5 +76,5 @@ class Edge:
 
 
 def details_of(refused: ServiceError) -> tuple[tuple[str, bytes], ...]:
-    """The trailing metadata in which clients look for the rich status."""
+    """Returns the trailing metadata in which clients look for the rich status."""
     return ((_DETAILS, status_of(refused).SerializeToString()),)

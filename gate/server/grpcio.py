@@ -1,4 +1,4 @@
-"""grpcio's own server, on asyncio."""
+"""Serves by grpcio's own server, on asyncio."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from meter.errors import ServiceError
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 # Calls that wait to be taken: beyond 1,000, grpc would drop some at random. The edge bounds calls,
-# and says so.
+# and tells the client.
 _PENDING_MAX = 2**31 - 1
 _OPTIONS = [
     ("grpc.server.max_pending_requests", _PENDING_MAX),
@@ -61,12 +61,9 @@ class GrpcioServer:
         await self.set_serving(True)
 
     async def set_serving(self, serving: bool) -> None:
-        """What health says, of all services."""
-        status = (
-            health_pb2.HealthCheckResponse.SERVING
-            if serving
-            else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
+        """Sets the health of all services."""
+        health_of = health_pb2.HealthCheckResponse
+        status = {True: health_of.SERVING, False: health_of.NOT_SERVING}[serving]
         for name in self._names:
             await self._health.set(name, status)
 
@@ -91,12 +88,12 @@ def _handler(
 
     async def answer(message: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         try:
-            return (await call(parse(message))).SerializeToString()
+            response = await call(parse(message))
+            return response.SerializeToString()
         except ServiceError as refused:
             await context.abort(code_of(refused), refused.message, details_of(refused))
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
 
-    return grpc.unary_unary_rpc_method_handler(
-        answer
-    )  # on bytes: grpcio itself would tell the client of Python's exceptions
+    # On bytes: where grpcio parses, the client is told of Python's exceptions.
+    return grpc.unary_unary_rpc_method_handler(answer)

@@ -1,7 +1,7 @@
-"""The native server: HTTP/2 and gRPC are done by threads outside the interpreter's lock, and only
+"""Serves by the native server: threads outside the interpreter's lock do HTTP/2 and gRPC, and only
 whole calls come to the event loop.
 
-Health and reflection, which stream, are passed on to a grpcio server behind it.
+Health and reflection, which stream, are passed on to a grpcio server behind the native server.
 """
 
 import asyncio
@@ -23,13 +23,14 @@ from gate.server.grpcio import MAX_MESSAGE_BYTES, GrpcioServer
 from gate.server.status import code_of
 from meter.errors import ServiceError
 
-_Event = tuple[
-    int, int, int, bytes | None, object
-]  # kind, call, method, message (None: cancelled), peer
+# kind, call, method, message (None: cancelled), peer
+_Event = tuple[int, int, int, bytes | None, object]
 
 _EVENTS_AT_ONCE = 256
-_IO_THREADS = 1  # one does several times as many calls as Python can answer
-_STREAMS_MAX = 2**31 - 1  # no bound of a connection's own: the edge bounds calls, and says so
+_IO_THREADS = 1  # a thread does several times as many calls as Python can answer
+_STREAMS_MAX = (
+    2**31 - 1
+)  # no bound for each connection: the edge bounds calls, and tells the client
 _LINGER_S = 0.25  # close() drops replies that are not yet written, and nothing tells when they are
 
 
@@ -64,7 +65,11 @@ class NativeServer:
         await self._behind.start(behind)
         self._front.set_fallback(behind.path)
         self._front.start()
-        receiver = threading.Thread(target=self._receive, name="native-receiver", daemon=True)
+        receiver = threading.Thread(
+            target=self._receive,
+            name="native-receiver",
+            daemon=True,
+        )
         receiver.start()
         self._opened.callback(receiver.join)
         self._opened.callback(self._front.close)
@@ -75,13 +80,16 @@ class NativeServer:
         await self._behind.set_serving(False)
         if self._calls:
             await asyncio.wait(self._calls.values(), timeout=timeout_s)
+        await self._cancel_unfinished()
+        await asyncio.sleep(_LINGER_S)
+        await self._behind.drain(0)
+        await asyncio.to_thread(self._opened.close)
+
+    async def _cancel_unfinished(self) -> None:
         unfinished = list(self._calls.values())
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
-        await asyncio.sleep(_LINGER_S)
-        await self._behind.drain(0)
-        await asyncio.to_thread(self._opened.close)
 
     def _bind(self, address: Address) -> NativeGrpcFront:
         try:
@@ -98,9 +106,7 @@ class NativeServer:
             raise OSError(address.refused(error)) from None
 
     def _receive(self) -> None:
-        """The receiver's thread: waits without the interpreter's lock, and hands over what has come
-        meanwhile.
-        """
+        """Runs in the receiver's thread: waits without the interpreter's lock, hands calls over."""
         while (events := self._front.recv_batch(_EVENTS_AT_ONCE)) is not None:
             self._loop.call_soon_threadsafe(self._take, events)
 
@@ -114,14 +120,12 @@ class NativeServer:
                     call_id, grpc.StatusCode.UNAVAILABLE, "the server is stopping; repeat the call"
                 )
             elif len(message) > MAX_MESSAGE_BYTES:
-                why = (
-                    f"the request is larger than max ({len(message)} vs. {MAX_MESSAGE_BYTES} bytes)"
-                )
+                size = f"{len(message)} vs. {MAX_MESSAGE_BYTES} bytes"
+                why = f"the request is larger than max ({size})"
                 self._fail(call_id, grpc.StatusCode.RESOURCE_EXHAUSTED, why)
             else:
-                self._calls[call_id] = self._loop.create_task(
-                    self._answer(call_id, method, message)
-                )
+                answer = self._answer(call_id, method, message)
+                self._calls[call_id] = self._loop.create_task(answer)
 
     async def _answer(self, call_id: int, method: int, message: bytes) -> None:
         parse, call = self._methods[method]
@@ -129,16 +133,21 @@ class NativeServer:
             response = await call(parse(message))
             self._respond(call_id, response.SerializeToString())
         except ServiceError as refused:
-            self._fail(call_id, code_of(refused), refused.message, details_of(refused))
+            self._fail(
+                call_id,
+                code_of(refused),
+                refused.message,
+                details_of(refused),
+            )
         except DecodeError:
             self._fail(call_id, grpc.StatusCode.INTERNAL, NO_MESSAGE)
         finally:
             self._calls.pop(call_id, None)
 
     def _respond(self, call_id: int, message: bytes) -> None:
-        """Sends the response: at once if it is a lone call's; else together with what else this turn
-        of the loop brings, for each time that the I/O thread is woken costs both sides more than
-        the response itself.
+        """Sends a lone call's response at once, and others together at the end of the loop's turn.
+
+        Each waking of the I/O thread costs both sides more than the response itself.
         """
         if len(self._calls) == 1:
             self._front.respond(call_id, message)

@@ -1,4 +1,4 @@
-"""The one place where an exception becomes a status."""
+"""Turns an exception into a status; nothing else does."""
 
 import grpc
 import structlog
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def as_service_error(error: Exception) -> ServiceError:
-    """What the client may know of an exception; the rest is logged."""
+    """Returns all that the client may know of an exception; the rest is logged."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, CommandFailed):
@@ -26,13 +26,17 @@ def as_service_error(error: Exception) -> ServiceError:
     log.error("internal_error", exc_info=error)
     return ServiceError(
         "INTERNAL",
-        "internal error; whether the call took effect is unknown: repeat it with the same request_id",
+        (
+            "internal error; whether the call took effect is unknown:"
+            " repeat it with the same request_id"
+        ),
     )
 
 
 def status_of(error: ServiceError) -> Status:
-    """The rich status: ErrorInfo always, BadRequest where a field is to blame, RetryInfo where waiting
-    helps.
+    """Returns the rich status of an error.
+
+    ErrorInfo is always there, BadRequest where a field is to blame, RetryInfo where waiting helps.
     """
     status = Status(code=code_of(error).value[0], message=error.message)
     status.details.append(_packed(ErrorInfo(reason=error.reason, domain=DOMAIN)))

@@ -10,6 +10,9 @@ ledger's position before anything is admitted:
   from the ledger as they are asked for, since what Redis still holds is of an older epoch;
 - the journal is in a newer epoch than the ledger: the flusher has fenced the shard and is catching
   up. It stays closed until then.
+
+A process that decides nothing, as billing does, begins no epochs: a shard that would need a new one
+stays closed there until a gate has begun it.
 """
 
 import asyncio
@@ -33,20 +36,24 @@ log = structlog.get_logger()
 class ShardClosed(Unavailable):
     """Nothing was admitted."""
 
-    def __init__(self, shard: int) -> None:
-        super().__init__(
-            "SHARD_CLOSED",
-            f"shard {shard} is being verified against the ledger; repeat the call shortly",
-        )
+    def __init__(self, shard: int, why: str = "is being verified against the ledger") -> None:
+        super().__init__("SHARD_CLOSED", f"shard {shard} {why}; repeat the call shortly")
 
 
 class Shards:
     """The shards' epochs. `epoch` is asked by every call; `keep` opens what is closed."""
 
     def __init__(
-        self, count: int, runner: Runner, positions: Positions, metrics: GateMetrics
+        self,
+        count: int,
+        runner: Runner,
+        positions: Positions,
+        metrics: GateMetrics,
+        *,
+        begins_epochs: bool = True,
     ) -> None:
         self.count = count
+        self._begins_epochs = begins_epochs
         self._runner = runner
         self._positions = positions
         self._metrics = metrics
@@ -60,7 +67,7 @@ class Shards:
         """The epoch to write under; ShardClosed while there is none."""
         epoch = self._epochs[shard]
         if epoch is None:
-            raise ShardClosed(shard)
+            raise self._closed(shard)
         return epoch
 
     def server_is(self, run_id: str) -> None:
@@ -118,7 +125,7 @@ class Shards:
         goal = await self.journal_end(shard)
         if goal is None:  # it begins before the shard is opened, and never ends: Redis was emptied
             self.close(shard)
-            raise ShardClosed(shard)
+            raise self._closed(shard)
         deadline = asyncio.get_running_loop().time() + wait_s
         while await asyncio.to_thread(self._positions.of, shard) < goal:
             if asyncio.get_running_loop().time() > deadline:
@@ -145,10 +152,16 @@ class Shards:
             log.info("shard_awaits_flusher", shard=shard, journal=str(end), ledger=str(position))
             return
         if end is None or end < position:
-            await self._begin(shard, position, end)
+            if self._begins_epochs:
+                await self._begin(shard, position, end)
             return
         self._epochs[shard] = end.epoch
         self._metrics.shards_closed.set(self._epochs.count(None))
+
+    def _closed(self, shard: int) -> ShardClosed:
+        if self._begins_epochs:
+            return ShardClosed(shard)
+        return ShardClosed(shard, "is not opened yet: does a gate run on this store?")
 
     async def _begin(self, shard: int, position: Position, end: Position | None) -> None:
         reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"

@@ -1,15 +1,17 @@
-"""The invoice: what an account used in a period, whose credits paid for it, and how much is owed.
+"""Computes an invoice: what an account used in a period, which credits paid for the usage, and how
+much is owed.
 
-Pure: from sums and charges to a message. Nothing in it depends on when it is made, so that the same
-books give the same bytes.
+The calculation is pure, from sums and charges to a message, and does not depend on when the invoice
+is made: the same ledger gives the same bytes.
 
-What is paid later pays the oldest debt first. So, of the overage that the period used, as much is
-unpaid as is still in use at its end.
+Whatever is paid later pays the oldest debt first. So, of the overage that the period used, as much
+is unpaid as is still in use at the period's end.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, Inexact, localcontext
+from typing import NamedTuple
 
 from meter.journal.operations import NEXT_INVOICE
 from meter.prices.price import ModelPrice
@@ -18,15 +20,21 @@ from meter.times import timestamp
 from meter.v1 import ledger_pb2 as pb
 from meter.v1.accounts_pb2 import GrantType
 
-_Line = tuple[str, str, str]  # model, unit, price version
+# Sums that only grow along the history: of two drafts, the older one has no larger sum.
+GROWING = (
+    "entry_count",
+    "credits_granted_nanos",
+    "credits_expired_nanos",
+    "debt_paid_nanos",
+)
 
-_OVERAGE = 0  # in a grant's number's place
+_OVERAGE = 0  # stands in place of a grant's number
 _PRICE_DIGITS = 60  # more than any price has
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `start_ms` until before `end_ms`."""
+    """Holds the times from `start_ms` until before `end_ms`."""
 
     start_ms: int
     end_ms: int
@@ -34,19 +42,17 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One debit: (unit, quantity, nanos) lines that add up to it, and (grant's number, nanos) parts
-    that paid it; 0: overage.
-    """
+    """Holds one debit: how its amount came about, and who paid for it."""
 
     model: str
     price_version: str
-    lines: tuple[tuple[str, int, int], ...]
-    burned: tuple[tuple[int, int], ...]
+    lines: tuple[tuple[str, int, int], ...]  # (unit, quantity, nanos); add up to the debit
+    burned: tuple[tuple[int, int], ...]  # (grant's number, nanos), also the debit; 0 is overage
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What an invoice says of itself."""
+    """Holds what an invoice says apart from its amounts."""
 
     number: str
     account_id: str
@@ -58,13 +64,13 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The account's history around the period.
+    """Holds the sums of the account's history up to the period's end.
 
-    Debits that were given back as duplicates, and what gave them back, are not in it.
+    Debits that were given back as duplicates are left out, and so are the refunds of duplicates.
     """
 
     opening_nanos: int  # remaining credits when the period began
-    closing_nanos: int  # and when it ended
+    closing_nanos: int  # remaining credits when the period ended
     granted_nanos: int
     debited_nanos: int
     debits: int
@@ -73,73 +79,82 @@ class Sums:
     debt_paid_nanos: int = 0  # in the period
 
 
-PriceOf = Callable[[str], ModelPrice | None]  # of a price version; None: unknown, or no version
-TypeOf = Callable[[int], str]  # of a grant, by its number
+PriceOf = Callable[[str], ModelPrice | None]  # by price version; None for an unknown or no version
+TypeOf = Callable[[int], str]  # type of a grant, by the grant's number
 
-# Sums that only grow along the history: of two drafts the older has none that is larger.
-GROWING = ("entry_count", "credits_granted_nanos", "credits_expired_nanos", "debt_paid_nanos")
+
+class UnbalancedError(Exception):
+    """The ledger's rows contradict each other; no invoice can be computed from them."""
 
 
 def compute(
-    heading: Heading, sums: Sums, charges: Iterable[Charge], price_of: PriceOf, type_of: TypeOf
+    heading: Heading,
+    sums: Sums,
+    charges: Iterable[Charge],
+    price_of: PriceOf,
+    type_of: TypeOf,
 ) -> pb.Invoice:
-    """The invoice of `charges`, the period's debits.
+    """Returns the invoice of `charges`, the period's debits.
 
-    Raises UnbalancedError if these do not come to `sums`.
+    Raises UnbalancedError if the charges do not come to `sums`.
     """
-    used, burned = _add_up(charges)
-    lines = _lines(used, price_of)
-    total = sum(line.amount_nanos for line in lines)
-    overage_used = burned.pop(_OVERAGE, 0)
-    payments = _payments(burned, type_of)
-    _check_balanced(total, overage_used + sum(payment.amount_nanos for payment in payments), sums)
-    unpaid = min(overage_used, max(0, sums.debt_nanos))
-    due = unpaid if heading.overage_policy == NEXT_INVOICE else 0
+    usage = _add_up(charges)
+    lines = _lines(usage.totals, price_of)
+    total_nanos = sum(line.amount_nanos for line in lines)
+    overage_nanos = usage.burned.pop(_OVERAGE, 0)
+    payments = _payments(usage.burned, type_of)
+    paid_nanos = overage_nanos + sum(payment.amount_nanos for payment in payments)
+    _check_balanced(total_nanos, paid_nanos, sums)
+    unpaid_nanos = min(overage_nanos, max(0, sums.debt_nanos))
+    due_nanos = 0
+    if heading.overage_policy == NEXT_INVOICE:
+        due_nanos = unpaid_nanos
     return pb.Invoice(
         invoice_number=heading.number,
         account_id=heading.account_id,
         currency=heading.currency,
-        status=pb.FINAL if heading.final else pb.DRAFT,
+        status=_status(heading),
         period_start=timestamp(heading.period.start_ms),
         period_end=timestamp(heading.period.end_ms),
         lines=lines,
-        total_nanos=total,
-        credits_applied_nanos=total - unpaid,
-        overage_due_nanos=due,
+        total_nanos=total_nanos,
+        credits_applied_nanos=total_nanos - unpaid_nanos,
+        overage_due_nanos=due_nanos,
         opening_balance_nanos=sums.opening_nanos,
         credits_granted_nanos=sums.granted_nanos,
         closing_balance_nanos=sums.closing_nanos,
         entry_count=sums.debits,
         payments=payments,
-        overage_used_nanos=overage_used,
+        overage_used_nanos=overage_nanos,
         debt_paid_nanos=sums.debt_paid_nanos,
-        overage_carried_nanos=unpaid - due,
+        overage_carried_nanos=unpaid_nanos - due_nanos,
         credits_expired_nanos=sums.expired_nanos,
     )
 
 
-def supersedes(drawn: pb.Invoice, latest: pb.Invoice) -> bool:
-    """Whether `drawn` says something else than the `latest` revision, and knows as much of the
-    history, or more.
+def supersedes(computed: pb.Invoice, latest: pb.Invoice) -> bool:
+    """Returns whether `computed` is to replace `latest`, the latest stored revision.
 
-    A final one is never superseded.
+    A final revision is never replaced. A draft is replaced by an invoice that differs and knows at
+    least as much of the history.
     """
-    if latest.status == pb.FINAL or drawn == latest:
+    if latest.status == pb.FINAL or computed == latest:
         return False
-    no_older = all(getattr(drawn, name) >= getattr(latest, name) for name in GROWING)
-    return drawn.status == pb.FINAL or no_older
-
-
-class UnbalancedError(Exception):
-    """The books contradict themselves; no invoice can be drawn from them."""
+    if computed.status == pb.FINAL:
+        return True
+    return all(getattr(computed, name) >= getattr(latest, name) for name in GROWING)
 
 
 def unit_price(price: ModelPrice | None, unit: str) -> str:
-    """Credits per million units, an exact decimal; empty if the price has tiers, has no such decimal,
-    or is none.
+    """Returns the price in credits per million units, as an exact decimal.
+
+    The text is empty without a price, for a price with tiers, and for a price that no decimal
+    expresses exactly.
     """
-    rate = None if price is None or price.tiers else dict(price.rates).get(unit)
-    if price is None or rate is None:
+    if price is None or price.tiers:
+        return ""
+    rate = dict(price.rates).get(unit)
+    if rate is None:
         return ""
     with localcontext(prec=_PRICE_DIGITS) as context:
         context.traps[Inexact] = True
@@ -150,59 +165,94 @@ def unit_price(price: ModelPrice | None, unit: str) -> str:
     return f"{exact.normalize():f}"
 
 
-def _add_up(charges: Iterable[Charge]) -> tuple[dict[_Line, tuple[int, int]], dict[int, int]]:
-    """Quantity and nanos by line; nanos by grant."""
-    used: dict[_Line, tuple[int, int]] = {}
-    burned: dict[int, int] = {}
+class _LineKey(NamedTuple):
+    model: str
+    unit: str
+    price_version: str
+
+    def order(self) -> tuple[str, tuple[int, str], str]:
+        """Returns the key by which the lines of an invoice are sorted."""
+        return self.model, unit_order(self.unit), self.price_version
+
+
+@dataclass(slots=True)
+class _LineTotal:
+    quantity: int = 0
+    nanos: int = 0
+
+
+@dataclass(slots=True)
+class _Usage:
+    """Holds the sums of all charges: by line, and by the grant that paid (nanos by number)."""
+
+    totals: dict[_LineKey, _LineTotal] = field(default_factory=dict)
+    burned: dict[int, int] = field(default_factory=dict)
+
+
+def _add_up(charges: Iterable[Charge]) -> _Usage:
+    usage = _Usage()
     for charge in charges:
         for unit, quantity, nanos in charge.lines:
-            line = (charge.model, unit, charge.price_version)
-            quantities, amounts = used.get(line, (0, 0))
-            used[line] = (quantities + quantity, amounts + nanos)
-        for grant, nanos in charge.burned:
-            burned[grant] = burned.get(grant, 0) + nanos
-    return used, burned
+            key = _LineKey(charge.model, unit, charge.price_version)
+            total = usage.totals.get(key)
+            if total is None:
+                total = usage.totals[key] = _LineTotal()
+            total.quantity += quantity
+            total.nanos += nanos
+        for number, nanos in charge.burned:
+            usage.burned[number] = usage.burned.get(number, 0) + nanos
+    return usage
 
 
-def _lines(used: dict[_Line, tuple[int, int]], price_of: PriceOf) -> list[pb.InvoiceLine]:
-    in_order = sorted(
-        used.items(), key=lambda each: (each[0][0], unit_order(each[0][1]), each[0][2])
-    )
-    return [
-        pb.InvoiceLine(
-            model=model,
-            unit=unit,
-            price_version=version,
-            quantity=quantity,
-            unit_price=unit_price(price_of(version), unit),
-            amount_nanos=nanos,
+def _lines(totals: dict[_LineKey, _LineTotal], price_of: PriceOf) -> list[pb.InvoiceLine]:
+    lines = []
+    for key in sorted(totals, key=_LineKey.order):
+        price = price_of(key.price_version)
+        line = pb.InvoiceLine(
+            model=key.model,
+            unit=key.unit,
+            price_version=key.price_version,
+            quantity=totals[key].quantity,
+            unit_price=unit_price(price, key.unit),
+            amount_nanos=totals[key].nanos,
         )
-        for (model, unit, version), (quantity, nanos) in in_order
-    ]
+        lines.append(line)
+    return lines
 
 
 def _payments(burned: dict[int, int], type_of: TypeOf) -> list[pb.InvoicePayment]:
-    """By type of grant, in the order of the proto's."""
+    """Returns what was paid from each type of grant, in the order of the proto's types."""
     amounts: dict[str, int] = {}
-    for grant, nanos in burned.items():
+    for number, nanos in burned.items():
         if nanos:
-            kind = type_of(grant)
-            amounts[kind] = amounts.get(kind, 0) + nanos
-    in_order = sorted(amounts.items(), key=lambda each: GrantType.Value(each[0]))
-    return [pb.InvoicePayment(type=kind, amount_nanos=nanos) for kind, nanos in in_order]
+            grant_type = type_of(number)
+            amounts[grant_type] = amounts.get(grant_type, 0) + nanos
+    return [
+        pb.InvoicePayment(type=grant_type, amount_nanos=amounts[grant_type])
+        for grant_type in sorted(amounts, key=GrantType.Value)
+    ]
 
 
-def _check_balanced(total: int, paid: int, sums: Sums) -> None:
-    if total != sums.debited_nanos:
+def _status(heading: Heading) -> pb.InvoiceStatus:
+    if heading.final:
+        return pb.FINAL
+    return pb.DRAFT
+
+
+def _check_balanced(total_nanos: int, paid_nanos: int, sums: Sums) -> None:
+    if total_nanos != sums.debited_nanos:
         raise UnbalancedError(
-            f"the usage lines add up to {total} nanos, the debits to {sums.debited_nanos}"
+            f"the usage lines add up to {total_nanos} nanos, the debits to {sums.debited_nanos}"
         )
-    if total != paid:
+    if total_nanos != paid_nanos:
         raise UnbalancedError(
-            f"the debits are of {total} nanos, {paid} were taken from grants and overage"
+            f"the debits are of {total_nanos} nanos, "
+            f"{paid_nanos} were taken from grants and overage"
         )
-    if sums.closing_nanos != sums.opening_nanos + sums.granted_nanos - sums.expired_nanos - total:
+    gained_nanos = sums.granted_nanos - sums.expired_nanos - total_nanos
+    if sums.closing_nanos != sums.opening_nanos + gained_nanos:
         raise UnbalancedError(
-            f"closing balance {sums.closing_nanos} is not opening {sums.opening_nanos} + granted {sums.granted_nanos}"
-            f" - expired {sums.expired_nanos} - total {total} nanos"
+            f"closing balance {sums.closing_nanos} is not"
+            f" opening {sums.opening_nanos} + granted {sums.granted_nanos}"
+            f" - expired {sums.expired_nanos} - total {total_nanos} nanos"
         )

@@ -1,4 +1,4 @@
-"""Draws an invoice from the ledger's rows. Streams the period's debits; nothing is kept here."""
+"""Computes an invoice from the ledger's rows; the period's debits are streamed, nothing is stored."""
 
 import json
 from collections.abc import Iterator
@@ -16,42 +16,64 @@ _ROWS_AT_A_TIME = 2000
 
 
 def compute_invoice(
-    connection: Connection, account_id: str, period: Period, *, final: bool, number: str
+    connection: Connection,
+    account_id: str,
+    period: Period,
+    *,
+    final: bool,
+    number: str,
 ) -> pb.Invoice:
-    """The invoice that the rows make now.
+    """Returns the invoice that the ledger's rows make now; the account must exist.
 
-    The account must exist. Raises UnbalancedError if the rows contradict each other.
+    Raises UnbalancedError if the rows contradict each other.
     """
     currency = connection.execute(
         select(accounts.c.currency).where(accounts.c.account_id == account_id)
     ).scalar_one()
-    policy = _overage_policy(connection, account_id, period.end_ms)
-    heading = Heading(number, account_id, currency, period, final, policy)
-    sums = _sums(connection, account_id, period)
-    charges = _charges(connection, account_id, period)
+    heading = Heading(
+        number=number,
+        account_id=account_id,
+        currency=currency,
+        period=period,
+        final=final,
+        overage_policy=_overage_policy(connection, account_id, period.end_ms),
+    )
     return compute(
-        heading, sums, charges, partial(_price, connection), partial(_type, connection, account_id)
+        heading,
+        _sums(connection, account_id, period),
+        _charges(connection, account_id, period),
+        price_of=partial(_price, connection),
+        type_of=partial(_grant_type, connection, account_id),
     )
 
 
 def _overage_policy(connection: Connection, account_id: str, end_ms: int) -> str:
-    """The last that an operation had put into effect by then; those before it whose entries were lost
-    count too.
+    """Returns the overage policy in effect at `end_ms`.
+
+    The last operation applied by then marks the place; operations before that place count even if
+    their journal entries were lost.
     """
     of_account = operations.c.account_id == account_id
-    applied = (
+    same_request = and_(
+        entries.c.account_id == operations.c.account_id,
+        entries.c.request_id == operations.c.request_id,
+    )
+    last_applied = (
         select(func.max(operations.c.seq))
-        .join(
-            entries,
-            (entries.c.account_id == operations.c.account_id)
-            & (entries.c.request_id == operations.c.request_id),
-        )
+        .join(entries, same_request)
         .where(of_account, entries.c.occurred_at_ms < end_ms)
         .scalar_subquery()
     )
-    setting = operations.c.body.contains('"overage_policy"')
-    wanted = select(operations.c.body).where(of_account, operations.c.seq <= applied, setting)
-    for body in connection.scalars(wanted.order_by(operations.c.seq.desc())):
+    statement = (
+        select(operations.c.body)
+        .where(
+            of_account,
+            operations.c.seq <= last_applied,
+            operations.c.body.contains('"overage_policy"'),
+        )
+        .order_by(operations.c.seq.desc())
+    )
+    for body in connection.scalars(statement):
         change = Operation.from_json(body).change
         if isinstance(change, Create | Update):
             return change.overage_policy
@@ -62,69 +84,106 @@ def _sums(connection: Connection, account_id: str, period: Period) -> Sums:
     # Summed by time, not read off the balance at a place in the journal: the store's clock may have
     # been set back, and a balance between a duplicate and its refund is not what the account was
     # owed.
-    before = entries.c.occurred_at_ms < period.start_ms
     counted = _counted()
-    granted = and_(entries.c.kind.in_(("GRANT", "GRANT_STARTED")), ~before, counted)
-    expired = and_(entries.c.kind.in_(("GRANT_EXPIRED", "GRANT_VOIDED")), ~before)
-    debited = and_(entries.c.kind == "DEBIT", ~before, counted)
-    paid = and_(entries.c.kind == "DEBT_PAID", ~before)
+    before = entries.c.occurred_at_ms < period.start_ms
+    granted = _in_period(period, ("GRANT", "GRANT_STARTED")) & counted
+    expired = _in_period(period, ("GRANT_EXPIRED", "GRANT_VOIDED"))
+    debited = _in_period(period, ("DEBIT",)) & counted
+    debt_paid = _in_period(period, ("DEBT_PAID",))
     amount = entries.c.amount_nanos
-    row = connection.execute(
-        select(
-            _sum(and_(before, counted), amount),
-            _sum(counted, amount),
-            _sum(granted, amount),
-            _sum(debited, -amount),
-            _sum(debited, literal(1)),
-            _sum(expired, -amount),
-            # A duplicate's too: what is in use is paid off whoever used it. What is still to be
-            # given back will pay it as well.
-            _sum(true(), entries.c.overage_nanos) + _sum(~counted, amount),
-            _sum(paid, -entries.c.overage_nanos),
-        ).where(entries.c.account_id == account_id, entries.c.occurred_at_ms < period.end_ms)
-    ).one()
-    return Sums(*map(int, row))
+    overage = entries.c.overage_nanos
+    # A duplicate's overage counts: overage in use is paid off whoever used it. Credits still to be
+    # given back for a duplicate will pay overage as well.
+    debt = _sum_where(true(), overage) + _sum_where(~counted, amount)
+    statement = select(
+        _sum_where(before & counted, amount).label("opening"),
+        _sum_where(counted, amount).label("closing"),
+        _sum_where(granted, amount).label("granted"),
+        _sum_where(debited, -amount).label("debited"),
+        _sum_where(debited, literal(1)).label("debits"),
+        _sum_where(expired, -amount).label("expired"),
+        debt.label("debt"),
+        _sum_where(debt_paid, -overage).label("debt_paid"),
+    ).where(
+        entries.c.account_id == account_id,
+        entries.c.occurred_at_ms < period.end_ms,
+    )
+    row = connection.execute(statement).one()
+    return Sums(
+        opening_nanos=int(row.opening),
+        closing_nanos=int(row.closing),
+        granted_nanos=int(row.granted),
+        debited_nanos=int(row.debited),
+        debits=int(row.debits),
+        expired_nanos=int(row.expired),
+        debt_nanos=int(row.debt),
+        debt_paid_nanos=int(row.debt_paid),
+    )
 
 
 def _charges(connection: Connection, account_id: str, period: Period) -> Iterator[Charge]:
-    within = and_(
-        entries.c.occurred_at_ms >= period.start_ms, entries.c.occurred_at_ms < period.end_ms
+    statement = select(
+        entries.c.model,
+        entries.c.price_version,
+        entries.c.usage_lines,
+        entries.c.burned,
+    ).where(
+        entries.c.account_id == account_id,
+        _in_period(period, ("DEBIT",)),
+        _counted(),
     )
-    wanted = select(
-        entries.c.model, entries.c.price_version, entries.c.usage_lines, entries.c.burned
-    )
-    wanted = wanted.where(
-        entries.c.account_id == account_id, entries.c.kind == "DEBIT", _counted(), within
-    )
-    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+    streamed = {"yield_per": _ROWS_AT_A_TIME}
+    with connection.execute(statement, execution_options=streamed) as rows:
         for row in rows:
-            lines = (
-                (unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)
+            usage_lines = json.loads(row.usage_lines)
+            burned = json.loads(row.burned)
+            yield Charge(
+                model=row.model,
+                price_version=row.price_version,
+                lines=tuple((unit, quantity, nanos) for unit, quantity, nanos in usage_lines),
+                burned=tuple((number, nanos) for number, nanos in burned),
             )
-            burned = ((number, nanos) for number, nanos in json.loads(row.burned))
-            yield Charge(row.model, row.price_version, tuple(lines), tuple(burned))
 
 
 def _price(connection: Connection, version: str) -> ModelPrice | None:
     body = connection.scalar(
         select(price_versions.c.body).where(price_versions.c.version == version)
     )
-    return None if body is None else ModelPrice.from_json(body)
+    if body is None:
+        return None
+    return ModelPrice.from_json(body)
 
 
-def _type(connection: Connection, account_id: str, number: int) -> str:
-    own = (grants.c.account_id == account_id) & (grants.c.number == number)
-    return str(connection.execute(select(grants.c.type).where(own)).scalar_one())
+def _grant_type(connection: Connection, account_id: str, number: int) -> str:
+    statement = select(grants.c.type).where(
+        grants.c.account_id == account_id,
+        grants.c.number == number,
+    )
+    return str(connection.execute(statement).scalar_one())
+
+
+def _in_period(period: Period, kinds: tuple[str, ...]) -> ColumnElement[bool]:
+    """Returns the condition that an entry is of one of the kinds and within the period."""
+    return and_(
+        entries.c.kind.in_(kinds),
+        entries.c.occurred_at_ms >= period.start_ms,
+        entries.c.occurred_at_ms < period.end_ms,
+    )
 
 
 def _counted() -> ColumnElement[bool]:
-    """All but debits that charged a request again, and what gave them back."""
-    duplicate = and_(entries.c.kind == "DEBIT", entries.c.duplicate_of.is_not(None))
+    """Returns the condition that an entry is neither a duplicate debit nor a duplicate's refund."""
+    duplicate = and_(
+        entries.c.kind == "DEBIT",
+        entries.c.duplicate_of.is_not(None),
+    )
+    request_id = func.coalesce(entries.c.request_id, "")
     refund = and_(
-        entries.c.kind == "GRANT", func.coalesce(entries.c.request_id, "").startswith(REFUND)
+        entries.c.kind == "GRANT",
+        request_id.startswith(REFUND),
     )
     return ~duplicate & ~refund
 
 
-def _sum(condition: ColumnElement[bool], value: ColumnElement[int]) -> ColumnElement[int]:
+def _sum_where(condition: ColumnElement[bool], value: ColumnElement[int]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, value), else_=0)), 0)

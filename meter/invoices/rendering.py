@@ -1,13 +1,14 @@
-"""Invoices for people: a table for the terminal, CSV for a spreadsheet.
+"""Renders invoices for people: as a table for the terminal, as CSV for a spreadsheet.
 
 Amounts are exact decimals of credits.
 """
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich import box
@@ -25,7 +26,8 @@ CSV_COLUMNS = (
     "currency",
     "period_start",
     "period_end",
-    "row",  # line; payment, of credits of the type in `unit`; or the name of a sum
+    # "line"; "payment", from credits of the type in `unit`; or the name of a sum
+    "row",
     "model",
     "unit",
     "price_version",
@@ -47,7 +49,7 @@ _SUMS = (
     "credits_expired",
     "closing_balance",
 )
-_CREDITS = {
+_SOURCES = {
     "TOP_UP": "top-ups",
     "VOUCHER": "vouchers",
     "PROMOTION": "promotions",
@@ -57,41 +59,84 @@ _CREDITS = {
 _WIDTH = 80
 
 
+class _CsvWriter:
+    """Writes rows under a header; each row begins with the invoice's own columns."""
+
+    def __init__(self, invoice: pb.Invoice) -> None:
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(CSV_COLUMNS)
+        self._heading = (
+            invoice.invoice_number,
+            invoice.account_id,
+            pb.InvoiceStatus.Name(invoice.status),
+            invoice.currency,
+            invoice.period_start.ToJsonString(),
+            invoice.period_end.ToJsonString(),
+        )
+
+    def add(
+        self,
+        row: str,
+        nanos: int,
+        *,
+        model: str = "",
+        unit: str = "",
+        price_version: str = "",
+        quantity: int | None = None,
+        unit_price: str = "",
+    ) -> None:
+        """Writes one row; None as a quantity leaves the column empty."""
+        self._writer.writerow(
+            (
+                *self._heading,
+                row,
+                model,
+                unit,
+                price_version,
+                quantity,
+                unit_price,
+                format_credits(nanos),
+                nanos,
+            )
+        )
+
+    def text(self) -> str:
+        return self._text.getvalue()
+
+
 def to_csv(invoice: pb.Invoice) -> str:
-    """A row for each line, each payment and each sum, under a header; every row names its
-    invoice.
+    """Returns a row for each line, each payment and each sum, under a header.
+
+    Every row names its invoice.
     """
-    heading = (
-        invoice.invoice_number,
-        invoice.account_id,
-        pb.InvoiceStatus.Name(invoice.status),
-        invoice.currency,
-        invoice.period_start.ToJsonString(),
-        invoice.period_end.ToJsonString(),
-    )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer = _CsvWriter(invoice)
     for line in invoice.lines:
-        used = (line.model, line.unit, line.price_version, line.quantity, line.unit_price)
-        writer.writerow(
-            (*heading, "line", *used, format_credits(line.amount_nanos), line.amount_nanos)
+        writer.add(
+            "line",
+            line.amount_nanos,
+            model=line.model,
+            unit=line.unit,
+            price_version=line.price_version,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
         )
     for payment in invoice.payments:
-        amount = format_credits(payment.amount_nanos), payment.amount_nanos
-        writer.writerow((*heading, "payment", "", payment.type, "", "", "", *amount))
+        writer.add("payment", payment.amount_nanos, unit=payment.type)
     for name in _SUMS:
-        nanos = getattr(invoice, f"{name}_nanos")
-        writer.writerow((*heading, name, "", "", "", "", "", format_credits(nanos), nanos))
-    return text.getvalue()
+        writer.add(name, getattr(invoice, f"{name}_nanos"))
+    return writer.text()
 
 
 def to_table(invoice: pb.Invoice) -> RenderableType:
-    """The invoice as a page of 80 columns."""
+    """Returns the invoice as a page of 80 columns."""
     return Group(_heading(invoice), "", _lines(invoice), "", _sums(invoice))
 
 
 def _heading(invoice: pb.Invoice) -> Table:
+    status_style = "yellow"
+    if invoice.status == pb.FINAL:
+        status_style = "green"
     status = pb.InvoiceStatus.Name(invoice.status)
     heading = Table.grid(padding=(0, 2))
     heading.add_column(style="dim")
@@ -100,11 +145,12 @@ def _heading(invoice: pb.Invoice) -> Table:
     heading.add_row("Account", Text(invoice.account_id))
     heading.add_row("Period", _period(invoice.period_start, invoice.period_end))
     heading.add_row("Currency", Text(invoice.currency))
-    heading.add_row("Status", Text(status, "green" if invoice.status == pb.FINAL else "yellow"))
+    heading.add_row("Status", Text(status, status_style))
     return heading
 
 
 def _lines(invoice: pb.Invoice) -> Table:
+    amount_width = _amount_width(invoice)
     table = Table(
         width=_WIDTH,
         box=box.SIMPLE_HEAD,
@@ -116,76 +162,98 @@ def _lines(invoice: pb.Invoice) -> Table:
     table.add_column("Usage", ratio=1, overflow="fold")
     table.add_column("Quantity", justify="right", no_wrap=True)
     table.add_column("Per million", justify="right", no_wrap=True)
-    table.add_column(f"{'Amount':>{_amount_width(invoice)}}", no_wrap=True)
+    table.add_column("Amount".rjust(amount_width), no_wrap=True)
     for model, lines in groupby(invoice.lines, key=lambda line: line.model):
         table.add_row(Text(model or "plain amounts", "bold"))
-        for line in lines:
-            unit = Text(f"  {line.unit.replace('_', ' ')}")
-            table.add_row(
-                unit,
-                f"{line.quantity:,}",
-                line.unit_price or "-",
-                _aligned(invoice, line.amount_nanos),
-            )
+        _add_lines(table, lines, amount_width)
     if not invoice.lines:
         table.add_row(Text("nothing was used", "dim"))
     return table
 
 
-def _sums(invoice: pb.Invoice) -> Table:
-    table = Table(width=_WIDTH, box=None, pad_edge=False, show_header=False, padding=(0, 1))
-    table.add_column(justify="right", ratio=1)
-    table.add_column(min_width=_amount_width(invoice), no_wrap=True)
-    for label, nanos, style in _labelled_sums(invoice):
+def _add_lines(table: Table, lines: Iterable[pb.InvoiceLine], amount_width: int) -> None:
+    for line in lines:
+        unit = line.unit.replace("_", " ")
         table.add_row(
-            Text(label, style), Text("" if nanos is None else _aligned(invoice, nanos), style)
+            Text(f"  {unit}"),
+            f"{line.quantity:,}",
+            line.unit_price or "-",
+            _aligned(line.amount_nanos, amount_width),
         )
+
+
+def _sums(invoice: pb.Invoice) -> Table:
+    amount_width = _amount_width(invoice)
+    table = Table(
+        width=_WIDTH,
+        box=None,
+        pad_edge=False,
+        show_header=False,
+        padding=(0, 1),
+    )
+    table.add_column(justify="right", ratio=1)
+    table.add_column(min_width=amount_width, no_wrap=True)
+    for row in _sum_rows(invoice):
+        amount = ""
+        if row.nanos is not None:
+            amount = _aligned(row.nanos, amount_width)
+        table.add_row(Text(row.label, row.style), Text(amount, row.style))
     return table
 
 
-def _labelled_sums(invoice: pb.Invoice) -> Iterator[tuple[str, int | None, str]]:
-    """Label, nanos and style; what is zero is left out unless every invoice tells of it."""
-    debits = "debit" if invoice.entry_count == 1 else "debits"
-    yield f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold"
+class _SumRow(NamedTuple):
+    label: str
+    nanos: int | None
+    style: str
+
+
+def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
+    """Yields the rows under the lines; sums of zero are left out unless every invoice has them."""
+    debits = "debits"
+    if invoice.entry_count == 1:
+        debits = "debit"
+    yield _SumRow(f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold")
     for payment in invoice.payments:
-        yield f"Paid from {_CREDITS[payment.type]}", -payment.amount_nanos, ""
-    repaid = invoice.overage_used_nanos - invoice.overage_due_nanos - invoice.overage_carried_nanos
-    if repaid:
-        yield "Overage, paid since", -repaid, ""
-    if invoice.overage_carried_nanos:
-        yield "Overage, left to the next purchase", -invoice.overage_carried_nanos, ""
-    yield f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold"
-    yield "", None, ""
-    yield "Opening balance", invoice.opening_balance_nanos, "dim"
-    yield "Credits granted", invoice.credits_granted_nanos, "dim"
+        yield _SumRow(f"Paid from {_SOURCES[payment.type]}", -payment.amount_nanos, "")
+    carried_nanos = invoice.overage_carried_nanos
+    repaid_nanos = invoice.overage_used_nanos - invoice.overage_due_nanos - carried_nanos
+    if repaid_nanos:
+        yield _SumRow("Overage, paid since", -repaid_nanos, "")
+    if carried_nanos:
+        yield _SumRow("Overage, left to the next purchase", -carried_nanos, "")
+    yield _SumRow(f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold")
+    yield _SumRow("", None, "")
+    yield _SumRow("Opening balance", invoice.opening_balance_nanos, "dim")
+    yield _SumRow("Credits granted", invoice.credits_granted_nanos, "dim")
     if invoice.credits_expired_nanos:
-        yield "Credits expired or voided", -invoice.credits_expired_nanos, "dim"
-    yield "Closing balance", invoice.closing_balance_nanos, "dim"
+        yield _SumRow("Credits expired or voided", -invoice.credits_expired_nanos, "dim")
+    yield _SumRow("Closing balance", invoice.closing_balance_nanos, "dim")
 
 
-def _aligned(invoice: pb.Invoice, nanos: int) -> str:
-    """With the decimal point at the same place in every amount of the invoice."""
-    return _with_nanos(nanos).rjust(_amount_width(invoice))
+def _aligned(nanos: int, width: int) -> str:
+    """Returns the amount with its decimal point at the same place in every row of a column."""
+    return _with_nine_places(nanos).rjust(width)
 
 
 def _amount_width(invoice: pb.Invoice) -> int:
-    sums = (nanos for _, nanos, _ in _labelled_sums(invoice) if nanos is not None)
-    return max(len(_with_nanos(nanos)) for nanos in sums)
+    amounts = [row.nanos for row in _sum_rows(invoice) if row.nanos is not None]
+    return max(len(_with_nine_places(nanos)) for nanos in amounts)
 
 
-def _with_nanos(nanos: int) -> str:
+def _with_nine_places(nanos: int) -> str:
     whole, _, fraction = format_credits(nanos).partition(".")
     return f"{whole}.{fraction:<9}"
 
 
 def _period(start: Timestamp, end: Timestamp) -> str:
-    first, after = (datetime.fromtimestamp(time.seconds, UTC) for time in (start, end))
-    if _is_midnight(start) and _is_midnight(end):
-        last = after - timedelta(days=1)
-        return (
-            f"{first:%Y-%m-%d}" if last == first else f"{first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
-        )
-    return f"{start.ToJsonString()} until before {end.ToJsonString()}"
+    """Returns whole UTC days as dates, the last day included; any other period as two times."""
+    if not (_is_midnight(start) and _is_midnight(end)):
+        return f"{start.ToJsonString()} until before {end.ToJsonString()}"
+    first_day = datetime.fromtimestamp(start.seconds, UTC)
+    last_day = datetime.fromtimestamp(end.seconds, UTC) - timedelta(days=1)
+    if first_day == last_day:
+        return f"{first_day:%Y-%m-%d}"
+    return f"{first_day:%Y-%m-%d} to {last_day:%Y-%m-%d} (UTC)"
 
 
 def _is_midnight(time: Timestamp) -> bool:

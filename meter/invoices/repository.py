@@ -1,7 +1,7 @@
-"""The book of invoices: draws them from the ledger's rows, numbers them, and keeps every revision.
+"""Creates, numbers, stores and lists invoices; every revision of an invoice is kept.
 
-An invoice is drawn in a snapshot, without a lock, and kept in a short locked transaction, unless
-somebody kept a newer one meanwhile.
+An invoice is computed in a snapshot, without a lock. A short locked transaction then stores the
+invoice, unless another call has stored a newer revision meanwhile.
 """
 
 from calendar import monthrange
@@ -22,15 +22,18 @@ from meter.pagination import Page, page_of
 from meter.times import MS_PER_DAY, exact_ms
 from meter.v1 import ledger_pb2 as pb
 
-_PREFIX = "INV-"
-_DIGITS = 6
-_LOCK = 0x494E5649  # PostgreSQL's advisory lock on the numbering
+_NUMBER_PREFIX = "INV-"
+_NUMBER_DIGITS = 6  # at least; the numbers grow longer after INV-999999
+_NUMBERING_LOCK = 0x494E5649  # "INVI": PostgreSQL's advisory lock on the numbering
+_PLACE_TYPES = (str,)
+_LINE_COLUMNS = ("model", "unit", "price_version", "quantity", "amount_nanos")
 
 
 @dataclass(frozen=True, slots=True)
 class CreateInvoiceQuery:
-    """What CreateInvoice is to draw; without a period, the calendar month (UTC) that runs by the
-    account's clock.
+    """Says which invoice CreateInvoice computes.
+
+    Without a period, the calendar month (UTC) of the account's clock is meant.
     """
 
     account_id: str
@@ -38,27 +41,14 @@ class CreateInvoiceQuery:
 
     @classmethod
     def of(cls, request: pb.CreateInvoiceRequest) -> "CreateInvoiceQuery":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
         check_id("account_id", request.account_id)
-        given = [field for field in ("period_start", "period_end") if request.HasField(field)]
-        if not given:
-            return cls(request.account_id, None)
-        if len(given) == 1:
-            missing = "period_end" if given == ["period_start"] else "period_start"
-            raise InvalidField(
-                missing, f"is required with {given[0]}; leave out both for the month that runs now"
-            )
-        period = Period(
-            exact_ms("period_start", request.period_start),
-            exact_ms("period_end", request.period_end),
-        )
-        if period.start_ms >= period.end_ms:
-            raise InvalidField("period_end", "must be after period_start")
-        return cls(request.account_id, period)
+        return cls(request.account_id, _read_period(request))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInvoice:
-    """The latest revision of an invoice."""
+    """Holds the latest stored revision of an invoice; `body` is the serialized message."""
 
     number: str
     revision: int
@@ -66,49 +56,58 @@ class StoredInvoice:
 
     @property
     def invoice(self) -> pb.Invoice:
+        """Returns the message that `body` holds."""
         return pb.Invoice.FromString(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class ListInvoicesQuery:
-    """What ListInvoices is to find."""
+    """Says which invoices ListInvoices finds; an empty `account_id` asks for all accounts."""
 
     account_id: str
     page: Page
 
     @classmethod
     def of(cls, request: pb.ListInvoicesRequest) -> "ListInvoicesQuery":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
         if request.account_id:
             check_id("account_id", request.account_id)
         return cls(
-            request.account_id, page_of(request, request.page_size, request.page_token, (str,))
+            account_id=request.account_id,
+            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
         )
 
 
-def create_invoice(ledger: Ledger, wanted: CreateInvoiceQuery, now_ms: int) -> pb.Invoice:
-    """The invoice, drawn again unless it is final; the caller has made sure that the ledger holds what
-    happened before `now_ms`.
+def create_invoice(ledger: Ledger, query: CreateInvoiceQuery, now_ms: int) -> pb.Invoice:
+    """Returns the invoice of a period, computed anew unless a final revision is stored.
 
-    It is final once its period has ended by the account's clock: `now_ms`, or its test clock.
-    NotFound for an unknown account.
+    The caller makes sure that the ledger holds everything that happened before `now_ms`. The
+    invoice is final once the period has ended by the account's clock: `now_ms`, or the account's
+    test clock. Raises NotFound for an unknown account.
     """
     with ledger.read() as connection:
-        clock_ms = _clock(connection, wanted.account_id, now_ms)
-        period = wanted.period or month_of(clock_ms)
-        latest = _latest(connection, wanted.account_id, period)
-        if latest and latest.invoice.status == pb.FINAL:
+        account_ms = _account_time(connection, query.account_id, now_ms)
+        period = query.period or month_of(account_ms)
+        latest = _latest(connection, query.account_id, period)
+        if latest is not None and latest.invoice.status == pb.FINAL:
             return latest.invoice
-        number = latest.number if latest else ""
-        drawn = compute_invoice(
-            connection, wanted.account_id, period, final=clock_ms >= period.end_ms, number=number
+        number = ""
+        if latest is not None:
+            number = latest.number
+        computed = compute_invoice(
+            connection,
+            query.account_id,
+            period,
+            final=account_ms >= period.end_ms,
+            number=number,
         )
-    if latest and _body(drawn) == latest.body:
-        return drawn
-    return _keep(ledger, drawn, period)
+    if latest is not None and latest.body == _serialize(computed):
+        return computed
+    return _store(ledger, computed, period)
 
 
 def get_invoice(connection: Connection, number: str) -> pb.Invoice:
-    """The latest revision of an invoice. NotFound for an unknown number."""
+    """Returns the latest revision of an invoice; raises NotFound for an unknown number."""
     body = connection.scalar(
         select(invoices.c.body)
         .where(invoices.c.invoice_number == number)
@@ -116,111 +115,164 @@ def get_invoice(connection: Connection, number: str) -> pb.Invoice:
         .limit(1)
     )
     if body is None:
-        raise NotFound(
-            "INVOICE_NOT_FOUND", f"invoice_number: no invoice {number}", "invoice_number"
-        )
+        message = f"invoice_number: no invoice {number}"
+        raise NotFound("INVOICE_NOT_FOUND", message, "invoice_number")
     return pb.Invoice.FromString(body)
 
 
-def list_invoices(connection: Connection, listing: ListInvoicesQuery) -> pb.ListInvoicesResponse:
-    """One page of the latest revisions, by number."""
-    later = invoices.alias()
-    newest = (
-        select(func.max(later.c.revision))
-        .where(later.c.invoice_number == invoices.c.invoice_number)
+def list_invoices(connection: Connection, query: ListInvoicesQuery) -> pb.ListInvoicesResponse:
+    """Returns one page of invoices by number, each in the latest revision."""
+    newer = invoices.alias()
+    latest_revision = (
+        select(func.max(newer.c.revision))
+        .where(newer.c.invoice_number == invoices.c.invoice_number)
         .scalar_subquery()
     )
+    # A longer number is a higher number.
     place = tuple_(func.length(invoices.c.invoice_number), invoices.c.invoice_number)
-    found = select(invoices.c.invoice_number, invoices.c.body).where(invoices.c.revision == newest)
-    if listing.account_id:
-        found = found.where(invoices.c.account_id == listing.account_id)
-    if listing.page.after:
-        last = str(listing.page.after[0])
-        found = found.where(place > tuple_(len(last), last))
-    rows = connection.execute(found.order_by(*place).limit(listing.page.size + 1)).all()
-    token = listing.page.token((rows[-2].invoice_number,)) if len(rows) > listing.page.size else ""
-    drawn = [pb.Invoice.FromString(row.body) for row in rows[: listing.page.size]]
-    return pb.ListInvoicesResponse(invoices=drawn, next_page_token=token)
+    statement = select(invoices.c.invoice_number, invoices.c.body)
+    statement = statement.where(invoices.c.revision == latest_revision)
+    if query.account_id:
+        statement = statement.where(invoices.c.account_id == query.account_id)
+    if query.page.after:
+        last_number = str(query.page.after[0])
+        statement = statement.where(place > tuple_(len(last_number), last_number))
+    statement = statement.order_by(*place).limit(query.page.size + 1)
+    rows = connection.execute(statement).all()
+    page = rows[: query.page.size]
+    token = ""
+    if len(rows) > query.page.size:
+        token = query.page.token((page[-1].invoice_number,))
+    return pb.ListInvoicesResponse(
+        invoices=[pb.Invoice.FromString(row.body) for row in page],
+        next_page_token=token,
+    )
 
 
 def month_of(ms: int) -> Period:
-    """The calendar month (UTC) of a time."""
-    first = datetime.fromtimestamp(ms // 1000, UTC).replace(day=1, hour=0, minute=0, second=0)
+    """Returns the calendar month (UTC) that contains a time."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    first = datetime(moment.year, moment.month, 1, tzinfo=UTC)
+    _, days = monthrange(first.year, first.month)
     start_ms = int(first.timestamp()) * 1000
-    return Period(start_ms, start_ms + monthrange(first.year, first.month)[1] * MS_PER_DAY)
+    return Period(start_ms, start_ms + days * MS_PER_DAY)
 
 
-def _clock(connection: Connection, account_id: str, now_ms: int) -> int:
-    """The account's time.
+def _read_period(request: pb.CreateInvoiceRequest) -> Period | None:
+    has_start = request.HasField("period_start")
+    has_end = request.HasField("period_end")
+    if not has_start and not has_end:
+        return None
+    if not has_end:
+        raise _missing("period_end", "period_start")
+    if not has_start:
+        raise _missing("period_start", "period_end")
+    period = Period(
+        start_ms=exact_ms("period_start", request.period_start),
+        end_ms=exact_ms("period_end", request.period_end),
+    )
+    if period.start_ms >= period.end_ms:
+        raise InvalidField("period_end", "must be after period_start")
+    return period
 
-    A test clock's is the one that the gate goes by: a later one may be recorded, but not applied
-    yet.
+
+def _missing(field: str, given: str) -> InvalidField:
+    return InvalidField(
+        field,
+        f"is required with {given}; leave out both for the month that runs now",
+    )
+
+
+def _account_time(connection: Connection, account_id: str, now_ms: int) -> int:
+    """Returns the time that the account lives by, in ms; raises AccountNotFound.
+
+    A test clock counts as applied by the gate: a later time may be recorded already, but is not in
+    effect yet.
     """
     row = connection.execute(
         select(accounts.c.applied_clock_ms).where(accounts.c.account_id == account_id)
     ).one_or_none()
     if row is None:
         raise AccountNotFound(account_id)
-    return now_ms if row.applied_clock_ms is None else row.applied_clock_ms
+    if row.applied_clock_ms is None:
+        return now_ms
+    return int(row.applied_clock_ms)
 
 
 def _latest(connection: Connection, account_id: str, period: Period) -> StoredInvoice | None:
-    found = select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body).where(
-        invoices.c.account_id == account_id,
-        invoices.c.period_start_ms == period.start_ms,
-        invoices.c.period_end_ms == period.end_ms,
+    statement = (
+        select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body)
+        .where(
+            invoices.c.account_id == account_id,
+            invoices.c.period_start_ms == period.start_ms,
+            invoices.c.period_end_ms == period.end_ms,
+        )
+        .order_by(invoices.c.revision.desc())
+        .limit(1)
     )
-    row = connection.execute(found.order_by(invoices.c.revision.desc()).limit(1)).one_or_none()
-    return None if row is None else StoredInvoice(row.invoice_number, row.revision, row.body)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return StoredInvoice(row.invoice_number, row.revision, row.body)
 
 
-def _keep(ledger: Ledger, drawn: pb.Invoice, period: Period) -> pb.Invoice:
-    """Keeps a new revision, with the next number if it is the first; or returns the one that somebody
-    else kept meanwhile, if newer.
+def _store(ledger: Ledger, computed: pb.Invoice, period: Period) -> pb.Invoice:
+    """Stores a new revision; the first revision of an invoice takes the next number.
+
+    Returns the revision that another call has stored meanwhile, if the computed invoice does not
+    supersede that revision.
     """
     with ledger.write() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        latest = _latest(connection, drawn.account_id, period)
-        drawn.invoice_number = latest.number if latest else _next_number(connection)
-        if latest and not supersedes(drawn, latest.invoice):
+            connection.execute(select(func.pg_advisory_xact_lock(_NUMBERING_LOCK)))
+        latest = _latest(connection, computed.account_id, period)
+        if latest is None:
+            computed.invoice_number = _next_number(connection)
+            _insert(connection, computed, period, revision=1)
+            return computed
+        computed.invoice_number = latest.number
+        if not supersedes(computed, latest.invoice):
             return latest.invoice
-        _insert(connection, drawn, period, latest.revision + 1 if latest else 1)
-    return drawn
+        _insert(connection, computed, period, revision=latest.revision + 1)
+        return computed
 
 
 def _next_number(connection: Connection) -> str:
+    """Returns the number after the highest one; INV-999999 is followed by INV-1000000."""
+    number = invoices.c.invoice_number
     last = 0
-    for digits in count(_DIGITS):
-        number = invoices.c.invoice_number
-        highest = connection.scalar(
-            select(func.max(number)).where(func.length(number) == len(_PREFIX) + digits)
-        )
-        last = int(highest.removeprefix(_PREFIX)) if highest else last
-        if last != 10**digits - 1:
+    for digits in count(_NUMBER_DIGITS):
+        length = len(_NUMBER_PREFIX) + digits
+        highest = connection.scalar(select(func.max(number)).where(func.length(number) == length))
+        if highest:
+            last = int(highest.removeprefix(_NUMBER_PREFIX))
+        largest_with_digits = 10**digits - 1
+        if last != largest_with_digits:
             break
-    return f"{_PREFIX}{last + 1:0{_DIGITS}}"
+    return f"{_NUMBER_PREFIX}{last + 1:0{_NUMBER_DIGITS}}"
 
 
-def _insert(connection: Connection, drawn: pb.Invoice, period: Period, revision: int) -> None:
-    key = {"invoice_number": drawn.invoice_number, "revision": revision}
-    invoice = {
-        "account_id": drawn.account_id,
+def _insert(connection: Connection, invoice: pb.Invoice, period: Period, revision: int) -> None:
+    key = {
+        "invoice_number": invoice.invoice_number,
+        "revision": revision,
+    }
+    columns = {
+        "account_id": invoice.account_id,
         "period_start_ms": period.start_ms,
         "period_end_ms": period.end_ms,
-        "status": pb.InvoiceStatus.Name(drawn.status),
-        "total_nanos": drawn.total_nanos,
-        "body": _body(drawn),
+        "status": pb.InvoiceStatus.Name(invoice.status),
+        "total_nanos": invoice.total_nanos,
+        "body": _serialize(invoice),
     }
-    connection.execute(insert(invoices).values(key | invoice))
-    names = ("model", "unit", "price_version", "quantity", "amount_nanos")
-    lines = [
-        key | {"line": place} | {name: getattr(line, name) for name in names}
-        for place, line in enumerate(drawn.lines, 1)
-    ]
+    connection.execute(insert(invoices).values(key | columns))
+    lines = []
+    for place, line in enumerate(invoice.lines, 1):
+        columns = {name: getattr(line, name) for name in _LINE_COLUMNS}
+        lines.append(key | columns | {"line": place})
     if lines:
         connection.execute(insert(invoice_lines), lines)
 
 
-def _body(invoice: pb.Invoice) -> bytes:
+def _serialize(invoice: pb.Invoice) -> bytes:
     return invoice.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""What usage costs: the price table, exact to the pico-credit, rounded once per charge."""
+"""Prices usage: the price table, exact to the pico-credit, rounded once per charge."""
 
 from meter.prices.errors import PriceFileError, UnknownModel, UnpricedUnit
 from meter.prices.file import PriceFile

@@ -1,6 +1,6 @@
-"""From prices of single units, in exact fractions, to a model's price over one common divisor."""
+"""Compiles the prices of single units, exact fractions, into a model's price over one divisor."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -9,45 +9,75 @@ from math import lcm
 from meter.prices.price import PICO_PER_CREDIT, ModelPrice, Rates, Tier
 from meter.prices.units import with_fallbacks
 
+_UnitRates = dict[str, Fraction]  # picos by unit
+
 
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
-    """Picos per unit: `base`, or the last of `tiers` (start, price) that starts below the call's input
-    tokens.
+    """Holds a unit's price in picos: `base`, and `tiers` of (start, price).
+
+    The last tier that starts below the call's input tokens replaces the base.
     """
 
     base: Fraction
     tiers: tuple[tuple[int, Fraction], ...] = ()
 
     def above(self, start: int) -> Fraction:
-        """The price for a call of just over `start` input tokens."""
-        applicable = [price for tier_start, price in self.tiers if tier_start <= start]
-        return applicable[-1] if applicable else self.base
+        """Returns the price for a call of just over `start` input tokens."""
+        price = self.base
+        for tier_start, tier_price in self.tiers:
+            if tier_start <= start:
+                price = tier_price
+        return price
 
 
 def picos(credits_each: Decimal, per: int) -> Fraction:
-    """Exact picos per unit of a price of `credits_each` for every `per` units."""
+    """Returns the exact picos per unit of a price of `credits_each` for every `per` units."""
     return Fraction(credits_each) * PICO_PER_CREDIT / per
 
 
 def compile_price(
-    model: str, currency: str, given: Mapping[str, UnitPrice], minimums: Rates = ()
+    model: str,
+    currency: str,
+    given: Mapping[str, UnitPrice],
+    minimums: Rates = (),
 ) -> ModelPrice | None:
-    """The price of a model whose units have `given` prices; None if there are none, which is not a
-    price of zero.
+    """Returns the price of a model whose units have `given` prices.
+
+    None if there are no prices: a model without a price is not a model with a price of zero.
     """
     if not given:
         return None
     prices = with_fallbacks(given)
-    starts = sorted({start for price in prices.values() for start, _ in price.tiers})
     base = {unit: price.base for unit, price in prices.items()}
-    above = {
-        start: {unit: price.above(start) for unit, price in prices.items()} for start in starts
-    }
-    per = lcm(*(rate.denominator for rates in (base, *above.values()) for rate in rates.values()))
-    tiers = tuple(Tier(start, _numerators(rates, per)) for start, rates in above.items())
-    return ModelPrice(model, currency, per, _numerators(base, per), tiers, minimums)
+    above: dict[int, _UnitRates] = {}
+    for start in _tier_starts(prices.values()):
+        above[start] = {unit: price.above(start) for unit, price in prices.items()}
+    per = _common_divisor([base, *above.values()])
+    tiers = [Tier(start, _numerators(rates, per)) for start, rates in above.items()]
+    return ModelPrice(
+        model=model,
+        currency=currency,
+        per=per,
+        rates=_numerators(base, per),
+        tiers=tuple(tiers),
+        minimums=minimums,
+    )
 
 
-def _numerators(rates: Mapping[str, Fraction], per: int) -> Rates:
+def _tier_starts(prices: Iterable[UnitPrice]) -> list[int]:
+    starts: set[int] = set()
+    for price in prices:
+        starts.update(start for start, _ in price.tiers)
+    return sorted(starts)
+
+
+def _common_divisor(every_rates: Iterable[_UnitRates]) -> int:
+    per = 1
+    for rates in every_rates:
+        per = lcm(per, *(rate.denominator for rate in rates.values()))
+    return per
+
+
+def _numerators(rates: _UnitRates, per: int) -> Rates:
     return tuple((unit, int(rate * per)) for unit, rate in rates.items())

@@ -1,4 +1,4 @@
-"""What differs between two prices, or between two price tables from a time on."""
+"""Compares two prices, or two price tables from a time on."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from meter.prices.table import PriceTable
 from meter.prices.timeline import T
 from meter.prices.units import unit_order, without_repeats
 
-_Bands = list[tuple[int, dict[str, Fraction]]]
-_Rates = tuple[Fraction | None, Fraction | None]
-_Pair = tuple[ModelPrice | None, ModelPrice | None]
+_UnitRates = dict[str, Fraction]  # credits by unit
+_Bands = list[tuple[int, _UnitRates]]  # by the input tokens above which the rates hold
 
 
 class RateChange(NamedTuple):
-    """One unit's price in calls of more than so many input tokens, in credits per unit; None where it
-    has none.
+    """Holds one unit's prices, in credits per unit, in calls of more than so many input tokens.
+
+    A price is None where the unit has no price.
     """
 
     unit: str
@@ -29,16 +29,17 @@ class RateChange(NamedTuple):
 
     @property
     def percent(self) -> Fraction | None:
-        """By how much it rose; None from or to no price, and from zero."""
-        return (
-            (self.after / self.before - 1) * 100 if self.before and self.after is not None else None
-        )
+        """Returns the rise in percent; None from or to no price, and from zero."""
+        if not self.before or self.after is None:
+            return None
+        return (self.after / self.before - 1) * 100
 
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """A model's price for an account (none: for everyone without prices of their own),
-    from a time on.
+    """Holds a model's prices before and after, for an account, from a time on.
+
+    An empty `account_id` stands for everyone without prices of their own.
     """
 
     account_id: str
@@ -49,13 +50,16 @@ class PriceChange:
     @property
     def model(self) -> str:
         known = self.after or self.before
-        return known.model if known else ""
+        if known is None:
+            return ""
+        return known.model
 
 
 @dataclass(frozen=True, slots=True)
 class MarkupChange:
-    """The percentage on list prices that an account pays (none: everyone without one of their own),
-    from a time on.
+    """Holds the percentages on list prices before and after, for an account, from a time on.
+
+    An empty `account_id` stands for everyone without a markup of their own.
     """
 
     account_id: str
@@ -64,112 +68,156 @@ class MarkupChange:
     after: Decimal
 
 
+class _Pair(NamedTuple):
+    """Holds a unit's price under two model prices."""
+
+    before: Fraction | None
+    after: Fraction | None
+
+
 def rate_changes(before: ModelPrice | None, after: ModelPrice | None) -> list[RateChange]:
-    """The units whose price differs, tier by tier; not those that follow a more general unit, or the
-    tier below.
+    """Returns the units whose price differs, tier by tier.
+
+    Units that only follow a more general unit, or the tier below, are left out.
     """
-    old = _bands(before)
-    new = _bands(after)
+    old_bands = _bands(before)
+    new_bands = _bands(after)
     changes: list[RateChange] = []
-    below: dict[str, _Rates] = {}
-    for start in sorted({start for start, _ in (*old, *new)}):
-        old_rates = _at(old, start)
-        new_rates = _at(new, start)
-        rates = {
-            unit: (old_rates.get(unit), new_rates.get(unit)) for unit in {**old_rates, **new_rates}
-        }
-        told = [unit for unit in without_repeats(rates) if rates[unit] != below.get(unit)]
-        changes += [
-            RateChange(unit, start, *rates[unit])
-            for unit in sorted(told, key=unit_order)
-            if rates[unit][0] != rates[unit][1]
-        ]
-        below = rates
+    below: dict[str, _Pair] = {}
+    for start in sorted({start for start, _ in old_bands + new_bands}):
+        pairs = _pairs(_rates_above(old_bands, start), _rates_above(new_bands, start))
+        for unit in sorted(without_repeats(pairs), key=unit_order):
+            pair = pairs[unit]
+            if pair != below.get(unit) and pair.before != pair.after:
+                changes.append(RateChange(unit, start, pair.before, pair.after))
+        below = pairs
     return changes
 
 
-def markup_changes(old: PriceTable, new: PriceTable, at_ms: int) -> list[MarkupChange]:
-    """Percentages that differ from `at_ms` on, everyone's first; each with the time from which it is
-    so.
+def markup_changes(
+    old: PriceTable,
+    new: PriceTable,
+    at_ms: int,
+) -> list[MarkupChange]:
+    """Returns the percentages that differ from `at_ms` on, everyone's first.
+
+    Each change has the time from which the percentage differs.
     """
+    instants = _instants(old, new, at_ms)
     changes = []
     for account_id in _accounts(old, new):
-        if not account_id or any(_terms(table, account_id).markups for table in (old, new)):
-            pairs = [
-                (ms, old.markup(ms, account_id), new.markup(ms, account_id))
-                for ms in _instants(old, new, at_ms)
-            ]
-            changes += [MarkupChange(account_id, *pair) for pair in _told_once(pairs)]
+        has_markups = _terms(old, account_id).markups or _terms(new, account_id).markups
+        if account_id and not has_markups:
+            continue
+        pairs = [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
+        for from_ms, before, after in _told_once(pairs):
+            changes.append(MarkupChange(account_id, from_ms, before, after))
     return changes
 
 
-def price_changes(old: PriceTable, new: PriceTable, at_ms: int) -> list[PriceChange]:
-    """Prices that differ from `at_ms` on, of the models that either price file names: others differ by
-    a markup alone.
+def price_changes(
+    old: PriceTable,
+    new: PriceTable,
+    at_ms: int,
+) -> list[PriceChange]:
+    """Returns the prices that differ from `at_ms` on, of the models that either price file names.
+
+    Other models differ by a markup alone.
     """
     instants = _instants(old, new, at_ms)
     changes = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            pairs = [(ms, *_pair(old, new, name, ms, account_id)) for ms in instants]
-            changes += [PriceChange(account_id, *pair) for pair in _told_once(pairs)]
+            pairs = [(ms, *_own_prices(old, new, name, ms, account_id)) for ms in instants]
+            for from_ms, before, after in _told_once(pairs):
+                changes.append(PriceChange(account_id, from_ms, before, after))
     return changes
 
 
-def _pair(old: PriceTable, new: PriceTable, name: str, ms: int, account_id: str) -> _Pair:
-    """Before and after; for an account whose prices are everyone's, nothing: it is told once."""
-    before, after = (table.window(name, ms, account_id).price for table in (old, new))
-    if account_id and (before, after) == _pair(old, new, name, ms, ""):
+def _own_prices(
+    old: PriceTable,
+    new: PriceTable,
+    name: str,
+    ms: int,
+    account_id: str,
+) -> tuple[ModelPrice | None, ModelPrice | None]:
+    """Returns the prices before and after.
+
+    An account whose prices are everyone's has none here: everyone's change is told once.
+    """
+    before = old.window(name, ms, account_id).price
+    after = new.window(name, ms, account_id).price
+    if account_id and (before, after) == _own_prices(old, new, name, ms, ""):
         return None, None
     return before, after
 
 
 def _told_once(pairs: Iterable[tuple[int, T, T]]) -> Iterator[tuple[int, T, T]]:
-    """Those with a difference, unless it is the same as at the time before."""
+    """Yields the pairs with a difference, unless the pair before was the same."""
     last: tuple[T, T] | None = None
     for ms, before, after in pairs:
         if before != after and (before, after) != last:
             yield ms, before, after
-        last = before, after
+        last = (before, after)
 
 
 def _bands(price: ModelPrice | None) -> _Bands:
-    return price.bands() if price else [(0, {})]
+    if price is None:
+        return [(0, {})]
+    return price.bands()
 
 
-def _at(bands: _Bands, start: int) -> dict[str, Fraction]:
+def _rates_above(bands: _Bands, start: int) -> _UnitRates:
+    """Returns the rates of a call of just over `start` input tokens."""
     return next(rates for above, rates in reversed(bands) if above <= start)
 
 
+def _pairs(old_rates: _UnitRates, new_rates: _UnitRates) -> dict[str, _Pair]:
+    units = {**old_rates, **new_rates}
+    return {unit: _Pair(old_rates.get(unit), new_rates.get(unit)) for unit in units}
+
+
 def _terms(table: PriceTable, account_id: str) -> Terms:
-    return (
-        table.overrides.accounts.get(account_id, Terms())
-        if account_id
-        else table.overrides.everyone
-    )
+    if not account_id:
+        return table.overrides.everyone
+    return table.overrides.accounts.get(account_id, Terms())
 
 
 def _accounts(old: PriceTable, new: PriceTable) -> list[str]:
+    """Returns everyone, as an empty id, and the accounts that either price file names."""
     return ["", *sorted({*old.overrides.accounts, *new.overrides.accounts})]
 
 
-def _names(old: PriceTable, new: PriceTable, account_id: str) -> list[str]:
-    owners = {"", account_id}
-    named = (
-        name for table in (old, new) for owner in owners for name in _terms(table, owner).models
-    )
-    return sorted({old.canonical(name).lower(): name for name in named}.values())
+def _names(
+    old: PriceTable,
+    new: PriceTable,
+    account_id: str,
+) -> list[str]:
+    """Returns the models priced for everyone or the account, each under one name."""
+    by_canonical: dict[str, str] = {}
+    for table in (old, new):
+        for owner in sorted({"", account_id}):
+            for name in _terms(table, owner).models:
+                by_canonical[old.canonical(name).lower()] = name
+    return sorted(by_canonical.values())
 
 
-def _instants(old: PriceTable, new: PriceTable, at_ms: int) -> list[int]:
-    """`at_ms`, and the later times at which either price file says something new."""
-    terms = [
-        _terms(table, account_id) for table in (old, new) for account_id in _accounts(old, new)
-    ]
-    steps = [
-        step
-        for each in terms
-        for series in (each.markups, *each.models.values())
-        for step in series
-    ]
-    return sorted({at_ms, *(from_ms for from_ms, _ in steps if from_ms > at_ms)})
+def _instants(
+    old: PriceTable,
+    new: PriceTable,
+    at_ms: int,
+) -> list[int]:
+    """Returns `at_ms`, and the later times at which either price file says something new."""
+    instants = {at_ms}
+    for table in (old, new):
+        for account_id in _accounts(old, new):
+            instants.update(ms for ms in _step_times(_terms(table, account_id)) if ms > at_ms)
+    return sorted(instants)
+
+
+def _step_times(terms: Terms) -> Iterator[int]:
+    for from_ms, _ in terms.markups:
+        yield from_ms
+    for steps in terms.models.values():
+        for from_ms, _ in steps:
+            yield from_ms

@@ -1,4 +1,4 @@
-"""How pricing fails: never by charging nothing."""
+"""Defines how pricing fails: never by charging nothing."""
 
 from pathlib import Path
 
@@ -12,30 +12,41 @@ class UnknownModel(LookupError):
 
     def __init__(self, model: str) -> None:
         self.model = model
+        shown = repr(model[:_SHOWN_CHARACTERS])
         super().__init__(
-            f"no price is known for model {model[:_SHOWN_CHARACTERS]!r}: check its name (write provider/model to name "
-            "the provider), or add it to the price file"
+            f"no price is known for model {shown}: check its name"
+            " (write provider/model to name the provider), or add it to the price file"
         )
 
 
 class UnpricedUnit(LookupError):
-    """Usage was reported in a `unit` that `model` has no price for."""
+    """Usage was reported in a `unit` without a price for `model`."""
 
     def __init__(self, model: str, unit: str) -> None:
         self.model = model
         self.unit = unit
         shown = repr(unit[:_SHOWN_CHARACTERS])
         if unit in UNITS:
-            why = f"model {model!r} has no price for unit {shown}: give it one (0 if it is free) in the price file"
+            problem = (
+                f"model {model!r} has no price for unit {shown}:"
+                " give it one (0 if it is free) in the price file"
+            )
         else:
-            why = f"{shown} is no unit; expected one of: {', '.join(UNITS)}"
-        super().__init__(why)
+            problem = f"{shown} is no unit; expected one of: {', '.join(UNITS)}"
+        super().__init__(problem)
 
 
 class PriceFileError(ValueError):
     """The price file is wrong at `where`, a key path such as `models.acme[0].per_million`."""
 
-    def __init__(self, path: Path, where: str, problem: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        where: str,
+        problem: str,
+    ) -> None:
         self.path = path
         self.where = where
-        super().__init__(f"{path}: {where}: {problem}" if where else f"{path}: {problem}")
+        if where:
+            problem = f"{where}: {problem}"
+        super().__init__(f"{path}: {problem}")

@@ -1,4 +1,4 @@
-"""The price file on disk: read, watched for changes, and put in place of another in one step."""
+"""Reads the price file from disk, watches the file for changes, and replaces it in one step."""
 
 import os
 from pathlib import Path
@@ -10,40 +10,43 @@ _Signature = tuple[int, int, int]  # inode, size, time of the last change in ns
 
 
 class PriceFile:
-    """The price file at `path`, which need not exist, and whether it has changed since it
-    was read.
-    """
+    """Reads the price file at `path`, which need not exist, and notices changes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._catalog = (
-            Catalog.installed()
-        )  # one for all tables: it remembers which names mean which models
+        # One catalog for all tables: the catalog remembers which names mean which models.
+        self._catalog = Catalog.installed()
         self._read: _Signature | None = None
         self._seen: _Signature | None = None
 
     def read(self) -> PriceTable:
-        """The table under the file as it is now; PriceFileError if it is wrong, or is gone since it
-        was last read.
+        """Returns the table under the file as the file is now.
+
+        Raises PriceFileError if the file is wrong, or has disappeared since the last read.
         """
-        was = self._read
+        previous = self._read
         self._read = _signature(self.path)
         self._seen = self._read
-        path = None if was is None and self._read is None else self.path
-        return PriceTable.load(path, self._catalog)
+        never_existed = previous is None and self._read is None
+        if never_existed:
+            return PriceTable.load(None, self._catalog)
+        return PriceTable.load(self.path, self._catalog)
 
     def has_changed(self) -> bool:
-        """Whether it is another than was read, and the same as at the last look: a file is not read
-        while it is written.
+        """Returns whether the file differs from the file that was read.
+
+        A change counts once two looks in a row find the same file: a file is not read while it is
+        written.
         """
-        before = self._seen
+        previous = self._seen
         self._seen = _signature(self.path)
-        return self._seen != self._read and self._seen == before
+        return self._seen != self._read and self._seen == previous
 
 
 def install(text: bytes, target: Path) -> None:
-    """Makes `text` the content of the file at `target`, at once: who reads it finds the old one or the
-    new one, whole.
+    """Makes `text` the content of the file at `target`, in one step.
+
+    A reader finds the old content or the new content, whole.
     """
     real = target.resolve()  # a link stays a link
     temporary = real.with_name(f".{real.name}.{os.getpid()}")

@@ -1,6 +1,6 @@
-"""The price file: an operator's own prices and markups, in YAML, before the prices of the catalog.
+"""Reads the price file: an operator's own prices and markups, in YAML, before the catalog's prices.
 
-Every mistake is a PriceFileError that names the place: a price that was not understood must not be
+Every mistake is a PriceFileError with the key path: a price that was not understood must not be
 charged as another.
 """
 
@@ -20,22 +20,32 @@ from meter.prices.errors import PriceFileError
 from meter.prices.price import ModelPrice
 from meter.prices.timeline import Steps, T
 from meter.prices.units import UNITS
-from meter.prices.yaml_node import Place
+from meter.prices.yaml_node import YamlNode
 
 MAX_MODEL_NAME = 256
-_MAX_PRICE = 10**9  # credits; a larger one is a mistake
+_MAX_PRICE = 10**9  # credits; a larger price is a mistake
 _LEAST_PERCENT = -100
 _MOST_PERCENT = 10_000
-_BLOCKS = {"per_million": 1_000_000, "per_unit": 1}
+_UNITS_PER_PRICE = {
+    "per_million": 1_000_000,
+    "per_unit": 1,
+}
 _TOP_KEYS = ("currency", "markup_percent", "models", "accounts")
-_TERMS = ("markup_percent", "models")
-_ALWAYS_MS = -(2**63)
+_TERMS_KEYS = ("markup_percent", "models")
+_PRICE_KEYS = (*_UNITS_PER_PRICE, "tiers")
+_TIER_KEYS = ("above_input_tokens", *_UNITS_PER_PRICE)
+_DEFAULT_CURRENCY = "USD"
+_SINCE_ALWAYS_MS = -(2**63)
+
+_UnitRates = dict[str, Fraction]  # picos by unit
+_Keys = Mapping[str, YamlNode]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the file says for everyone, or for one account: percentages on list prices, and models' own
-    prices by name.
+    """Holds what the file says for everyone, or for one account.
+
+    `markups` are percentages on list prices; `models` are models' own prices by name.
     """
 
     markups: Steps[Decimal] = ()
@@ -44,30 +54,34 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """A price file's content; an account's terms go before everyone's."""
+    """Holds a price file's content; an account's terms take precedence over everyone's."""
 
     everyone: Terms = field(default_factory=Terms)
     accounts: Mapping[str, Terms] = field(default_factory=dict)
 
 
 def read_overrides(path: Path, text: bytes) -> Overrides:
-    """What `text`, the content of the file at `path`, says; PriceFileError if it is wrong."""
-    top = Place(path, "", _compose(path, text)).mapping(
-        f"currency and models, or others of {_TOP_KEYS}", _TOP_KEYS
-    )
-    if not top.keys() - {"currency"}:
+    """Returns the content of the file at `path`, which is `text`.
+
+    Raises PriceFileError if the file is wrong.
+    """
+    root = YamlNode(path, "", _compose(path, text))
+    keys = root.mapping(f"currency and models, or others of {_TOP_KEYS}", _TOP_KEYS)
+    if not keys.keys() - {"currency"}:
         raise PriceFileError(
             path,
             "models",
             "is missing; give models, markup_percent or accounts, or use no price file",
         )
-    currency = _currency(top["currency"]) if "currency" in top else "USD"
-    accounts = (
-        top["accounts"].mapping("accounts by id, each with its terms") if "accounts" in top else {}
-    )
+    currency = _DEFAULT_CURRENCY
+    if "currency" in keys:
+        currency = _currency(keys["currency"])
+    accounts: _Keys = {}
+    if "accounts" in keys:
+        accounts = keys["accounts"].mapping("accounts by id, each with its terms")
     return Overrides(
-        _terms(top, currency),
-        {name: _account(name, place, currency) for name, place in accounts.items()},
+        everyone=_terms(keys, currency),
+        accounts={name: _account(name, node, currency) for name, node in accounts.items()},
     )
 
 
@@ -75,114 +89,129 @@ def _compose(path: Path, text: bytes) -> yaml.Node | None:
     try:
         return yaml.compose(text.decode(), Loader=yaml.SafeLoader)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PriceFileError(
-            path, "", f"is not YAML in UTF-8: {' '.join(str(error).split())}"
-        ) from error
+        one_line = " ".join(str(error).split())
+        raise PriceFileError(path, "", f"is not YAML in UTF-8: {one_line}") from error
     except RecursionError:
         raise PriceFileError(path, "", "is nested too deeply") from None
 
 
-def _currency(place: Place) -> str:
-    text = place.text("a currency, such as USD")
+def _currency(node: YamlNode) -> str:
+    text = node.text("a currency, such as USD")
     if not re.fullmatch("[A-Z]{3,8}", text):
-        place.wrong(f"{text!r} is not a currency; write 3 to 8 capital letters, such as USD")
+        node.wrong(f"{text!r} is not a currency; write 3 to 8 capital letters, such as USD")
     return text
 
 
-def _account(account_id: str, place: Place, currency: str) -> Terms:
+def _account(
+    account_id: str,
+    node: YamlNode,
+    currency: str,
+) -> Terms:
     try:
         check_id("account id", account_id)
     except InvalidField as error:
-        place.wrong(error.message)
-    return _terms(place.mapping("markup_percent, models", _TERMS), currency)
+        node.wrong(error.message)
+    keys = node.mapping("markup_percent, models", _TERMS_KEYS)
+    return _terms(keys, currency)
 
 
-def _terms(keys: Mapping[str, Place], currency: str) -> Terms:
-    models = (
-        keys["models"].mapping("at least one model, each with a list of prices")
-        if "models" in keys
-        else {}
-    )
-    _refuse_same_names(models)
-    prices = {name: _prices(name, currency, place) for name, place in models.items()}
-    return Terms(_markups(keys["markup_percent"]) if "markup_percent" in keys else (), prices)
+def _terms(keys: _Keys, currency: str) -> Terms:
+    models: _Keys = {}
+    if "models" in keys:
+        models = keys["models"].mapping("at least one model, each with a list of prices")
+    _check_names(models)
+    prices = {name: _prices(name, currency, node) for name, node in models.items()}
+    markups: Steps[Decimal] = ()
+    if "markup_percent" in keys:
+        markups = _markups(keys["markup_percent"])
+    return Terms(markups, prices)
 
 
-def _refuse_same_names(models: Mapping[str, Place]) -> None:
+def _check_names(models: _Keys) -> None:
+    """Refuses a name that is empty, padded or too long, and two names that differ by case alone."""
     seen: dict[str, str] = {}
-    for name, place in models.items():
-        if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= MAX_MODEL_NAME:
-            place.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
-        if name.lower() in seen:
-            place.wrong(
-                f"names the same model as {seen[name.lower()]!r}: case does not matter; keep one"
-            )
-        seen[name.lower()] = name
+    for name, node in models.items():
+        is_padded = len(name.strip()) != len(name)
+        if not name or is_padded or len(name) > MAX_MODEL_NAME or not name.isprintable():
+            node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
+        lower = name.lower()
+        if lower in seen:
+            node.wrong(f"names the same model as {seen[lower]!r}: case does not matter; keep one")
+        seen[lower] = name
 
 
-def _prices(name: str, currency: str, place: Place) -> Steps[ModelPrice]:
-    allowed = (*_BLOCKS, "tiers")
-    return _steps(
-        place.items("a list of prices, each beginning with '-'"),
-        allowed,
-        lambda entry, keys: _price(name, currency, entry, keys),
-    )
+def _prices(
+    name: str,
+    currency: str,
+    node: YamlNode,
+) -> Steps[ModelPrice]:
+    def read_price(entry: YamlNode, keys: _Keys) -> ModelPrice:
+        return _price(name, currency, entry, keys)
+
+    entries = node.items("a list of prices, each beginning with '-'")
+    return _steps(entries, _PRICE_KEYS, read_price)
 
 
-def _markups(place: Place) -> Steps[Decimal]:
-    if not place.is_list:
-        return ((_ALWAYS_MS, _percent(place)),)
-    return _steps(
-        place.items("a percentage"),
-        ("percent",),
-        lambda entry, keys: (
-            _percent(keys["percent"]) if "percent" in keys else entry.wrong("has no percent")
-        ),
-    )
+def _markups(node: YamlNode) -> Steps[Decimal]:
+    if not node.is_list:
+        return ((_SINCE_ALWAYS_MS, _percent(node)),)
+    return _steps(node.items("a percentage"), ("percent",), _entry_percent)
 
 
-def _percent(place: Place) -> Decimal:
-    return place.decimal("a percentage", _LEAST_PERCENT, _MOST_PERCENT, "12.5")
+def _entry_percent(entry: YamlNode, keys: _Keys) -> Decimal:
+    if "percent" not in keys:
+        entry.wrong("has no percent")
+    return _percent(keys["percent"])
+
+
+def _percent(node: YamlNode) -> Decimal:
+    return node.decimal("a percentage", _LEAST_PERCENT, _MOST_PERCENT, "12.5")
 
 
 def _steps(
-    entries: list[Place], allowed: tuple[str, ...], value: Callable[[Place, Mapping[str, Place]], T]
+    entries: list[YamlNode],
+    allowed: tuple[str, ...],
+    read_value: Callable[[YamlNode, _Keys], T],
 ) -> Steps[T]:
+    """Returns the entries' values, each from its `effective_at` on, in the order of time."""
     steps: dict[int, T] = {}
     for entry in entries:
         keys = entry.mapping(f"effective_at, {', '.join(allowed)}", ("effective_at", *allowed))
-        from_ms = keys["effective_at"].time_ms() if "effective_at" in keys else _ALWAYS_MS
+        from_ms = _SINCE_ALWAYS_MS
+        if "effective_at" in keys:
+            from_ms = keys["effective_at"].time_ms()
         if from_ms in steps:
             entry.wrong(
                 "takes effect when another one here does; keep one, or change its effective_at"
             )
-        steps[from_ms] = value(entry, keys)
+        steps[from_ms] = read_value(entry, keys)
     return tuple(sorted(steps.items(), key=lambda step: step[0]))
 
 
-def _price(name: str, currency: str, entry: Place, keys: Mapping[str, Place]) -> ModelPrice:
+def _price(
+    name: str,
+    currency: str,
+    entry: YamlNode,
+    keys: _Keys,
+) -> ModelPrice:
     base = _rates(entry, keys)
-    tiers = _tiers(keys["tiers"], base) if "tiers" in keys else []
-    given = {
-        unit: UnitPrice(
-            rate, tuple((start, rates[unit]) for start, rates in tiers if unit in rates)
-        )
-        for unit, rate in base.items()
-    }
+    tiers: list[tuple[int, _UnitRates]] = []
+    if "tiers" in keys:
+        tiers = _tiers(keys["tiers"], base)
+    given = {}
+    for unit, rate in base.items():
+        unit_tiers = [(start, rates[unit]) for start, rates in tiers if unit in rates]
+        given[unit] = UnitPrice(rate, tuple(unit_tiers))
     price = compile_price(name, currency, given)
     assert price is not None, "an entry without prices was refused"
     return price
 
 
-def _tiers(place: Place, base: Mapping[str, Fraction]) -> list[tuple[int, dict[str, Fraction]]]:
-    """Rates by the input tokens above which they hold, in order; of those units that
-    change there.
-    """
-    tiers: dict[int, dict[str, Fraction]] = {}
-    for entry in place.items("a list of tiers, each beginning with '-'"):
-        keys = entry.mapping(
-            "above_input_tokens, per_million, per_unit", ("above_input_tokens", *_BLOCKS)
-        )
+def _tiers(node: YamlNode, base: _UnitRates) -> list[tuple[int, _UnitRates]]:
+    """Returns the rates that change in each tier, by the input tokens above which they hold."""
+    tiers: dict[int, _UnitRates] = {}
+    for entry in node.items("a list of tiers, each beginning with '-'"):
+        keys = entry.mapping("above_input_tokens, per_million, per_unit", _TIER_KEYS)
         if "above_input_tokens" not in keys:
             entry.wrong("has no above_input_tokens")
         start = keys["above_input_tokens"].count("a number of input tokens")
@@ -196,15 +225,19 @@ def _tiers(place: Place, base: Mapping[str, Fraction]) -> list[tuple[int, dict[s
     return sorted(tiers.items())
 
 
-def _rates(entry: Place, keys: Mapping[str, Place]) -> dict[str, Fraction]:
-    rates: dict[str, Fraction] = {}
-    for block, per in _BLOCKS.items():
-        for unit, place in (
-            keys[block].mapping("unit: price pairs").items() if block in keys else ()
-        ):
+def _rates(entry: YamlNode, keys: _Keys) -> _UnitRates:
+    """Returns the prices in picos per unit that an entry or a tier gives."""
+    rates: _UnitRates = {}
+    for key, per in _UNITS_PER_PRICE.items():
+        if key not in keys:
+            continue
+        for unit, node in keys[key].mapping("unit: price pairs").items():
             if unit not in UNITS:
-                place.wrong(f"unknown unit; expected one of: {', '.join(UNITS)}")
+                node.wrong(f"unknown unit; expected one of: {', '.join(UNITS)}")
             if unit in rates:
-                place.wrong("has a price under per_million already; keep one")
-            rates[unit] = picos(place.decimal("a price", 0, _MAX_PRICE, "2.50"), per)
-    return rates or entry.wrong("has no prices; give per_million or per_unit")
+                node.wrong("has a price under per_million already; keep one")
+            price = node.decimal("a price", 0, _MAX_PRICE, "2.50")
+            rates[unit] = picos(price, per)
+    if not rates:
+        entry.wrong("has no prices; give per_million or per_unit")
+    return rates

@@ -1,14 +1,14 @@
-"""One model's price in force, and what usage costs under it, in exact integers.
+"""Holds one model's price in force, and computes the cost of usage in exact integers.
 
 Prices are pico-credits per unit (10^-12 credit), as numerators over one common divisor `per`: 1 for
-nearly every model, more where a price is no whole number of picos (an hour's, per second). A charge
-is rounded once, at its end.
+nearly every model, more where a price is no whole number of picos (an hour's price, per second). A
+charge is rounded once, at its end.
 """
 
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -27,7 +27,7 @@ Rates = tuple[tuple[str, int], ...]  # (unit, picos x per), in unit order
 
 
 class CostLine(NamedTuple):
-    """What one unit's `quantity` cost."""
+    """Holds the cost of one unit's `quantity`."""
 
     unit: str
     quantity: int
@@ -35,7 +35,7 @@ class CostLine(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What usage cost; the lines, in unit order, sum to `amount_nanos` exactly."""
+    """Holds the cost of usage; the lines, in unit order, sum to `amount_nanos` exactly."""
 
     amount_nanos: int
     lines: tuple[CostLine, ...]
@@ -43,8 +43,9 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """The rates of a call with more than `above_input_tokens` input tokens of all kinds, for all of
-    its units.
+    """Holds the rates of a call with more than `above_input_tokens` input tokens.
+
+    Input tokens of all kinds count, and the rates hold for all units of the call.
     """
 
     above_input_tokens: int
@@ -53,8 +54,9 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """What makes a price of a list price: a percentage, as a plain decimal; below zero it is a
-    discount.
+    """Says how a price was made from a list price.
+
+    `percent` is a plain decimal; a percentage below zero is a discount.
     """
 
     percent: str
@@ -62,17 +64,21 @@ class Markup:
 
 
 _Band = dict[str, tuple[int, int]]  # unit -> (place in unit order, picos x per)
-_Charge = tuple[int, str, int, int]  # place, unit, quantity, quantity x picos x per
+
+
+# A plain tuple, because a call makes several: (place in unit order, unit, quantity, numerator). The
+# numerator is quantity x picos x per, not rounded yet.
+_Charge = tuple[int, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """What a model's units cost during one period. Immutable; equal prices have equal versions in
-    every process.
+    """Holds what a model's units cost during one period.
 
-    `minimums` are the least quantities charged for a unit that was used at all. Usage of a model
-    with a price per request counts as one request unless it says how many. `markup` tells where the
-    rates, which include it, come from.
+    A price is immutable; equal prices have equal versions in every process. `minimums` are the
+    least quantities charged for a unit that was used at all. Usage of a model with a price per
+    request counts as one request unless the usage says how many. `markup` tells where the rates,
+    which include the markup, come from.
     """
 
     model: str
@@ -88,25 +94,28 @@ class ModelPrice:
     _bands: tuple[_Band, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "version", hashlib.sha256(self.to_json().encode()).hexdigest()[:VERSION_DIGITS]
-        )
+        digest = hashlib.sha256(self.to_json().encode()).hexdigest()
+        starts = tuple(tier.above_input_tokens for tier in self.tiers)
+        bands = tuple(map(_band, self._every_rates()))
+        # The dataclass is frozen: its derived fields are set past the guard.
+        object.__setattr__(self, "version", digest[:VERSION_DIGITS])
         object.__setattr__(self, "_scale", PICO_PER_NANO * self.per)
-        object.__setattr__(self, "_starts", tuple(tier.above_input_tokens for tier in self.tiers))
-        object.__setattr__(self, "_bands", tuple(map(_band, self._every_rates())))
+        object.__setattr__(self, "_starts", starts)
+        object.__setattr__(self, "_bands", bands)
 
     def cost(self, quantities: Mapping[str, int]) -> Cost:
-        """The cost of non-overlapping `quantities` by unit, rounded once, half-even, to the nano.
+        """Returns the cost of `quantities` by unit, rounded once, half-even, to the nano.
 
-        Lines share the total by largest remainder, ties in unit order; a quantity of zero has no
-        line. Raises UnpricedUnit for a quantity above zero that this model has no price for,
-        ValueError for one below zero.
+        The quantities must not overlap. Lines share the total by largest remainder, ties in unit
+        order; a quantity of zero has no line. Raises UnpricedUnit for a quantity above zero without
+        a price, ValueError for a quantity below zero.
         """
         charges = self._charges(quantities)
         if not charges:
             return Cost(0, ())
-        amount_nanos = _half_even(sum([charge[3] for charge in charges]), self._scale)
+        amount_nanos = _half_even(_total(charges), self._scale)
         shares = _shares(charges, self._scale, amount_nanos)
+        # Lists, not generators, throughout: they are the fastest for so few items.
         lines = [
             CostLine(unit, quantity, share)
             for (_, unit, quantity, _), share in zip(charges, shares, strict=True)
@@ -114,77 +123,83 @@ class ModelPrice:
         return Cost(amount_nanos, tuple(lines))
 
     def affordable_requests(self, quantities: Mapping[str, int], nanos: int) -> int | None:
-        """How many requests of these `quantities` each `nanos` buys, every one rounded and charged by
-        itself.
+        """Returns how many requests of these `quantities` each `nanos` buys.
 
-        None when one costs nothing. Raises as `cost` does.
+        Every request is rounded and charged by itself. None when a request costs nothing. Raises as
+        `cost` does.
         """
         each = self.cost(quantities).amount_nanos
-        return max(0, nanos) // each if each else None
+        if not each:
+            return None
+        return max(0, nanos) // each
 
     def affordable_output_tokens(
-        self, quantities: Mapping[str, int], available_nanos: int
+        self,
+        quantities: Mapping[str, int],
+        available_nanos: int,
     ) -> int | None:
-        """How many output tokens `available_nanos` buys after everything else in `quantities`, at most
-        2^53.
+        """Returns how many output tokens `available_nanos` buys after all else in `quantities`.
 
-        0 when not even the rest is affordable; None when output tokens cost nothing or have no
-        price.
+        The answer is at most 2^53, and 0 when not even the rest is affordable. None when output
+        tokens cost nothing or have no price.
         """
         # Charged with one output token, so that a price per request is in the rest even if nothing
         # else was used.
-        charges = self._charges({**quantities, "output_tokens": 1}, unpriced="output_tokens")
+        with_output = {**quantities, "output_tokens": 1}
+        charges = self._charges(with_output, unpriced="output_tokens")
         output = sum(charge[3] for charge in charges if charge[1] == "output_tokens")
-        rest = sum(charge[3] for charge in charges) - output
+        rest = _total(charges) - output
         most = _most_within(available_nanos, self._scale)
         if rest > most:
             return 0
-        return min((most - rest) // output, MAX_QUANTITY) if output else None
+        if not output:
+            return None
+        return min((most - rest) // output, MAX_QUANTITY)
 
     def marked_up(self, percent: Decimal) -> "ModelPrice":
-        """This price with `percent` added to each rate, exactly; by 0 it is this one."""
+        """Returns the price with `percent` added to each rate, exactly; 0 changes nothing."""
         if not percent:
             return self
         factor = 1 + Fraction(percent) / 100
-        every_rates = [
-            [(unit, rate * factor.numerator) for unit, rate in rates]
-            for rates in self._every_rates()
-        ]
         per = self.per * factor.denominator
-        common = gcd(per, *(rate for rates in every_rates for _, rate in rates))
-        base, *tiers = (
-            tuple((unit, rate // common) for unit, rate in rates) for rates in every_rates
-        )
+        raised = [_multiplied(rates, factor.numerator) for rates in self._every_rates()]
+        common = gcd(per, *_numerators(raised))
+        base, *above = [_divided(rates, common) for rates in raised]
+        tiers = [
+            Tier(tier.above_input_tokens, rates)
+            for tier, rates in zip(self.tiers, above, strict=True)
+        ]
         return replace(
             self,
             per=per // common,
             rates=base,
-            tiers=tuple(
-                Tier(tier.above_input_tokens, rates)
-                for tier, rates in zip(self.tiers, tiers, strict=True)
-            ),
+            tiers=tuple(tiers),
             markup=Markup(_plain(percent), self),
         )
 
     def bands(self) -> list[tuple[int, dict[str, Fraction]]]:
-        """Credits per unit, exact, by the input tokens above which they hold: 0, then each
-        tier's.
+        """Returns the credits per unit, exact, by the input tokens above which they hold.
+
+        The first band is above 0 tokens; each tier's band follows.
         """
         scale = PICO_PER_CREDIT * self.per
-        fractions = [
-            {unit: Fraction(rate, scale) for unit, rate in rates} for rates in self._every_rates()
-        ]
-        return list(zip((0, *self._starts), fractions, strict=True))
+        starts = (0, *self._starts)
+        bands = []
+        for start, rates in zip(starts, self._every_rates(), strict=True):
+            credits_by_unit = {unit: Fraction(rate, scale) for unit, rate in rates}
+            bands.append((start, credits_by_unit))
+        return bands
 
     def to_json(self) -> str:
-        """Canonical JSON, without floats: what a version is the hash of, and what the ledger keeps of
-        it.
+        """Returns the canonical JSON, without floats.
+
+        The version is the hash of this text, and the ledger keeps the text.
         """
         return json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "ModelPrice":
-        """The price that `to_json` wrote; ValueError if it did not write `text`."""
+        """Returns the price that `to_json` wrote; raises ValueError for any other text."""
         try:
             price = _from_content(json.loads(text, parse_float=_refuse_float))
         except (KeyError, TypeError, AttributeError) as error:
@@ -195,7 +210,10 @@ class ModelPrice:
 
     def _content(self) -> dict[str, Any]:
         tiers = [
-            {"above_input_tokens": tier.above_input_tokens, "pico": dict(tier.rates)}
+            {
+                "above_input_tokens": tier.above_input_tokens,
+                "pico": dict(tier.rates),
+            }
             for tier in self.tiers
         ]
         content = {
@@ -203,11 +221,11 @@ class ModelPrice:
             "minimums": dict(self.minimums),
             "model": self.model,
             "per": self.per,
+            "pico": dict(self.rates),
+            "tiers": tiers,
         }
-        content |= {"pico": dict(self.rates), "tiers": tiers}
-        if (
-            self.markup
-        ):  # left out where there is none, so that versions of list prices stay as they were
+        # Left out where there is none, so that the versions of list prices do not change.
+        if self.markup:
             listed = self.markup.listed
             content["markup"] = {
                 "listed": listed._content(),
@@ -220,18 +238,19 @@ class ModelPrice:
         return (self.rates, *(tier.rates for tier in self.tiers))
 
     def _charges(self, quantities: Mapping[str, int], unpriced: str | None = None) -> list[_Charge]:
-        """Unrounded charges in unit order; the unit named `unpriced` may have no price."""
+        """Returns unrounded charges in unit order; the unit named `unpriced` may have no price."""
         if self.minimums:
             quantities = self._raised_to_minimums(quantities)
         band = self._band_of(quantities)
         charges = []
         for unit, quantity in quantities.items():
-            if quantity:
-                rate = band.get(unit)
-                if rate is not None and quantity > 0:
-                    charges.append((rate[0], unit, quantity, quantity * rate[1]))
-                elif unit != unpriced:
-                    self._refuse(unit, quantity)
+            if not quantity:
+                continue
+            rate = band.get(unit)
+            if rate is not None and quantity > 0:
+                charges.append((rate[0], unit, quantity, quantity * rate[1]))
+            elif unit != unpriced:
+                self._refuse(unit, quantity)
         if charges and "requests" in band and "requests" not in quantities:
             place, rate_per_request = band["requests"]
             charges.append((place, "requests", 1, rate_per_request))
@@ -241,18 +260,17 @@ class ModelPrice:
     def _band_of(self, quantities: Mapping[str, int]) -> _Band:
         if not self._starts:
             return self._bands[0]
-        total = sum(
-            [quantity for unit, quantity in quantities.items() if unit in INPUT_TOKEN_UNITS]
-        )
-        return self._bands[bisect_left(self._starts, total)]
+        input_tokens = [
+            quantity for unit, quantity in quantities.items() if unit in INPUT_TOKEN_UNITS
+        ]
+        return self._bands[bisect_left(self._starts, sum(input_tokens))]
 
     def _raised_to_minimums(self, quantities: Mapping[str, int]) -> Mapping[str, int]:
-        raised = {
-            unit: max(quantities[unit], least)
-            for unit, least in self.minimums
-            if quantities.get(unit, 0) > 0
-        }
-        return {**quantities, **raised}
+        raised = dict(quantities)
+        for unit, least in self.minimums:
+            if raised.get(unit, 0) > 0:
+                raised[unit] = max(raised[unit], least)
+        return raised
 
     def _refuse(self, unit: str, quantity: int) -> NoReturn:
         if quantity < 0:
@@ -261,7 +279,7 @@ class ModelPrice:
 
 
 def in_unit_order(rates: Mapping[str, int]) -> Rates:
-    """The pairs of `rates`, in the order of invoice lines."""
+    """Returns the pairs of `rates`, in the order of invoice lines."""
     return tuple(sorted(rates.items(), key=lambda rate: unit_order(rate[0])))
 
 
@@ -269,52 +287,89 @@ def _band(rates: Rates) -> _Band:
     return {unit: (place, rate) for place, (unit, rate) in enumerate(rates)}
 
 
+def _total(charges: Sequence[_Charge]) -> int:
+    return sum([charge[3] for charge in charges])
+
+
 def _half_even(numerator: int, denominator: int) -> int:
+    """Returns the quotient rounded to the nearest integer, a tie to the even integer."""
     whole, rest = divmod(numerator, denominator)
     doubled = 2 * rest
-    return whole + (doubled > denominator or (doubled == denominator and whole & 1))
+    if doubled > denominator:
+        return whole + 1
+    if doubled == denominator and whole & 1:
+        return whole + 1
+    return whole
 
 
 def _most_within(nanos: int, scale: int) -> int:
-    """The largest numerator over `scale` that rounds to at most `nanos`; a tie rounds down only to an
-    even one.
+    """Returns the largest numerator over `scale` that rounds to at most `nanos`.
+
+    A tie rounds down only to an even number of nanos.
     """
     return ((2 * nanos + 1) * scale - (nanos & 1)) // 2
 
 
-def _shares(charges: Sequence[_Charge], scale: int, amount_nanos: int) -> list[int]:
-    """Each charge's whole nanos, plus one to those with the largest remainders until they sum to
-    `amount_nanos`.
+def _shares(
+    charges: Sequence[_Charge],
+    scale: int,
+    amount_nanos: int,
+) -> list[int]:
+    """Returns each charge's share of `amount_nanos`, in whole nanos.
+
+    Each charge is rounded down; the missing nanos go to the charges with the largest remainders.
     """
     shares = [charge[3] // scale for charge in charges]
     missing = amount_nanos - sum(shares)
     if missing:
-        by_remainder = sorted(range(len(charges)), key=lambda place: -(charges[place][3] % scale))
+        places = range(len(charges))
+        by_remainder = sorted(places, key=lambda place: -(charges[place][3] % scale))
         for place in by_remainder[:missing]:
             shares[place] += 1
     return shares
 
 
+def _multiplied(rates: Rates, factor: int) -> Rates:
+    return tuple((unit, rate * factor) for unit, rate in rates)
+
+
+def _divided(rates: Rates, divisor: int) -> Rates:
+    return tuple((unit, rate // divisor) for unit, rate in rates)
+
+
+def _numerators(every_rates: Sequence[Rates]) -> Iterator[int]:
+    for rates in every_rates:
+        for _, rate in rates:
+            yield rate
+
+
 def _plain(value: Decimal) -> str:
-    """All digits and no zeros after them; Decimal's own normalize() would round to 28."""
+    """Returns all digits without trailing zeros; Decimal's own normalize() would round to 28."""
     text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if "." not in text:
+        return text
+    return text.rstrip("0").rstrip(".")
 
 
 def _from_content(content: Mapping[str, Any]) -> ModelPrice:
-    markup = content.get("markup")
+    tiers = [
+        Tier(each["above_input_tokens"], in_unit_order(each["pico"])) for each in content["tiers"]
+    ]
     return ModelPrice(
         model=content["model"],
         currency=content["currency"],
         per=content["per"],
         rates=in_unit_order(content["pico"]),
-        tiers=tuple(
-            Tier(each["above_input_tokens"], in_unit_order(each["pico"]))
-            for each in content["tiers"]
-        ),
+        tiers=tuple(tiers),
         minimums=in_unit_order(content["minimums"]),
-        markup=Markup(markup["percent"], _from_content(markup["listed"])) if markup else None,
+        markup=_read_markup(content.get("markup")),
     )
+
+
+def _read_markup(content: Mapping[str, Any] | None) -> Markup | None:
+    if not content:
+        return None
+    return Markup(content["percent"], _from_content(content["listed"]))
 
 
 def _refuse_float(text: str) -> NoReturn:

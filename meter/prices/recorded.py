@@ -1,4 +1,4 @@
-"""The price versions that something was charged by."""
+"""Records the price versions that something was charged by."""
 
 import time
 
@@ -10,15 +10,16 @@ from meter.prices import ModelPrice
 
 
 class Prices:
-    """Recorded before they are first charged, never changed: a hold or an invoice can always find its
-    price.
+    """Records prices in the ledger before they are first charged; a recorded price never changes.
+
+    So a hold or an invoice can always find its price.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def record(self, price: ModelPrice) -> None:
-        """Keeps the price under its version; again does nothing."""
+        """Records the price under its version; a repeat does nothing."""
         row = {
             "version": price.version,
             "model": price.model,
@@ -29,9 +30,10 @@ class Prices:
             insert_or_ignore(connection, price_versions, [row])
 
     def version(self, version: str) -> ModelPrice | None:
-        """The price recorded under a version, if any."""
+        """Returns the price recorded under a version; None for an unknown version."""
+        statement = select(price_versions.c.body).where(price_versions.c.version == version)
         with self._ledger.read() as connection:
-            body = connection.scalar(
-                select(price_versions.c.body).where(price_versions.c.version == version)
-            )
-        return None if body is None else ModelPrice.from_json(body)
+            body = connection.scalar(statement)
+        if body is None:
+            return None
+        return ModelPrice.from_json(body)

@@ -1,6 +1,6 @@
-"""The price table: which price is in force for a model's name, at a time, for an account."""
+"""Answers which price is in force for a model's name, at a time, for an account."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -14,11 +14,11 @@ from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Steps, span_at
 
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 
+_Layers = list[tuple[Source, Steps[ModelPrice]]]
+
 
 class PriceTable:
-    """Prices of all models: a price file before the catalog of the installed genai-prices
-    package.
-    """
+    """Prices all models: by the price file first, then by the catalog of genai-prices."""
 
     def __init__(self, catalog: Catalog, overrides: Overrides) -> None:
         self.overrides = overrides
@@ -31,8 +31,9 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | None = None, catalog: Catalog | None = None) -> "PriceTable":
-        """The table under the price file at `path`, if one is named; PriceFileError if
-        that is wrong.
+        """Returns the table under the price file at `path`, or without a price file for None.
+
+        Raises PriceFileError if the file cannot be read or is wrong.
         """
         if path is None:
             return cls(catalog or Catalog.installed(), Overrides())
@@ -43,81 +44,101 @@ class PriceTable:
         return cls.under(path, text, catalog)
 
     @classmethod
-    def under(cls, path: Path, text: bytes, catalog: Catalog | None = None) -> "PriceTable":
-        """The table under a price file with the content `text`; `path` is what a
-        PriceFileError names.
+    def under(
+        cls,
+        path: Path,
+        text: bytes,
+        catalog: Catalog | None = None,
+    ) -> "PriceTable":
+        """Returns the table under a price file with the content `text`.
+
+        A PriceFileError names `path`, which is not read.
         """
         catalog = catalog or Catalog.installed()
         overrides = read_overrides(path, text)
         _refuse_two_names_of_one_model(path, "models", catalog, overrides.everyone)
         for account_id, terms in overrides.accounts.items():
-            _refuse_two_names_of_one_model(path, f"accounts.{account_id}.models", catalog, terms)
+            where = f"accounts.{account_id}.models"
+            _refuse_two_names_of_one_model(path, where, catalog, terms)
         return cls(catalog, overrides)
 
-    def find(self, model: str, at_ms: int, account_id: str = "") -> ModelPrice:
-        """The price of `model` for an account, in force at a UTC time in ms; UnknownModel if there is
-        none.
+    def find(
+        self,
+        model: str,
+        at_ms: int,
+        account_id: str = "",
+    ) -> ModelPrice:
+        """Returns the price of `model` for an account, in force at a UTC time in ms.
+
+        Raises UnknownModel if no price is in force.
         """
         price = self.window(model, at_ms, account_id).price
         if price is None:
             raise UnknownModel(model)
         return price
 
-    def window(self, model: str, at_ms: int, account_id: str = "") -> PriceWindow:
-        """The same, with its source and how long around that time it surely holds; without a price if
-        there is none.
-        """
+    def window(
+        self,
+        model: str,
+        at_ms: int,
+        account_id: str = "",
+    ) -> PriceWindow:
+        """Returns the price with its source, and how long around `at_ms` the price surely holds."""
         # Accounts without terms of their own share everyone's listings.
-        listing = self._listing(model, account_id if account_id in self._accounts else "")
-        return listing.at(at_ms)
+        if account_id not in self._accounts:
+            account_id = ""
+        return self._listing(model, account_id).at(at_ms)
 
     def markup(self, at_ms: int, account_id: str = "") -> Decimal:
-        """The percentage on list prices that an account pays."""
-        markups = [owner.markups for owner in self._owners(account_id)]
-        return next(
-            (
-                span.value
-                for span in (span_at(each, at_ms) for each in markups)
-                if span.value is not None
-            ),
-            Decimal(0),
-        )
+        """Returns the percentage on list prices that an account pays; 0 without a markup."""
+        for owner in self._owners(account_id):
+            percent = span_at(owner.markups, at_ms).value
+            if percent is not None:
+                return percent
+        return Decimal(0)
 
     def models(self, account_id: str = "") -> Iterator[str]:
-        """Every name in the catalog, and every other that the price file gives a price."""
+        """Yields every name in the catalog, and every other name with a price in the price file."""
         yield from self._catalog.ids()
-        yield from {name for owner in self._owners(account_id) for name in owner.other_names}
+        others: set[str] = set()
+        for owner in self._owners(account_id):
+            others.update(owner.other_names)
+        yield from others
 
     def canonical(self, name: str) -> str:
-        """What prices of `name` are said to be of: the catalog's id if it is a listed model's own,
-        else the name.
-        """
+        """Returns the catalog's id if `name` is a listed model's own name, else `name`."""
         return _overridden_model(self._catalog, name) or name
 
     def means(self, name: str, model: str) -> bool:
-        """Whether a price of `model` may be one of what `name` stands for, even if it has another
-        price now.
-        """
+        """Returns whether a price of `model` may be a price of `name`, now or at another time."""
+        if name.lower() == model.lower():
+            return True
         listed = self._catalog.find(name)
-        return name.lower() == model.lower() or (listed is not None and listed.id == model)
+        return listed is not None and listed.id == model
 
     def _owners(self, account_id: str) -> list["_OwnPrices"]:
-        """Whose terms hold for an account, first the nearest."""
+        """Returns the owners of the terms that hold for an account, the nearest first."""
         own = self._accounts.get(account_id)
-        return [own, self._everyone] if own else [self._everyone]
+        if own is None:
+            return [self._everyone]
+        return [own, self._everyone]
 
     def _list(self, name: str, account_id: str) -> "_Listing":
-        model = self._catalog.find(name) if len(name) <= MAX_MODEL_NAME else None
-        own = self._accounts.get(account_id)
+        model = None
+        if len(name) <= MAX_MODEL_NAME:
+            model = self._catalog.find(name)
         layers = [(Source.FILE, self._everyone.prices(name, model))]
-        if own:
-            layers.insert(0, (Source.ACCOUNT, own.prices(name, model)))
-        return _Listing(model, layers, [owner.markups for owner in self._owners(account_id)])
+        own = self._accounts.get(account_id)
+        if own is not None:
+            layers.append((Source.ACCOUNT, own.prices(name, model)))
+        markups = [owner.markups for owner in self._owners(account_id)]
+        return _Listing(model, layers, markups)
 
 
 class _OwnPrices:
-    """Terms for one owner, with the prices found by name, or by the listed model that they
-    replace.
+    """Holds the terms of one owner: everyone, or one account.
+
+    Prices are found by name, or by the listed model that a price replaces.
     """
 
     def __init__(self, catalog: Catalog, terms: Terms) -> None:
@@ -125,27 +146,34 @@ class _OwnPrices:
         self._by_name: dict[str, Steps[ModelPrice]] = {}
         self._by_model_id: dict[str, Steps[ModelPrice]] = {}
         for name, steps in terms.models.items():
-            if model_id := _overridden_model(catalog, name):
-                self._by_model_id[model_id] = tuple(
-                    (at, replace(price, model=model_id)) for at, price in steps
-                )
-            else:
+            model_id = _overridden_model(catalog, name)
+            if model_id is None:
                 self._by_name[name.lower()] = steps
+            else:
+                self._by_model_id[model_id] = _named(steps, model_id)
 
     @property
-    def other_names(self) -> Iterable[str]:
-        """Names with a price that no listed model has as its own."""
-        return [steps[0][1].model for steps in self._by_name.values()]
+    def other_names(self) -> list[str]:
+        """Returns the names with a price that are no listed model's own."""
+        names = []
+        for steps in self._by_name.values():
+            _, price = steps[0]
+            names.append(price.model)
+        return names
 
     def prices(self, name: str, model: ListedModel | None) -> Steps[ModelPrice]:
-        return self._by_name.get(name.lower()) or (
-            self._by_model_id.get(model.id, ()) if model else ()
-        )
+        """Returns the prices given to `name`, or else to the model that `name` stands for."""
+        steps = self._by_name.get(name.lower(), ())
+        if not steps and model is not None:
+            return self._by_model_id.get(model.id, ())
+        return steps
 
 
 class _Listing:
-    """What a name stands for, for one owner of terms: own prices in layers, under them the catalog's;
-    and the markups.
+    """Holds the prices of one name for one owner of terms.
+
+    `layers` are the own prices, the nearest last: a layer covers the layers before, and all cover
+    the catalog's price. `markups` come the nearest first.
     """
 
     __slots__ = ("_layers", "_markups", "_model", "_window")
@@ -153,8 +181,8 @@ class _Listing:
     def __init__(
         self,
         model: ListedModel | None,
-        layers: list[tuple[Source, Steps[ModelPrice]]],
-        markups: list[Steps[Decimal]],
+        layers: _Layers,
+        markups: Sequence[Steps[Decimal]],
     ) -> None:
         self._model = model
         self._layers = layers
@@ -162,48 +190,69 @@ class _Listing:
         self._window = PriceWindow(0, 0, None)
 
     def at(self, at_ms: int) -> PriceWindow:
+        """Returns the price in force at a time; the last window is remembered."""
         window = self._window
         if not window.from_ms <= at_ms < window.until_ms:
-            window = self._window = self._marked_up(self._list_price(at_ms), at_ms)
+            window = self._marked_up(self._list_price(at_ms), at_ms)
+            self._window = window
         return window
 
     def _list_price(self, at_ms: int) -> PriceWindow:
-        begun = [(source, span_at(steps, at_ms)) for source, steps in self._layers]
-        window = (
-            self._model.window(at_ms) if self._model else PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
-        )
-        for source, span in reversed(begun):  # the nearest last: it covers the others
+        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
+        if self._model is not None:
+            window = self._model.window(at_ms)
+        for source, steps in self._layers:
+            span = span_at(steps, at_ms)
             if span.value is not None:
                 window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
             window = window.within(span)
         return window
 
     def _marked_up(self, window: PriceWindow, at_ms: int) -> PriceWindow:
-        if window.price is None or window.source is Source.ACCOUNT:
+        """Returns the window with the nearest markup in force; an account's own price has none."""
+        price = window.price
+        if price is None or window.source is Source.ACCOUNT:
             return window
         for markups in self._markups:
             span = span_at(markups, at_ms)
             window = window.within(span)
             if span.value is not None:
-                return replace(window, price=window.price and window.price.marked_up(span.value))
+                return replace(window, price=price.marked_up(span.value))
         return window
 
 
-def _overridden_model(catalog: Catalog, name: str) -> str | None:
-    """The id of the catalog's model that a price given to `name` replaces under all of its names.
+def _named(steps: Steps[ModelPrice], model_id: str) -> Steps[ModelPrice]:
+    return tuple((from_ms, replace(price, model=model_id)) for from_ms, price in steps)
 
-    Otherwise a client could avoid the operator's price by writing provider/model. Only a model's
-    own id does so: an alias is overridden as that one name, for a price of one dated version must
-    not become that of all.
+
+def _overridden_model(catalog: Catalog, name: str) -> str | None:
+    """Returns the id of the catalog's model that a price given to `name` replaces under all names.
+
+    Otherwise a client could avoid the operator's price by writing provider/model. None unless
+    `name` is the model's own id: an alias is overridden as that single name, because a price of one
+    dated version must not become the price of all versions.
     """
     model = catalog.find(name)
-    return model.id if model and name.lower() in (model.id.lower(), model.bare_id.lower()) else None
+    if model is None:
+        return None
+    own_names = (model.id.lower(), model.bare_id.lower())
+    if name.lower() not in own_names:
+        return None
+    return model.id
 
 
-def _refuse_two_names_of_one_model(path: Path, where: str, catalog: Catalog, terms: Terms) -> None:
-    first_name: dict[str, str] = {}
+def _refuse_two_names_of_one_model(
+    path: Path,
+    where: str,
+    catalog: Catalog,
+    terms: Terms,
+) -> None:
+    first_names: dict[str, str] = {}
     for name in terms.models:
         model_id = _overridden_model(catalog, name)
-        if model_id and first_name.setdefault(model_id, name) != name:
-            problem = f"names the same model ({model_id}) as {first_name[model_id]!r}; keep one"
+        if model_id is None:
+            continue
+        first_name = first_names.setdefault(model_id, name)
+        if first_name != name:
+            problem = f"names the same model ({model_id}) as {first_name!r}; keep one"
             raise PriceFileError(path, f"{where}.{name}", problem)

@@ -1,6 +1,4 @@
-"""What holds at a time: values that follow each other, and the price in force with how
-long it is.
-"""
+"""Holds values that follow each other in time, and finds the value or price in force."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -10,13 +8,14 @@ from typing import Generic, TypeVar
 from meter.prices.price import ModelPrice
 
 T = TypeVar("T")
-Steps = tuple[tuple[int, T], ...]  # in order; each holds from its time, in ms, until the next one's
+# (time in ms, value), in order; each value holds from its time until the next value's time.
+Steps = tuple[tuple[int, T], ...]
 
 ALWAYS_MS = 2**63 - 1
 
 
 class Source(StrEnum):
-    """Where a price is from."""
+    """Says where a price comes from."""
 
     CATALOG = "catalog"
     FILE = "file"
@@ -25,7 +24,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PriceWindow:
-    """The price in force from `from_ms` until just before `until_ms`; None if there is none."""
+    """Holds the price in force from `from_ms` until before `until_ms`; None for no price."""
 
     from_ms: int
     until_ms: int
@@ -33,7 +32,7 @@ class PriceWindow:
     source: Source = Source.CATALOG
 
     def within(self, span: "Span[T]") -> "PriceWindow":
-        """The same price, for no longer than `span`."""
+        """Returns the same price, for no longer than `span`."""
         return replace(
             self,
             from_ms=max(self.from_ms, span.from_ms),
@@ -43,7 +42,7 @@ class PriceWindow:
 
 @dataclass(frozen=True, slots=True)
 class Span(Generic[T]):
-    """A value that holds from `from_ms` until just before `until_ms`; None before the first."""
+    """Holds the value in force from `from_ms` until before `until_ms`; None before the first."""
 
     from_ms: int
     until_ms: int
@@ -51,10 +50,12 @@ class Span(Generic[T]):
 
 
 def span_at(steps: Steps[T], at_ms: int) -> Span[T]:
-    """The step in force at a time."""
+    """Returns the step in force at a time."""
     begun = bisect_right(steps, at_ms, key=lambda step: step[0])
-    until_ms = steps[begun][0] if begun < len(steps) else ALWAYS_MS
-    if not begun:
+    until_ms = ALWAYS_MS
+    if begun < len(steps):
+        until_ms, _ = steps[begun]
+    if begun == 0:
         return Span(-ALWAYS_MS, until_ms, None)
     from_ms, value = steps[begun - 1]
     return Span(from_ms, until_ms, value)

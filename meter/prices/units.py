@@ -1,11 +1,11 @@
-"""The closed vocabulary of metered units, and at whose price a unit without its own is charged.
+"""Defines the closed vocabulary of metered units, and how units without a price are charged.
 
-Quantities of different units never overlap: `input_tokens` are those not counted under any other
-input unit. Every unit but a few of ours is one of genai-prices' usage keys, but those do overlap:
-its `input_tokens` include the cached ones.
+Quantities of different units never overlap: `input_tokens` are the tokens not counted under any
+other input unit. Every unit but a few of ours corresponds to a usage key of genai-prices; but usage
+keys do overlap: the `input_tokens` of genai-prices include the cached tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -48,19 +48,23 @@ _USAGE_KEYS = {
     "requests": "requests",
 }
 
-# What genai-prices has no prices for: only a price file does. In the order of invoice lines, before
-# the requests.
+# Units that genai-prices has no prices for: only a price file does. In the order of invoice lines,
+# before the requests.
 _OWN_DIMENSIONS = {
     "images": {"family": "images"},
-    "video_seconds": {"family": "durations", "modality": "video"},
+    "video_seconds": {
+        "family": "durations",
+        "modality": "video",
+    },
     "seconds": {"family": "compute"},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A metered unit; `dimensions` say what it counts, and a unit with a subset of them is more
-    general.
+    """Describes a metered unit.
+
+    `dimensions` say what the unit counts; a unit with a subset of these dimensions is more general.
     """
 
     name: str
@@ -68,20 +72,22 @@ class Unit:
     price_key: str = ""  # of genai-prices; empty for a unit of ours
     per: int = 1  # units that one price of genai-prices buys
 
+    def covers(self, other: "Unit") -> bool:
+        """Returns whether the unit is the `other` or more general."""
+        return self.dimensions <= other.dimensions
+
 
 def _units() -> dict[str, Unit]:
-    units = {name: _listed_unit(name, usage_key) for name, usage_key in _USAGE_KEYS.items()}
-    own = {
-        name: Unit(name, frozenset(dimensions.items()))
-        for name, dimensions in _OWN_DIMENSIONS.items()
-    }
-    requests = {"requests": units.pop("requests")}
-    return units | own | requests
-
-
-def _listed_unit(name: str, usage_key: str) -> Unit:
-    data = unit_data[usage_key]
-    return Unit(name, frozenset(data["dimensions"].items()), data["price_key"], data["per"])
+    units = {}
+    for name, usage_key in _USAGE_KEYS.items():
+        data = unit_data[usage_key]
+        dimensions = frozenset(data["dimensions"].items())
+        units[name] = Unit(name, dimensions, data["price_key"], data["per"])
+    requests = units.pop("requests")
+    for name, own_dimensions in _OWN_DIMENSIONS.items():
+        units[name] = Unit(name, frozenset(own_dimensions.items()))
+    units["requests"] = requests
+    return units
 
 
 UNITS: Mapping[str, Unit] = _units()
@@ -89,48 +95,64 @@ UNIT_OF_PRICE_KEY: Mapping[str, str] = {
     unit.price_key: name for name, unit in UNITS.items() if unit.price_key
 }
 INPUT_TOKEN_UNITS = frozenset(
-    name for name, unit in UNITS.items() if unit.dimensions >= UNITS["input_tokens"].dimensions
+    name for name, unit in UNITS.items() if UNITS["input_tokens"].covers(unit)
 )
 _ORDER = {name: index for index, name in enumerate(UNITS)}
 
 
 def unit_order(name: str) -> tuple[int, str]:
-    """Sort key of a unit's name: invoice order, then names that this release no longer knows."""
+    """Returns the sort key of a unit's name.
+
+    Known units sort in invoice order, before names that this release no longer knows.
+    """
     return _ORDER.get(name, len(_ORDER)), name
 
 
 def with_fallbacks(given: Mapping[str, Price]) -> dict[str, Price]:
-    """The price of every unit that can be charged, in invoice order, from those `given` by name.
+    """Returns the price of every unit that can be charged, in invoice order, from `given` prices.
 
-    A unit without a price of its own takes that of the nearest more general unit. Where two of
-    different kinds apply (cached audio, when audio and cached input have prices) there is none: a
-    guess would be a wrong charge.
+    A unit without a price of its own takes the price of the nearest more general unit. Where two
+    units of different kinds apply (cached audio, when audio and cached input have prices) there is
+    no price: a guess would be a wrong charge.
     """
-    nearest = {name: _nearest_priced(unit, given) for name, unit in UNITS.items()}
-    return {name: given[source] for name, source in nearest.items() if source is not None}
+    prices = {}
+    for name, unit in UNITS.items():
+        source = _nearest_priced(unit, given)
+        if source is not None:
+            prices[name] = given[source]
+    return prices
 
 
 def without_repeats(values: Mapping[str, Price]) -> dict[str, Price]:
-    """Those `values` by unit, for display, from which `with_fallbacks` would make the
-    others too.
-    """
+    """Returns the `values` by unit to display: `with_fallbacks` would supply the others."""
     told: dict[str, Price] = {}
     for name in sorted(values, key=_generality):
-        nearest = _nearest_priced(UNITS[name], told) if name in UNITS else None
+        nearest = None
+        if name in UNITS:
+            nearest = _nearest_priced(UNITS[name], told)
         if nearest is None or told[nearest] != values[name]:
             told[name] = values[name]
     return {name: value for name, value in values.items() if name in told}
 
 
 def _generality(name: str) -> int:
-    return len(UNITS[name].dimensions) if name in UNITS else 0
+    """Returns how many dimensions the unit has; the most general units have the fewest."""
+    if name not in UNITS:
+        return 0
+    return len(UNITS[name].dimensions)
 
 
-def _nearest_priced(unit: Unit, given: Mapping[str, Price]) -> str | None:
-    priced = [
-        UNITS[name] for name in given if name in UNITS and UNITS[name].dimensions <= unit.dimensions
+def _nearest_priced(unit: Unit, priced_names: Iterable[str]) -> str | None:
+    """Returns the most specific of the priced units that cover `unit`.
+
+    None if no priced unit covers `unit`, or if the covering units do not contain each other.
+    """
+    candidates = [
+        UNITS[name] for name in priced_names if name in UNITS and UNITS[name].covers(unit)
     ]
-    if not priced:
+    if not candidates:
         return None
-    nearest = max(priced, key=lambda candidate: len(candidate.dimensions))
-    return nearest.name if all(other.dimensions <= nearest.dimensions for other in priced) else None
+    nearest = max(candidates, key=lambda candidate: len(candidate.dimensions))
+    if not all(candidate.covers(nearest) for candidate in candidates):
+        return None
+    return nearest.name

@@ -1,5 +1,4 @@
-"""A place in the price file: a node of its YAML, the key path to it, and the mistakes that it can
-have.
+"""Reads a node of the price file's YAML, and names the key path when the node is wrong.
 
 Numbers are read from their text as decimals, so that 0.1 is a tenth and not the nearest binary
 fraction.
@@ -19,93 +18,117 @@ from meter.prices.errors import PriceFileError
 _MAX_DECIMAL_PLACES = 30
 _MAX_COUNT_DIGITS = 15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A node of the file, and the key path to it."""
+class YamlNode:
+    """Holds a node of the file at `path`, and the key path `where` it stands.
+
+    Every method that reads the node raises PriceFileError if the node is not as expected.
+    """
 
     path: Path
     where: str
     node: yaml.Node | None
 
     def wrong(self, problem: str) -> NoReturn:
+        """Raises PriceFileError with the node's key path."""
         raise PriceFileError(self.path, self.where, problem)
 
     @property
     def is_list(self) -> bool:
         return isinstance(self.node, yaml.SequenceNode)
 
-    def mapping(self, what: str, allowed: Iterable[str] | None = None) -> dict[str, "Place"]:
-        """The places under each key; refuses anything but a mapping with something in it, and a key
-        given twice.
+    def mapping(self, what: str, allowed: Iterable[str] | None = None) -> dict[str, "YamlNode"]:
+        """Returns the nodes under each key of a mapping that is not empty.
+
+        Refuses a key given twice, and keys other than the `allowed` ones.
         """
         if not isinstance(self.node, yaml.MappingNode) or not self.node.value:
             self.wrong(f"expected {what}")
-        places: dict[str, Place] = {}
+        children: dict[str, YamlNode] = {}
         for key_node, value_node in self.node.value:
-            key = Place(self.path, self.where, key_node).text("a plain name as key")
-            place = Place(self.path, f"{self.where}.{key}".lstrip("."), value_node)
-            if key in places:
-                place.wrong("is given twice; keep one")
+            key = YamlNode(self.path, self.where, key_node).text("a plain name as key")
+            where = f"{self.where}.{key}".lstrip(".")
+            child = YamlNode(self.path, where, value_node)
+            if key in children:
+                child.wrong("is given twice; keep one")
             if allowed is not None and key not in allowed:
-                place.wrong(f"unknown key; expected one of: {', '.join(allowed)}")
-            places[key] = place
-        return places
+                child.wrong(f"unknown key; expected one of: {', '.join(allowed)}")
+            children[key] = child
+        return children
 
-    def items(self, what: str) -> list["Place"]:
+    def items(self, what: str) -> list["YamlNode"]:
+        """Returns the items of a list that is not empty."""
         if not isinstance(self.node, yaml.SequenceNode) or not self.node.value:
             self.wrong(f"expected {what}")
-        return [
-            Place(self.path, f"{self.where}[{index}]", node)
-            for index, node in enumerate(self.node.value)
-        ]
+        items = []
+        for index, node in enumerate(self.node.value):
+            where = f"{self.where}[{index}]"
+            items.append(YamlNode(self.path, where, node))
+        return items
 
     def text(self, what: str) -> str:
+        """Returns the text of a scalar."""
         if not isinstance(self.node, yaml.ScalarNode):
             self.wrong(f"expected {what}")
         return str(self.node.value)
 
-    def decimal(self, what: str, least: int, most: int, example: str) -> Decimal:
-        """An exact number from `least` to `most`; bounded, because "1e999999" would be expanded digit
-        by digit.
+    def decimal(
+        self,
+        what: str,
+        least: int,
+        most: int,
+        example: str,
+    ) -> Decimal:
+        """Returns an exact number from `least` to `most`, with at most 30 decimal places.
+
+        The number is bounded, because "1e999999" would be expanded digit by digit.
         """
         text = self.text(f"{what}, such as {example}")
         try:
             value = Decimal(text)
         except InvalidOperation:
             self.wrong(f"{text!r} is not a number; write a decimal, such as {example}")
-        if (
-            not value.is_finite()
-            or not least <= value <= most
-            or (least == 0 and value.is_signed())
-        ):
+        if not _is_within(value, least, most):
             self.wrong(f"{text!r} is not {what}; write a decimal from {least} to {most}")
-        if int(value.as_tuple().exponent) < -_MAX_DECIMAL_PLACES:
+        exponent = int(value.as_tuple().exponent)
+        if exponent < -_MAX_DECIMAL_PLACES:
             self.wrong(f"has more than {_MAX_DECIMAL_PLACES} decimal places; write fewer")
         return value
 
     def count(self, what: str) -> int:
-        """A whole number above zero."""
+        """Returns a whole number above zero, of at most 15 digits; `_` may group the digits."""
         text = self.text(what)
         digits = text.replace("_", "")
-        if not (
-            digits.isascii()
-            and digits.isdigit()
-            and len(digits) <= _MAX_COUNT_DIGITS
-            and int(digits)
-        ):
+        is_number = digits.isascii() and digits.isdigit() and len(digits) <= _MAX_COUNT_DIGITS
+        if not is_number or int(digits) == 0:
             self.wrong(f"{text!r} is not {what}; write a whole number above 0, such as 200000")
         return int(digits)
 
     def time_ms(self) -> int:
+        """Returns a time with a zone, in whole UTC milliseconds."""
         text = self.text("a time, such as 2026-01-01T00:00:00Z")
         try:
-            at = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text)
         except ValueError:
             self.wrong(f"{text!r} is not a time; write it such as 2026-01-01T00:00:00Z")
-        if at.tzinfo is None or at.microsecond % 1000:
+        if moment.tzinfo is None or moment.microsecond % 1000:
             self.wrong(
-                f"{text!r} has no zone, or parts of a millisecond; write it such as 2026-01-01T00:00:00Z"
+                f"{text!r} has no zone, or parts of a millisecond;"
+                " write it such as 2026-01-01T00:00:00Z"
             )
-        return (at - _EPOCH) // timedelta(milliseconds=1)
+        return (moment - _EPOCH) // _MS
+
+
+def _is_within(
+    value: Decimal,
+    least: int,
+    most: int,
+) -> bool:
+    if not value.is_finite():
+        return False
+    if least == 0 and value.is_signed():  # "-0" is no price
+        return False
+    return least <= value <= most

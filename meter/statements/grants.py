@@ -1,10 +1,11 @@
-"""Grants, listed: what became of the credits of each, page by page."""
+"""Lists grants, and what became of the credits of each, page by page."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, select, tuple_
 
 from meter.admin.accounts import require_account
 from meter.database.schema import grants
@@ -18,12 +19,13 @@ from meter.v1 import accounts_pb2
 from meter.v1 import ledger_pb2 as pb
 
 _ENDED = ("EXHAUSTED", "EXPIRED", "VOIDED")
-_PLACE = (int, int, int, int, int)
+_PLACE_TYPES = (int, int, int, int, int)
+_PLACE_NAMES = ("place_0", "place_1", "place_2", "place_3", "place_4")
 
 
 @dataclass(frozen=True, slots=True)
 class GrantQuery:
-    """What ListGrants is to find."""
+    """Says which grants ListGrants finds."""
 
     account_id: str
     include_ended: bool
@@ -31,35 +33,37 @@ class GrantQuery:
 
     @classmethod
     def of(cls, request: pb.ListGrantsRequest) -> "GrantQuery":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
         check_id("account_id", request.account_id)
-        page = page_of(request, request.page_size, request.page_token, _PLACE)
-        return cls(request.account_id, request.include_ended, page)
+        return cls(
+            account_id=request.account_id,
+            include_ended=request.include_ended,
+            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+        )
 
 
 def list_grants(connection: Connection, query: GrantQuery) -> pb.ListGrantsResponse:
-    """One page of the account's grants in burn order; ended ones after those, newest first.
+    """Returns one page of the account's grants: live ones in burn order, then ended ones, newest
+    first.
 
-    NotFound for an unknown account.
+    Raises NotFound for an unknown account.
     """
     require_account(connection, query.account_id)
-    place = _place()
-    columns = [each.label(f"place_{number}") for number, each in enumerate(place)]
-    wanted = select(grants, *columns).where(grants.c.account_id == query.account_id)
-    if not query.include_ended:
-        wanted = wanted.where(grants.c.state.not_in(_ENDED))
-    if query.page.after:
-        wanted = wanted.where(tuple_(*place) > tuple_(*query.page.after))
-    rows = connection.execute(wanted.order_by(*place).limit(query.page.size + 1)).mappings().all()
+    statement = _select_grants(query).limit(query.page.size + 1)
+    rows = connection.execute(statement).mappings().all()
+    page = rows[: query.page.size]
     token = ""
     if len(rows) > query.page.size:
-        token = query.page.token(tuple(rows[-2][column.name] for column in columns))
+        last = page[-1]
+        token = query.page.token(tuple(last[name] for name in _PLACE_NAMES))
     return pb.ListGrantsResponse(
-        grants=map(_summary, rows[: query.page.size]), next_page_token=token
+        grants=map(_summary, page),
+        next_page_token=token,
     )
 
 
 def grant_message(account_id: str, change: Change) -> accounts_pb2.Grant:
-    """The grant that an operation makes."""
+    """Returns the grant that an operation makes; the operation must be a GrantCredits."""
     assert isinstance(change, GrantCredits), "of the operations that grant credits"
     return accounts_pb2.Grant(
         grant_id=change.grant_id,
@@ -76,29 +80,49 @@ def grant_message(account_id: str, change: Change) -> accounts_pb2.Grant:
 
 
 def scope_of(labels: Iterable[str]) -> accounts_pb2.Scope | None:
-    """The scope that labels ("model=...", "service=...") stand for, models by their canonical names;
-    None for no labels.
+    """Returns the scope for labels such as "model=..." or "service=..."; None for no labels.
+
+    Models have their canonical names.
     """
-    parts = [label.partition("=") for label in labels]
-    if not parts:
+    models = []
+    services = []
+    for label in labels:
+        key, _, value = label.partition("=")
+        if key == "model":
+            models.append(value)
+        elif key == "service":
+            services.append(value)
+    if not models and not services:
         return None
-    return accounts_pb2.Scope(
-        models=[value for key, _, value in parts if key == "model"],
-        services=[value for key, _, value in parts if key == "service"],
-    )
+    return accounts_pb2.Scope(models=models, services=services)
+
+
+def _select_grants(query: GrantQuery) -> Select[Any]:
+    place = _place()
+    labelled = [column.label(name) for column, name in zip(place, _PLACE_NAMES, strict=True)]
+    statement = select(grants, *labelled).where(grants.c.account_id == query.account_id)
+    if not query.include_ended:
+        statement = statement.where(grants.c.state.not_in(_ENDED))
+    if query.page.after:
+        statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
+    return statement.order_by(*place)
 
 
 def _place() -> tuple[ColumnElement[int], ...]:
-    """Sort key of the list: as `meter.ledger.projections.grants.burn_place` has it, then, for those
-    that have ended, backwards by age.
+    """Returns the sort key of the list.
+
+    Live grants sort as `meter.ledger.projections.grants.burn_place` does; ended ones come after all
+    live grants, newest first.
     """
     table = grants.c
     ended = table.state.in_(_ENDED)
+    no_expiry = table.expires_at_ms.is_(None)
+    is_promotional = table.type.in_(PROMOTIONAL)
     return (
         case((ended, 1), else_=0),
         case((ended, 0), else_=table.priority),
-        case((ended, 0), (table.expires_at_ms.is_(None), INT64_MAX), else_=table.expires_at_ms),
-        case((ended | table.type.in_(PROMOTIONAL), 0), else_=1),
+        case((ended, 0), (no_expiry, INT64_MAX), else_=table.expires_at_ms),
+        case((ended | is_promotional, 0), else_=1),
         case((ended, -table.number), else_=table.number),
     )
 

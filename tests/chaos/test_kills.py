@@ -24,6 +24,10 @@ def kill_flusher(stack: Stack, random_values: random.Random) -> None:
     _kill_and_start(*_some(stack.flushers, random_values))
 
 
+def kill_billing(stack: Stack, random_values: random.Random) -> None:
+    _kill_and_start(*_some(stack.billings, random_values))
+
+
 def kill_valkey(stack: Stack, random_values: random.Random) -> None:
     stack.valkey.kill()
     stack.valkey.start()
@@ -43,13 +47,14 @@ def _kill_and_start(*processes: Process) -> None:
 
 GATE = [kill_gate]
 FLUSHER = [kill_flusher]
+BILLING = [kill_billing]
 VALKEY = [kill_valkey]
 
 
 @pytest.mark.parametrize(
     ("victims", "kills"),
     [
-        pytest.param([*GATE, *FLUSHER, *VALKEY], 3, id="each-3"),
+        pytest.param([*GATE, *FLUSHER, *BILLING, *VALKEY], 3, id="each-3"),
         pytest.param(GATE, 20, id="gate-20", marks=pytest.mark.chaos),
         pytest.param(FLUSHER, 20, id="flusher-20", marks=pytest.mark.chaos),
         pytest.param(VALKEY, 20, id="valkey-20", marks=pytest.mark.chaos),

@@ -44,16 +44,18 @@ def kill_all(pids: list[int]) -> None:
 def test_up_started_again_after_a_kill_goes_on_where_it_was(folder: Path, kills: int) -> None:
     random_values = random.Random(kills)
     target = f"127.0.0.1:{free_port()}"
+    billing = f"127.0.0.1:{free_port()}"
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
     }
     clean |= {f"CREDITGATE_{name.upper()}": value for name, value in SETTINGS.items()}
-    words = ["up", "--listen", target, "--metrics-listen", "", "--data-dir", f"{folder}/data"]
+    words = ["up", "--listen", target, "--billing-listen", billing]
+    words += ["--metrics-listen", "", "--data-dir", f"{folder}/data"]
     service = Process(words, clean, folder / "up.log")
     children: list[int] = []
     try:
         service.start()
-        client = Client(target)
+        client = Client(target, billing)
         open_accounts(client)
         with Load([target], list(ACCOUNTS)) as load:
             for number in range(kills):

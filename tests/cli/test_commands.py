@@ -361,12 +361,24 @@ def test_without_a_service_the_command_says_how_to_start_one(
     done = creditgate("balance", "x")
     assert done.status == 1
     assert "start one with `creditgate up`" in done.err
+    assert "set CREDITGATE_LISTEN" in done.err
+
+
+def test_without_billing_the_command_names_its_address_and_setting(
+    creditgate: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("CREDITGATE_BILLING_LISTEN", target)
+    done = creditgate("entries", "x")
+    assert done.status == 1
+    assert f"no service answers at {target}" in done.err
+    assert "set CREDITGATE_BILLING_LISTEN" in done.err
 
 
 def test_wrong_settings_are_told_by_name(creditgate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITGATE_SHARDS", "0")
     monkeypatch.setenv("CREDITGATE_LISTEN", "nowhere")
-    for command in ("config", "serve", "flush", "migrate"):
+    for command in ("config", "serve", "flush", "billing", "migrate"):
         done = creditgate(command)
         assert done.status == 1
         assert "CREDITGATE_SHARDS" in done.err

@@ -30,6 +30,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_any_variable_the_defaults_are_in_force() -> None:
     settings = load_settings()
     assert settings.listen == Address(host="127.0.0.1", port=50051)
+    assert settings.billing_listen == Address(host="127.0.0.1", port=50052)
     assert settings.metrics_listen == Address(host="127.0.0.1", port=9464)
     assert settings.redis_url == "embedded"
     assert settings.data_dir == Path("/data/creditgate")
@@ -96,6 +97,7 @@ BAD = {
         "::1:50051",
         "unix:gate.sock",
     ],
+    "billing_listen": ["", "50052", "127.0.0.1:50051", "unix:billing.sock"],
     "workers": ["", "0", "65", "two"],
     "transport": ["", "http", "Native"],
     "metrics_listen": ["9464", "host:"],
@@ -265,3 +267,10 @@ def test_the_url_of_an_ipv6_address_has_brackets() -> None:
 def test_importing_the_settings_reads_nothing() -> None:
     environment = {**os.environ, "CREDITGATE_SHARDS": "many"}
     subprocess.run([sys.executable, "-c", "import gate.settings"], env=environment, check=True)
+
+
+def test_gate_and_billing_do_not_share_an_address() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(listen="127.0.0.1:7", billing_listen="127.0.0.1:7")
+    [problem] = refused.value.problems
+    assert problem.startswith("CREDITGATE_BILLING_LISTEN='127.0.0.1:7': the gate listens there")

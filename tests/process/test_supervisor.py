@@ -336,6 +336,25 @@ def test_an_address_that_somebody_else_has_is_told_before_anything_starts(
     assert "child" not in error
 
 
+def test_billings_address_is_told_with_its_setting(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (free, other)]
+        free.close()
+        settings = load_settings(
+            data_dir=tmp_path,
+            metrics_listen="",
+            listen=addresses[0],
+            billing_listen=addresses[1],
+        )
+        assert up(settings) == 1
+    error = capfd.readouterr().err
+    assert f"cannot listen on {addresses[1]}: Address already in use" in error
+    assert "choose another CREDITGATE_BILLING_LISTEN" in error
+
+
 def test_up_waits_for_the_children_of_an_earlier_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,7 @@ def up(folder: Path) -> Iterator[Client]:
     own = {
         "CREDITGATE_DATA_DIR": str(folder / "data"),
         "CREDITGATE_LISTEN": target,
+        "CREDITGATE_BILLING_LISTEN": f"127.0.0.1:{free_port()}",
         "CREDITGATE_METRICS_LISTEN": "",
         "CREDITGATE_LOG_LEVEL": "debug",
     }

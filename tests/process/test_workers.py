@@ -20,7 +20,7 @@ import pytest
 
 from gate.address import parse_address
 from gate.process.child import StartupError
-from gate.process.port_reservation import held_port
+from gate.process.port_reservation import reserve_port
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from support.customer import CREDIT, Customer, holds_in, silent_redis
@@ -236,9 +236,12 @@ def test_workers_do_not_join_in_where_somebody_else_serves(stack: Stack) -> None
 
 def test_an_address_is_held_before_any_worker_listens() -> None:
     address = parse_address(f"127.0.0.1:{free_port()}")
-    with held_port(address), pytest.raises(StartupError, match=f"cannot listen on {address}"):
-        held_port(address).__enter__()
-    with held_port(address):
+    with (
+        reserve_port(address, "listen"),
+        pytest.raises(StartupError, match=f"cannot listen on {address}"),
+    ):
+        reserve_port(address, "listen").__enter__()
+    with reserve_port(address, "listen"):
         """It is free again."""
 
 
@@ -255,6 +258,7 @@ def test_up_runs_workers_and_ends_them_in_order(stack: Stack) -> None:
         environment = clean | {
             "CREDITGATE_DATA_DIR": f"{folder}/data",
             "CREDITGATE_LISTEN": target,
+            "CREDITGATE_BILLING_LISTEN": f"127.0.0.1:{free_port()}",
             "CREDITGATE_METRICS_LISTEN": metrics.address,
             "CREDITGATE_TRANSPORT": stack.settings["CREDITGATE_TRANSPORT"],
         }

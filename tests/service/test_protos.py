@@ -35,6 +35,12 @@ MESSAGES: list[Descriptor] = [
 FIELDS: list[FieldDescriptor] = [field for message in MESSAGES for field in message.fields]
 SERVICES = [service for file in FILES for service in file.services_by_name.values()]
 
+# Which process serves which services.
+SERVED = {
+    "gate": [each for each in SERVICES if each.full_name != "meter.v1.Ledger"],
+    "billing": [each for each in SERVICES if each.full_name == "meter.v1.Ledger"],
+}
+
 # The promise to clients: fields by message, as the design has them.
 PROMISED = {
     gate_pb2.AuthorizeRequest: "account_id request_id amount_nanos usage dimensions min_amount_nanos hold_ttl_ms traffic_class",
@@ -57,6 +63,10 @@ UNSIGNED = {
     FieldDescriptor.TYPE_FIXED64,
 }
 FLOATING = {FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE}
+
+
+def target_of(stack: Stack, process: str) -> str:
+    return {"gate": stack.targets[0], "billing": stack.billing_targets[0]}[process]
 
 
 @pytest.mark.parametrize(
@@ -189,29 +199,36 @@ def test_all_that_moves_money_takes_a_request_id() -> None:
             assert takes_one == needs_one, method.full_name
 
 
-def test_health_tells_of_each_service(stack: Stack) -> None:
-    with grpc.insecure_channel(stack.targets[0]) as channel:
+@pytest.mark.parametrize("process", SERVED)
+def test_health_tells_of_each_service(stack: Stack, process: str) -> None:
+    own = [service.full_name for service in SERVED[process]]
+    others = {service.full_name for service in SERVICES} - set(own)
+    with grpc.insecure_channel(target_of(stack, process)) as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        for name in ("", *(service.full_name for service in SERVICES)):
+        for name in ("", *own):
             reply = health.Check(health_pb2.HealthCheckRequest(service=name))
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        with pytest.raises(grpc.RpcError) as unknown:
-            health.Check(health_pb2.HealthCheckRequest(service="gate.v1.Other"))
-    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+        for name in ("gate.v1.Other", *others):
+            with pytest.raises(grpc.RpcError) as unknown:
+                health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_lists_the_services_and_serves_their_files(stack: Stack) -> None:
+@pytest.mark.parametrize("process", SERVED)
+def test_reflection_lists_the_services_and_serves_their_files(stack: Stack, process: str) -> None:
+    own = SERVED[process]
     ask = reflection_pb2.ServerReflectionRequest
-    with grpc.insecure_channel(stack.targets[0]) as channel:
+    with grpc.insecure_channel(target_of(stack, process)) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         requests = [
             ask(list_services=""),
-            *(ask(file_containing_symbol=each.full_name) for each in SERVICES),
+            *(ask(file_containing_symbol=each.full_name) for each in own),
         ]
         listed, *described = stub.ServerReflectionInfo(iter(requests))
     names = {service.name for service in listed.list_services_response.service}
-    assert {service.full_name for service in SERVICES} | {"grpc.health.v1.Health"} <= names
-    for service, reply in zip(SERVICES, described, strict=True):
+    assert names & {service.full_name for service in SERVICES} == {each.full_name for each in own}
+    assert "grpc.health.v1.Health" in names
+    for service, reply in zip(own, described, strict=True):
         files = [
             FileDescriptorProto.FromString(each)
             for each in reply.file_descriptor_response.file_descriptor_proto

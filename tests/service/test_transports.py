@@ -100,6 +100,22 @@ def test_a_method_that_does_not_exist_is_unimplemented(client: Client, method: s
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def test_the_ledger_is_served_by_billing_alone(
+    stack: Stack, open_account: Open, transport: str
+) -> None:
+    customer = open_account("1")
+    assert f"transport {transport}" in stack.billings[0].printed
+    assert customer.entries()
+    at_the_gate = Client(stack.targets[1], stack.targets[0])
+    at_billing = Client(stack.billing_targets[0])
+    for call in (customer.at(at_the_gate).entries, customer.at(at_billing).balance):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    at_the_gate.close()
+    at_billing.close()
+
+
 def test_a_compressed_request_is_read(client: Client, open_account: Open) -> None:
     account_id = open_account("1").account_id
     request = GetBalanceRequest(account_id=account_id)

@@ -38,7 +38,7 @@ from meter.v1.ledger_pb2 import (
     ListGrantsRequest,
     QueryUsageRequest,
 )
-from support.stack import Client, Process, Stack, free_port
+from support.stack import Client, Process, Stack, free_address, variables
 
 CREDIT = 1_000_000_000
 
@@ -218,14 +218,12 @@ def another_gate(stack: Stack, **settings: str) -> Iterator[tuple[Process, Clien
     """A gate of one's own beside those of the stack, on the same Valkey and ledger, with other
     settings.
     """
-    target = f"127.0.0.1:{free_port()}"
-    names = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
-    environment = stack.environment(target) | names
-    gate = Process(
-        ["serve"], environment, Path(stack.folder) / f"gate-{target.rpartition(':')[2]}.log"
-    )
+    target = free_address()
+    environment = stack.environment(target) | variables(settings)
+    log = Path(stack.folder) / f"gate-{target.rpartition(':')[2]}.log"
+    gate = Process(["serve"], environment, log)
     gate.start()
-    client = Client(target)
+    client = Client(target, stack.billing_targets[0])
     try:
         yield gate, client
     finally:

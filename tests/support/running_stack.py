@@ -24,7 +24,7 @@ TRANSPORTS = ["native", "grpcio"]
 def stack_of_all_transports(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Two gates and a flusher, on SQLite, or with --long on PostgreSQL.
+    """Two gates, as many billings, and a flusher, on SQLite, or with --long on PostgreSQL.
 
     Test clocks and unique accounts keep its tests apart.
     """
@@ -39,23 +39,28 @@ def stack_of_all_transports(
         "prices_file": str(prices),
         "voucher_key": "of all gates of this stack, as an operator sets it",
     }
-    with running_stack(ledger_url, gates=0, **settings) as stack:
+    with running_stack(ledger_url, gates=0, billings=0, **settings) as stack:
         for transport in TRANSPORTS:
             stack.add_gate(transport=transport)
+            stack.add_billing(transport=transport)
         yield stack
 
 
 @pytest.fixture(scope="session", params=TRANSPORTS)
 def stack(request: pytest.FixtureRequest, stack_of_all_transports: Stack) -> Stack:
-    """As a test sees it: the first gate, and any that it adds, serve by the transport of this try; the
-    second by the other.
+    """The stack as a test sees it.
+
+    The first gate and billing, and any that a test adds, serve by the transport of this try; the
+    second ones serve by the other.
     """
     both = stack_of_all_transports
     first = TRANSPORTS.index(request.param)
     return replace(
         both,
         gates=both.gates[first:] + both.gates[:first],
+        billings=both.billings[first:] + both.billings[:first],
         targets=both.targets[first:] + both.targets[:first],
+        billing_targets=both.billing_targets[first:] + both.billing_targets[:first],
         settings=both.settings | {"CREDITGATE_TRANSPORT": request.param},
     )
 

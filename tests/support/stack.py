@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,16 +89,18 @@ class Process:
 
 
 class Client:
-    """The three services of one gate."""
+    """The services of one gate, and of billing for tests that read the ledger."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, billing_target: str = "") -> None:
         self._channel = grpc.insecure_channel(target)
+        self._billing_channel = grpc.insecure_channel(billing_target or "unix:/no/billing")
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
-        self.ledger: Any = LedgerStub(self._channel)
+        self.ledger: Any = LedgerStub(self._billing_channel)
 
     def close(self) -> None:
         self._channel.close()
+        self._billing_channel.close()
 
     def open_account(self, account_id: str, credits: str = "0", **settings: Any) -> None:
         """Creates an account and grants it credits."""
@@ -121,7 +123,7 @@ class Client:
 
 @dataclass
 class Stack:
-    """Gates and flushers on one Valkey and one ledger."""
+    """Gates, flushers and billing on one Valkey and one ledger."""
 
     folder: Path
     valkey: ValkeyServer
@@ -129,10 +131,12 @@ class Stack:
     settings: dict[str, str]
     gates: list[Process] = field(default_factory=list)
     flushers: list[Process] = field(default_factory=list)
+    billings: list[Process] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
+    billing_targets: list[str] = field(default_factory=list)
 
-    def environment(self, target: str = "") -> dict[str, str]:
-        """What a command needs to find this stack."""
+    def environment(self, target: str = "", billing_target: str = "") -> dict[str, str]:
+        """Returns what a command needs to find this stack, by default its first gate and billing."""
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
         }
@@ -140,8 +144,8 @@ class Stack:
             "CREDITGATE_REDIS_URL": self.valkey.url,
             "CREDITGATE_LEDGER_URL": self.ledger_url,
             "CREDITGATE_METRICS_LISTEN": "",
-            "CREDITGATE_LISTEN": target
-            or (self.targets[0] if self.targets else f"127.0.0.1:{free_port()}"),
+            "CREDITGATE_LISTEN": target or _first(self.targets),
+            "CREDITGATE_BILLING_LISTEN": billing_target or _first(self.billing_targets),
             "CREDITGATE_FLUSH_INTERVAL_MS": "20",
             "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the stack
         }
@@ -156,15 +160,23 @@ class Stack:
         return done.stdout
 
     def add_gate(self, **settings: str) -> Process:
-        target = f"127.0.0.1:{free_port()}"
-        names = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
-        gate = Process(
-            ["serve"], self.environment(target) | names, self.folder / f"gate-{len(self.gates)}.log"
-        )
+        target = free_address()
+        environment = self.environment(target) | variables(settings)
+        gate = Process(["serve"], environment, self.folder / f"gate-{len(self.gates)}.log")
         gate.start()
         self.gates.append(gate)
         self.targets.append(target)
         return gate
+
+    def add_billing(self, **settings: str) -> Process:
+        target = free_address()
+        environment = self.environment(billing_target=target) | variables(settings)
+        log = self.folder / f"billing-{len(self.billings)}.log"
+        billing = Process(["billing"], environment, log)
+        billing.start()
+        self.billings.append(billing)
+        self.billing_targets.append(target)
+        return billing
 
     def add_flusher(self) -> Process:
         flusher = Process(
@@ -174,8 +186,29 @@ class Stack:
         self.flushers.append(flusher)
         return flusher
 
+    def kill(self) -> None:
+        """Ends every process but Valkey, as a crash would."""
+        for process in (*self.gates, *self.flushers, *self.billings):
+            process.kill()
+
     def client(self, gate: int = 0) -> Client:
-        return Client(self.targets[gate])
+        return Client(self.targets[gate], self.billing_targets[0])
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables of settings, which are named without the prefix."""
+    return {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
+
+
+def free_address() -> str:
+    """A loopback address that nobody listens on."""
+    return f"127.0.0.1:{free_port()}"
+
+
+def _first(targets: list[str]) -> str:
+    if targets:
+        return targets[0]
+    return free_address()
 
 
 @contextmanager
@@ -184,6 +217,7 @@ def running_stack(
     *,
     gates: int = 1,
     flushers: int = 1,
+    billings: int = 1,
     durable: bool = False,
     **settings: str,
 ) -> Iterator[Stack]:
@@ -195,12 +229,14 @@ def running_stack(
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cg-stack-")))
         valkey = opened.enter_context(valkey_server(**aof))
-        environment = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
-        stack = Stack(folder, valkey, ledger_url or f"sqlite:///{folder}/ledger.db", environment)
+        ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
+        stack = Stack(folder, valkey, ledger_url, variables(settings))
         stack.command("migrate")
-        opened.callback(lambda: [process.kill() for process in (*stack.gates, *stack.flushers)])
+        opened.callback(stack.kill)
         for _ in range(flushers):
             stack.add_flusher()
+        for _ in range(billings):
+            stack.add_billing()
         for _ in range(gates):
             stack.add_gate()
         yield stack

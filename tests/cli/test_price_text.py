@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from gate.cli.prices_output import exact, percentage, shown
+from gate.cli.price_text import exact, percentage, shown
 
 MICRO = Fraction(1, 10**6)
 

@@ -1,0 +1,95 @@
+"""Reads each setting from an operator's text; ValueError tells how to write the setting.
+
+A value that is no text has been read before, and is left alone.
+"""
+
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationInfo
+
+from gate.address import Address, parse_address
+from meter.admin.top_up_bounds import TopUpBounds
+from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
+
+EMBEDDED = "embedded"
+
+
+def read_listen(value: str | Address) -> Address:
+    if isinstance(value, Address):
+        return value
+    return parse_address(value)
+
+
+def check_billing_listen(address: Address, others: ValidationInfo) -> Address:
+    if address == others.data.get("listen"):
+        raise ValueError("the gate listens there; choose another address")
+    return address
+
+
+def check_workers(count: int, others: ValidationInfo) -> int:
+    listen = others.data.get("listen")
+    if count > 1 and listen is not None and listen.path:
+        raise ValueError(
+            "a unix socket is served by one process; listen on host:port, or run one worker"
+        )
+    return count
+
+
+def read_metrics_listen(value: str | Address | None) -> Address | None:
+    if not value:
+        return None
+    return read_listen(value)
+
+
+def read_directory(value: str | Path) -> Path:
+    if not str(value):
+        raise ValueError("a directory is needed")
+    return Path(value).expanduser().absolute()
+
+
+def read_existing_file(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+def read_redis_url(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    is_tcp = scheme in {"redis", "rediss"} and rest != ""
+    is_socket = scheme == "unix" and rest.startswith("/")
+    if value == EMBEDDED or is_tcp or is_socket:
+        return value
+    raise ValueError("write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+
+
+def read_ledger_url(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    # SQLite in memory is no ledger: gate and flusher are two processes, and such a database ends
+    # with either.
+    is_sqlite = scheme == "sqlite" and len(rest) > 1 and rest != "/:memory:"
+    is_postgresql = scheme == "postgresql" and rest != ""
+    if is_sqlite or is_postgresql:
+        return value
+    raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+
+def read_top_up_bounds(value: str | TopUpBounds) -> TopUpBounds:
+    if isinstance(value, TopUpBounds):
+        return value
+    return TopUpBounds(value)
+
+
+def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
+    if not value:
+        return None
+    if isinstance(value, str):
+        value = SecretStr(value)
+    if len(value.get_secret_value()) < MIN_KEY_CHARACTERS:
+        raise ValueError(
+            f"at least {MIN_KEY_CHARACTERS} characters that nobody can guess:"
+            " `openssl rand -hex 32` makes some"
+        )
+    return value

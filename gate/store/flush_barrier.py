@@ -1,0 +1,38 @@
+"""Waits until the ledger holds what Redis had acknowledged."""
+
+import asyncio
+from contextlib import suppress
+
+from gate.store.calls import Store
+from gate.store.keys import shard_of
+from gate.store.shards import Shards
+from meter.errors import ServiceError
+
+
+class FlushBarrier:
+    """Stands between the store's acknowledged entries and a reader of the ledger."""
+
+    def __init__(self, store: Store, shards: Shards) -> None:
+        self._store = store
+        self._shards = shards
+
+    async def wait(self, account_id: str | None) -> None:
+        """Returns when the ledger holds all that was journaled for the account before the call.
+
+        None stands for all accounts. Raises Unavailable if the flusher is too far behind, or if
+        the store cannot be reached.
+        """
+        if account_id is None:
+            shards = list(range(self._shards.count))
+        else:
+            await self._process_due_grants(account_id)
+            shards = [shard_of(account_id, self._shards.count)]
+        await asyncio.gather(*(self._shards.flushed(shard) for shard in shards))
+
+    async def _process_due_grants(self, account_id: str) -> None:
+        """Has the account's grants begin and expire whose time has come, as every look does.
+
+        Errors are left to the wait that follows, which needs the same store.
+        """
+        with suppress(ServiceError):
+            await self._store.get_balance(account_id)

@@ -1,0 +1,155 @@
+"""Adds up an account's usage by hour or day, page by page."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    String,
+    collate,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
+
+from meter.admin.accounts import require_account
+from meter.database.schema import usage_daily, usage_hourly
+from meter.errors import InvalidField
+from meter.ids import check_id
+from meter.pagination import Page, page_of
+from meter.statements.filters import TimeSpan, check_filter, read_time_span
+from meter.times import MS_PER_DAY, MS_PER_HOUR, timestamp
+from meter.v1 import ledger_pb2 as pb
+
+_PLACE_TYPES = (int, str, str, str)
+
+# Collations by dialect: text has the same order in every ledger.
+_BYTE_ORDER = {
+    "postgresql": "C",
+    "sqlite": "BINARY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Says which usage QueryUsage adds up, and by which dimension the sums are split."""
+
+    account_id: str
+    span: TimeSpan
+    hourly: bool
+    model: str
+    dimension: str
+    page: Page
+
+    @classmethod
+    def of(cls, request: pb.QueryUsageRequest) -> "UsageQuery":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
+        check_id("account_id", request.account_id)
+        check_filter("model", request.model)
+        check_filter("dimension", request.dimension)
+        if request.granularity not in pb.Granularity.values():
+            raise InvalidField("granularity", "must be HOUR or DAY")
+        hourly = request.granularity == pb.HOUR
+        bucket_ms = MS_PER_DAY
+        if hourly:
+            bucket_ms = MS_PER_HOUR
+        return cls(
+            account_id=request.account_id,
+            span=read_time_span(request).rounded_outwards(bucket_ms),
+            hourly=hourly,
+            model=request.model,
+            dimension=request.dimension,
+            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+        )
+
+
+def query_usage(connection: Connection, query: UsageQuery) -> pb.QueryUsageResponse:
+    """Returns one page of the account's usage, by time, model, unit and value.
+
+    Raises NotFound for an unknown account.
+    """
+    require_account(connection, query.account_id)
+    usage = _select_usage(query).subquery()
+    place = _place(usage, connection.dialect.name)
+    statement = select(usage)
+    if query.page.after:
+        statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
+    statement = statement.order_by(*place).limit(query.page.size + 1)
+    rows = connection.execute(statement).all()
+    page = rows[: query.page.size]
+    token = ""
+    if len(rows) > query.page.size:
+        last = page[-1]
+        token = query.page.token((last.start_ms, last.model, last.unit, last.value))
+    return pb.QueryUsageResponse(
+        buckets=map(_bucket, page),
+        next_page_token=token,
+    )
+
+
+def _place(usage: FromClause, dialect: str) -> list[ColumnElement[Any]]:
+    """Returns the columns that the buckets are sorted by."""
+    byte_order = _BYTE_ORDER[dialect]
+    return [
+        usage.c.start_ms,
+        collate(usage.c.model, byte_order),
+        collate(usage.c.unit, byte_order),
+        collate(usage.c.value, byte_order),
+    ]
+
+
+def _select_usage(query: UsageQuery) -> Select[Any]:
+    """Selects the buckets, whole or split by the query's dimension.
+
+    Usage without the dimension stays under the empty value, so that all values add up to the whole.
+    """
+    table = usage_daily
+    if query.hourly:
+        table = usage_hourly
+    key = (table.c.start_ms, table.c.model, table.c.unit)
+    sums = (table.c.quantity, table.c.amount_nanos, table.c.requests)
+    conditions = [table.c.account_id == query.account_id]
+    conditions += query.span.conditions(table.c.start_ms)
+    if query.model:
+        conditions.append(table.c.model == query.model)
+    empty_value = literal("", String).label("value")
+    whole = select(*key, empty_value, *sums).where(*conditions, table.c.dimension == "")
+    if not query.dimension:
+        return whole
+
+    conditions.append(table.c.dimension == query.dimension)
+    split = select(*key, table.c.value, *sums).where(*conditions)
+    negated = [-column for column in sums]
+    subtracted = select(*key, empty_value, *negated).where(*conditions)
+    return _added_up(whole, split, subtracted)
+
+
+def _added_up(*parts: Select[Any]) -> Select[Any]:
+    """Selects the sum of the parts in each bucket; a bucket without requests is left out."""
+    rows = union_all(*parts).subquery()
+    key = (rows.c.start_ms, rows.c.model, rows.c.unit, rows.c.value)
+    requests = func.sum(rows.c.requests)
+    totals = (
+        func.sum(rows.c.quantity).label("quantity"),
+        func.sum(rows.c.amount_nanos).label("amount_nanos"),
+        requests.label("requests"),
+    )
+    return select(*key, *totals).group_by(*key).having(requests > 0)
+
+
+def _bucket(row: Row[Any]) -> pb.UsageBucket:
+    return pb.UsageBucket(
+        start_time=timestamp(row.start_ms),
+        model=row.model,
+        unit=row.unit,
+        dimension_value=row.value,
+        quantity=int(row.quantity),
+        amount_nanos=int(row.amount_nanos),
+        requests=int(row.requests),
+    )
