@@ -227,3 +227,12 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         linked = {(page.parent / target).resolve() for target in targets}
         waiting += [found for found in linked if found not in reached]
     assert set(PAGES) - reached == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_a_page_names_exists_and_has_what_the_page_says(page: Path) -> None:
+    rooms = "gate|meter|proto|tests|scripts|docs|benchmarks"
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose_of(page)):
+        assert (ROOT / path).exists(), path
+    for path, name in re.findall(r"`([\w/]+\.py)` `(\w+)`", prose_of(page)):
+        assert re.search(rf"(def|class) {name}\b", text_of(ROOT / path)), (path, name)
