@@ -1,5 +1,6 @@
-# `make demo` and `make test` need Python >= 3.11 and nothing else: what they use is installed into .venv, at the versions and hashes of
-# requirements.lock. PYTHON=/path/to/python3 chooses one; else the first on PATH that is new enough.
+# `make demo` and `make test` need Python >= 3.11 and nothing else. What they use is installed into
+# .venv, at the versions and hashes of requirements.lock. PYTHON=/path/to/python3 chooses a Python;
+# without it, the first on PATH that is new enough serves.
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

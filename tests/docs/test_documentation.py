@@ -98,15 +98,24 @@ ERRORS = {
 
 
 def raised_reasons() -> Iterator[str]:
-    """The words for machines with which the source makes its errors."""
+    """Yields the words for machines with which the source makes its errors."""
     for path in [*(ROOT / "gate").rglob("*.py"), *(ROOT / "meter").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
-                *ERRORS,
-                "super().__init__",
-            }:
-                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
-                yield from (word for word in words if re.fullmatch("[A-Z][A-Z_]{4,}", str(word)))
+            for value in error_arguments(node):
+                word = str(getattr(value, "value", ""))
+                if re.fullmatch("[A-Z][A-Z_]{4,}", word):
+                    yield word
+
+
+def error_arguments(node: ast.AST) -> list[ast.expr]:
+    """Returns the values that an error is made with, and those that its parameters have if not
+    given.
+    """
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in {*ERRORS, "super().__init__"}:
+        return node.args
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        return node.args.defaults
+    return []
 
 
 def test_every_reason_that_an_error_can_have_is_documented() -> None:
@@ -218,3 +227,12 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         linked = {(page.parent / target).resolve() for target in targets}
         waiting += [found for found in linked if found not in reached]
     assert set(PAGES) - reached == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_a_page_names_exists_and_has_what_the_page_says(page: Path) -> None:
+    rooms = "gate|meter|proto|tests|scripts|docs|benchmarks"
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose_of(page)):
+        assert (ROOT / path).exists(), path
+    for path, name in re.findall(r"`([\w/]+\.py)` `(\w+)`", prose_of(page)):
+        assert re.search(rf"(def|class) {name}\b", text_of(ROOT / path)), (path, name)

@@ -114,6 +114,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     reader.stop()
 
 
+@pytest.mark.timeout(900)  # a page starts a service or two, and a process for each command
 @pytest.mark.parametrize("page", [page for page in PAGES if is_runnable(page)], ids=name_of)
 def test_a_pages_examples_work_as_printed(page: Path, reader: Reader) -> None:
     reader.follow(page)
