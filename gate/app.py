@@ -35,12 +35,16 @@ from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.service import GateService
 from gate.settings import Settings
+from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
-from gate.store.connections import Connection, Wire
+from gate.store.connections import Connections, Endpoint
+from gate.store.expiry import Expiry
+from gate.store.inspection import Inspection
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
+from gate.store.redis_server import prepare_server
 from gate.store.restore import Restorer
-from gate.store.script_runner import Runner, prepare
+from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
 from gate.v1 import gate_pb2
 from meter.admin.budgets import Budgets
@@ -131,26 +135,33 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         operations = Operations(ledger)
         await asyncio.to_thread(positions.ensure, settings.shards)
 
-        runner = Runner(metrics)
-        shards = Shards(settings.shards, runner, positions, metrics)
-
-        async def greet(connection: Connection) -> None:
-            await prepare(connection, shards.server_is)
-
-        wire = Wire(
-            settings.shared_redis_url(),
-            connections=settings.redis_connections,
+        connections = Connections(
+            Endpoint(settings.shared_redis_url()),
+            count=settings.redis_connections,
             timeout_s=settings.redis_timeout_ms / 1000,
-            on_open=greet,
+            prepare=prepare_server,
         )
-        runner.attach(wire)
-        await wire.open()
-        opened.push_async_callback(wire.close)
+        runner = ScriptRunner(connections, metrics)
+        shards = Shards(settings.shards, connections, runner, positions, metrics)
+        await connections.open()
+        opened.push_async_callback(connections.close)
         await shards.verify_all()
 
-        restorer = Restorer(runner, shards, operations, metrics, settings.replay_window_ms)
-        store = Store(runner, shards, restorer, settings.replay_window_ms)
-        reaper = Reaper(store, runner, settings.shards, settings.reap_interval_ms, metrics)
+        restorer = Restorer(
+            connections, runner, shards, operations, metrics, settings.replay_window_ms
+        )
+        scripts = AccountScripts(runner, shards, restorer)
+        store = Store(scripts, settings.replay_window_ms)
+        expiry = Expiry(scripts)
+        inspection = Inspection(connections, runner, shards)
+        reaper = Reaper(
+            connections,
+            expiry,
+            inspection,
+            settings.shards,
+            settings.reap_interval_ms,
+            metrics,
+        )
         price_file = PriceFile(settings.price_path)
         pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
         watch = PriceWatch(price_file, pricer, metrics)
@@ -169,7 +180,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             await asyncio.gather(*(shards.flushed(shard) for shard in wanted))
 
         accounts = AccountsService(
-            AccountMethods(operations, restorer, reaper, store, settings.shards),
+            AccountMethods(operations, restorer, reaper, expiry, settings.shards),
             GrantMethods(operations, restorer, wait_until_flushed, pricer.canonical),
             TopUpMethods(
                 operations,
@@ -184,7 +195,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(store, pricer, metrics),
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: LedgerService(
-                ledger, wait_until_flushed, store.now_ms, store
+                ledger, wait_until_flushed, inspection.now_ms, inspection
             ),
         }
         edge = Edge(metrics, settings.max_in_flight)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from gate.hold_ids import version_of
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
@@ -154,11 +155,6 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
     return Cost(
         amount_nanos, price, Pricing(price.model, price.version, lines).to_json(), quantities, lines
     )
-
-
-def version_of(hold_id: str) -> str:
-    """The price version that a hold has pinned: it stands behind the dot of its id. Empty: none."""
-    return hold_id.partition(".")[2]
 
 
 def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:

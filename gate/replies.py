@@ -6,7 +6,8 @@ A first reply and its replays are computed alike, from the same effect.
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gate.pricing import Cost
-from gate.store.account_reader import AccountView, GraceLeft
+from gate.store.account_codec import StoredGrace
+from gate.store.account_reader import AccountView
 from gate.store.calls import Outcome
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -137,7 +138,7 @@ def estimated(cost: Cost, amount_nanos: int | None) -> EstimateCostResponse:
     )
 
 
-def _grace(grace: GraceLeft) -> GraceState:
+def _grace(grace: StoredGrace) -> GraceState:
     assert grace.began_ms is not None
     ends = None if grace.duration_ms is None else timestamp(grace.began_ms + grace.duration_ms)
     return GraceState(

@@ -14,7 +14,7 @@ from gate.admin.fields import (
     optional_ms,
 )
 from gate.admin.thresholds import grace_message, graces_of, threshold_message, thresholds_of
-from gate.store.calls import Store
+from gate.store.expiry import Expiry
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store.restore import Restorer
@@ -54,12 +54,17 @@ class AccountMethods:
     """Accounts: created, shown, listed, changed, and moved in time."""
 
     def __init__(
-        self, operations: Operations, restorer: Restorer, reaper: Reaper, store: Store, shards: int
+        self,
+        operations: Operations,
+        restorer: Restorer,
+        reaper: Reaper,
+        expiry: Expiry,
+        shards: int,
     ) -> None:
         self._operations = operations
         self._restorer = restorer
         self._reaper = reaper
-        self._store = store
+        self._expiry = expiry
         self._shards = shards
 
     async def CreateAccount(self, request: CreateAccountRequest) -> Account:
@@ -138,7 +143,7 @@ class AccountMethods:
         )
         await self._restorer.apply(operation)
         await self._reaper.expire_of(shard_of(request.account_id, self._shards), request.account_id)
-        await self._store.process_due_grants(request.account_id)
+        await self._expiry.process_due_grants(request.account_id)
         return _account(row)
 
 
