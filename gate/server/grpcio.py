@@ -62,8 +62,11 @@ class GrpcioServer:
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of all services."""
-        health_of = health_pb2.HealthCheckResponse
-        status = {True: health_of.SERVING, False: health_of.NOT_SERVING}[serving]
+        status: health_pb2.HealthCheckResponse.ServingStatus.ValueType
+        if serving:
+            status = health_pb2.HealthCheckResponse.SERVING
+        else:
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self._health.set(name, status)
 
