@@ -62,11 +62,10 @@ class GrpcioServer:
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of all services."""
-        status: health_pb2.HealthCheckResponse.ServingStatus.ValueType
+        name_of_status = "NOT_SERVING"
         if serving:
-            status = health_pb2.HealthCheckResponse.SERVING
-        else:
-            status = health_pb2.HealthCheckResponse.NOT_SERVING
+            name_of_status = "SERVING"
+        status = health_pb2.HealthCheckResponse.ServingStatus.Value(name_of_status)
         for name in self._names:
             await self._health.set(name, status)
 
