@@ -164,12 +164,7 @@ async def _up(settings: Settings) -> int:
             specs.append(store.child())
         environment = _environment(settings, metrics)
         store_names = [spec.name for spec in specs]
-        specs += _own_children(
-            settings,
-            environment,
-            store_names,
-            children_lock.fd,
-        )
+        specs += _own_children(settings, environment, store_names, children_lock.fd)
         return await _supervise(specs, _announcement(settings), metrics)
 
 
@@ -278,32 +273,14 @@ def _own_children(
     The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
     """
     migrate = _child("migrate", ("migrate",), settings, environment)
-    flusher = _child(
-        "flusher",
-        ("flush", "--exit-with-parent"),
-        settings,
-        environment,
-    )
-    billing = _child(
-        "billing",
-        ("billing", "--exit-with-parent"),
-        settings,
-        environment,
-    )
+    flusher = _child("flusher", ("flush", "--exit-with-parent"), settings, environment)
+    billing = _child("billing", ("billing", "--exit-with-parent"), settings, environment)
     gates = _gates(settings, environment)
     lasting = [flusher, replace(billing, stage=_SERVING), *gates]
     after = (*store, "migrate")
-    return [
-        replace(migrate, once=True, inherited_fds=(lock_fd,)),
-        *(
-            replace(
-                child,
-                after=after,
-                inherited_fds=(lock_fd,),
-            )
-            for child in lasting
-        ),
-    ]
+    children = [replace(migrate, once=True)]
+    children += [replace(child, after=after) for child in lasting]
+    return [replace(child, inherited_fds=(lock_fd,)) for child in children]
 
 
 def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
@@ -312,12 +289,7 @@ def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
         gates = [_child("gate", words, settings, environment)]
     else:
         gates = [
-            _child(
-                f"gate-{number}",
-                (*words, "--worker", str(number)),
-                settings,
-                environment,
-            )
+            _child(f"gate-{number}", (*words, "--worker", str(number)), settings, environment)
             for number in range(1, settings.workers + 1)
         ]
     return [replace(gate, stage=_SERVING) for gate in gates]

@@ -62,8 +62,10 @@ class GrpcioServer:
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of all services."""
-        health_of = health_pb2.HealthCheckResponse
-        status = {True: health_of.SERVING, False: health_of.NOT_SERVING}[serving]
+        name_of_status = "NOT_SERVING"
+        if serving:
+            name_of_status = "SERVING"
+        status = health_pb2.HealthCheckResponse.ServingStatus.Value(name_of_status)
         for name in self._names:
             await self._health.set(name, status)
 

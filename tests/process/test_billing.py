@@ -5,6 +5,7 @@ waits for a gate where no gate has run.
 import json
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,6 +135,7 @@ def test_when_billing_is_killed_calls_go_on_and_up_starts_it_again(folder: Path)
     try:
         up.start()
         assert f"grpc {target}, billing {billing_target}, metrics" in up.printed
+        assert f"in another terminal: . {Path(sys.executable).parent}/activate" in up.printed
         client.open_account("acme", "1")
         customer = Customer(client, "acme")
         entries = customer.entries()
