@@ -1,11 +1,11 @@
-"""Pages of a list: their size, and opaque tokens that belong to one query and to one place in its
-result.
-"""
+"""Pages lists: sizes, and opaque tokens that belong to a query and a place in the result."""
 
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -15,58 +15,95 @@ from meter.money import INT64_MAX
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 
-Place = tuple[
-    int | str, ...
-]  # sort key of a page's last row: the next page begins after it, whatever was inserted meanwhile
+# The sort key of a page's last row: the next page begins after this key, whatever was inserted
+# meanwhile.
+Place = tuple[int | str, ...]
+
+AnyRow = TypeVar("AnyRow")
 
 _DIGEST_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How many rows are wanted, and after which place."""
+    """Says how many rows are wanted, and after which place."""
 
     size: int
     after: Place | None
-    query: bytes  # what the token belongs to
+    query: bytes  # the request without page size and token, to which tokens belong
+
+    @property
+    def limit(self) -> int:
+        """Returns how many rows to fetch: a row more than the page tells that a page follows."""
+        return self.size + 1
+
+    def cut(
+        self,
+        rows: Sequence[AnyRow],
+        place_of: Callable[[AnyRow], Place],
+    ) -> tuple[Sequence[AnyRow], str]:
+        """Returns the page's rows of the fetched `rows`, and the token of the page that follows.
+
+        The token of the last page is empty. `place_of` returns the sort key of a row.
+        """
+        page = rows[: self.size]
+        if len(rows) <= self.size:
+            return page, ""
+        return page, self.token(place_of(page[-1]))
 
     def token(self, last: Place) -> str:
-        """The token of the page that follows the row at `last`."""
+        """Returns the token of the page that follows the row at `last`."""
         place = json.dumps(last, ensure_ascii=False, separators=(",", ":")).encode()
-        return urlsafe_b64encode(_digest(self.query, place) + place).rstrip(b"=").decode()
+        content = _digest(self.query, place) + place
+        return urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def page_of(request: Message, page_size: int, page_token: str, shape: tuple[type, ...]) -> Page:
-    """The page that a list request asks for; `shape` is that of its places.
+def page_of(
+    request: Message,
+    page_size: int,
+    page_token: str,
+    place_types: tuple[type, ...],
+) -> Page:
+    """Returns the page that a list request asks for.
 
-    InvalidField for a negative size, and for a token that no page of the same query had. The size
-    may change between pages.
+    `place_types` are the types of the parts of a place. The size may change between pages. Raises
+    InvalidField for a negative size, and for a token that no page of the same query had.
     """
     if page_size < 0:
-        raise InvalidField(
-            "page_size", f"must be 0 ({DEFAULT_SIZE}) to {MAX_SIZE}; it is {page_size}"
-        )
+        message = f"must be 0 ({DEFAULT_SIZE}) to {MAX_SIZE}; it is {page_size}"
+        raise InvalidField("page_size", message)
     query = _query(request)
-    after = _place(page_token, query, shape) if page_token else None
-    return Page(min(page_size or DEFAULT_SIZE, MAX_SIZE), after, query)
+    after = None
+    if page_token:
+        after = _read_token(page_token, query, place_types)
+    size = min(page_size or DEFAULT_SIZE, MAX_SIZE)
+    return Page(size, after, query)
 
 
 def _query(request: Message) -> bytes:
+    """Returns the request's type and its fields, apart from the page."""
     filters = type(request)()
     filters.CopyFrom(request)
     filters.ClearField("page_size")
     filters.ClearField("page_token")
-    return (
-        request.DESCRIPTOR.full_name.encode() + b" " + filters.SerializeToString(deterministic=True)
-    )
+    name = request.DESCRIPTOR.full_name.encode()
+    return name + b" " + filters.SerializeToString(deterministic=True)
 
 
-def _place(token: str, query: bytes, shape: tuple[type, ...]) -> Place:
+def _read_token(
+    token: str,
+    query: bytes,
+    place_types: tuple[type, ...],
+) -> Place:
     try:
-        content = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        place = content[_DIGEST_BYTES:]
-        if content[:_DIGEST_BYTES] == _digest(query, place):
-            return _checked(tuple(json.loads(place)), shape)
+        padding = "=" * (-len(token) % 4)
+        content = urlsafe_b64decode(token + padding)
+        digest = content[:_DIGEST_BYTES]
+        encoded_place = content[_DIGEST_BYTES:]
+        if digest == _digest(query, encoded_place):
+            place = tuple(json.loads(encoded_place))
+            if _is_place(place, place_types):
+                return place
     except ValueError:
         pass
     raise InvalidField(
@@ -75,14 +112,16 @@ def _place(token: str, query: bytes, shape: tuple[type, ...]) -> Place:
     )
 
 
-def _checked(place: Place, shape: tuple[type, ...]) -> Place:
-    """The digest is no secret: what was made up must still not reach the database."""
-    if tuple(map(type, place)) != shape or any(
-        isinstance(each, int) and abs(each) > INT64_MAX for each in place
-    ):
-        raise ValueError(place)
-    return place
+def _is_place(place: Place, place_types: tuple[type, ...]) -> bool:
+    """Returns whether the place may reach the database.
+
+    The digest is no secret, so a client can make up a token with any place.
+    """
+    if tuple(type(part) for part in place) != place_types:
+        return False
+    return all(abs(part) <= INT64_MAX for part in place if isinstance(part, int))
 
 
 def _digest(query: bytes, place: bytes) -> bytes:
-    return hashlib.sha256(len(query).to_bytes(4, "big") + query + place).digest()[:_DIGEST_BYTES]
+    length = len(query).to_bytes(4, "big")
+    return hashlib.sha256(length + query + place).digest()[:_DIGEST_BYTES]

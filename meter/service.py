@@ -1,8 +1,8 @@
-"""Implements the Ledger's calls: each reads the request, waits until the ledger is up to date, reads
-the ledger and answers.
+"""Implements the Ledger's calls.
 
-The methods know no gRPC server: each takes a message and returns a message, and raises a
-ServiceError when no answer can be given.
+Each call reads the request, waits until the ledger is up to date, reads the ledger and answers. The
+methods know no gRPC server: each takes a message and returns a message, and raises a ServiceError
+when no answer can be given.
 """
 
 import asyncio
@@ -99,6 +99,10 @@ class LedgerService:
             request.account_id or None,
         )
 
-    def _read(self, read: Callable[[Connection, Query], Response], query: Query) -> Response:
+    def _read(
+        self,
+        read: Callable[[Connection, Query], Response],
+        query: Query,
+    ) -> Response:
         with self._ledger.read() as connection:
             return read(connection, query)

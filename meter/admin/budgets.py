@@ -264,10 +264,10 @@ def _is_same_budget(was: Change, wanted: BudgetRow) -> bool:
 
 
 def _check_number(all_budgets: Iterable[BudgetRow]) -> None:
-    """Raises FailedPrecondition for too many budgets, or too many that one request could match.
+    """Raises FailedPrecondition for too many budgets, in all or for a single request to match.
 
-    A request has one value for each dimension: of the budgets on the same dimensions, the request
-    matches at most the budgets on one set of values.
+    A request has a single value for each dimension: of the budgets on the same dimensions, the
+    request matches at most the budgets with the same labels.
     """
     number_by_labels = Counter(budget.labels for budget in all_budgets)
     if number_by_labels.total() > MAX_BUDGETS:

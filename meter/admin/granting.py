@@ -1,4 +1,4 @@
-"""Records grants with what follows from them, and finds grants again."""
+"""Records grants and their effects on debt and thresholds, and finds grants again."""
 
 import json
 from dataclasses import replace

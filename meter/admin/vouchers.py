@@ -127,11 +127,7 @@ def _use(
 ) -> Operation | None:
     """Uses the code; returns None if the account cannot use the code now."""
     # Others that want the code wait here, and find the use counted.
-    code_query = (
-        select(voucher_codes.c.batch_id, voucher_codes.c.uses)
-        .where(voucher_codes.c.digest == digest)
-        .with_for_update()
-    )
+    code_query = select(voucher_codes).where(voucher_codes.c.digest == digest).with_for_update()
     code = connection.execute(code_query).first()
     if code is None:
         return None
@@ -139,8 +135,18 @@ def _use(
     batch = _batch(connection.execute(batch_query).mappings().one())
     if code.uses >= batch.uses_per_code or not _may_use(connection, account, batch, digest):
         return None
-    count_use = update(voucher_codes).where(voucher_codes.c.digest == digest)
-    connection.execute(count_use.values(uses=code.uses + 1))
+    _count_use(connection, account, digest, request_id)
+    return add_grant(connection, account, _grant(account, batch), request_id)
+
+
+def _count_use(
+    connection: Connection,
+    account: AccountRow,
+    digest: str,
+    request_id: str,
+) -> None:
+    statement = update(voucher_codes).where(voucher_codes.c.digest == digest)
+    connection.execute(statement.values(uses=voucher_codes.c.uses + 1))
     redemption = {
         "account_id": account.account_id,
         "request_id": request_id,
@@ -148,7 +154,6 @@ def _use(
         "redeemed_at_ms": now_ms(),
     }
     connection.execute(insert(voucher_redemptions), redemption)
-    return add_grant(connection, account, _grant(account, batch), request_id)
 
 
 def _may_use(

@@ -42,7 +42,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Holds one debit: how its amount came about, and who paid for it."""
+    """Holds a debit: the lines of its amount, and the grants that paid."""
 
     model: str
     price_version: str
@@ -106,30 +106,17 @@ def compute(
     paid_nanos = overage_nanos + sum(payment.amount_nanos for payment in payments)
     _check_balanced(total_nanos, paid_nanos, sums)
     unpaid_nanos = min(overage_nanos, max(0, sums.debt_nanos))
-    due_nanos = 0
+    invoice = _new_invoice(heading, sums)
+    invoice.lines.extend(lines)
+    invoice.payments.extend(payments)
+    invoice.total_nanos = total_nanos
+    invoice.credits_applied_nanos = total_nanos - unpaid_nanos
+    invoice.overage_used_nanos = overage_nanos
     if heading.overage_policy == NEXT_INVOICE:
-        due_nanos = unpaid_nanos
-    return pb.Invoice(
-        invoice_number=heading.number,
-        account_id=heading.account_id,
-        currency=heading.currency,
-        status=_status(heading),
-        period_start=timestamp(heading.period.start_ms),
-        period_end=timestamp(heading.period.end_ms),
-        lines=lines,
-        total_nanos=total_nanos,
-        credits_applied_nanos=total_nanos - unpaid_nanos,
-        overage_due_nanos=due_nanos,
-        opening_balance_nanos=sums.opening_nanos,
-        credits_granted_nanos=sums.granted_nanos,
-        closing_balance_nanos=sums.closing_nanos,
-        entry_count=sums.debits,
-        payments=payments,
-        overage_used_nanos=overage_nanos,
-        debt_paid_nanos=sums.debt_paid_nanos,
-        overage_carried_nanos=unpaid_nanos - due_nanos,
-        credits_expired_nanos=sums.expired_nanos,
-    )
+        invoice.overage_due_nanos = unpaid_nanos
+    else:
+        invoice.overage_carried_nanos = unpaid_nanos
+    return invoice
 
 
 def supersedes(computed: pb.Invoice, latest: pb.Invoice) -> bool:
@@ -204,7 +191,10 @@ def _add_up(charges: Iterable[Charge]) -> _Usage:
     return usage
 
 
-def _lines(totals: dict[_LineKey, _LineTotal], price_of: PriceOf) -> list[pb.InvoiceLine]:
+def _lines(
+    totals: dict[_LineKey, _LineTotal],
+    price_of: PriceOf,
+) -> list[pb.InvoiceLine]:
     lines = []
     for key in sorted(totals, key=_LineKey.order):
         price = price_of(key.price_version)
@@ -220,7 +210,10 @@ def _lines(totals: dict[_LineKey, _LineTotal], price_of: PriceOf) -> list[pb.Inv
     return lines
 
 
-def _payments(burned: dict[int, int], type_of: TypeOf) -> list[pb.InvoicePayment]:
+def _payments(
+    burned: dict[int, int],
+    type_of: TypeOf,
+) -> list[pb.InvoicePayment]:
     """Returns what was paid from each type of grant, in the order of the proto's types."""
     amounts: dict[str, int] = {}
     for number, nanos in burned.items():
@@ -233,13 +226,32 @@ def _payments(burned: dict[int, int], type_of: TypeOf) -> list[pb.InvoicePayment
     ]
 
 
-def _status(heading: Heading) -> pb.InvoiceStatus:
+def _new_invoice(heading: Heading, sums: Sums) -> pb.Invoice:
+    """Returns the invoice's heading and history, without usage and payments."""
+    status = pb.DRAFT
     if heading.final:
-        return pb.FINAL
-    return pb.DRAFT
+        status = pb.FINAL
+    return pb.Invoice(
+        invoice_number=heading.number,
+        account_id=heading.account_id,
+        currency=heading.currency,
+        status=status,
+        period_start=timestamp(heading.period.start_ms),
+        period_end=timestamp(heading.period.end_ms),
+        opening_balance_nanos=sums.opening_nanos,
+        credits_granted_nanos=sums.granted_nanos,
+        credits_expired_nanos=sums.expired_nanos,
+        closing_balance_nanos=sums.closing_nanos,
+        debt_paid_nanos=sums.debt_paid_nanos,
+        entry_count=sums.debits,
+    )
 
 
-def _check_balanced(total_nanos: int, paid_nanos: int, sums: Sums) -> None:
+def _check_balanced(
+    total_nanos: int,
+    paid_nanos: int,
+    sums: Sums,
+) -> None:
     if total_nanos != sums.debited_nanos:
         raise UnbalancedError(
             f"the usage lines add up to {total_nanos} nanos, the debits to {sums.debited_nanos}"

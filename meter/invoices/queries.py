@@ -1,4 +1,4 @@
-"""Computes an invoice from the ledger's rows; the period's debits are streamed, nothing is stored."""
+"""Computes an invoice from the ledger's rows; the debits are streamed, and nothing is stored."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,11 @@ def compute_invoice(
     )
 
 
-def _overage_policy(connection: Connection, account_id: str, end_ms: int) -> str:
+def _overage_policy(
+    connection: Connection,
+    account_id: str,
+    end_ms: int,
+) -> str:
     """Returns the overage policy in effect at `end_ms`.
 
     The last operation applied by then marks the place; operations before that place count even if
@@ -64,64 +68,66 @@ def _overage_policy(connection: Connection, account_id: str, end_ms: int) -> str
         .where(of_account, entries.c.occurred_at_ms < end_ms)
         .scalar_subquery()
     )
-    statement = (
-        select(operations.c.body)
-        .where(
-            of_account,
-            operations.c.seq <= last_applied,
-            operations.c.body.contains('"overage_policy"'),
-        )
-        .order_by(operations.c.seq.desc())
+    statement = select(operations.c.body).where(
+        of_account,
+        operations.c.seq <= last_applied,
+        operations.c.body.contains('"overage_policy"'),
     )
-    for body in connection.scalars(statement):
+    newest_first = statement.order_by(operations.c.seq.desc())
+    for body in connection.scalars(newest_first):
         change = Operation.from_json(body).change
         if isinstance(change, Create | Update):
             return change.overage_policy
     return NEXT_INVOICE
 
 
-def _sums(connection: Connection, account_id: str, period: Period) -> Sums:
+def _sums(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+) -> Sums:
     # Summed by time, not read off the balance at a place in the journal: the store's clock may have
     # been set back, and a balance between a duplicate and its refund is not what the account was
     # owed.
+    columns = [column.label(name) for name, column in _sum_columns(period).items()]
+    statement = select(*columns).where(
+        entries.c.account_id == account_id,
+        entries.c.occurred_at_ms < period.end_ms,
+    )
+    row = connection.execute(statement).mappings().one()
+    return Sums(**{name: int(value) for name, value in row.items()})
+
+
+def _sum_columns(period: Period) -> dict[str, ColumnElement[int]]:
+    """Returns the columns by the names of the fields of `Sums`."""
+    amount = entries.c.amount_nanos
+    overage = entries.c.overage_nanos
     counted = _counted()
     before = entries.c.occurred_at_ms < period.start_ms
     granted = _in_period(period, ("GRANT", "GRANT_STARTED")) & counted
     expired = _in_period(period, ("GRANT_EXPIRED", "GRANT_VOIDED"))
     debited = _in_period(period, ("DEBIT",)) & counted
     debt_paid = _in_period(period, ("DEBT_PAID",))
-    amount = entries.c.amount_nanos
-    overage = entries.c.overage_nanos
     # A duplicate's overage counts: overage in use is paid off whoever used it. Credits still to be
     # given back for a duplicate will pay overage as well.
     debt = _sum_where(true(), overage) + _sum_where(~counted, amount)
-    statement = select(
-        _sum_where(before & counted, amount).label("opening"),
-        _sum_where(counted, amount).label("closing"),
-        _sum_where(granted, amount).label("granted"),
-        _sum_where(debited, -amount).label("debited"),
-        _sum_where(debited, literal(1)).label("debits"),
-        _sum_where(expired, -amount).label("expired"),
-        debt.label("debt"),
-        _sum_where(debt_paid, -overage).label("debt_paid"),
-    ).where(
-        entries.c.account_id == account_id,
-        entries.c.occurred_at_ms < period.end_ms,
-    )
-    row = connection.execute(statement).one()
-    return Sums(
-        opening_nanos=int(row.opening),
-        closing_nanos=int(row.closing),
-        granted_nanos=int(row.granted),
-        debited_nanos=int(row.debited),
-        debits=int(row.debits),
-        expired_nanos=int(row.expired),
-        debt_nanos=int(row.debt),
-        debt_paid_nanos=int(row.debt_paid),
-    )
+    return {
+        "opening_nanos": _sum_where(before & counted, amount),
+        "closing_nanos": _sum_where(counted, amount),
+        "granted_nanos": _sum_where(granted, amount),
+        "debited_nanos": _sum_where(debited, -amount),
+        "debits": _sum_where(debited, literal(1)),
+        "expired_nanos": _sum_where(expired, -amount),
+        "debt_nanos": debt,
+        "debt_paid_nanos": _sum_where(debt_paid, -overage),
+    }
 
 
-def _charges(connection: Connection, account_id: str, period: Period) -> Iterator[Charge]:
+def _charges(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+) -> Iterator[Charge]:
     statement = select(
         entries.c.model,
         entries.c.price_version,
@@ -154,7 +160,11 @@ def _price(connection: Connection, version: str) -> ModelPrice | None:
     return ModelPrice.from_json(body)
 
 
-def _grant_type(connection: Connection, account_id: str, number: int) -> str:
+def _grant_type(
+    connection: Connection,
+    account_id: str,
+    number: int,
+) -> str:
     statement = select(grants.c.type).where(
         grants.c.account_id == account_id,
         grants.c.number == number,
@@ -185,5 +195,9 @@ def _counted() -> ColumnElement[bool]:
     return ~duplicate & ~refund
 
 
-def _sum_where(condition: ColumnElement[bool], value: ColumnElement[int]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, value), else_=0)), 0)
+def _sum_where(
+    condition: ColumnElement[bool],
+    value: ColumnElement[int],
+) -> ColumnElement[int]:
+    value_or_zero = case((condition, value), else_=0)
+    return func.coalesce(func.sum(value_or_zero), 0)

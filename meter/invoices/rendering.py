@@ -171,7 +171,11 @@ def _lines(invoice: pb.Invoice) -> Table:
     return table
 
 
-def _add_lines(table: Table, lines: Iterable[pb.InvoiceLine], amount_width: int) -> None:
+def _add_lines(
+    table: Table,
+    lines: Iterable[pb.InvoiceLine],
+    amount_width: int,
+) -> None:
     for line in lines:
         unit = line.unit.replace("_", " ")
         table.add_row(

@@ -8,8 +8,9 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, tuple_
+from sqlalchemy import Connection, ScalarSelect, Select, func, insert, select, tuple_
 
 from meter.database.engine import Ledger
 from meter.database.errors import AccountNotFound
@@ -78,7 +79,11 @@ class ListInvoicesQuery:
         )
 
 
-def create_invoice(ledger: Ledger, query: CreateInvoiceQuery, now_ms: int) -> pb.Invoice:
+def create_invoice(
+    ledger: Ledger,
+    query: CreateInvoiceQuery,
+    now_ms: int,
+) -> pb.Invoice:
     """Returns the invoice of a period, computed anew unless a final revision is stored.
 
     The caller makes sure that the ledger holds everything that happened before `now_ms`. The
@@ -122,29 +127,11 @@ def get_invoice(connection: Connection, number: str) -> pb.Invoice:
 
 def list_invoices(connection: Connection, query: ListInvoicesQuery) -> pb.ListInvoicesResponse:
     """Returns one page of invoices by number, each in the latest revision."""
-    newer = invoices.alias()
-    latest_revision = (
-        select(func.max(newer.c.revision))
-        .where(newer.c.invoice_number == invoices.c.invoice_number)
-        .scalar_subquery()
-    )
-    # A longer number is a higher number.
-    place = tuple_(func.length(invoices.c.invoice_number), invoices.c.invoice_number)
-    statement = select(invoices.c.invoice_number, invoices.c.body)
-    statement = statement.where(invoices.c.revision == latest_revision)
-    if query.account_id:
-        statement = statement.where(invoices.c.account_id == query.account_id)
-    if query.page.after:
-        last_number = str(query.page.after[0])
-        statement = statement.where(place > tuple_(len(last_number), last_number))
-    statement = statement.order_by(*place).limit(query.page.size + 1)
-    rows = connection.execute(statement).all()
-    page = rows[: query.page.size]
-    token = ""
-    if len(rows) > query.page.size:
-        token = query.page.token((page[-1].invoice_number,))
+    statement = _select_invoices(query).limit(query.page.limit)
+    found = connection.execute(statement).all()
+    rows, token = query.page.cut(found, lambda row: (row.invoice_number,))
     return pb.ListInvoicesResponse(
-        invoices=[pb.Invoice.FromString(row.body) for row in page],
+        invoices=[pb.Invoice.FromString(row.body) for row in rows],
         next_page_token=token,
     )
 
@@ -156,6 +143,29 @@ def month_of(ms: int) -> Period:
     _, days = monthrange(first.year, first.month)
     start_ms = int(first.timestamp()) * 1000
     return Period(start_ms, start_ms + days * MS_PER_DAY)
+
+
+def _select_invoices(query: ListInvoicesQuery) -> Select[Any]:
+    # A longer number is a higher number.
+    place = tuple_(func.length(invoices.c.invoice_number), invoices.c.invoice_number)
+    statement = select(invoices.c.invoice_number, invoices.c.body)
+    statement = statement.where(invoices.c.revision == _latest_revision())
+    if query.account_id:
+        statement = statement.where(invoices.c.account_id == query.account_id)
+    if query.page.after:
+        last_number = str(query.page.after[0])
+        statement = statement.where(place > tuple_(len(last_number), last_number))
+    return statement.order_by(*place)
+
+
+def _latest_revision() -> ScalarSelect[int]:
+    """Selects the highest revision of the invoice in the row of the statement around."""
+    other = invoices.alias()
+    return (
+        select(func.max(other.c.revision))
+        .where(other.c.invoice_number == invoices.c.invoice_number)
+        .scalar_subquery()
+    )
 
 
 def _read_period(request: pb.CreateInvoiceRequest) -> Period | None:
@@ -183,7 +193,11 @@ def _missing(field: str, given: str) -> InvalidField:
     )
 
 
-def _account_time(connection: Connection, account_id: str, now_ms: int) -> int:
+def _account_time(
+    connection: Connection,
+    account_id: str,
+    now_ms: int,
+) -> int:
     """Returns the time that the account lives by, in ms; raises AccountNotFound.
 
     A test clock counts as applied by the gate: a later time may be recorded already, but is not in
@@ -199,7 +213,11 @@ def _account_time(connection: Connection, account_id: str, now_ms: int) -> int:
     return int(row.applied_clock_ms)
 
 
-def _latest(connection: Connection, account_id: str, period: Period) -> StoredInvoice | None:
+def _latest(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+) -> StoredInvoice | None:
     statement = (
         select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body)
         .where(
@@ -216,7 +234,11 @@ def _latest(connection: Connection, account_id: str, period: Period) -> StoredIn
     return StoredInvoice(row.invoice_number, row.revision, row.body)
 
 
-def _store(ledger: Ledger, computed: pb.Invoice, period: Period) -> pb.Invoice:
+def _store(
+    ledger: Ledger,
+    computed: pb.Invoice,
+    period: Period,
+) -> pb.Invoice:
     """Stores a new revision; the first revision of an invoice takes the next number.
 
     Returns the revision that another call has stored meanwhile, if the computed invoice does not
@@ -243,7 +265,8 @@ def _next_number(connection: Connection) -> str:
     last = 0
     for digits in count(_NUMBER_DIGITS):
         length = len(_NUMBER_PREFIX) + digits
-        highest = connection.scalar(select(func.max(number)).where(func.length(number) == length))
+        query = select(func.max(number)).where(func.length(number) == length)
+        highest = connection.scalar(query)
         if highest:
             last = int(highest.removeprefix(_NUMBER_PREFIX))
         largest_with_digits = 10**digits - 1
@@ -252,7 +275,12 @@ def _next_number(connection: Connection) -> str:
     return f"{_NUMBER_PREFIX}{last + 1:0{_NUMBER_DIGITS}}"
 
 
-def _insert(connection: Connection, invoice: pb.Invoice, period: Period, revision: int) -> None:
+def _insert(
+    connection: Connection,
+    invoice: pb.Invoice,
+    period: Period,
+    revision: int,
+) -> None:
     key = {
         "invoice_number": invoice.invoice_number,
         "revision": revision,

@@ -50,9 +50,7 @@ def compile_price(
         return None
     prices = with_fallbacks(given)
     base = {unit: price.base for unit, price in prices.items()}
-    above: dict[int, _UnitRates] = {}
-    for start in _tier_starts(prices.values()):
-        above[start] = {unit: price.above(start) for unit, price in prices.items()}
+    above = {start: _rates_above(prices, start) for start in _tier_starts(prices.values())}
     per = _common_divisor([base, *above.values()])
     tiers = [Tier(start, _numerators(rates, per)) for start, rates in above.items()]
     return ModelPrice(
@@ -63,6 +61,11 @@ def compile_price(
         tiers=tuple(tiers),
         minimums=minimums,
     )
+
+
+def _rates_above(prices: Mapping[str, UnitPrice], start: int) -> _UnitRates:
+    """Returns the rates of a call of just over `start` input tokens."""
+    return {unit: price.above(start) for unit, price in prices.items()}
 
 
 def _tier_starts(prices: Iterable[UnitPrice]) -> list[int]:

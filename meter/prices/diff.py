@@ -75,7 +75,10 @@ class _Pair(NamedTuple):
     after: Fraction | None
 
 
-def rate_changes(before: ModelPrice | None, after: ModelPrice | None) -> list[RateChange]:
+def rate_changes(
+    before: ModelPrice | None,
+    after: ModelPrice | None,
+) -> list[RateChange]:
     """Returns the units whose price differs, tier by tier.
 
     Units that only follow a more general unit, or the tier below, are left out.
@@ -109,7 +112,11 @@ def markup_changes(
         has_markups = _terms(old, account_id).markups or _terms(new, account_id).markups
         if account_id and not has_markups:
             continue
-        pairs = [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
+        pairs = []
+        for ms in instants:
+            before = old.markup(ms, account_id)
+            after = new.markup(ms, account_id)
+            pairs.append((ms, before, after))
         for from_ms, before, after in _told_once(pairs):
             changes.append(MarkupChange(account_id, from_ms, before, after))
     return changes

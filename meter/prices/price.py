@@ -122,7 +122,11 @@ class ModelPrice:
         ]
         return Cost(amount_nanos, tuple(lines))
 
-    def affordable_requests(self, quantities: Mapping[str, int], nanos: int) -> int | None:
+    def affordable_requests(
+        self,
+        quantities: Mapping[str, int],
+        nanos: int,
+    ) -> int | None:
         """Returns how many requests of these `quantities` each `nanos` buys.
 
         Every request is rounded and charged by itself. None when a request costs nothing. Raises as
@@ -237,7 +241,11 @@ class ModelPrice:
     def _every_rates(self) -> tuple[Rates, ...]:
         return (self.rates, *(tier.rates for tier in self.tiers))
 
-    def _charges(self, quantities: Mapping[str, int], unpriced: str | None = None) -> list[_Charge]:
+    def _charges(
+        self,
+        quantities: Mapping[str, int],
+        unpriced: str | None = None,
+    ) -> list[_Charge]:
         """Returns unrounded charges in unit order; the unit named `unpriced` may have no price."""
         if self.minimums:
             quantities = self._raised_to_minimums(quantities)

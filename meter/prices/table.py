@@ -30,7 +30,11 @@ class PriceTable:
         self._listing = lru_cache(maxsize=_NAMES_REMEMBERED)(self._list)
 
     @classmethod
-    def load(cls, path: Path | None = None, catalog: Catalog | None = None) -> "PriceTable":
+    def load(
+        cls,
+        path: Path | None = None,
+        catalog: Catalog | None = None,
+    ) -> "PriceTable":
         """Returns the table under the price file at `path`, or without a price file for None.
 
         Raises PriceFileError if the file cannot be read or is wrong.

@@ -40,7 +40,11 @@ class YamlNode:
     def is_list(self) -> bool:
         return isinstance(self.node, yaml.SequenceNode)
 
-    def mapping(self, what: str, allowed: Iterable[str] | None = None) -> dict[str, "YamlNode"]:
+    def mapping(
+        self,
+        what: str,
+        allowed: Iterable[str] | None = None,
+    ) -> dict[str, "YamlNode"]:
         """Returns the nodes under each key of a mapping that is not empty.
 
         Refuses a key given twice, and keys other than the `allowed` ones.

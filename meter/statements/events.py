@@ -1,4 +1,4 @@
-"""Lists events: thresholds that were crossed, in the order in which the ledger learned of them."""
+"""Lists events, crossed thresholds, in the order in which the ledger learned of the crossings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,10 @@ class EventQuery:
         )
 
 
-def list_events(connection: Connection, query: EventQuery) -> pb.ListEventsResponse:
+def list_events(
+    connection: Connection,
+    query: EventQuery,
+) -> pb.ListEventsResponse:
     """Returns one page of events, oldest first, and always a token to continue from.
 
     Raises NotFound for an unknown account.

@@ -13,7 +13,7 @@ from meter.ids import check_id
 from meter.journal.operations import Change, GrantCredits
 from meter.ledger.projections.grants import PROMOTIONAL
 from meter.money import INT64_MAX
-from meter.pagination import Page, page_of
+from meter.pagination import Page, Place, page_of
 from meter.times import optional_timestamp
 from meter.v1 import accounts_pb2
 from meter.v1 import ledger_pb2 as pb
@@ -42,22 +42,20 @@ class GrantQuery:
         )
 
 
-def list_grants(connection: Connection, query: GrantQuery) -> pb.ListGrantsResponse:
-    """Returns one page of the account's grants: live ones in burn order, then ended ones, newest
-    first.
+def list_grants(
+    connection: Connection,
+    query: GrantQuery,
+) -> pb.ListGrantsResponse:
+    """Returns one page of the account's grants: live grants in burn order, then ended grants.
 
-    Raises NotFound for an unknown account.
+    Ended grants come newest first. Raises NotFound for an unknown account.
     """
     require_account(connection, query.account_id)
-    statement = _select_grants(query).limit(query.page.size + 1)
-    rows = connection.execute(statement).mappings().all()
-    page = rows[: query.page.size]
-    token = ""
-    if len(rows) > query.page.size:
-        last = page[-1]
-        token = query.page.token(tuple(last[name] for name in _PLACE_NAMES))
+    statement = _select_grants(query).limit(query.page.limit)
+    found = connection.execute(statement).mappings().all()
+    rows, token = query.page.cut(found, _place_of)
     return pb.ListGrantsResponse(
-        grants=map(_summary, page),
+        grants=map(_summary, rows),
         next_page_token=token,
     )
 
@@ -125,6 +123,10 @@ def _place() -> tuple[ColumnElement[int], ...]:
         case((ended | is_promotional, 0), else_=1),
         case((ended, -table.number), else_=table.number),
     )
+
+
+def _place_of(row: RowMapping) -> Place:
+    return tuple(row[name] for name in _PLACE_NAMES)
 
 
 def _summary(row: RowMapping) -> pb.GrantSummary:

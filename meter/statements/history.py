@@ -12,7 +12,7 @@ from meter.database.schema import entries
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.ledger.projections.grants import GrantNames, names_of
-from meter.pagination import Page, page_of
+from meter.pagination import Page, Place, page_of
 from meter.statements.filters import TimeSpan, check_filter, read_time_span
 from meter.times import date_of, timestamp
 from meter.v1 import ledger_pb2 as pb
@@ -60,21 +60,20 @@ class EntryQuery:
         )
 
 
-def list_entries(connection: Connection, query: EntryQuery) -> pb.ListEntriesResponse:
+def list_entries(
+    connection: Connection,
+    query: EntryQuery,
+) -> pb.ListEntriesResponse:
     """Returns one page of the account's history, newest first in the journal's order.
 
     Raises NotFound for an unknown account.
     """
     require_account(connection, query.account_id)
-    statement = _select_entries(query).limit(query.page.size + 1)
-    rows = connection.execute(statement).all()
-    page = rows[: query.page.size]
-    token = ""
-    if len(rows) > query.page.size:
-        last = page[-1]
-        token = query.page.token((last.epoch, last.seq))
+    statement = _select_entries(query).limit(query.page.limit)
+    found = connection.execute(statement).all()
+    rows, token = query.page.cut(found, _place_of)
     return pb.ListEntriesResponse(
-        entries=_messages(connection, query.account_id, page),
+        entries=_messages(connection, query.account_id, rows),
         next_page_token=token,
     )
 
@@ -91,6 +90,10 @@ def _select_entries(query: EntryQuery) -> Select[Any]:
         place = tuple_(entries.c.epoch, entries.c.seq)
         statement = statement.where(place < tuple_(*query.page.after))
     return statement.order_by(entries.c.epoch.desc(), entries.c.seq.desc())
+
+
+def _place_of(row: Row[Any]) -> Place:
+    return row.epoch, row.seq
 
 
 def _kind(number: int) -> str:
@@ -110,9 +113,11 @@ def _messages(
     for burned in burned_by_row:
         numbers.update(number for number, _ in burned)
     names = names_of(connection, account_id, numbers)
-    return [
-        _entry(row, _burns(burned, names)) for row, burned in zip(rows, burned_by_row, strict=True)
-    ]
+    messages = []
+    for row, burned in zip(rows, burned_by_row, strict=True):
+        burns = _burns(burned, names)
+        messages.append(_entry(row, burns))
+    return messages
 
 
 def _read_burned(row: Row[Any]) -> _Burned:
@@ -126,7 +131,13 @@ def _burns(burned: _Burned, names: GrantNames) -> list[pb.Burn]:
         grant_type = OVERAGE
         if number:
             grant_id, grant_type = names[number]
-        burns.append(pb.Burn(grant_id=grant_id, type=grant_type, amount_nanos=nanos))
+        burns.append(
+            pb.Burn(
+                grant_id=grant_id,
+                type=grant_type,
+                amount_nanos=nanos,
+            )
+        )
     return burns
 
 
@@ -157,6 +168,10 @@ def _entry(row: Row[Any], burns: Iterable[pb.Burn]) -> pb.Entry:
 
 def _usage_lines(text: str) -> list[pb.UsageLine]:
     return [
-        pb.UsageLine(unit=unit, quantity=quantity, amount_nanos=nanos)
+        pb.UsageLine(
+            unit=unit,
+            quantity=quantity,
+            amount_nanos=nanos,
+        )
         for unit, quantity, nanos in json.loads(text)
     ]

@@ -22,7 +22,7 @@ from meter.admin.accounts import require_account
 from meter.database.schema import usage_daily, usage_hourly
 from meter.errors import InvalidField
 from meter.ids import check_id
-from meter.pagination import Page, page_of
+from meter.pagination import Page, Place, page_of
 from meter.statements.filters import TimeSpan, check_filter, read_time_span
 from meter.times import MS_PER_DAY, MS_PER_HOUR, timestamp
 from meter.v1 import ledger_pb2 as pb
@@ -69,7 +69,10 @@ class UsageQuery:
         )
 
 
-def query_usage(connection: Connection, query: UsageQuery) -> pb.QueryUsageResponse:
+def query_usage(
+    connection: Connection,
+    query: UsageQuery,
+) -> pb.QueryUsageResponse:
     """Returns one page of the account's usage, by time, model, unit and value.
 
     Raises NotFound for an unknown account.
@@ -80,15 +83,11 @@ def query_usage(connection: Connection, query: UsageQuery) -> pb.QueryUsageRespo
     statement = select(usage)
     if query.page.after:
         statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
-    statement = statement.order_by(*place).limit(query.page.size + 1)
-    rows = connection.execute(statement).all()
-    page = rows[: query.page.size]
-    token = ""
-    if len(rows) > query.page.size:
-        last = page[-1]
-        token = query.page.token((last.start_ms, last.model, last.unit, last.value))
+    statement = statement.order_by(*place).limit(query.page.limit)
+    found = connection.execute(statement).all()
+    rows, token = query.page.cut(found, _place_of)
     return pb.QueryUsageResponse(
-        buckets=map(_bucket, page),
+        buckets=map(_bucket, rows),
         next_page_token=token,
     )
 
@@ -102,6 +101,10 @@ def _place(usage: FromClause, dialect: str) -> list[ColumnElement[Any]]:
         collate(usage.c.unit, byte_order),
         collate(usage.c.value, byte_order),
     ]
+
+
+def _place_of(row: Row[Any]) -> Place:
+    return row.start_ms, row.model, row.unit, row.value
 
 
 def _select_usage(query: UsageQuery) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Invoices: whose credits paid, what expired, and what of overage is still owed."""
+"""Tests on invoices whose credits paid, what expired, and how much overage is still owed."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ pytest_plugins = ("support.ledgers",)
 
 @pytest.fixture
 def scribe(ledger: Ledger) -> Scribe:
-    """An account that may use 1000 nanos of overage."""
+    """Returns a scribe for an account that may use 1000 nanos of overage."""
     scribe = Scribe(ledger)
     scribe.create("acme", overage=1000)
     return scribe
@@ -37,7 +37,7 @@ def paid(invoice: pb.Invoice) -> dict[str, int]:
 
 
 def overage(invoice: pb.Invoice) -> tuple[int, int, int]:
-    """Used, due, carried."""
+    """Returns the overage used, due and carried."""
     return invoice.overage_used_nanos, invoice.overage_due_nanos, invoice.overage_carried_nanos
 
 

@@ -1,4 +1,4 @@
-"""Invoices of any history: they are the sum of its entries."""
+"""Tests that an invoice of any history is the sum of the history's entries."""
 
 import asyncio
 from itertools import count
@@ -28,14 +28,22 @@ TYPES = ("TOP_UP", "VOUCHER", "PROMOTION", "REFUND", "ADJUSTMENT")
 GRANTED = (pb.GRANT, pb.GRANT_STARTED)
 EXPIRED = (pb.GRANT_EXPIRED, pb.GRANT_VOIDED)
 
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["debit", "debit", "priced", "grant", "grant", "later", "void", "policy", "repeat", "refund", "hold"]),
-        st.integers(0, 10**12),
-        st.integers(-3 * HOUR, 9 * DAY),
-    ),
-    max_size=25,
-)  # fmt: skip
+STEPS = [
+    "debit",
+    "debit",
+    "priced",
+    "grant",
+    "grant",
+    "later",
+    "void",
+    "policy",
+    "repeat",
+    "refund",
+    "hold",
+]
+AMOUNTS = st.integers(0, 10**12)
+PAUSES_MS = st.integers(-3 * HOUR, 9 * DAY)
+steps = st.lists(st.tuples(st.sampled_from(STEPS), AMOUNTS, PAUSES_MS), max_size=25)
 _accounts = count(1)
 
 
@@ -94,8 +102,9 @@ def _assert_sums(invoice: pb.Invoice, mine: list[pb.Entry]) -> None:
 
 
 def _assert_unpaid(invoice: pb.Invoice, known: list[pb.Entry]) -> None:
-    """Of what the period used of overage, as much as is in use at its end, when duplicates are given
-    back.
+    """Checks that of the period's overage as much is unpaid as is in use at the period's end.
+
+    Duplicates count as given back.
     """
     debt = sum(b.amount_nanos for each in known for b in each.burned if b.type == "OVERAGE")
     debt -= sum(b.amount_nanos for each in known for b in each.burned if each.kind == pb.DEBT_PAID)

@@ -1,4 +1,4 @@
-"""Invoices: drawn from real entries, numbered, kept, and rendered."""
+"""Tests invoices computed from real entries: numbered, stored, and rendered."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -308,15 +308,16 @@ def test_two_processes_that_draw_the_same_invoice_at_once_draw_one(
         ThreadPoolExecutor(8) as threads,
     ):
         ledgers = cycle((one, other))
-        drawn = list(
+        computed = list(
             threads.map(lambda each: create_invoice(next(ledgers), each, FEBRUARY), wanted * 2)
         )
     numbers = {
-        (each.account_id, each.period_start.ToMilliseconds()): each.invoice_number for each in drawn
+        (each.account_id, each.period_start.ToMilliseconds()): each.invoice_number
+        for each in computed
     }
     assert all(
         numbers[each.account_id, each.period_start.ToMilliseconds()] == each.invoice_number
-        for each in drawn
+        for each in computed
     )
     assert sorted(numbers.values()) == [f"INV-{number:06}" for number in range(1, 21)]
     assert revisions(scribe.ledger) == 20
@@ -336,8 +337,8 @@ def test_a_draft_never_goes_back_while_debits_keep_coming(scribe: Scribe, ledger
 
     with closing(open_ledger(ledger_url)) as other, ThreadPoolExecutor(3) as threads:
         written = threads.submit(write)
-        drawing = [threads.submit(compute, ledger) for ledger in (scribe.ledger, other)]
-        for each in (written, *drawing):
+        computing = [threads.submit(compute, ledger) for ledger in (scribe.ledger, other)]
+        for each in (written, *computing):
             each.result()
         create_invoice(other, wanted, JANUARY)
     with scribe.ledger.read() as connection:

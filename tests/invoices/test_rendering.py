@@ -1,4 +1,4 @@
-"""Invoices as people see them: the terminal's table, and CSV."""
+"""Tests invoices as people see them: the terminal's table, and CSV."""
 
 import asyncio
 import csv
@@ -121,9 +121,7 @@ def test_an_invoice_of_nothing_is_a_page_too(service: LedgerService) -> None:
 
 @pytest.fixture
 def of_credits(ledger: Ledger) -> pb.Invoice:
-    """What the next purchase is to pay, paid in part: of everything that an invoice can tell there is
-    some.
-    """
+    """Returns an invoice with every kind of row: overage is left to the next purchase."""
     scribe = credit_books(ledger)
     scribe.now_ms = FEBRUARY + DAY
     scribe.debit(5000, dimensions={"service": "chat"})

@@ -1,4 +1,4 @@
-"""What an invoice comes to, from its sums and charges alone."""
+"""Tests what an invoice comes to, from its sums and charges alone."""
 
 from dataclasses import replace
 
@@ -26,11 +26,11 @@ JANUARY_OF_ACME = Heading("INV-000001", "acme", "USD", Period(JANUARY, FEBRUARY)
 
 
 def debit(*burned: tuple[int, int]) -> Charge:
-    """Of one line; by grant, 0 being overage."""
+    """Returns a debit of one line; `burned` is (grant, nanos), grant 0 being overage."""
     return Charge("", "", (("amount", 1, sum(nanos for _, nanos in burned)),), burned)
 
 
-def drawn(sums: Sums, *charges: Charge, policy: str = NEXT_INVOICE) -> pb.Invoice:
+def invoice_of(sums: Sums, *charges: Charge, policy: str = NEXT_INVOICE) -> pb.Invoice:
     return compute(
         replace(JANUARY_OF_ACME, overage_policy=policy),
         sums,
@@ -66,14 +66,14 @@ def test_payments_pay_older_debt_first_and_what_they_do_not_cover_is_owed(
     used: int, in_use: int, unpaid: int
 ) -> None:
     charge = debit((0, used))
-    now = drawn(balanced(charge, debt=in_use), charge)
+    now = invoice_of(balanced(charge, debt=in_use), charge)
     assert (now.total_nanos, now.overage_used_nanos) == (used, used)
     assert (now.overage_due_nanos, now.overage_carried_nanos, now.credits_applied_nanos) == (
         unpaid,
         0,
         used - unpaid,
     )
-    later = drawn(balanced(charge, debt=in_use), charge, policy=NEXT_PURCHASE)
+    later = invoice_of(balanced(charge, debt=in_use), charge, policy=NEXT_PURCHASE)
     assert (later.overage_due_nanos, later.overage_carried_nanos) == (0, unpaid)
     assert later.credits_applied_nanos == used - unpaid
 
@@ -86,7 +86,7 @@ def test_payments_are_by_type_of_grant_in_the_order_of_the_types() -> None:
         debit((3, 70)),
         debit((2, 0)),
     ]
-    invoice = drawn(balanced(*charges, debt=2), *charges)
+    invoice = invoice_of(balanced(*charges, debt=2), *charges)
     assert [(each.type, each.amount_nanos) for each in invoice.payments] == [
         ("TOP_UP", 5400),
         ("VOUCHER", 100),
@@ -102,7 +102,7 @@ def test_payments_are_by_type_of_grant_in_the_order_of_the_types() -> None:
 def test_what_was_granted_and_expired_stands_between_the_balances() -> None:
     charge = debit((2, 30), (0, 5))
     sums = Sums(100, 168, 110, 35, 1, expired_nanos=7, debt_nanos=5, debt_paid_nanos=3)
-    invoice = drawn(sums, charge)
+    invoice = invoice_of(sums, charge)
     balances = (
         invoice.opening_balance_nanos,
         invoice.credits_granted_nanos,
@@ -124,7 +124,7 @@ DRAFT = pb.DRAFT
 FINAL = pb.FINAL
 LATEST = _revision(DRAFT, credits_expired_nanos=4, debt_paid_nanos=5)
 REVISIONS = [
-    # drawn, latest, whether it is kept
+    # computed, latest, whether the computed one is stored
     (_revision(DRAFT), _revision(DRAFT), False),
     (_revision(DRAFT, entry_count=4), _revision(DRAFT), True),
     (_revision(DRAFT, credits_granted_nanos=11), _revision(DRAFT), True),
@@ -142,11 +142,11 @@ REVISIONS = [
 ]
 
 
-@pytest.mark.parametrize(("drawn", "latest", "kept"), REVISIONS)
-def test_a_revision_is_kept_unless_it_is_older_or_the_same_or_comes_after_a_final_one(
-    drawn: pb.Invoice, latest: pb.Invoice, kept: bool
+@pytest.mark.parametrize(("computed", "latest", "stored"), REVISIONS)
+def test_a_revision_is_stored_unless_it_is_older_or_the_same_or_comes_after_a_final_one(
+    computed: pb.Invoice, latest: pb.Invoice, stored: bool
 ) -> None:
-    assert supersedes(drawn, latest) is kept
+    assert supersedes(computed, latest) is stored
 
 
 CONTRADICTIONS = [
@@ -172,7 +172,7 @@ CONTRADICTIONS = [
 )
 def test_books_that_contradict_themselves_make_no_invoice(sums: Sums, charge: Charge) -> None:
     with pytest.raises(UnbalancedError):
-        drawn(sums, charge)
+        invoice_of(sums, charge)
 
 
 UNIT_PRICES = [

@@ -1,6 +1,4 @@
-"""What differs between prices: by unit and tier, exactly, and also what a price file has planned for
-later.
-"""
+"""Tests what differs between prices, now and in the plans of a price file."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +24,7 @@ def table_of(text: str) -> PriceTable:
 
 
 def told(old: str, new: str) -> list[tuple[str, str, int, int | None, int | None]]:
-    """Account, model, time, and nanos of an input token before and after; seen from June."""
+    """Returns account, model, time, and nanos of an input token before and after; as of June."""
     tables = [PriceTable.load() if not text else table_of(text) for text in (old, new)]
     return [
         (
@@ -84,7 +82,10 @@ def test_from_nothing_to_something_has_no_percentage_and_to_nothing_is_all_of_it
 
 def test_models_of_either_file_are_compared_with_what_was_in_force() -> None:
     old = "models: {gone: [{per_unit: {input_tokens: 1}}], same: [{per_unit: {input_tokens: 1}}]}"
-    new = "models: {same: [{per_unit: {input_tokens: 1.0}}], gpt-4o: [{per_million: {input_tokens: 3}}]}"
+    new = (
+        "models: {same: [{per_unit: {input_tokens: 1.0}}],"
+        " gpt-4o: [{per_million: {input_tokens: 3}}]}"
+    )
     assert told(old, new) == [
         ("", "gone", JUNE, 10**9, None),
         ("", "openai/gpt-4o", JUNE, 2500, 3000),

@@ -1,4 +1,4 @@
-"""The price file on disk: put in place whole, and noticed when it has changed."""
+"""Tests the price file on disk: installed whole, and read again after a change."""
 
 import threading
 from pathlib import Path
@@ -13,7 +13,7 @@ NOW_MS = 1_790_000_000_000
 
 
 def priced(nanos: int) -> bytes:
-    """A price file in which one token in costs so much."""
+    """Returns a price file in which one input token costs so much."""
     return f"models: {{tiny: [{{per_unit: {{input_tokens: {nanos}e-9}}}}]}}".encode()
 
 

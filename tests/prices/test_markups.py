@@ -1,5 +1,6 @@
-"""Markups, discounts, and accounts with prices of their own: exact, dated, and traced to the list
-price they come from.
+"""Tests markups, discounts, and accounts with prices of their own.
+
+Marked-up prices are exact, dated, and traced to the list price.
 """
 
 from datetime import UTC, datetime, timedelta

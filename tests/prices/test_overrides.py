@@ -1,5 +1,6 @@
-"""The price file: read exactly, in force on its dates, and every mistake named with its place."""
+"""Tests the price file: read exactly, in force on its dates, every mistake named with its place."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -143,7 +144,14 @@ def test_images_and_seconds_have_prices_where_the_file_gives_them(tmp_path: Path
             PriceTable.load().find("gpt-4o", NOW_MS).cost({unit: 1})
 
 
-MISTAKES = [
+ONE_MODEL_TWICE = (
+    "{gpt-4o: [{per_unit: {requests: 1}}], openai/gpt-4o: [{per_unit: {requests: 1}}]}"
+)
+TIER_AT_5 = "{above_input_tokens: 5, per_unit: {requests: 1}}"
+OTHER_TIER_AT_5 = "{above_input_tokens: 5, per_unit: {requests: 2}}"
+
+# Each row: the file, or the part of it that the list is about; where the mistake is; what is said.
+FILE_MISTAKES = [
     ("", "", "expected currency and models"),
     ("[]", "", "expected currency and models"),
     ("models: {a: [", "", "not YAML"),
@@ -152,66 +160,135 @@ MISTAKES = [
     ("models:", "models", "at least one model"),
     ("models: {}", "models", "at least one model"),
     ("prices: {}", "prices", "unknown key"),
-    ("models: {a: {per_unit: {requests: 1}}}", "models.a", "a list of prices"),
-    ("models: {a: []}", "models.a", "a list of prices"),
-    ("models: {a: [3]}", "models.a[0]", "expected effective_at"),
-    ("models: {a: [{effective_at: 2026-01-01T00:00:00Z}]}", "models.a[0]", "no prices"),
-    ("models: {a: [{per_milion: {input_tokens: 1}}]}", "models.a[0].per_milion", "unknown key"),
-    ("models: {a: [{per_million: {tokens: 1}}]}", "models.a[0].per_million.tokens", "unknown unit"),
-    ("models: {a: [{per_million: }]}", "models.a[0].per_million", "pairs"),
-    ("models: {a: [{per_unit: {requests: 1}, per_million: {requests: 1}}]}", "models.a[0].per_unit.requests", "keep"),
-    ("models: {a: [{per_unit: {requests: 1, requests: 2}}]}", "models.a[0].per_unit.requests", "twice"),
-    ("models: {a: [{per_unit: {requests: 1}}], a: []}", "models.a", "twice"),
-    ("models: {a: [{per_unit: {requests: 1}}], A: []}", "models.A", "same model as 'a'"),
-    ("models: {' a': [{per_unit: {requests: 1}}]}", "models. a", "printable"),
-    ("models: {[a]: [{per_unit: {requests: 1}}]}", "models", "plain name"),
-    ("models: {a: [{per_unit: {requests: 1}}, {per_unit: {requests: 2}}]}", "models.a[1]", "keep one"),
     ("models: " + "[" * 5000, "", "nested too deeply"),
-    *[(f"models: {{a: [{{per_unit: {{requests: 1}}, tiers: {tiers}}}]}}", f"models.a[0].tiers{where}", problem)
-      for tiers, where, problem in [
-          ("{}", "", "a list of tiers"), ("[]", "", "a list of tiers"), ("[3]", "[0]", "expected above_input_tokens"),
-          ("[{per_unit: {requests: 1}}]", "[0]", "no above_input_tokens"),
-          ("[{above_input_tokens: 5}]", "[0]", "no prices"),
-          ("[{above_input_tokens: 5, from: 3}]", "[0].from", "unknown key"),
-          ("[{above_input_tokens: 5, per_unit: {images: 1}}]", "[0]", "images has no price below this tier"),
-          ("[{above_input_tokens: 5, per_unit: {requests: 1}}, {above_input_tokens: 5, per_unit: {requests: 2}}]",
-           "[1]", "where another tier does"),
-          *[(f"[{{above_input_tokens: {start}, per_unit: {{requests: 1}}}}]", "[0].above_input_tokens", "whole number")
-            for start in ("0", "-5", "1.5", "many", "", "1" * 16)]]],
-    *[(f"markup_percent: {markup}", f"markup_percent{where}", problem)
-      for markup, where, problem in [
-          ("12.5%", "", "is not a number"), ("-100.1", "", "is not a percentage"), ("10001", "", "is not a percentage"),
-          ("NaN", "", "is not a percentage"), ("", "", "is not a number"), ("[]", "", "a percentage"),
-          ("{percent: 3}", "", "a percentage"), ("[5]", "[0]", "expected effective_at, percent"),
-          ("[{effective_at: 2026-01-01T00:00:00Z}]", "[0]", "has no percent"),
-          ("[{percent: 1}, {percent: 2}]", "[1]", "keep one")]],
-    *[(f"accounts: {accounts}", f"accounts{where}", problem)
-      for accounts, where, problem in [
-          ("", "", "accounts by id"), ("{acme: }", ".acme", "expected markup_percent, models"),
-          ("{acme: {currency: EUR}}", ".acme.currency", "unknown key"),
-          ("{a b: {markup_percent: 1}}", ".a b", "without spaces"),
-          ("{acme: {markup_percent: 1e6}}", ".acme.markup_percent", "is not a percentage"),
-          ("{acme: {models: {}}}", ".acme.models", "at least one model"),
-          ("{acme: {models: {a: [{per_unit: {requests: -1}}]}}}", ".acme.models.a[0].per_unit.requests", "not a price"),
-          ("{acme: {models: {gpt-4o: [{per_unit: {requests: 1}}], openai/gpt-4o: [{per_unit: {requests: 1}}]}}}",
-           ".acme.models.openai/gpt-4o", "same model (openai/gpt-4o) as 'gpt-4o'")]],
-    ("models: {gpt-4o: [{per_unit: {requests: 1}}], openai/gpt-4o: [{per_unit: {requests: 1}}]}",
-     "models.openai/gpt-4o", "same model (openai/gpt-4o) as 'gpt-4o'"),
-    *[(f"models: {{a: [{{per_unit: {{requests: {price}}}}}]}}", "models.a[0].per_unit.requests", problem)
-      for price, problem in [("-1", "is not a price"), ("-0.0", "is not a price"), (".nan", "is not a number"),
-                             ("NaN", "is not a price"), ("Infinity", "is not a price"), ("1e999999", "is not a price"),
-                             ("1e-31", "decimal places"), ("free", "is not a number"), ("true", "is not a number"),
-                             ("0x10", "is not a number"), ("1:30", "is not a number"), ("", "is not a number"),
-                             ("[1]", "expected a price"), ("2000000000", "is not a price")]],
-    *[(f"models: {{a: [{{effective_at: {time}}}]}}", "models.a[0].effective_at", problem)
-      for time, problem in [("2026-13-01T00:00:00Z", "is not a time"), ("soon", "is not a time"),
-                            ("5", "is not a time"), ("2026-01-01", "has no zone"),
-                            ("2026-01-01T00:00:00", "has no zone"),
-                            ("2026-01-01T00:00:00.0001Z", "has no zone, or parts of a millisecond")]],
-]  # fmt: skip
+]
+MODEL_MISTAKES = [
+    ("{a: {per_unit: {requests: 1}}}", ".a", "a list of prices"),
+    ("{a: []}", ".a", "a list of prices"),
+    ("{a: [3]}", ".a[0]", "expected effective_at"),
+    ("{a: [{effective_at: 2026-01-01T00:00:00Z}]}", ".a[0]", "no prices"),
+    ("{a: [{per_milion: {input_tokens: 1}}]}", ".a[0].per_milion", "unknown key"),
+    ("{a: [{per_million: {tokens: 1}}]}", ".a[0].per_million.tokens", "unknown unit"),
+    ("{a: [{per_million: }]}", ".a[0].per_million", "pairs"),
+    (
+        "{a: [{per_unit: {requests: 1}, per_million: {requests: 1}}]}",
+        ".a[0].per_unit.requests",
+        "keep",
+    ),
+    ("{a: [{per_unit: {requests: 1, requests: 2}}]}", ".a[0].per_unit.requests", "twice"),
+    ("{a: [{per_unit: {requests: 1}}], a: []}", ".a", "twice"),
+    ("{a: [{per_unit: {requests: 1}}], A: []}", ".A", "same model as 'a'"),
+    ("{' a': [{per_unit: {requests: 1}}]}", ". a", "printable"),
+    ("{[a]: [{per_unit: {requests: 1}}]}", "", "plain name"),
+    ("{a: [{per_unit: {requests: 1}}, {per_unit: {requests: 2}}]}", ".a[1]", "keep one"),
+    (
+        ONE_MODEL_TWICE,
+        ".openai/gpt-4o",
+        "same model (openai/gpt-4o) as 'gpt-4o'",
+    ),
+]
+TIER_MISTAKES = [
+    ("{}", "", "a list of tiers"),
+    ("[]", "", "a list of tiers"),
+    ("[3]", "[0]", "expected above_input_tokens"),
+    ("[{per_unit: {requests: 1}}]", "[0]", "no above_input_tokens"),
+    ("[{above_input_tokens: 5}]", "[0]", "no prices"),
+    ("[{above_input_tokens: 5, from: 3}]", "[0].from", "unknown key"),
+    (
+        "[{above_input_tokens: 5, per_unit: {images: 1}}]",
+        "[0]",
+        "images has no price below this tier",
+    ),
+    (
+        f"[{TIER_AT_5}, {OTHER_TIER_AT_5}]",
+        "[1]",
+        "where another tier does",
+    ),
+]
+TIER_START_MISTAKES = ["0", "-5", "1.5", "many", "", "1" * 16]
+MARKUP_MISTAKES = [
+    ("12.5%", "", "is not a number"),
+    ("-100.1", "", "is not a percentage"),
+    ("10001", "", "is not a percentage"),
+    ("NaN", "", "is not a percentage"),
+    ("", "", "is not a number"),
+    ("[]", "", "a percentage"),
+    ("{percent: 3}", "", "a percentage"),
+    ("[5]", "[0]", "expected effective_at, percent"),
+    ("[{effective_at: 2026-01-01T00:00:00Z}]", "[0]", "has no percent"),
+    ("[{percent: 1}, {percent: 2}]", "[1]", "keep one"),
+]
+ACCOUNT_MISTAKES = [
+    ("", "", "accounts by id"),
+    ("{acme: }", ".acme", "expected markup_percent, models"),
+    ("{acme: {currency: EUR}}", ".acme.currency", "unknown key"),
+    ("{a b: {markup_percent: 1}}", ".a b", "without spaces"),
+    ("{acme: {markup_percent: 1e6}}", ".acme.markup_percent", "is not a percentage"),
+    ("{acme: {models: {}}}", ".acme.models", "at least one model"),
+    (
+        "{acme: {models: {a: [{per_unit: {requests: -1}}]}}}",
+        ".acme.models.a[0].per_unit.requests",
+        "not a price",
+    ),
+    (
+        f"{{acme: {{models: {ONE_MODEL_TWICE}}}}}",
+        ".acme.models.openai/gpt-4o",
+        "same model (openai/gpt-4o) as 'gpt-4o'",
+    ),
+]
+PRICE_MISTAKES = [
+    ("-1", "is not a price"),
+    ("-0.0", "is not a price"),
+    (".nan", "is not a number"),
+    ("NaN", "is not a price"),
+    ("Infinity", "is not a price"),
+    ("1e999999", "is not a price"),
+    ("1e-31", "decimal places"),
+    ("free", "is not a number"),
+    ("true", "is not a number"),
+    ("0x10", "is not a number"),
+    ("1:30", "is not a number"),
+    ("", "is not a number"),
+    ("[1]", "expected a price"),
+    ("2000000000", "is not a price"),
+]
+TIME_MISTAKES = [
+    ("2026-13-01T00:00:00Z", "is not a time"),
+    ("soon", "is not a time"),
+    ("5", "is not a time"),
+    ("2026-01-01", "has no zone"),
+    ("2026-01-01T00:00:00", "has no zone"),
+    ("2026-01-01T00:00:00.0001Z", "has no zone, or parts of a millisecond"),
+]
 
 
-@pytest.mark.parametrize(("text", "where", "problem"), MISTAKES)
+def _mistakes() -> Iterator[tuple[str, str, str]]:
+    """Yields whole files, each with the place of the mistake and a part of the message."""
+    yield from FILE_MISTAKES
+    for models, where, problem in MODEL_MISTAKES:
+        yield f"models: {models}", f"models{where}", problem
+    for tiers, where, problem in TIER_MISTAKES:
+        yield _with_tiers(tiers), f"models.a[0].tiers{where}", problem
+    for start in TIER_START_MISTAKES:
+        text = _with_tiers(f"[{{above_input_tokens: {start}, per_unit: {{requests: 1}}}}]")
+        yield text, "models.a[0].tiers[0].above_input_tokens", "whole number"
+    for markup, where, problem in MARKUP_MISTAKES:
+        yield f"markup_percent: {markup}", f"markup_percent{where}", problem
+    for accounts, where, problem in ACCOUNT_MISTAKES:
+        yield f"accounts: {accounts}", f"accounts{where}", problem
+    for price, problem in PRICE_MISTAKES:
+        text = f"models: {{a: [{{per_unit: {{requests: {price}}}}}]}}"
+        yield text, "models.a[0].per_unit.requests", problem
+    for time, problem in TIME_MISTAKES:
+        text = f"models: {{a: [{{effective_at: {time}}}]}}"
+        yield text, "models.a[0].effective_at", problem
+
+
+def _with_tiers(tiers: str) -> str:
+    return f"models: {{a: [{{per_unit: {{requests: 1}}, tiers: {tiers}}}]}}"
+
+
+@pytest.mark.parametrize(("text", "where", "problem"), list(_mistakes()))
 def test_a_mistake_in_the_override_file_is_named_with_its_place(
     tmp_path: Path, text: str, where: str, problem: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Prices: exactly what genai-prices charges, in integers, each with a version."""
+"""Tests that prices are exactly what genai-prices charges, in integers, each with a version."""
 
 import os
 import random
@@ -61,15 +61,13 @@ def at(text: str) -> int:
 
 
 def listed_prices(info: ModelInfo, at_ms: int) -> dict[str, Decimal | TieredPrices]:
-    """The unit prices that genai-prices itself would use, by our unit."""
+    """Returns the unit prices that genai-prices itself would use, by our unit."""
     prices = vars(info.get_prices(moment(at_ms)))
     return {UNIT_OF_PRICE_KEY[key]: price for key, price in prices.items() if price is not None}
 
 
 def overlapping_counts(quantities: Mapping[str, int]) -> dict[str, int]:
-    """Our disjoint quantities as genai-prices counts: each of its units includes the more specific
-    ones.
-    """
+    """Returns our disjoint quantities as genai-prices counts: units include more specific units."""
     counts = {
         key: sum(
             n
@@ -93,8 +91,9 @@ def listed_cost_nanos(listed: Listed, quantities: Mapping[str, int], at_ms: int)
 
 
 def a_usage(chance: random.Random, prices: Mapping[str, Decimal | TieredPrices]) -> dict[str, int]:
-    """Quantities of priced units and of more special ones, from one to 2^53, often about a tier's
-    start.
+    """Draws quantities of priced units and of more special units, from 1 to 2^53.
+
+    Quantities are often close to a tier's start.
     """
     starts = [
         tier.start
@@ -221,9 +220,7 @@ def changing_models() -> list[Listed]:
 
 
 def edges_ms(info: ModelInfo) -> list[int]:
-    """Instants at which the model's conditional prices begin or end (of the times of day,
-    on one day).
-    """
+    """Returns when the model's conditional prices begin or end; times of day on a single day."""
     edges = []
     for condition in info.prices if isinstance(info.prices, list) else []:
         match condition.constraint:
@@ -252,7 +249,7 @@ def test_the_price_in_force_is_that_of_the_date_and_time_of_day(
 
 
 def output_nanos(table: PriceTable, time: str) -> int:
-    """Of one output token of deepseek-chat."""
+    """Returns the cost of one output token of deepseek-chat."""
     return table.find("deepseek-chat", at(time)).cost({"output_tokens": 1}).amount_nanos
 
 
@@ -260,9 +257,10 @@ def test_an_off_peak_price_begins_and_ends_on_the_millisecond(table: PriceTable)
     def price(time: str) -> int:
         return output_nanos(table, f"2025-06-01T{time}Z")
 
-    assert [price("00:29:59.999"), price("00:30:00"), price("16:29:59.999"), price("16:30:00")] == [
-        550, 1_100, 1_100, 550,
-    ]  # fmt: skip
+    assert price("00:29:59.999") == 550
+    assert price("00:30:00") == 1_100
+    assert price("16:29:59.999") == 1_100
+    assert price("16:30:00") == 550
 
 
 def test_a_daily_price_is_not_taken_for_that_of_the_day_before_or_after(table: PriceTable) -> None:
@@ -276,10 +274,20 @@ def test_a_daily_price_is_not_taken_for_that_of_the_day_before_or_after(table: P
 
 @pytest.mark.parametrize(
     "name",
-    ["gpt-4o", "GPT-4o-2024-08-06", "claude-sonnet-4-5-20250929", "gpt-5.2-20251211", "gemini-2.5-pro", "grok-4",
-     "azure/gpt-4o", "deepseek/deepseek-chat", "groq/openai/gpt-oss-120b", "openrouter/anthropic/claude-sonnet-4.5",
-     "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0"],
-)  # fmt: skip
+    [
+        "gpt-4o",
+        "GPT-4o-2024-08-06",
+        "claude-sonnet-4-5-20250929",
+        "gpt-5.2-20251211",
+        "gemini-2.5-pro",
+        "grok-4",
+        "azure/gpt-4o",
+        "deepseek/deepseek-chat",
+        "groq/openai/gpt-oss-120b",
+        "openrouter/anthropic/claude-sonnet-4.5",
+        "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0",
+    ],
+)
 def test_a_name_means_the_model_that_genai_prices_takes_it_for(
     table: PriceTable, name: str
 ) -> None:
@@ -508,7 +516,10 @@ def test_a_version_is_the_same_in_every_process_and_differs_with_any_part_of_the
         ModelPrice("acme/a", "USD", 1, base.rates, (), (("input_tokens", 1),)),
     ]
     assert len({price.version for price in [base, *others]}) == 7
-    script = f"from meter.prices import PriceTable; print(PriceTable.load().find('gemini-2.5-pro', {NOW_MS}).version)"
+    script = (
+        "from meter.prices import PriceTable;"
+        f" print(PriceTable.load().find('gemini-2.5-pro', {NOW_MS}).version)"
+    )
     environment = {
         **os.environ,
         "PYTHONHASHSEED": "4711",

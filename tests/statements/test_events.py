@@ -1,6 +1,4 @@
-"""Events as ListEvents returns them: thresholds that were crossed, in the order in which the ledger
-learned of them.
-"""
+"""Tests ListEvents: crossed thresholds, in the order in which the ledger learned of them."""
 
 import asyncio
 
@@ -21,7 +19,7 @@ TENTHS = tuple(Threshold(f"t{tenth}", "daily_use", tenth * 10) for tenth in rang
 
 @pytest.fixture
 def scribe(ledger: Ledger) -> Scribe:
-    """Two accounts, each in a shard of its own, whose use is told in tens."""
+    """Returns a scribe for two accounts, each in a shard of its own, whose use is told in tens."""
     scribe = Scribe(ledger)
     for account_id in ("acme", "beta"):
         scribe.create(account_id, thresholds=TENTHS)

@@ -1,6 +1,4 @@
-"""Grants as ListGrants returns them: in which order they are burned, and what became of the credits of
-each.
-"""
+"""Tests ListGrants: the burn order of grants, and what became of the credits of each."""
 
 import asyncio
 from itertools import count
@@ -47,7 +45,7 @@ def states(scribe: Scribe) -> dict[str, str]:
 
 
 def sums(summary: pb.GrantSummary) -> dict[str, int]:
-    """What is not zero of it."""
+    """Returns the sums of a grant that are not zero."""
     names = ("spent", "held", "expired", "voided", "remaining")
     amounts = {name: getattr(summary, f"{name}_nanos") for name in names}
     assert summary.granted_nanos == summary.grant.amount_nanos == sum(amounts.values())
@@ -336,7 +334,7 @@ def test_every_grant_is_as_the_model_has_it_whatever_happened(
 
 
 def _due(account: Account, number: int) -> tuple[int, list[tuple[str, int]]]:
-    """State and sums of a grant, as the model has them."""
+    """Returns the state and sums of a grant, as the model has them."""
     grant = account.grants[number]
     left = {**account.left(), **account.scheduled()}
     spent = [part for charge in account.charges for part in charge.parts] + account.payments

@@ -1,4 +1,4 @@
-"""Statements: an account's history and usage, as ListEntries and QueryUsage return them."""
+"""Tests statements: an account's history and usage, as ListEntries and QueryUsage return them."""
 
 import asyncio
 from base64 import urlsafe_b64encode
@@ -105,7 +105,10 @@ def test_start_is_inclusive_and_end_exclusive_to_the_nanosecond(
         scribe.debit(amount)
     second = timestamp(JANUARY + 2 * HOUR)
     just_after = Timestamp(seconds=second.seconds, nanos=1)
-    amounts = lambda **span: [-each.amount_nanos for each in entries(service, **span).entries]  # noqa: E731
+
+    def amounts(**span: Timestamp) -> list[int]:
+        return [-each.amount_nanos for each in entries(service, **span).entries]
+
     assert amounts(start_time=second) == [3, 2]
     assert amounts(start_time=just_after) == [3]
     assert amounts(end_time=second) == [1]
@@ -247,7 +250,7 @@ def test_an_unknown_account_has_neither_entries_nor_usage(service: LedgerService
 
 
 def _some_usage(scribe: Scribe) -> int:
-    """Debits over three days; what they come to."""
+    """Writes debits over three days, and returns what they come to."""
     total = 0
     for number in range(40):
         scribe.now_ms = JANUARY + number * 100 * 60_000

@@ -1,6 +1,4 @@
-"""What ListEntries says of credits: whose were taken, what grants' own entries are about, what grace
-carried.
-"""
+"""Tests what ListEntries says of credits: whose credits paid, grants' own entries, and grace."""
 
 import asyncio
 
@@ -27,7 +25,7 @@ def scribe(ledger: Ledger) -> Scribe:
 
 
 def entries(scribe: Scribe, *kinds: int, **query: object) -> list[pb.Entry]:
-    """Oldest first."""
+    """Returns the account's entries, oldest first."""
     request = pb.ListEntriesRequest(
         **{"account_id": "acme", "kinds": kinds, "page_size": 1000, **query}
     )

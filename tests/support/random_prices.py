@@ -1,12 +1,11 @@
-"""Prices and usages of any kind, for properties."""
+"""Generates prices and usages of any kind, for properties."""
 
 from hypothesis import strategies as st
 
 from meter.prices import ModelPrice, Tier
 from meter.prices.price import in_unit_order
 
-# Any price: few units, so that usages often meet them; divisors that are exact, repeating, and
-# long.
+# Few units, so that usages often contain them; divisors that are exact, repeating, and long.
 PRICED = [
     "input_tokens",
     "cached_input_tokens",
@@ -23,14 +22,20 @@ QUANTITIES = st.dictionaries(st.sampled_from(PRICED), st.integers(0, 400) | st.i
 
 @st.composite
 def model_prices(draw: st.DrawFn) -> ModelPrice:
-    """A price whose tiers, if any, never fall with more input, as real ones do not."""
+    """Draws a price whose tiers, if any, never fall with more input, as real tiers do not."""
     rates = draw(RATES)
     tiers = []
     for start in draw(STEPS):
-        rates = {
-            unit: rate + more
-            for (unit, rate), more in zip(rates.items(), draw(RATES).values(), strict=True)
-        }
+        increases = draw(RATES)
+        rates = {unit: rate + increases[unit] for unit, rate in rates.items()}
         tiers.append(Tier(start, in_unit_order(rates)))
-    base = in_unit_order(draw(RATES) if not tiers else dict.fromkeys(PRICED, 0))
-    return ModelPrice("acme/any", "USD", draw(DIVISORS), base, tuple(tiers))
+    base_rates = dict.fromkeys(PRICED, 0)
+    if not tiers:
+        base_rates = draw(RATES)
+    return ModelPrice(
+        model="acme/any",
+        currency="USD",
+        per=draw(DIVISORS),
+        rates=in_unit_order(base_rates),
+        tiers=tuple(tiers),
+    )
