@@ -110,7 +110,8 @@ class Pricer:
         """Returns the pinned price if it is of this model, else the account's price in force."""
         pinned = None
         if pinned_version:
-            pinned = await self._pinned(pinned_version)
+            # A known version, as nearly all are, needs no coroutine.
+            pinned = self._known(pinned_version) or await self._recall(pinned_version)
         try:
             current = self._table.find(model, _now_ms(), account_id)
         except UnknownModel as error:
@@ -128,10 +129,7 @@ class Pricer:
     def _is_same_model(self, model: str, pinned: ModelPrice, current: ModelPrice) -> bool:
         return pinned.model == current.model or self._table.means(model, pinned.model)
 
-    async def _pinned(self, version: str) -> ModelPrice | None:
-        known = self._known(version)
-        if known is not None:
-            return known
+    async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)
         if price is not None:
             self._remember(price)

@@ -1,8 +1,5 @@
-"""`creditgate prices`: what is in force, what a version was, what a file would change, and putting it
-in force.
-"""
+"""`creditgate prices`: listed, shown and compared; a file put in force."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +12,12 @@ from meter.prices import PriceTable
 from support.customer import CREDIT, Customer, another_gate
 from support.servers import wait_until
 from support.stack import Stack
+from support.terminal import ONE_TRANSPORT, Creditgate
 
-pytest_plugins = ("support.running_stack", "support.command_line")
-# To the command one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
+pytest_plugins = ("support.command_line",)
+pytestmark = ONE_TRANSPORT
 
 Open = Callable[..., Customer]
-Run = Callable[..., Any]
 
 FILE = """
 markup_percent: 25
@@ -39,7 +35,7 @@ accounts:
 
 
 @pytest.fixture
-def prices(creditgate: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def prices(creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The price file that the command knows; it is FILE."""
     path = tmp_path / "prices.yaml"
     path.write_text(FILE)
@@ -47,48 +43,33 @@ def prices(creditgate: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     return path
 
 
-def rows(done: Any) -> list[list[str]]:
-    assert (done.status, done.err) == (0, "")
-    return [line.split() for line in done.out.splitlines()]
-
-
-def parsed(done: Any) -> Any:
-    assert (done.status, done.err) == (0, "")
-    return json.loads(done.out)
-
-
-def test_the_list_has_every_model_with_a_price(creditgate: Run, prices: Path) -> None:
-    listed = [row[0] for row in rows(creditgate("prices", "list"))[1:]]
+def test_the_list_has_every_model_with_a_price(creditgate: Creditgate, prices: Path) -> None:
+    listed = [row[0] for row in creditgate("prices list").rows]
     assert len(listed) > 2000
     assert {"acme-large", "openai/gpt-4o", "azure/o1"} <= set(listed)
     assert listed == sorted(listed)
 
 
 def test_the_list_is_narrowed_by_provider_and_text_and_seen_by_an_account(
-    creditgate: Run, prices: Path
+    creditgate: Creditgate, prices: Path
 ) -> None:
-    [heading, row] = rows(creditgate("prices", "list", "--match", "ACME"))
-    assert heading[:5] == ["model", "currency", "input", "cached", "output"]
-    assert row[:5] == ["acme-large", "USD", "2.5", "0.625", "10"]
-    assert "requests" in row
-    assert " > 200,000 " in creditgate("prices", "list", "--match", "acme").out
-    own = rows(
-        creditgate(
-            "prices", "list", "--provider", "OpenAI", "--match", "gpt-4o", "--account", "acme"
-        )
-    )[1:]
+    [heading, line] = creditgate("prices list --match ACME").lines
+    assert heading.startswith("model currency input cached output ")
+    assert line.startswith("acme-large USD 2.5 0.625 10 ")
+    assert "requests" in line.split()
+    assert " > 200,000 " in creditgate("prices list --match acme").out
+    own = creditgate("prices list --provider OpenAI --match gpt-4o --account acme").rows
     assert all(row[0].startswith("openai/") and "gpt-4o" in row[0] for row in own)
     assert next(row[2:5] for row in own if row[0] == "openai/gpt-4o") == ["1", "1", "3"]
-    [one] = parsed(creditgate("prices", "list", "--match", "acme-large", "--json"))
-    assert one == parsed(creditgate("prices", "show", "acme-large", "--json"))
+    [one] = creditgate("prices list --match acme-large --json").json
+    assert one == creditgate("prices show acme-large --json").json
 
 
 def test_a_price_is_shown_unit_by_unit_with_tiers_version_window_and_source(
-    creditgate: Run, prices: Path
+    creditgate: Creditgate, prices: Path
 ) -> None:
-    done = creditgate("prices", "show", "acme-large")
+    table = creditgate("prices show acme-large").lines
     version = PriceTable.load(prices).find("acme-large", 0).version
-    table = [" ".join(row) for row in rows(done)]
     for line in (
         f"version {version}",
         "source file, +25%",
@@ -103,29 +84,24 @@ def test_a_price_is_shown_unit_by_unit_with_tiers_version_window_and_source(
     assert not any(line.startswith("cache_write_tokens") for line in table), (
         "it only follows input_tokens"
     )
-    later = creditgate("prices", "show", "acme-large", "--at", "2099-01-01T00:00:00Z").out
+    later = creditgate("prices show acme-large --at 2099-01-01T00:00:00Z").out
     assert "requests" not in later
     assert "1.25" in later
-    own = [
-        " ".join(row) for row in rows(creditgate("prices", "show", "gpt-4o", "--account", "acme"))
-    ]
+    own = creditgate("prices show gpt-4o --account acme").lines
     assert {"source account", "input_tokens 1,000,000 1", "openai/gpt-4o"} <= set(own)
 
 
 def test_a_price_as_json_is_exact_and_has_the_list_price_it_comes_from(
-    creditgate: Run, prices: Path
+    creditgate: Creditgate, prices: Path
 ) -> None:
-    shown = parsed(creditgate("prices", "show", "acme-large", "--json"))
+    shown = creditgate("prices show acme-large --json").json
     assert (shown["markup_percent"], shown["per_unit"]) == ("25", {"requests": "0.0125"})
     assert shown["per_million"]["output_reasoning_tokens"] == "10"
     assert shown["tiers"][0]["above_input_tokens"] == 200_000
     assert shown["list_price"]["per_million"]["input_tokens"] == "2"
-    assert (shown["from"], shown["until"], shown["source"]) == (
-        None,
-        "2099-01-01T00:00:00Z",
-        "file",
-    )
-    whisper = parsed(creditgate("prices", "show", "groq/whisper-large-v3", "--json"))
+    assert shown["from"] is None
+    assert (shown["until"], shown["source"]) == ("2099-01-01T00:00:00Z", "file")
+    whisper = creditgate("prices show groq/whisper-large-v3 --json").json
     assert whisper["per_unit"]["audio_seconds"] == "37/960000", (
         "0.111 an hour and a quarter more: no decimal is exact"
     )
@@ -133,7 +109,7 @@ def test_a_price_as_json_is_exact_and_has_the_list_price_it_comes_from(
 
 
 def test_every_price_of_an_invoice_is_shown_by_its_version(
-    creditgate: Run, open_account: Open
+    creditgate: Creditgate, open_account: Open
 ) -> None:
     customer = open_account("10")
     for model in ("tiny", "gpt-4o"):
@@ -141,37 +117,41 @@ def test_every_price_of_an_invoice_is_shown_by_its_version(
     lines = customer.invoice().lines
     assert len(lines) == 4
     for line in lines:
-        shown = parsed(creditgate("prices", "show", "--version", line.price_version, "--json"))
+        shown = creditgate(f"prices show --version {line.price_version} --json").json
         assert (shown["model"], shown["version"]) == (line.model, line.price_version)
         assert shown["per_million"][line.unit] == line.unit_price
-    assert f"version {lines[0].price_version}" in " ".join(
-        creditgate("prices", "show", "--version", lines[0].price_version).words
-    )
+    version = lines[0].price_version
+    assert f"version {version}" in " ".join(creditgate(f"prices show --version {version}").words)
 
 
 def test_two_versions_are_compared_by_what_the_ledger_keeps_of_them(
-    creditgate: Run, open_account: Open
+    creditgate: Creditgate, open_account: Open
 ) -> None:
     customer = open_account("10")
     customer.debit(usage=Usage(model="tiny", input_tokens=1))
     customer.debit(usage=Usage(model="gpt-4o", input_tokens=1))
     new, old = (entry.price_version for entry in customer.entries()[:2])
-    table = [" ".join(row) for row in rows(creditgate("prices", "diff", old, new))]
+    table = creditgate(f"prices diff {old} {new}").lines
     assert "openai/gpt-4o input_tokens 1,000,000 1 2.5 +150%" in table
-    changes = parsed(creditgate("prices", "diff", old, new, "--json"))
+    changes = creditgate(f"prices diff {old} {new} --json").json
     assert (changes["old_version"], changes["new_version"]) == (old, new)
     assert changes["units"][0] == {
-        "unit": "input_tokens", "above_input_tokens": 0, "per": 1_000_000, "old": "1", "new": "2.5", "percent": "150",
-    }  # fmt: skip
-    assert creditgate("prices", "diff", old, old).out == "no price differs\n"
+        "unit": "input_tokens",
+        "above_input_tokens": 0,
+        "per": 1_000_000,
+        "old": "1",
+        "new": "2.5",
+        "percent": "150",
+    }
+    assert creditgate(f"prices diff {old} {old}").out == "no price differs\n"
 
 
 def test_a_file_is_compared_with_what_is_in_force_and_with_another(
-    creditgate: Run, prices: Path, tmp_path: Path
+    creditgate: Creditgate, prices: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(FILE.replace("percent: 25", "percent: 50").replace("tokens: 3}", "tokens: 6}"))
-    table = [" ".join(row) for row in rows(creditgate("prices", "diff", str(other)))]
+    table = creditgate(f"prices diff {other}").lines
     assert any(
         line.startswith("everyone ") and line.endswith("(list prices) markup 25% 50%")
         for line in table
@@ -189,18 +169,18 @@ def test_a_file_is_compared_with_what_is_in_force_and_with_another(
         "there its own markup holds"
     )
     changes, in_force = _both_of_one_second(
-        lambda: parsed(creditgate("prices", "diff", str(prices), str(other), "--json")),
-        lambda: parsed(creditgate("prices", "diff", str(other), "--json")),
+        lambda: creditgate(f"prices diff {prices} {other} --json").json,
+        lambda: creditgate(f"prices diff {other} --json").json,
     )
     assert [(each["account"], each["old"], each["new"]) for each in changes["markups"]] == [
         ("", "25", "50")
     ]
     assert changes == in_force
-    assert creditgate("prices", "diff", str(prices)).out == "no price differs\n"
+    assert creditgate(f"prices diff {prices}").out == "no price differs\n"
 
 
 def test_a_file_is_installed_where_running_gates_find_it(
-    creditgate: Run, stack: Stack, prices: Path, open_account: Open, tmp_path: Path
+    creditgate: Creditgate, stack: Stack, prices: Path, open_account: Open, tmp_path: Path
 ) -> None:
     new = tmp_path / "new.yaml"
     used = Usage(model="acme-large", output_tokens=100)
@@ -208,7 +188,7 @@ def test_a_file_is_installed_where_running_gates_find_it(
     with another_gate(stack, prices_file=str(prices)) as (_, client):
         customer = open_account("10").at(client)
         hold = customer.authorize(usage=used)
-        done = creditgate("prices", "import", str(new))
+        done = creditgate(f"prices import {new}")
         assert (done.status, done.err) == (0, "")
         assert "acme-large" in done.out
         assert f"installed as {prices}: " in done.out
@@ -225,27 +205,27 @@ def test_a_file_is_installed_where_running_gates_find_it(
 
 
 def test_without_a_file_that_is_set_the_data_directory_gets_one(
-    creditgate: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     new = tmp_path / "new.yaml"
     folder = tmp_path / "data"
     new.write_text(FILE)
     monkeypatch.setenv("CREDITGATE_DATA_DIR", str(folder))
     monkeypatch.delenv("CREDITGATE_PRICES_FILE")
-    assert creditgate("prices", "import", str(new)).status == 0
+    assert creditgate(f"prices import {new}").status == 0
     assert (folder / "prices.yaml").read_text() == FILE
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert "file, +25%" in creditgate("prices", "show", "acme-large").out
-    assert creditgate("prices", "import", str(new)).out.startswith("no price differs\n")
+    assert "file, +25%" in creditgate("prices show acme-large").out
+    assert creditgate(f"prices import {new}").out.startswith("no price differs\n")
 
 
 def test_a_wrong_file_is_refused_whole_and_what_is_in_force_stays(
-    creditgate: Run, prices: Path, tmp_path: Path
+    creditgate: Creditgate, prices: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new.yaml"
     new.write_text(FILE.replace("tokens: 3}", "tokens: three}"))
-    for words in (("prices", "import", str(new)), ("prices", "diff", str(new))):
-        done = creditgate(*words)
+    for command in ("import", "diff"):
+        done = creditgate(f"prices {command} {new}")
         assert (done.status, done.out) == (1, "")
         assert done.err.startswith(
             f"creditgate: {new}: accounts.acme.models.gpt-4o[0].per_million.output_tokens: "
@@ -255,12 +235,12 @@ def test_a_wrong_file_is_refused_whole_and_what_is_in_force_stays(
 
 
 def test_a_wrong_file_in_force_does_not_keep_its_correction_out(
-    creditgate: Run, prices: Path, tmp_path: Path
+    creditgate: Creditgate, prices: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new.yaml"
     new.write_text(FILE)
     prices.write_text("models: [")
-    done = creditgate("prices", "import", str(new))
+    done = creditgate(f"prices import {new}")
     assert done.status == 0
     assert done.err.startswith(f"creditgate: {prices}: is not YAML")
     assert "compared with the built-in prices instead" in done.err
@@ -270,24 +250,18 @@ def test_a_wrong_file_in_force_does_not_keep_its_correction_out(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("show", "gpt-none"), "prices list --match"),
-        (("show", "gpt-4o", "--at", "tomorrow"), "write it as 2026-11-01"),
-        (
-            ("show", "--version", "123456789abc"),
-            "the ledger has no price of version '123456789abc'",
-        ),
-        (
-            ("diff", "123456789abc", "123456789abd"),
-            "the ledger has no price of version '123456789abc'",
-        ),
-        (("diff", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
-        (("import", "nowhere.yaml"), "No such file"),
+        ("show gpt-none", "prices list --match"),
+        ("show gpt-4o --at tomorrow", "write it as 2026-11-01"),
+        ("show --version 123456789abc", "the ledger has no price of version '123456789abc'"),
+        ("diff 123456789abc 123456789abd", "the ledger has no price of version '123456789abc'"),
+        ("diff nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("import nowhere.yaml", "No such file"),
     ],
 )
 def test_what_went_wrong_is_one_line_that_names_the_fix(
-    creditgate: Run, words: tuple[str, ...], says: str
+    creditgate: Creditgate, words: str, says: str
 ) -> None:
-    done = creditgate("prices", *words)
+    done = creditgate(f"prices {words}")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("creditgate: ")
     assert done.err.count("\n") == 1
@@ -297,18 +271,18 @@ def test_what_went_wrong_is_one_line_that_names_the_fix(
 @pytest.mark.parametrize(
     "words",
     [
-        ("show",),
-        ("show", "gpt-4o", "--version", "123456789abc"),
-        ("show", "--version", "123456789abc", "--account", "acme"),
-        ("diff",),
-        ("diff", "123456789abc"),
-        ("diff", "123456789abc", "prices.yaml"),
+        "show",
+        "show gpt-4o --version 123456789abc",
+        "show --version 123456789abc --account acme",
+        "diff",
+        "diff 123456789abc",
+        "diff 123456789abc prices.yaml",
     ],
 )
 def test_a_command_wrongly_typed_ends_with_2_and_its_usage(
-    creditgate: Run, words: tuple[str, ...]
+    creditgate: Creditgate, words: str
 ) -> None:
-    done = creditgate("prices", *words)
+    done = creditgate(f"prices {words}")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("Usage: ")
 

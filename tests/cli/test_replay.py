@@ -1,31 +1,34 @@
 """`creditgate replay`: a trace of requests, driven through the gate and counted."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.customer import CREDIT, Customer, new_id
 from support.stack import Client
+from support.terminal import ONE_TRANSPORT, Creditgate, Done
 
-pytest_plugins = ("support.running_stack", "support.command_line")
-# To the command one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
-
-Run = Callable[..., Any]
+pytest_plugins = ("support.command_line",)
+pytestmark = ONE_TRANSPORT
 
 ROWS = [(1000 + 37 * n, 5 * n) for n in range(40)]  # tokens in and out
-SPENT = sum(
-    tokens_in * 1000 + tokens_out * 2000 for tokens_in, tokens_out in ROWS
-)  # nanos, at the price of `tiny`
+
+
+def price_nanos(rows: list[tuple[int, int]]) -> int:
+    """At the price of `tiny`."""
+    return sum(tokens_in * 1000 + tokens_out * 2000 for tokens_in, tokens_out in rows)
+
+
+SPENT = price_nanos(ROWS)
 
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    return written(
-        tmp_path, *(f"2023-11-16 18:15:46.{n:07},{i},{o}" for n, (i, o) in enumerate(ROWS))
-    )
+    lines = [
+        f"2023-11-16 18:15:46.{number:07},{tokens_in},{tokens_out}"
+        for number, (tokens_in, tokens_out) in enumerate(ROWS)
+    ]
+    return written(tmp_path, *lines)
 
 
 def written(folder: Path, *lines: str) -> Path:
@@ -34,18 +37,18 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def figures(done: Any) -> dict[str, str]:
+def figures(done: Done) -> dict[str, str]:
     """The table at the end, by its first column."""
     assert (done.status, done.err) == (0, "")
     pairs = [line.strip().split("  ", 1) for line in done.out.splitlines() if "  " in line.strip()]
     return {name: value.strip() for name, value in pairs}
 
 
-def test_a_trace_is_charged_to_the_nano(creditgate: Run, client: Client, trace: Path) -> None:
+def test_a_trace_is_charged_to_the_nano(
+    creditgate: Creditgate, client: Client, trace: Path
+) -> None:
     name = new_id()
-    shown = figures(
-        creditgate("replay", str(trace), "--model", "tiny", "--account", name, "--credits", "10")
-    )
+    shown = figures(creditgate(f"replay {trace} --model tiny --account {name} --credits 10"))
     assert shown["requests"] == "40"
     assert shown["input tokens"] == f"{sum(row[0] for row in ROWS):,}"
     assert shown["output tokens"] == f"{sum(row[1] for row in ROWS):,}"
@@ -57,40 +60,27 @@ def test_a_trace_is_charged_to_the_nano(creditgate: Run, client: Client, trace: 
     assert customer.invoice().total_nanos == SPENT
 
 
-def test_a_trace_is_spread_over_accounts(creditgate: Run, client: Client, trace: Path) -> None:
+def test_a_trace_is_spread_over_accounts(
+    creditgate: Creditgate, client: Client, trace: Path
+) -> None:
     name = new_id()
-    words = (
-        "replay",
-        str(trace),
-        "--model",
-        "tiny",
-        "--account",
-        name,
-        "--accounts",
-        "3",
-        "--limit",
-        "30",
+    done = creditgate(
+        f"replay {trace} --model tiny --account {name} --accounts 3 --limit 30"
+        " --currency USD --credits 1 --concurrency 4"
     )
-    assert (
-        figures(creditgate(*words, "--currency", "USD", "--credits", "1", "--concurrency", "4"))[
-            "requests"
-        ]
-        == "30"
-    )
+    assert figures(done)["requests"] == "30"
     spent = [CREDIT - client.balance(f"{name}-{number}").remaining_nanos for number in (1, 2, 3)]
-    assert sum(spent) == sum(
-        tokens_in * 1000 + tokens_out * 2000 for tokens_in, tokens_out in ROWS[:30]
-    )
+    assert sum(spent) == price_nanos(ROWS[:30])
     assert all(spent)
 
 
 def test_what_cannot_be_afforded_is_counted_by_reason(
-    creditgate: Run, client: Client, trace: Path
+    creditgate: Creditgate, client: Client, trace: Path
 ) -> None:
     name = new_id()
     client.open_account(name, "0.01")
-    words = ("--model", "tiny", "--account", name, "--concurrency", "1", "--estimate", "200")
-    shown = figures(creditgate("replay", str(trace), *words))
+    options = f"--model tiny --account {name} --concurrency 1 --estimate 200"
+    shown = figures(creditgate(f"replay {trace} {options}"))
     denied = int(shown["denied: INSUFFICIENT_CREDITS"])
     assert 0 < denied < 40
     assert client.balance(name).total_credits_nanos == CREDIT // 100, (
@@ -100,22 +90,21 @@ def test_what_cannot_be_afforded_is_counted_by_reason(
 
 
 def test_a_run_repeated_under_its_id_takes_effect_once_and_a_new_one_again(
-    creditgate: Run, client: Client, trace: Path
+    creditgate: Creditgate, client: Client, trace: Path
 ) -> None:
     name = new_id()
-    words = ("replay", str(trace), "--model", "tiny", "--account", name)
+    line = f"replay {trace} --model tiny --account {name}"
     for _ in range(2):
-        figures(creditgate(*words, "--credits", "1", "--run-id", f"{name}-run"))
+        figures(creditgate(f"{line} --credits 1 --run-id {name}-run"))
         assert client.balance(name).remaining_nanos == CREDIT - SPENT
-    figures(creditgate(*words, "--credits", "2"))
+    figures(creditgate(f"{line} --credits 2"))
     assert client.balance(name).remaining_nanos == CREDIT - 2 * SPENT
 
 
-def test_the_traces_own_pace_is_kept_at_a_speed(creditgate: Run, tmp_path: Path) -> None:
+def test_the_traces_own_pace_is_kept_at_a_speed(creditgate: Creditgate, tmp_path: Path) -> None:
     trace = written(tmp_path, "2023-11-16 18:00:00,10,1", "2023-11-16 18:01:00,10,1")
-    shown = figures(
-        creditgate("replay", str(trace), "--model", "tiny", "--account", new_id(), "--speed", "600")
-    )
+    line = f"replay {trace} --model tiny --account {new_id()} --speed 600"
+    shown = figures(creditgate(line))
     assert float(shown["took"].removesuffix(" s")) >= 0.1
 
 
@@ -131,39 +120,37 @@ def test_the_traces_own_pace_is_kept_at_a_speed(creditgate: Run, tmp_path: Path)
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_sent(
-    creditgate: Run, client: Client, tmp_path: Path, lines: tuple[str, ...], says: str
+    creditgate: Creditgate, client: Client, tmp_path: Path, lines: tuple[str, ...], says: str
 ) -> None:
-    done = creditgate("replay", str(written(tmp_path, *lines)), "--account", "never-opened")
+    done = creditgate(f"replay {written(tmp_path, *lines)} --account never-opened")
     assert (done.status, done.out) == (1, "")
     assert says in done.err
     assert done.err.count("\n") == 1
-    assert "ACCOUNT_NOT_FOUND" in creditgate("balance", "never-opened").err
+    assert "ACCOUNT_NOT_FOUND" in creditgate("balance never-opened").err
 
 
-def test_what_is_no_trace_at_all_is_refused(creditgate: Run, tmp_path: Path) -> None:
+def test_what_is_no_trace_at_all_is_refused(creditgate: Creditgate, tmp_path: Path) -> None:
     path = tmp_path / "other"
     for content in (b"", b"a,b,c\n1,2,3\n", b"\x1f\x8b\x08\x00\xff\xfe\x00"):
         path.write_bytes(content)
-        assert (
-            "the first line must be TIMESTAMP,ContextTokens,GeneratedTokens"
-            in creditgate("replay", str(path)).err
-        )
-    assert "No such file" in creditgate("replay", str(tmp_path / "none.csv")).err
+        done = creditgate(f"replay {path}")
+        assert "the first line must be TIMESTAMP,ContextTokens,GeneratedTokens" in done.err
+    assert "No such file" in creditgate(f"replay {tmp_path}/none.csv").err
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("options", "says"),
     [
-        (("--model", "no-such-model"), "UNKNOWN_MODEL"),
-        (("--model", "tiny", "--account", "a b"), "account_id"),
-        (("--model", "tiny", "--currency", "EUR"), "CURRENCY_MISMATCH"),
-        (("--credits", "much"), "such as 25 or 0.25"),
+        ("--model no-such-model", "UNKNOWN_MODEL"),
+        ("--model tiny --account 'a b'", "account_id"),
+        ("--model tiny --currency EUR", "CURRENCY_MISMATCH"),
+        ("--credits much", "such as 25 or 0.25"),
     ],
 )
 def test_what_the_gate_refuses_ends_the_replay_with_one_line(
-    creditgate: Run, trace: Path, words: tuple[str, ...], says: str
+    creditgate: Creditgate, trace: Path, options: str, says: str
 ) -> None:
-    done = creditgate("replay", str(trace), "--account", new_id(), *words)
+    done = creditgate(f"replay {trace} --account {new_id()} {options}")
     assert (done.status, done.out) == (1, "")
     assert says in done.err
     assert done.err.count("\n") == 1

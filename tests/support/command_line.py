@@ -1,44 +1,36 @@
-"""Runs the command in this process as a terminal runs it: with arguments and an environment, and
-with what it prints and how it ends as a result.
+"""The command, run in this process as a terminal runs it: its arguments, its environment, what it
+prints, how it ends.
 """
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from gate.cli.app import main
 from support.stack import Stack
+from support.terminal import Creditgate, Done
 
-
-@dataclass(frozen=True)
-class Done:
-    """Holds how a command has ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def words(self) -> list[str]:
-        return self.out.split()
+pytest_plugins = ("support.running_stack",)
 
 
 @pytest.fixture
 def creditgate(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Done]]:
-    """Runs `creditgate WORDS` with the running stack as its service."""
+) -> Creditgate:
+    """`creditgate LINE`, with the running stack as its service.
+
+    The line is split as a shell splits it; further arguments are words that are taken as they are.
+    """
     for name in [name for name in os.environ if name.startswith("CREDITGATE_")]:
         monkeypatch.delenv(name)
     for name, value in stack.environment().items():
         if name.startswith("CREDITGATE_"):
             monkeypatch.setenv(name, value)
 
-    def run(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["creditgate", *words])
+    def run(line: str, *words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["creditgate", *shlex.split(line), *words])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()

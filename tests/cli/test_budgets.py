@@ -1,0 +1,31 @@
+"""`creditgate budget`: budgets set, listed and deleted."""
+
+from collections.abc import Callable
+
+from support.customer import CREDIT, Customer, at
+from support.terminal import ONE_TRANSPORT, Creditgate
+
+pytest_plugins = ("support.command_line",)
+pytestmark = ONE_TRANSPORT
+
+Open = Callable[..., Customer]
+
+
+def test_a_budget_is_set_listed_and_deleted(creditgate: Creditgate, open_account: Open) -> None:
+    customer = open_account("10", test_clock_time=at("2026-03-01T12:00:00Z"))
+    name = customer.account_id
+    done = creditgate(
+        f"budget set {name} team 1000 --scope user=ada --scope project=x=y"
+        " --window weekly --soft --threshold most=80% --threshold ten=10"
+    )
+    terms = "soft, 1,000.00 weekly on project=x=y and user=ada"
+    assert done.out == f"budget team of {name}: {terms}\n"
+    customer.debit(CREDIT, dimensions={"user": "ada", "project": "x=y"})
+    [_, line] = creditgate(f"budget list {name}").lines
+    assert line == (
+        "team project=x=y and user=ada weekly soft 1,000.00 1.00 0.00"
+        " 2026-03-02 00:00:00 most=80%, ten=10.00"
+    )
+    done = creditgate(f"budget delete {name} team")
+    assert done.out == f"deleted budget team of {name}\n"
+    assert creditgate(f"budget list {name}").rows == []
