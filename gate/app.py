@@ -43,12 +43,16 @@ from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.service import GateService
 from gate.settings import Settings
+from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
-from gate.store.connections import Connection, Wire
+from gate.store.connections import Connections, Endpoint
+from gate.store.expiry import Expiry
 from gate.store.flush_barrier import FlushBarrier
+from gate.store.inspection import Inspection
 from gate.store.reaper import Reaper
+from gate.store.redis_server import prepare_server
 from gate.store.restore import Restorer
-from gate.store.script_runner import Runner, prepare
+from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
 from gate.v1 import gate_pb2
 from meter.admin.budgets import Budgets
@@ -170,7 +174,12 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             begins_epochs=True,
         )
         reaper = Reaper(
-            parts.store, parts.runner, settings.shards, settings.reap_interval_ms, metrics
+            parts.connections,
+            parts.expiry,
+            parts.inspection,
+            settings.shards,
+            settings.reap_interval_ms,
+            metrics,
         )
         price_file = PriceFile(settings.price_path)
         pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
@@ -218,8 +227,8 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
         service = LedgerService(
             ledger,
             parts.barrier.wait,
-            parts.store.now_ms,
-            parts.store,
+            parts.inspection.now_ms,
+            parts.inspection,
         )
         services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
         server = _new_server(settings, services, metrics, shares_port=False)
@@ -239,11 +248,13 @@ async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
 class _StoreParts(NamedTuple):
     """Holds the connected parts of the store in a process."""
 
-    runner: Runner
+    connections: Connections
     shards: Shards
     operations: Operations
     restorer: Restorer
     store: Store
+    expiry: Expiry
+    inspection: Inspection
     barrier: FlushBarrier
 
 
@@ -256,39 +267,43 @@ async def _open_store(
     begins_epochs: bool,
 ) -> _StoreParts:
     """Connects to the store and opens every shard that may be opened now."""
-    runner = Runner(metrics)
-    shards = Shards(
-        settings.shards, runner, Positions(ledger), metrics, begins_epochs=begins_epochs
-    )
-
-    async def greet(connection: Connection) -> None:
-        await prepare(connection, shards.server_is)
-
-    wire = Wire(
-        settings.shared_redis_url(),
-        connections=settings.redis_connections,
+    connections = Connections(
+        Endpoint(settings.shared_redis_url()),
+        count=settings.redis_connections,
         timeout_s=settings.redis_timeout_ms / 1000,
-        on_open=greet,
+        prepare=prepare_server,
     )
-    runner.attach(wire)
-    await wire.open()
-    opened.push_async_callback(wire.close)
+    runner = ScriptRunner(connections, metrics)
+    shards = Shards(
+        settings.shards,
+        connections,
+        runner,
+        Positions(ledger),
+        metrics,
+        begins_epochs=begins_epochs,
+    )
+    await connections.open()
+    opened.push_async_callback(connections.close)
     await shards.verify_all()
     operations = Operations(ledger)
     restorer = Restorer(
+        connections,
         runner,
         shards,
         operations,
         metrics,
         settings.replay_window_ms,
     )
-    store = Store(runner, shards, restorer, settings.replay_window_ms)
+    scripts = AccountScripts(runner, shards, restorer)
+    store = Store(scripts, settings.replay_window_ms)
     return _StoreParts(
-        runner,
+        connections,
         shards,
         operations,
         restorer,
         store,
+        Expiry(scripts),
+        Inspection(connections, runner, shards),
         FlushBarrier(store, shards),
     )
 
@@ -306,7 +321,7 @@ def _accounts_service(
             operations,
             restorer,
             reaper,
-            parts.store,
+            parts.expiry,
             settings.shards,
         ),
         GrantMethods(

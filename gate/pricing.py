@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from gate.hold_ids import version_of
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
@@ -146,11 +147,6 @@ class Pricer:
         self._recorded[price.version] = price
         if len(self._recorded) > _MAX_REMEMBERED_VERSIONS:
             self._recorded.popitem(last=False)
-
-
-def version_of(hold_id: str) -> str:
-    """The price version that a hold has pinned: it stands behind the dot of its id. Empty: none."""
-    return hold_id.partition(".")[2]
 
 
 def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:

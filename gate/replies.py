@@ -6,7 +6,7 @@ A first reply and its replays are computed alike, from the same effect.
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gate.pricing import Cost
-from gate.store.account_reader import AccountView, GraceLeft
+from gate.store.account_reader import AccountView
 from gate.store.calls import Outcome
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -189,7 +189,7 @@ def _breakdown(view: AccountView) -> list[CreditsLeft]:
     ]
 
 
-def _grace(grace: GraceLeft) -> GraceState:
+def _grace(grace: StoredGrace) -> GraceState:
     assert grace.began_ms is not None
     state = GraceState(
         traffic_class=grace.traffic_class,

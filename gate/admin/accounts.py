@@ -15,7 +15,7 @@ from gate.admin.fields import (
 )
 from gate.admin.pages import next_page_token, page_starts_after
 from gate.admin.thresholds import grace_message, graces_of, threshold_message, thresholds_of
-from gate.store.calls import Store
+from gate.store.expiry import Expiry
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store.restore import Restorer
@@ -59,13 +59,13 @@ class AccountMethods:
         operations: Operations,
         restorer: Restorer,
         reaper: Reaper,
-        store: Store,
+        expiry: Expiry,
         shards: int,
     ) -> None:
         self._operations = operations
         self._restorer = restorer
         self._reaper = reaper
-        self._store = store
+        self._expiry = expiry
         self._shards = shards
 
     async def CreateAccount(self, request: CreateAccountRequest) -> Account:
@@ -134,7 +134,7 @@ class AccountMethods:
         )
         await self._restorer.apply(operation)
         await self._reaper.expire_of(shard_of(account_id, self._shards), account_id)
-        await self._store.process_due_grants(account_id)
+        await self._expiry.process_due_grants(account_id)
         return _account_message(row)
 
 

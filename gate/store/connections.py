@@ -1,10 +1,10 @@
 """Connections to Redis that all calls in flight share.
 
-A call is packed, appended to what goes out at the end of this turn of the event loop, and waits for
-its place in the stream of replies. Redis answers in order, so replies are matched by counting: a
-caller that has gone away leaves its place behind, and its reply is dropped there. Nothing is ever
-sent twice from here. A connection that is late with a reply is closed, and everything that waits on
-it fails: whoever repeats a call does so with the same request id.
+A call is packed, appended to what goes out at the end of the present turn of the event loop, and
+waits for a place in the stream of replies. Redis answers in order, so replies are matched by
+counting: a caller that has gone away leaves a place behind, where the reply is dropped. Nothing is
+ever sent twice from here. A connection that is late with a reply is closed, and every call that
+waits there fails: whoever repeats a call does so with the same request id.
 """
 
 import asyncio
@@ -22,13 +22,14 @@ from redis.connection import parse_url
 from meter.errors import Unavailable
 
 Reply = Any  # bytes, int, None, a list of them, or hiredis.ReplyError
+_FIRST_RECONNECT_S = 0.02
 _RECONNECT_CAP_S = 2.0
 
 log = structlog.get_logger()
 
 
 class RedisUnavailable(Unavailable):
-    """Redis did not answer: the call may or may not have taken effect."""
+    """Redis did not answer; the call may or may not have taken effect."""
 
     def __init__(self, why: str) -> None:
         super().__init__(
@@ -42,11 +43,11 @@ class CommandFailed(Exception):
 
 
 class UnfitRedis(Exception):
-    """This Redis must not hold credits: it may drop or refuse what the gate relies on."""
+    """The Redis must not hold credits: the server may drop or refuse what the gate relies on."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection; `send` may be called by any number of tasks at once."""
+    """Sends commands to Redis; any number of tasks may call `send` at once."""
 
     def __init__(self, timeout_s: float, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -59,14 +60,17 @@ class Connection(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
 
     def send(self, *command: str | bytes | int) -> asyncio.Future[Reply]:
-        """Sends one command at the end of this turn; the future has its reply, error
-        replies included.
+        """Sends a command at the end of the present turn of the event loop.
+
+        The future has the reply, error replies included. RedisUnavailable if the connection is
+        lost.
         """
         if self._transport is None:
             raise RedisUnavailable("connection lost")
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub names a tuple of one
+        packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # the stub: a tuple of one
+        self._outgoing.append(packed)
         reply: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append((reply, self._loop.time() + self._timeout_s))
         if self._watch is None:
@@ -88,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             future, _ = self._waiting.popleft()
-            if not future.done():  # else its caller has gone: the reply ends here
+            if not future.done():  # else the caller has gone, and the reply ends here
                 future.set_result(reply)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -99,8 +103,7 @@ class Connection(asyncio.Protocol):
         for future, _ in self._waiting:
             if not future.done():
                 future.set_exception(RedisUnavailable(str(error or "connection lost")))
-                # retrieved here: a caller that has gone away must not leave a warning
-                future.exception()
+                future.exception()  # retrieved: a caller that has gone must not leave a warning
         self._waiting.clear()
         self._on_lost(self)
 
@@ -121,37 +124,79 @@ class Connection(asyncio.Protocol):
             self._watch = self._loop.call_at(due, self._check_late)
 
 
-class Wire:
-    """A few connections to one Redis, kept open: lost ones are opened again with back-off until
-    `close`.
+class Endpoint:
+    """Says where Redis is, and who signs in there, as a URL."""
 
-    `on_open` is awaited with each new connection before it is used, and refuses it by raising.
+    def __init__(self, url: str) -> None:
+        self._options = parse_url(url)
+
+    async def connect(self, connection: Connection) -> None:
+        """Connects a connection to the server. OSError if the server cannot be reached."""
+        loop = asyncio.get_running_loop()
+        options = self._options
+        if "path" in options:
+            await loop.create_unix_connection(lambda: connection, options["path"])
+            return
+        tls: SSLContext | None = None
+        if options.get("connection_class") is not None:
+            tls = create_default_context()
+        host = options.get("host", "localhost")
+        port = options.get("port", 6379)
+        await loop.create_connection(lambda: connection, host, port, ssl=tls)
+
+    async def sign_in(self, connection: Connection) -> None:
+        """Signs in, and chooses the database that the URL names."""
+        password = self._options.get("password")
+        username = self._options.get("username")
+        if password is not None and username:
+            await ask(connection, "AUTH", username, password)
+        elif password is not None:
+            await ask(connection, "AUTH", password)
+        if self._options.get("db"):
+            await ask(connection, "SELECT", self._options["db"])
+        # A name in CLIENT LIST is a courtesy, and some proxies refuse the command.
+        with contextlib.suppress(CommandFailed):
+            await ask(connection, "CLIENT", "SETNAME", "creditgate")
+
+
+class Connections:
+    """Keeps a few connections to one Redis open.
+
+    A lost connection is opened again, with back-off, until `close`.
+
+    `prepare` is awaited with each new connection before any call may use the connection. It returns
+    the server's run id, or refuses the connection by raising.
     """
 
     def __init__(
         self,
-        url: str,
+        endpoint: Endpoint,
         *,
-        connections: int,
+        count: int,
         timeout_s: float,
-        on_open: Callable[[Connection], Awaitable[None]],
+        prepare: Callable[[Connection], Awaitable[str]],
     ) -> None:
-        self._options = parse_url(url)
+        self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._on_open = on_open
-        self._connections: list[Connection | None] = [None] * connections
-        self._keepers: list[asyncio.Task[None]] = []
+        self._prepare = prepare
+        self._listeners: list[Callable[[str], None]] = []
+        self._connections: list[Connection | None] = [None] * count
         self._lost = [asyncio.Event() for _ in self._connections]
+        self._keepers: list[asyncio.Task[None]] = []
+
+    def on_server(self, listener: Callable[[str], None]) -> None:
+        """Has `listener` told the server's run id by each new connection, before calls use it."""
+        self._listeners.append(listener)
 
     async def open(self) -> None:
-        """Opens every connection once; raises what hinders it, so that a wrong setting is told at
-        start.
+        """Opens every connection once.
+
+        Raises whatever hinders that, so that a wrong setting is told at start.
         """
-        for index in range(len(self._connections)):
-            self._connections[index] = await self._connect(index)
-        self._keepers = [
-            asyncio.create_task(self._keep(index)) for index in range(len(self._connections))
-        ]
+        slots = range(len(self._connections))
+        for slot in slots:
+            self._connections[slot] = await self._connect(slot)
+        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in slots]
 
     async def close(self) -> None:
         for keeper in self._keepers:
@@ -161,83 +206,61 @@ class Wire:
             if connection is not None:
                 connection.close()
 
-    def connection(self, lane: int) -> Connection:
-        """The connection of a lane: calls of one lane are sent in the order in which they
-        were made.
+    def connection(self, shard: int) -> Connection:
+        """Returns the connection of a shard, so that the shard's calls are sent in their order.
+
+        RedisUnavailable while the connection is opened again.
         """
-        connection = self._connections[lane % len(self._connections)]
+        connection = self._connections[shard % len(self._connections)]
         if connection is None:
             raise RedisUnavailable("reconnecting")
         return connection
 
-    async def command(self, lane: int, *command: str | bytes | int) -> Reply:
-        """One command's reply; CommandFailed if Redis answered with an error."""
-        reply = await self.connection(lane).send(*command)
-        if isinstance(reply, hiredis.ReplyError):
-            raise CommandFailed(str(reply))
-        return reply
+    async def command(self, shard: int, *command: str | bytes | int) -> Reply:
+        """Returns the reply to one command. CommandFailed if Redis answered with an error."""
+        return await ask(self.connection(shard), *command)
 
-    async def _keep(self, index: int) -> None:
+    async def _keep(self, slot: int) -> None:
+        """Opens the connection of a slot again whenever the connection is lost."""
         while True:
-            await self._lost[index].wait()
-            self._lost[index].clear()
-            delay_s = 0.02
-            while self._connections[index] is None:
+            await self._lost[slot].wait()
+            self._lost[slot].clear()
+            delay_s = _FIRST_RECONNECT_S
+            while self._connections[slot] is None:
                 try:
-                    self._connections[index] = await self._connect(index)
+                    self._connections[slot] = await self._connect(slot)
                 except (OSError, RedisUnavailable, CommandFailed, UnfitRedis) as error:
                     log.warning("redis_reconnect", error=str(error), retry_s=round(delay_s, 2))
                     await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
                     delay_s = min(_RECONNECT_CAP_S, delay_s * 2)
 
-    async def _connect(self, index: int) -> Connection:
+    async def _connect(self, slot: int) -> Connection:
         def lost(connection: Connection) -> None:
-            if self._connections[index] is connection:
-                self._connections[index] = None
-                self._lost[index].set()
+            if self._connections[slot] is connection:
+                self._connections[slot] = None
+                self._lost[slot].set()
 
         connection = Connection(self._timeout_s, lost)
         async with asyncio.timeout(self._timeout_s):
-            await self._dial(connection)
+            await self._endpoint.connect(connection)
         try:
-            await self._greet(connection)
-            await self._on_open(connection)
+            await self._endpoint.sign_in(connection)
+            run_id = await self._prepare(connection)
             if connection.is_lost:  # since its last reply: nobody was told yet
                 raise RedisUnavailable("connection lost")
         except BaseException:
             connection.close()
             raise
+        for listener in self._listeners:
+            listener(run_id)
         return connection
-
-    async def _dial(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        options = self._options
-        if "path" in options:
-            await loop.create_unix_connection(lambda: connection, options["path"])
-            return
-        tls: SSLContext | None = (
-            create_default_context() if options.get("connection_class") is not None else None
-        )
-        host = options.get("host", "localhost")
-        port = options.get("port", 6379)
-        await loop.create_connection(lambda: connection, host, port, ssl=tls)
-
-    async def _greet(self, connection: Connection) -> None:
-        """Signs in and chooses the database that the URL names."""
-        password = self._options.get("password")
-        username = self._options.get("username")
-        if password is not None:
-            await ask(connection, "AUTH", *([username] if username else []), password)
-        if self._options.get("db"):
-            await ask(connection, "SELECT", self._options["db"])
-        with contextlib.suppress(
-            CommandFailed
-        ):  # a name in CLIENT LIST is a courtesy, and some proxies refuse it
-            await ask(connection, "CLIENT", "SETNAME", "creditgate")
 
 
 async def ask(connection: Connection, *command: str | bytes | int) -> Reply:
-    """One command on a given connection; CommandFailed if Redis answered with an error."""
+    """Returns the reply to one command on a connection.
+
+    CommandFailed if Redis answered with an error.
+    """
     reply = await connection.send(*command)
     if isinstance(reply, hiredis.ReplyError):
         raise CommandFailed(str(reply))

@@ -1,79 +1,35 @@
-"""The keys in Redis: every kind, its type, and what it means.
+"""The keys in Redis: every kind, its type, and its meaning.
 
-All keys of a shard share the hash tag `{NN}`, so one call's keys live on one node of a Redis
-Cluster. Ids have no spaces, so a space joins them without ambiguity.
+All keys of a shard share the hash tag `{NN}`, so the keys of a call live on one node of a Redis
+Cluster. Ids have no spaces, so a space joins two ids without ambiguity. The fields of the hashes
+and the text in them stand in gate/store/account_codec.py.
 
-| key                            | type   | meaning                                                                          |
-|--------------------------------|--------|----------------------------------------------------------------------------------|
-| `cg:{07}:journal`              | stream | what has happened, until the ledger has it; ids are epoch-seq (meter/journal/entry.py) |
-| `cg:{07}:holds`                | zset   | "account hold" of every open hold, by expiry in ms (+inf on a test clock)        |
-| `cg:{07}:a:ACCOUNT`            | hash   | the account; its fields below                                                    |
-| `cg:{07}:g:ACCOUNT`            | hash   | its grants; below. Absent while it has none                                      |
-| `cg:{07}:b:ACCOUNT`            | hash   | its budgets; below. Absent while it has none                                     |
-| `cg:{07}:due`                  | zset   | accounts by the ms at which a grant begins or expires (+inf on a test clock)     |
-| `cg:{07}:h:ACCOUNT HOLD`       | string | a hold (gate/lua/lib/hold.lua); gone when settled or released                |
-| `cg:{07}:r:ACCOUNT REQUEST`    | string | what a request did: "fingerprint brief" (meter/journal/replay_record.py), or "operation"       |
-
-What changes seldom in an account stands in one field, so that the usual call reads few.
-
-| account field | meaning                                                                                                   |
-|---------------|-----------------------------------------------------------------------------------------------------------|
-| s             | "EP ST CLK DAY DUE FLAGS G OP CUR TOT LIM OVR EXP DBASE MBASE YBASE", below                               |
-| gl            | left of the grant being burned (0: of overage)                                                            |
-| gh            | held from it                                                                                              |
-| gm            | what it is, as `N m` below; absent for overage                                                            |
-| ol            | left of the other effective, unscoped grants and of overage: spendable = gl + ol                           |
-| oh            | held from all others: held = gh + oh                                                                      |
-| used          | credits ever used                                                                                         |
-| room          | daily limit (0 if none) - used today - held today                                                         |
-| lv            | thresholds: "id,subject,nanos;..."; absent: none                                                          |
-| gr            | graces: "duration_ms amount began_ms class", a line each, - for no time; absent: none                      |
-
-| of `s`  | meaning                                                                                                         |
-|---------|-----------------------------------------------------------------------------------------------------------------|
-| EP      | epoch in which it was written; of another epoch: as if missing                                                  |
-| ST      | active or suspended                                                                                             |
-| CLK     | test clock in ms, or -                                                                                          |
-| DAY     | UTC day number that `room` and DBASE are of                                                                     |
-| DUE     | when a grant begins or expires next, ms, or -: nothing is decided from then on before process_due_grants               |
-| FLAGS   | b has budgets, g has graces, o spend management is off, s has scoped grants, t has thresholds; - none           |
-| G       | number of the grant being burned: the first in burn order that any request may use; 0: overage                  |
-| OP      | number of the last operation applied                                                                            |
-| CUR     | currency                                                                                                        |
-| TOT     | credits ever granted                                                                                            |
-| LIM     | daily limit, or -                                                                                               |
-| OVR     | overage protection                                                                                              |
-| EXP     | of TOT: expired or voided                                                                                       |
-| DBASE   | of `used`: what does not count as used today                                                                    |
-| MBASE   | `used` when the month began                                                                                     |
-| YBASE   | of `used`: what counts neither as used today nor yesterday                                                      |
-|         | with flag b, on lines of their own: the keys that its budgets go by, of each scope one or two, a line each; a   |
-|         | tab between scopes                                                                                              |
-
-| grants' field | meaning (N: number of the operation that made the grant; 0: overage)                                      |
-|---------------|-----------------------------------------------------------------------------------------------------------|
-| N             | left, unless it is the one being burned; absent: 0                                                        |
-| N h           | held from it, unless it is the one being burned; absent: 0                                                |
-| N m           | the same: "STATE PAYS TYPE PRIORITY EXPIRES EFFECTIVE SCOPE"; p scheduled, a effective, x over but held;  |
-|               | PAYS 1 if it pays debt; scope: labels, a line each, or -                                                  |
-
-| budgets' field | meaning (LABELS: one or two "key=value", sorted, a line each)                                            |
-|----------------|----------------------------------------------------------------------------------------------------------|
-| d LABELS       | the budgets of this scope, by id, a line each, "ID,START,END LIMIT,HARD LEVELS NUMBER WINDOW": days of   |
-|                | the window, h or s, "id:nanos|..." or -, operation that made it                                            |
-| f ID           | its LABELS                                                                                               |
-| r LABELS       | of the first of them: limit - used - held in the window; of the second r2 LABELS, and so on              |
-| h LABELS       | held in the window, likewise; absent: 0                                                                  |
+| key                         | type   | meaning                                               |
+|-----------------------------|--------|-------------------------------------------------------|
+| `cg:{07}:journal`           | stream | effects that the ledger does not have yet; an id is   |
+|                             |        | epoch-seq (meter/journal/entry.py)                    |
+| `cg:{07}:holds`             | zset   | "account hold" of every open hold, by expiry in ms    |
+|                             |        | (+inf on a test clock)                                |
+| `cg:{07}:due`               | zset   | accounts, by the ms at which a grant begins or        |
+|                             |        | expires next (+inf on a test clock)                   |
+| `cg:{07}:a:ACCOUNT`         | hash   | the account                                           |
+| `cg:{07}:g:ACCOUNT`         | hash   | the account's grants; absent while there is none      |
+| `cg:{07}:b:ACCOUNT`         | hash   | the account's budgets; absent while there is none     |
+| `cg:{07}:h:ACCOUNT HOLD`    | string | a hold; removed when the hold is settled or released  |
+| `cg:{07}:r:ACCOUNT REQUEST` | string | the reply to a request: "fingerprint record"          |
+|                             |        | (meter/journal/replay_record.py), or "operation"      |
 """
 
 from functools import cache
 from zlib import crc32
 
+from gate.store.contracts import DEBIT_HOLD_KEYS, KEYS
 from meter.journal.entry import journal_key
 
 __all__ = [
     "account_key",
     "budgets_key",
+    "call_keys",
     "due_key",
     "expiries_key",
     "grants_key",
@@ -86,42 +42,79 @@ __all__ = [
 
 
 def shard_of(account_id: str, shards: int) -> int:
-    """The account's shard: fixed for good once the first account exists."""
+    """Returns the account's shard, fixed for good once the first account exists."""
     return crc32(account_id.encode()) % shards
 
 
 def account_key(shard: int, account_id: str) -> str:
-    return f"{_tag(shard)}a:{account_id}"
+    return _key("account", shard, account_id)
 
 
 def grants_key(shard: int, account_id: str) -> str:
-    return f"{_tag(shard)}g:{account_id}"
+    return _key("grants", shard, account_id)
 
 
 def budgets_key(shard: int, account_id: str) -> str:
-    return f"{_tag(shard)}b:{account_id}"
-
-
-def due_key(shard: int) -> str:
-    return f"{_tag(shard)}due"
+    return _key("budgets", shard, account_id)
 
 
 def hold_key(shard: int, account_id: str, hold_id: str) -> str:
-    return f"{_tag(shard)}h:{account_id} {hold_id}"
-
-
-def hold_member(account_id: str, hold_id: str) -> str:
-    return f"{account_id} {hold_id}"
+    return _key("hold", shard, f"{account_id} {hold_id}")
 
 
 def replay_key(shard: int, account_id: str, request_id: str) -> str:
-    return f"{_tag(shard)}r:{account_id} {request_id}"
+    return _key("replay", shard, f"{account_id} {request_id}")
 
 
 def expiries_key(shard: int) -> str:
-    return f"{_tag(shard)}holds"
+    return _key("holds_by_expiry", shard)
+
+
+def due_key(shard: int) -> str:
+    return _key("accounts_by_due", shard)
+
+
+def hold_member(account_id: str, hold_id: str) -> str:
+    """Returns the member of a hold in the holds by expiry."""
+    return f"{account_id} {hold_id}"
+
+
+def call_keys(
+    script: str, shard: int, account_id: str = "", request_id: str = "", hold_id: str = ""
+) -> list[str]:
+    """Returns the KEYS of a script, in the order of its contract.
+
+    A debit has the keys of a hold only if `hold_id` names one.
+    """
+    tag = _tag(shard)
+    subjects = ("", account_id, f"{account_id} {request_id}", f"{account_id} {hold_id}")
+    forms = _SCRIPT_FORMS[script]
+    if hold_id and script == "debit":
+        forms = _SETTLING_DEBIT_FORMS
+    return [f"{tag}{prefix}{subjects[subject]}" for prefix, subject in forms]
+
+
+def _key(name: str, shard: int, subject: str = "") -> str:
+    prefix, _ = _FORMS[name]
+    return f"{_tag(shard)}{prefix}{subject}"
 
 
 @cache
 def _tag(shard: int) -> str:
     return f"cg:{{{shard:02}}}:"
+
+
+# What follows the shard's tag: a prefix, and a place in the subjects of `call_keys`.
+_SHARD, _ACCOUNT, _REQUEST, _HOLD = range(4)
+_FORMS = {
+    "account": ("a:", _ACCOUNT),
+    "replay": ("r:", _REQUEST),
+    "journal": ("journal", _SHARD),
+    "grants": ("g:", _ACCOUNT),
+    "budgets": ("b:", _ACCOUNT),
+    "hold": ("h:", _HOLD),
+    "holds_by_expiry": ("holds", _SHARD),
+    "accounts_by_due": ("due", _SHARD),
+}
+_SCRIPT_FORMS = {script: tuple(_FORMS[name] for name in names) for script, names in KEYS.items()}
+_SETTLING_DEBIT_FORMS = _SCRIPT_FORMS["debit"] + tuple(_FORMS[name] for name in DEBIT_HOLD_KEYS)

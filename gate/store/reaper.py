@@ -1,7 +1,7 @@
-"""The reaper: gives back the holds whose time is over, and has grants begin and expire on time though
-nobody calls.
+"""The reaper: gives back the holds whose time is over, and has grants begin and expire on time even
+if nobody calls.
 
-Any number of gates may run one: each hold ends once, and each grant expires once, all the same.
+Any number of gates may run a reaper: each hold still ends once, and each grant expires once.
 """
 
 import asyncio
@@ -9,11 +9,12 @@ import time
 
 import structlog
 
+from gate.hold_ids import made_at_s
 from gate.metrics import GateMetrics
-from gate.store.calls import Store, made_at_s
-from gate.store.connections import CommandFailed
+from gate.store.connections import CommandFailed, Connections, Reply
+from gate.store.expiry import Expiry
+from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key
-from gate.store.script_runner import Runner
 from meter.errors import ServiceError
 
 _BATCH = 200
@@ -26,68 +27,83 @@ class Reaper:
     """Looks through the holds by expiry; the script decides by the account's clock."""
 
     def __init__(
-        self, store: Store, runner: Runner, shards: int, interval_ms: int, metrics: GateMetrics
+        self,
+        connections: Connections,
+        expiry: Expiry,
+        inspection: Inspection,
+        shards: int,
+        interval_ms: int,
+        metrics: GateMetrics,
     ) -> None:
-        self._store = store
-        self._runner = runner
-        self._shards = shards
+        self._connections = connections
+        self._expiry = expiry
+        self._inspection = inspection
+        self._shards = range(shards)
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
 
     async def keep(self) -> None:
-        """Runs for good."""
+        """Reaps at each interval. Runs until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self._look()
-                now_ms = await self._store.now_ms()
-                await asyncio.gather(*(self._reap(shard, now_ms) for shard in range(self._shards)))
+                await self._measure()
+                now_ms = await self._inspection.now_ms()
+                await asyncio.gather(*(self._reap(shard, now_ms) for shard in self._shards))
                 await asyncio.gather(
-                    *(self._process_due_grants(shard, now_ms) for shard in range(self._shards))
+                    *(self._process_due_grants(shard, now_ms) for shard in self._shards)
                 )
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
 
+    async def expire_of(self, shard: int, account_id: str) -> int:
+        """Expires an account's holds that are due by the account's test clock; returns how many."""
+        command = ("ZRANGE", expiries_key(shard), _TEST_CLOCK, _TEST_CLOCK, "BYSCORE")
+        members = await self._connections.command(shard, *command)
+        prefix = f"{account_id} ".encode()
+        return await self._expire([member for member in members if member.startswith(prefix)])
+
     async def _reap(self, shard: int, now_ms: int) -> None:
         """Expires the shard's holds that are due, oldest first."""
-        command = ("ZRANGE", expiries_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
-        await self._expire(await self._runner.wire.command(shard, *command))
+        await self._expire(await self._due(shard, expiries_key(shard), now_ms))
 
     async def _process_due_grants(self, shard: int, now_ms: int) -> None:
-        """Brings the grants into the present whose time has come."""
-        command = ("ZRANGE", due_key(shard), "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
-        for account_id in await self._runner.wire.command(shard, *command):
-            await self._store.process_due_grants(account_id.decode())
+        """Begins and expires the shard's grants whose time has come."""
+        for account_id in await self._due(shard, due_key(shard), now_ms):
+            await self._expiry.process_due_grants(account_id.decode())
 
-    async def expire_of(self, shard: int, account_id: str) -> int:
-        """Expires an account's holds that are due by its test clock."""
-        command = ("ZRANGE", expiries_key(shard), _TEST_CLOCK, _TEST_CLOCK, "BYSCORE")
-        members = await self._runner.wire.command(shard, *command)
-        own = f"{account_id} ".encode()
-        return await self._expire([member for member in members if member.startswith(own)])
+    async def _due(self, shard: int, key: str, now_ms: int) -> list[bytes]:
+        """Returns the first members of a sorted set whose time is not after `now_ms`."""
+        command = ("ZRANGE", key, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
+        members: list[bytes] = await self._connections.command(shard, *command)
+        return members
 
     async def _expire(self, members: list[bytes]) -> int:
         expired = 0
         for member in members:
             account_id, hold_id = member.decode().split(" ")
-            expired += await self._store.expire(account_id, hold_id)
+            expired += await self._expiry.expire(account_id, hold_id)
         self._metrics.holds_expired.inc(expired)
         return expired
 
-    async def _look(self) -> None:
-        """Counts the open holds, and tells the age of the one that expires first."""
-        wire = self._runner.wire
-        shards = range(self._shards)
-        counts = await asyncio.gather(
-            *(wire.command(shard, "ZCARD", expiries_key(shard)) for shard in shards)
-        )
-        firsts = await asyncio.gather(
-            *(wire.command(shard, "ZRANGE", expiries_key(shard), 0, 0) for shard in shards)
-        )
-        ages = [
-            time.time() - made_at_s(member.decode().split(" ")[1])
-            for first in firsts
-            for member in first
-        ]
+    async def _measure(self) -> None:
+        """Counts the open holds, and tells the age of the hold that expires first."""
+        counts = await self._of_each_shard("ZCARD")
+        firsts = await self._of_each_shard("ZRANGE", 0, 0)
+        now_s = time.time()
+        oldest_s = 0.0
+        for members in firsts:
+            for member in members:
+                _, hold_id = member.decode().split(" ")
+                oldest_s = max(oldest_s, now_s - made_at_s(hold_id))
         self._metrics.holds_open.set(sum(counts))
-        self._metrics.holds_oldest_seconds.set(max(ages, default=0.0))
+        self._metrics.holds_oldest_seconds.set(oldest_s)
+
+    async def _of_each_shard(self, command: str, *arguments: int) -> list[Reply]:
+        """Returns the reply to a command on the holds by expiry, of each shard."""
+        return await asyncio.gather(
+            *(
+                self._connections.command(shard, command, expiries_key(shard), *arguments)
+                for shard in self._shards
+            )
+        )

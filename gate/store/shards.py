@@ -1,13 +1,13 @@
 """Shards: which epoch each one is in, and whether it may admit anything.
 
-Redis is trusted only while it is not behind the ledger. Whenever the server behind the wire turns
-out to be another run of itself (a restart, a failover), each shard's journal is compared with the
-ledger's position before anything is admitted:
+Redis is trusted only while it is not behind the ledger. Whenever the server behind a connection
+turns out to be another run of itself (a restart, a failover), each shard's journal is compared with
+the ledger's position before anything is admitted:
 
 - the journal has reached the position: the shard is open, in the journal's epoch;
 - the journal is behind it: acknowledged writes were lost. The ledger begins a new epoch, the
-  journal follows, and accounts are loaded
-  from the ledger as they are asked for, since what Redis still holds is of an older epoch;
+  journal follows, and accounts are loaded from the ledger as they are asked for, since what Redis
+  still holds is of an older epoch;
 - the journal is in a newer epoch than the ledger: the flusher has fenced the shard and is catching
   up. It stays closed until then.
 
@@ -20,8 +20,10 @@ import asyncio
 import structlog
 
 from gate.metrics import GateMetrics
-from gate.store.connections import CommandFailed
-from gate.store.script_runner import Runner
+from gate.store.connections import CommandFailed, Connections
+from gate.store.contracts import OpenEpochArguments
+from gate.store.keys import call_keys
+from gate.store.script_runner import ScriptRunner
 from meter.errors import Unavailable
 from meter.journal.entry import Method, Position, journal_key
 from meter.ledger.positions import Positions
@@ -34,19 +36,20 @@ log = structlog.get_logger()
 
 
 class ShardClosed(Unavailable):
-    """Nothing was admitted."""
+    """The shard admits nothing now; nothing was written."""
 
     def __init__(self, shard: int, why: str = "is being verified against the ledger") -> None:
         super().__init__("SHARD_CLOSED", f"shard {shard} {why}; repeat the call shortly")
 
 
 class Shards:
-    """The shards' epochs. `epoch` is asked by every call; `keep` opens what is closed."""
+    """Knows the shards' epochs. Every call asks `epoch`; `keep` opens shards that were closed."""
 
     def __init__(
         self,
         count: int,
-        runner: Runner,
+        connections: Connections,
+        runner: ScriptRunner,
         positions: Positions,
         metrics: GateMetrics,
         *,
@@ -54,24 +57,26 @@ class Shards:
     ) -> None:
         self.count = count
         self._begins_epochs = begins_epochs
+        self._connections = connections
         self._runner = runner
         self._positions = positions
         self._metrics = metrics
         self._epochs: list[int | None] = [None] * count
         self._run_id = ""
-        self._look = asyncio.Event()
-        self._looking = asyncio.Lock()
+        self._any_closed = asyncio.Event()
+        self._verifying = asyncio.Lock()
         self._metrics.shards_closed.set(count)
+        connections.on_server(self.server_is)
 
     def epoch(self, shard: int) -> int:
-        """The epoch to write under; ShardClosed while there is none."""
+        """Returns the epoch to write under. ShardClosed while there is none."""
         epoch = self._epochs[shard]
         if epoch is None:
             raise self._closed(shard)
         return epoch
 
     def server_is(self, run_id: str) -> None:
-        """Told of each new connection's server: another run of it must be verified anew."""
+        """Closes all shards if the server of a new connection is another run than before."""
         if run_id != self._run_id:
             self._run_id = run_id
             for shard in range(self.count):
@@ -81,10 +86,10 @@ class Shards:
         """Admits nothing more until the shard is verified."""
         self._epochs[shard] = None
         self._metrics.shards_closed.set(self._epochs.count(None))
-        self._look.set()
+        self._any_closed.set()
 
     async def verify(self, shard: int, epoch: int) -> None:
-        """Looks anew at a shard that has moved on from `epoch`. It may stay closed."""
+        """Verifies a shard that has moved on from `epoch`; the shard may stay closed."""
         if self._epochs[shard] == epoch:
             self.close(shard)
         await self.verify_all()
@@ -92,38 +97,39 @@ class Shards:
     async def verify_all(self) -> None:
         """Opens every shard that may be opened now.
 
-        One that has to begin anew does so in the first pass, and is opened in the second.
+        A shard that needs a new epoch begins one in the first pass, and is opened in the second.
         """
-        async with self._looking:
+        async with self._verifying:
             for _ in range(2):
                 if None not in self._epochs:
                     return
-                positions = await asyncio.to_thread(
-                    self._positions.all
-                )  # before the journals: they only grow
+                # The positions come before the journals, which only grow.
+                positions = await asyncio.to_thread(self._positions.all)
                 for shard in range(self.count):
                     if self._epochs[shard] is None:
                         await self._verify(shard, positions[shard])
 
     async def keep(self) -> None:
-        """Runs for good: verifies shards that were closed."""
+        """Verifies shards that were closed. Runs until cancelled."""
         while True:
-            await self._look.wait()
-            self._look.clear()
+            await self._any_closed.wait()
+            self._any_closed.clear()
             try:
                 await self.verify_all()
             except (Unavailable, CommandFailed) as error:
                 log.warning("shards_not_verified", error=str(error))
             if None in self._epochs:
-                self._look.set()
+                self._any_closed.set()
                 await asyncio.sleep(_RETRY_S)
 
     async def flushed(self, shard: int, wait_s: float = _FLUSH_WAIT_S) -> None:
-        """Returns when the ledger holds all that the shard's journal holds at the time of the call;
-        Unavailable if it takes too long.
+        """Returns when the ledger holds all that the shard's journal holds at the time of the call.
+
+        Unavailable if that takes more than `wait_s`; ShardClosed if there is no journal.
         """
         goal = await self.journal_end(shard)
-        if goal is None:  # it begins before the shard is opened, and never ends: Redis was emptied
+        if goal is None:
+            # The journal begins before the shard is opened, and never ends: Redis was emptied.
             self.close(shard)
             raise self._closed(shard)
         deadline = asyncio.get_running_loop().time() + wait_s
@@ -136,9 +142,9 @@ class Shards:
             await asyncio.sleep(_FLUSH_POLL_S)
 
     async def journal_end(self, shard: int) -> Position | None:
-        """Id of the newest entry the journal ever had; None if there is no journal."""
+        """Returns the id of the newest entry that the journal ever had; None without a journal."""
         try:
-            info = await self._runner.wire.command(shard, "XINFO", "STREAM", journal_key(shard))
+            info = await self._connections.command(shard, "XINFO", "STREAM", journal_key(shard))
         except CommandFailed as error:
             if "no such key" in str(error).lower():
                 return None
@@ -175,7 +181,6 @@ class Shards:
                 action="rebuilt from the ledger",
             )
             position = await asyncio.to_thread(self._positions.begin_epoch, shard, position, reason)
-        # 'stale' is as good: another gate was first.
-        await self._runner.run(
-            "open_epoch", shard, [journal_key(shard)], position.epoch, Method.EPOCH, reason
-        )
+        # 'stale' is as good as 'ok': another gate was first.
+        arguments = OpenEpochArguments(position.epoch, Method.EPOCH, reason)
+        await self._runner.run("open_epoch", shard, call_keys("open_epoch", shard), arguments)

@@ -454,3 +454,9 @@ def _budget(
         HARD in flags,
         PAST not in flags,
     )
+
+
+def decode_current_grant(line: str) -> tuple[int, int, int]:
+    """Returns the current grant's number, and the nanos left of the grant and held from it."""
+    tokens = line.split(" ")
+    return int(tokens[9]), int(tokens[11]), int(tokens[12])

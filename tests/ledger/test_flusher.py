@@ -171,6 +171,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
         if row["shard"] == shard
     ]
     assert began == [(1, "first start"), (5, "rebuilt")]
+    harness.hear_of_epoch("acme")
     harness.create(harness.account_in(shard, "other"))
     assert flusher.drain(10)
     assert Positions(harness.ledger).of(shard) == Position(5, 1)

@@ -41,7 +41,7 @@ from support.ledger_state import (
     value,
 )
 from support.servers import valkey_server, wait_until
-from support.store_harness import CREDIT, StoreHarness
+from support.store_harness import CREDIT, StoreHarness, store_harness
 
 pytest_plugins = ("support.harness_fixtures",)
 
@@ -235,8 +235,11 @@ def test_an_account_that_the_ledger_does_not_know_stops_its_shard_and_no_other(
 
 def test_it_waits_for_a_redis_that_is_away_and_goes_on(ledger: Ledger) -> None:
     registry = CollectorRegistry()
-    with valkey_server(appendonly="yes", appendfsync="always") as server, server.client() as client:
-        harness = StoreHarness(client, ledger).open()
+    with (
+        valkey_server(appendonly="yes", appendfsync="always") as server,
+        server.client() as client,
+        store_harness(client, ledger) as harness,
+    ):
         harness.create("acme", 25 * CREDIT)
         with running(make_flusher(harness, registry=registry)):
             wait_until(lambda: account(harness, "acme")["applied_op"] == 2)

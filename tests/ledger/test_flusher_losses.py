@@ -371,7 +371,7 @@ def lose_and_go_on(
 
 def hear_of_the_loss(harness: StoreHarness, flusher: Flusher, name: str) -> None:
     """What the gate does as soon as it knows of the epoch that the flusher has begun."""
-    harness.epochs[harness.shard(name)] = Positions(harness.ledger).of(harness.shard(name)).epoch
+    harness.hear_of_epoch(name)
     harness.load(name)
     harness.apply_pending(name)
     harness.process_due_grants(name)

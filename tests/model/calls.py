@@ -19,7 +19,7 @@ from gate.v1.gate_pb2 import (
 )
 from meter.journal.operations import Change, Create
 from model.account import Account
-from model.consequences import exhaust, filled, turn
+from model.consequences import exhaust, filled, process_due_grants
 from model.days import at
 from model.facts import Hold, Labels, Refused
 from model.judging import Asked, denial, most, needs_grace, reason
@@ -159,7 +159,7 @@ class Model:
 
     def get_balance(self, account_id: str) -> GetBalanceResponse:
         account = self._account(account_id)
-        turn(account)
+        process_due_grants(account)
         return GetBalanceResponse(
             account_id=account_id,
             currency=account.currency,
@@ -176,13 +176,13 @@ class Model:
         hold = account.holds.get(hold_id)
         if hold is None or not hold.open or not account.is_past(hold):
             return False
-        turn(account)
+        process_due_grants(account)
         hold.open = False
         give_back(account, hold, "X")
         return True
 
-    def turn(self, account_id: str) -> None:
-        turn(self.accounts[account_id])
+    def process_due_grants(self, account_id: str) -> None:
+        process_due_grants(self.accounts[account_id])
 
     def _account(self, account_id: str) -> Account:
         if account_id not in self.accounts:
@@ -193,7 +193,7 @@ class Model:
         """The account in its present; and the reply, if this request took effect before."""
         account = self._account(request.account_id)
         if request.request_id not in account.replies:
-            turn(account)
+            process_due_grants(account)
             return account, None
         first, reply = account.replies[request.request_id]
         if type(first) is not type(request) or first != request:

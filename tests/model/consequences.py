@@ -14,7 +14,7 @@ Standing = tuple[
 ]  # used today, remaining, used in the budgets' present windows
 
 
-def turn(account: Account) -> None:
+def process_due_grants(account: Account) -> None:
     """Brings the account's grants into its present, in the order of their times."""
     funded = filled(account)
     while due := sorted(_due(account)):

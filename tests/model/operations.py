@@ -11,7 +11,7 @@ from meter.journal.operations import (
     VoidGrant,
 )
 from model.account import Account
-from model.consequences import arrive, exhaust, filled, turn, void
+from model.consequences import arrive, exhaust, filled, process_due_grants, void
 from model.facts import Budget, Grant
 
 
@@ -32,7 +32,7 @@ def created(change: Create) -> Account:
 
 def apply(account: Account, number: int, change: Change) -> None:
     """Does the account's operation of this number."""
-    turn(account)
+    process_due_grants(account)
     match change:
         case AdvanceClock():
             account.clock_ms = change.time_ms

@@ -5,6 +5,7 @@ add up.
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from gate.store.keys import shard_of
 from meter.audit import RedisSnapshot
+from meter.database.engine import Ledger
+from meter.database.migrate import migrate, open_ledger
 from meter.journal.effect import Effect, Kind
 from meter.journal.entry import Position
 from meter.v1.journal_pb2 import JournaledRequest
@@ -38,6 +41,15 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("prices") / "prices.yaml"
     path.write_text(PRICES_YAML)
     return path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """On SQLite: what the gate asks of its ledger here, any of them answers alike."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    migrate(url)
+    with closing(open_ledger(url)) as ledger:
+        yield ledger
 
 
 def play_many(gate: InProcessGate, sequences: int) -> Counter[str]:
@@ -88,9 +100,14 @@ WANTED = USUAL | {
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_reply_is_the_model_s(
-    valkey: ValkeyServer, redis_db: redis.Redis, prices: Path, is_long: bool, part: int
+    valkey: ValkeyServer,
+    redis_db: redis.Redis,
+    ledger: Ledger,
+    prices: Path,
+    is_long: bool,
+    part: int,
 ) -> None:
-    with real_gate(redis_db, valkey.url, prices) as gate:
+    with real_gate(redis_db, valkey.url, ledger, prices) as gate:
         seen = play_many(gate, 1000 if is_long else 200)
     never = (WANTED if is_long else USUAL) - seen.keys()
     assert not never
@@ -100,9 +117,12 @@ def test_every_reply_is_the_model_s(
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_reply_is_the_model_s_on_a_second_engine(
-    prices: Path, is_long: bool, part: int
+    ledger: Ledger, prices: Path, is_long: bool, part: int
 ) -> None:
-    with fakeredis.FakeRedis(server_type="valkey") as client, engine_gate(client, prices) as gate:
+    with (
+        fakeredis.FakeRedis(server_type="valkey") as client,
+        engine_gate(client, ledger, prices) as gate,
+    ):
         play_many(gate, 100 if is_long else 15)
 
 

@@ -243,6 +243,22 @@ def test_an_operation_recorded_and_not_applied_is_applied_by_the_sweeper_once(
     assert not fault_stack.findings(account)
 
 
+def test_an_operation_recorded_and_not_applied_needs_no_flusher_while_redis_has_the_account(
+    fault_stack: FaultStack,
+) -> None:
+    account = fault_stack.open("10")
+    grant = GrantCredits("g-present", "TOP_UP", 5 * CREDIT, 50, None, None, "its gate was killed")
+    with without_flusher(fault_stack):
+        fault_stack.debit(account, CREDIT)  # the ledger stays behind the journal
+        Operations(fault_stack.ledger).grant_credits(account, grant, request_id="no-flusher")
+        wait_until(lambda: fault_stack.balance(account).remaining_nanos == 14 * CREDIT, 10)
+    assert [entry.amount_nanos for entry in fault_stack.entries(account, GRANT)] == [
+        5 * CREDIT,
+        10 * CREDIT,
+    ]
+    assert not fault_stack.findings(account)
+
+
 def test_an_account_recorded_and_not_applied_is_created_by_its_first_call(
     fault_stack: FaultStack,
 ) -> None:

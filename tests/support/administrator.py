@@ -219,7 +219,7 @@ class Administrator:
     async def _process_due_grants(self, random_values: RandomValues) -> None:
         """What the reaper does, so that grants begin and expire though nobody calls."""
         account_id = self._pick_account(random_values)
-        await self.gate.store.process_due_grants(account_id)
+        await self.gate.store.expiry.process_due_grants(account_id)
         self.model.process_due_grants(account_id)
 
     def _pick_account(self, random_values: RandomValues) -> str:

@@ -1,13 +1,12 @@
-"""The gate without its server: its service over a store, and in memory what it asks of the
-ledger.
-"""
+"""The gate without its server: its service over its store, on a real ledger."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fakeredis
 import redis
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -15,20 +14,19 @@ from prometheus_client import CollectorRegistry
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.service import GateService
-from gate.store.calls import Store
-from gate.store.connections import Connection, Wire
+from gate.store.connections import Connection, Endpoint
 from gate.store.keys import shard_of
-from gate.store.restore import Restorer
-from gate.store.script_runner import Runner, prepare
-from gate.store.shards import Shards
+from gate.store.redis_server import prepare_server
 from meter.audit import RedisSnapshot
+from meter.database.engine import Ledger
 from meter.journal.entry import JournalEntry, Position, decode, journal_key
 from meter.journal.operations import Change, Operation
-from meter.prices import ModelPrice, PriceTable
-from support.lua_table import LuaEngine
+from meter.prices import PriceTable
+from meter.prices.recorded import Prices
+from support.engine_endpoint import EngineEndpoint, prepare_engine
+from support.gate_store import GateStore
 
 SHARDS = 2
-REPLAY_MS = 900_000
 
 PRICES_YAML = """
 models:
@@ -39,43 +37,22 @@ models:
 """
 
 
-class MemoryLedger:
-    """What the gate asks of the ledger, as long as the store loses nothing: positions, accounts, price
-    versions.
-    """
-
-    def __init__(self) -> None:
-        self.accounts: set[str] = set()
-        self._prices: dict[str, ModelPrice] = {}
-
-    def all(self) -> list[Position]:
-        return [Position(1, 0)] * SHARDS
-
-    def account(self, account_id: str) -> str | None:
-        return account_id if account_id in self.accounts else None
-
-    def record(self, price: ModelPrice) -> None:
-        self._prices[price.version] = price
-
-    def version(self, version: str) -> ModelPrice | None:
-        return self._prices.get(version)
-
-
 class InProcessGate:
     """Calls wait for their end here, so that a test reads as a sequence."""
 
     def __init__(
-        self, client: redis.Redis, loop: asyncio.Runner, runner: Any, shards: Any, prices: Path
+        self,
+        client: redis.Redis,
+        loop: asyncio.Runner,
+        store: GateStore,
+        ledger: Ledger,
+        prices: Path,
     ) -> None:
-        metrics = GateMetrics(CollectorRegistry())
         self._client = client
         self._loop = loop
-        self._ledger: Any = MemoryLedger()
-        self._restorer = Restorer(runner, shards, self._ledger, metrics, REPLAY_MS)
-        self.store = Store(runner, shards, self._restorer, REPLAY_MS)
-        self.service = GateService(
-            self.store, Pricer(PriceTable.load(prices), self._ledger), metrics
-        )
+        self.store = store
+        pricer = Pricer(PriceTable.load(prices), Prices(ledger))
+        self.service = GateService(store.calls, pricer, GateMetrics(CollectorRegistry()))
         self._operations: dict[str, int] = {}
 
     def run(self, sequence: Any) -> Any:
@@ -83,16 +60,18 @@ class InProcessGate:
 
     async def apply(self, account_id: str, change: Change, again: bool = False) -> int:
         """Applies the account's next operation, or its last one again; its number."""
-        self._ledger.accounts.add(account_id)
         number = self._operations.get(account_id, 0) + (0 if again else 1)
         self._operations[account_id] = number
-        effect = await self._restorer.apply(Operation(account_id, number, f"op-{number}", change))
+        effect = await self.store.restorer.apply(
+            Operation(account_id, number, f"op-{number}", change)
+        )
         assert (effect is None) == again
         return number
 
     def seen(self, account_id: str) -> RedisSnapshot:
         """The account as the store has it."""
-        snapshot = self.run(self.store.inspect_account(shard_of(account_id, SHARDS), account_id))
+        shard = shard_of(account_id, SHARDS)
+        snapshot = self.run(self.store.inspection.inspect_account(shard, account_id))
         assert snapshot is not None
         return snapshot
 
@@ -106,68 +85,43 @@ class InProcessGate:
 
 
 @contextmanager
-def real_gate(client: redis.Redis, url: str, prices: Path) -> Iterator[InProcessGate]:
-    """Over a real Valkey, by the gate's own connections."""
-    runner = Runner(GateMetrics(CollectorRegistry()))
-    ledger: Any = MemoryLedger()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-
-        async def open_wire() -> tuple[Wire, Shards]:
-            shards = Shards(SHARDS, runner, ledger, GateMetrics(CollectorRegistry()))
-
-            async def greet(connection: Connection) -> None:
-                await prepare(connection, shards.server_is)
-
-            wire = Wire(url, connections=2, timeout_s=10.0, on_open=greet)
-            runner.attach(wire)
-            await wire.open()
-            await shards.verify_all()  # opens the journals,
-            await shards.verify_all()  # and then the shards
-            return wire, shards
-
-        wire, shards = loop.run(open_wire())
-        try:
-            yield InProcessGate(client, loop, runner, shards, prices)
-        finally:
-            loop.run(wire.close())
-
-
-class _EngineRunner:
-    """Runs the scripts on a second engine, which speaks no protocol."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._lua_engine = LuaEngine(client, is_real=False)
-        self.wire = self
-
-    async def run(
-        self, name: str, _shard: int, keys: list[str], *args: str | bytes | int
-    ) -> list[bytes]:
-        return self._client.eval(self._lua_engine.source(name), len(keys), *keys, *args)
-
-    async def command(self, _lane: int, *command: str | bytes | int) -> Any:
-        return self._client.execute_command(*command)
-
-
-class _OpenShards:
-    """All shards open, in their first epoch."""
-
-    count = SHARDS
-
-    def epoch(self, _shard: int) -> int:
-        return 1
-
-    async def flushed(self, _shard: int) -> None:
-        return
+def real_gate(
+    client: redis.Redis, url: str, ledger: Ledger, prices: Path
+) -> Iterator[InProcessGate]:
+    """Over a real Valkey."""
+    with _open_gate(client, Endpoint(url), prepare_server, ledger, prices) as gate:
+        yield gate
 
 
 @contextmanager
-def engine_gate(client: redis.Redis, prices: Path) -> Iterator[InProcessGate]:
-    """Over fakeredis, without connections."""
-    runner = _EngineRunner(client)
+def engine_gate(
+    client: fakeredis.FakeRedis, ledger: Ledger, prices: Path
+) -> Iterator[InProcessGate]:
+    """Over fakeredis."""
+    with fakeredis.FakeRedis(connection_pool=client.connection_pool) as plain:
+        plain.response_callbacks.clear()  # replies as they are
+        endpoint = EngineEndpoint(plain)
+        with _open_gate(client, endpoint, prepare_engine, ledger, prices) as gate:
+            yield gate
+
+
+@contextmanager
+def _open_gate(
+    client: redis.Redis,
+    endpoint: Endpoint,
+    prepare: Callable[[Connection], Awaitable[str]],
+    ledger: Ledger,
+    prices: Path,
+) -> Iterator[InProcessGate]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        for shard in range(SHARDS):
-            loop.run(
-                runner.run("open_epoch", shard, [journal_key(shard)], 1, "epoch", "first start")
-            )
-        yield InProcessGate(client, loop, runner, _OpenShards(), prices)
+
+        async def open_store() -> GateStore:
+            store = GateStore(endpoint, ledger, SHARDS, prepare)
+            await store.open()
+            return store
+
+        store = loop.run(open_store())
+        try:
+            yield InProcessGate(client, loop, store, ledger, prices)
+        finally:
+            loop.run(store.close())

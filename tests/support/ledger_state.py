@@ -1,6 +1,5 @@
 """What a test reads in the books, and what must be true of them after anything."""
 
-import asyncio
 import json
 import re
 from collections import defaultdict
@@ -23,7 +22,7 @@ from gate.store.keys import (
     hold_member,
     journal_key,
 )
-from meter.audit import RedisSnapshot, check_books
+from meter.audit import check_books
 from meter.database import schema
 from meter.database.engine import Ledger
 from meter.flusher import Flusher
@@ -213,15 +212,11 @@ def _assert_grants_add_up(
 def findings(harness: StoreHarness, account_id: str = "") -> list[str]:
     """What the product's own check finds, as `invariant: detail`."""
 
-    class View:
-        async def inspect_account(self, _shard: int, account_id: str) -> RedisSnapshot | None:
-            return harness.inspect_account(account_id)
-
     async def wait_until_flushed(_account_id: str | None) -> None:
         assert journal_length(harness) == 0
 
-    found = asyncio.run(
-        check_books(harness.ledger, View(), wait_until_flushed, account_id or None)
+    found = harness.check(
+        lambda view: check_books(harness.ledger, view, wait_until_flushed, account_id or None)
     ).findings
     return [f"{each.invariant}: {each.account_id} {each.detail}" for each in found]
 
@@ -296,7 +291,7 @@ def _open_holds(harness: StoreHarness, account_id: str) -> dict[str, float]:
     """
     members = harness.redis.zrange(expiries_key(harness.shard(account_id)), 0, -1, withscores=True)
     holds = [(*member.decode().split(" "), expires_ms) for member, expires_ms in members]
-    epoch = b"%d " % harness.epochs[harness.shard(account_id)]
+    epoch = b"%d " % harness.epoch(account_id)
     return {
         hold_id: expires_ms
         for owner, hold_id, expires_ms in holds

@@ -12,7 +12,7 @@ from meter.journal.effect import parse
 from meter.journal.entry import Position
 from meter.journal.operations import Change, Create, GrantCredits, VoidGrant
 from model import Account, Hold, Line
-from model.consequences import exhaust, filled, turn
+from model.consequences import exhaust, filled, process_due_grants
 from model.facts import Labels
 from model.judging import Asked, needs_grace
 from model.operations import apply, created
@@ -64,7 +64,7 @@ class ModelDriver:
         """What time has brought; the flags that its lines have."""
         self.account.clock_ms = now_ms
         had_graces = bool(self.account.graces_begun)
-        turn(self.account)
+        process_due_grants(self.account)
         return "e" if had_graces and not self.account.graces_begun else ""
 
     def apply(self, number: int, change: Change) -> str:

@@ -1,68 +1,79 @@
 """A harness: the gate's store and the ledger's operations, called one by one, for tests of what
 becomes of their journal.
 
-Keys, arguments and their order are the product's own (gate/store/calls.py, gate/store/restore.py);
-only the wire is another: each script runs at once.
+All objects are the product's own. Each call waits for its end, so that a test reads as a sequence.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import redis
-from prometheus_client import CollectorRegistry
+import uvloop
 
-from gate.metrics import GateMetrics
 from gate.pricing import Cost
-from gate.store.calls import Outcome, Store
-from gate.store.keys import hold_key, journal_key, replay_key, shard_of
-from gate.store.restore import Restorer
-from gate.store.script_library import script
+from gate.store.calls import Outcome
+from gate.store.connections import Endpoint
+from gate.store.contracts import OpenEpochArguments
+from gate.store.keys import call_keys, hold_key, replay_key, shard_of
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.admin.budgets import BudgetRow, Budgets, BudgetThreshold
-from meter.admin.recorder import Operations
 from meter.database.engine import Ledger
 from meter.journal.effect import Effect
 from meter.journal.entry import Method, Pricing
 from meter.journal.operations import GrantCredits, Operation
-from meter.ledger.positions import Positions
+from meter.journal.redis_snapshot import StoreInspector
+from support.gate_store import GateStore
 
 CREDIT = 10**9
-REPLAY_MS = 900_000
 _numbers = count(1)
 
 
 @dataclass
 class StoreHarness:
-    """One gate's worth of calls. `epochs` are the epochs it believes to be in."""
+    """One gate's worth of calls, with all shards open."""
 
     redis: redis.Redis
     ledger: Ledger
     shards: int = 4
-    epochs: dict[int, int] = field(default_factory=dict)
     granted: dict[str, list[Operation]] = field(default_factory=dict)  # by account
     held: dict[str, str] = field(
         default_factory=dict
     )  # the newest hold's id, by the id of the request that placed it
 
     def __post_init__(self) -> None:
-        wire: Any = _Wire(self)
-        self.operations = Operations(self.ledger)
+        self._loop = uvloop.new_event_loop()
+        self._store: GateStore = self._run(self._open_store())
+        self.operations = self._store.recorded
         self.budgets = Budgets(self.ledger)
-        metrics = GateMetrics(CollectorRegistry())
-        self._restorer = Restorer(wire, wire, self.operations, metrics, REPLAY_MS)
-        self._store = Store(wire, wire, wire, REPLAY_MS)
 
-    def open(self) -> "StoreHarness":
-        Positions(self.ledger).ensure(self.shards)
-        for shard in range(self.shards):
-            self.open_epoch(shard, 1, "first start")
-        return self
+    async def _open_store(self) -> GateStore:
+        socket = self.redis.connection_pool.connection_kwargs["path"]
+        store = GateStore(Endpoint(f"unix://{socket}"), self.ledger, self.shards)
+        await store.open()
+        return store
+
+    def close(self) -> None:
+        self._run(self._store.close())
+        self._loop.close()
+
+    def epoch(self, account_id: str) -> int:
+        """The epoch that the gate believes the account's shard to be in."""
+        return self._store.shards.epoch(self.shard(account_id))
+
+    def hear_of_epoch(self, account_id: str) -> None:
+        """The gate finds that the account's shard is in another epoch."""
+        shard = self.shard(account_id)
+        self._run(self._store.shards.verify(shard, self._store.shards.epoch(shard)))
 
     def open_epoch(self, shard: int, epoch: int, reason: str = "test") -> None:
-        assert self.run("open_epoch", [journal_key(shard)], epoch, Method.EPOCH, reason)[0] == b"ok"
-        self.epochs[shard] = epoch
+        """Another gate begins an epoch of the shard's journal."""
+        arguments = OpenEpochArguments(epoch, Method.EPOCH, reason)
+        keys = call_keys("open_epoch", shard)
+        reply = self._run(self._store.runner.run("open_epoch", shard, keys, arguments))
+        assert reply[0] == b"ok"
 
     def shard(self, account_id: str) -> int:
         return shard_of(account_id, self.shards)
@@ -162,7 +173,9 @@ class StoreHarness:
 
     def apply(self, operation: Operation) -> bytes:
         """Puts a recorded operation into effect; what the script says."""
-        return _at_once(self._restorer._apply(operation))[0]
+        reply: list[bytes] = self._run(self._store.operations.run(operation))
+        assert reply[0] != b"stale", "a test whose gate should have heard of a new epoch"
+        return reply[0]
 
     def apply_pending(self, account_id: str | None = None) -> list[Operation]:
         """Puts into effect what the ledger has recorded by itself."""
@@ -174,7 +187,7 @@ class StoreHarness:
         """Puts an account back that is missing in Redis, as the ledger knows it."""
         snapshot = self.operations.load_snapshot(account_id)
         assert snapshot is not None
-        _at_once(self._restorer._load(self.shard(account_id), snapshot))
+        self._run(self._store.restorer.load(snapshot))
 
     # What gateways do, and time
 
@@ -191,7 +204,7 @@ class StoreHarness:
         request = AuthorizeRequest(
             **_ids(account_id, request_id), amount_nanos=amount, hold_ttl_ms=ttl_ms, **fields
         )
-        effect = _effect(_at_once(self._store.authorize(request, _cost(amount, pricing))))
+        effect = _effect(self._run(self._store.calls.authorize(request, _cost(amount, pricing))))
         self.held[request.request_id] = effect.hold_id
         return effect.hold_id
 
@@ -205,28 +218,36 @@ class StoreHarness:
     ) -> Effect | None:
         """The effect; None if it was a replay or a denial."""
         request = DebitRequest(**_ids(account_id, request_id), amount_nanos=amount, **fields)
-        outcome = _at_once(self._store.debit(request, _cost(amount, pricing)))
+        outcome = self._run(self._store.calls.debit(request, _cost(amount, pricing)))
         return None if outcome.replayed or outcome.denial else outcome.effect
 
     def release(self, account_id: str, hold_id: str) -> None:
-        _effect(_at_once(self._store.release(ReleaseRequest(**_ids(account_id), hold_id=hold_id))))
+        _effect(
+            self._run(
+                self._store.calls.release(ReleaseRequest(**_ids(account_id), hold_id=hold_id))
+            )
+        )
 
     def extend(self, account_id: str, hold_id: str, amount: int, ttl_ms: int = 0) -> None:
         request = ExtendRequest(
             **_ids(account_id), hold_id=hold_id, amount_nanos=amount, hold_ttl_ms=ttl_ms
         )
-        _effect(_at_once(self._store.extend(request, Cost(amount))))
+        _effect(self._run(self._store.calls.extend(request, Cost(amount))))
 
     def expire(self, account_id: str, hold_id: str) -> None:
-        assert _at_once(self._store.expire(account_id, hold_id))
+        assert self._run(self._store.expiry.expire(account_id, hold_id))
 
     def process_due_grants(self, account_id: str) -> int:
         """Begins and expires grants whose time has come; how many."""
-        return _at_once(self._store.process_due_grants(account_id))
+        return self._run(self._store.expiry.process_due_grants(account_id))
 
     def inspect_account(self, account_id: str) -> Any:
         """The account as Redis has it (meter.audit.RedisSnapshot)."""
-        return _at_once(self._store.inspect_account(self.shard(account_id), account_id))
+        return self._run(self._store.inspection.inspect_account(self.shard(account_id), account_id))
+
+    def check(self, audit: Callable[[StoreInspector], Awaitable[Any]]) -> Any:
+        """What an audit finds that compares the ledger with Redis."""
+        return self._run(audit(self._store.inspection))
 
     def hold(self, account_id: str, hold_id: str) -> bytes | None:
         """An open hold, as Redis has it."""
@@ -236,42 +257,18 @@ class StoreHarness:
         """As if the replay window had passed."""
         self.redis.delete(replay_key(self.shard(account_id), account_id, request_id))
 
-    def run(self, name: str, keys: list[str], *arguments: str | bytes | int) -> list[bytes]:
-        return self.redis.eval(script(name).source, len(keys), *keys, *arguments)
+    def _run(self, call: Awaitable[Any]) -> Any:
+        return self._loop.run_until_complete(call)
 
 
-class _Wire:
-    """What the gate's store and restorer ask of a runner and of shards.
-
-    Nothing is put right behind a test's back.
-    """
-
-    def __init__(self, harness: StoreHarness) -> None:
-        self._harness = harness
-        self.count = harness.shards
-
-    def epoch(self, shard: int) -> int:
-        return self._harness.epochs[shard]
-
-    async def run(
-        self, name: str, _shard: int, keys: list[str], *arguments: str | bytes | int
-    ) -> list[bytes]:
-        return self._harness.run(name, keys, *arguments)
-
-    async def verify(self, shard: int, epoch: int) -> None:
-        raise AssertionError(f"stale: shard {shard} is no longer in epoch {epoch}")
-
-    async def restore(self, account_id: str) -> None:
-        raise AssertionError(f"absent: {account_id}")
-
-
-def _at_once(call: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a call that waits for nothing."""
+@contextmanager
+def store_harness(client: redis.Redis, ledger: Ledger) -> Iterator[StoreHarness]:
+    """A harness, closed with the block."""
+    harness = StoreHarness(client, ledger)
     try:
-        call.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("it waited")
+        yield harness
+    finally:
+        harness.close()
 
 
 def _ids(account_id: str, request_id: str = "") -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""Ends what time has ended: holds, and grants that begin or expire."""
+
+from gate.store.account_scripts import AccountScripts
+from gate.store.contracts import ExpireArguments, ProcessDueGrantsArguments
+from gate.store.keys import call_keys, hold_member
+from meter.journal.entry import Method
+from meter.v1.journal_pb2 import JournaledRequest
+
+# How long an expired hold is still known, so that a late debit is charged as such.
+LATE_WINDOW_MS = 86_400_000
+
+
+class Expiry:
+    """Runs the scripts that time calls for. Each may raise a ServiceError."""
+
+    def __init__(self, scripts: AccountScripts) -> None:
+        self._scripts = scripts
+
+    async def expire(self, account_id: str, hold_id: str) -> bool:
+        """Gives a hold back if its time is over; tells whether it was.
+
+        A hold that has ended already is left alone (gate/lua/upkeep/expire.lua).
+        """
+        shard = self._scripts.shard_of(account_id)
+        request = JournaledRequest(account_id=account_id, hold_id=hold_id)
+        arguments = ExpireArguments(
+            epoch=self._scripts.epoch(shard),
+            hold_id=hold_id,
+            hold_member=hold_member(account_id, hold_id),
+            late_ttl_ms=LATE_WINDOW_MS,
+            method=Method.EXPIRE,
+            request=request.SerializeToString(),
+        )
+        keys = call_keys("expire", shard, account_id, hold_id=hold_id)
+        status, *_ = await self._scripts.run("expire", shard, account_id, keys, arguments)
+        return bool(status == b"ok")
+
+    async def process_due_grants(self, account_id: str) -> int:
+        """Begins and expires the account's grants whose time has come.
+
+        Returns how many (gate/lua/upkeep/process_due_grants.lua).
+        """
+        name = "process_due_grants"
+        shard = self._scripts.shard_of(account_id)
+        arguments = ProcessDueGrantsArguments(self._scripts.epoch(shard), due_member=account_id)
+        keys = call_keys(name, shard, account_id)
+        _, processed = await self._scripts.run(name, shard, account_id, keys, arguments)
+        return int(processed)

@@ -1,0 +1,38 @@
+"""Looks at Redis from outside the calls: for the audit of the ledger, and for its clock."""
+
+from gate.store.account_reader import read_snapshot
+from gate.store.connections import Connections
+from gate.store.contracts import InspectAccountArguments
+from gate.store.keys import call_keys
+from gate.store.script_runner import ScriptRunner
+from gate.store.shards import Shards
+from meter.journal.redis_snapshot import RedisSnapshot, StoreInspector
+
+
+class Inspection(StoreInspector):
+    """Shows accounts as they stand in Redis. May raise a ServiceError; nothing is written."""
+
+    def __init__(self, connections: Connections, runner: ScriptRunner, shards: Shards) -> None:
+        self._connections = connections
+        self._runner = runner
+        self._shards = shards
+
+    async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
+        """Returns the account and the end of its journal at one instant.
+
+        None if the account is not in Redis (gate/lua/upkeep/inspect_account.lua).
+        """
+        status, *reply = await self._runner.run(
+            "inspect_account",
+            shard,
+            call_keys("inspect_account", shard, account_id),
+            InspectAccountArguments(epoch=self._shards.epoch(shard)),
+        )
+        if status == b"absent":
+            return None
+        return read_snapshot(*reply)
+
+    async def now_ms(self) -> int:
+        """Returns the time by the clock of Redis, by which accounts without a test clock live."""
+        seconds, microseconds = await self._connections.command(0, "TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,0 +1,57 @@
+"""Makes a Redis ready for the gate: checks that the server keeps data, and loads the scripts."""
+
+import structlog
+
+from gate.store.connections import Connection, UnfitRedis, ask
+from gate.store.script_library import library
+
+_OLDEST_VERSION = 7
+
+log = structlog.get_logger()
+
+
+async def prepare_server(connection: Connection) -> str:
+    """Checks the server behind a new connection and loads the scripts.
+
+    Returns the run id of the server: another one after each start. UnfitRedis if the server may
+    drop or refuse what the gate relies on.
+    """
+    info = _parse_info(await ask(connection, "INFO"))
+    _check(info)
+    if info.get("aof_enabled") == "0":
+        log.warning(
+            "redis_without_aof",
+            fix="set appendonly yes: without it a restart loses what was not yet flushed",
+        )
+    await load_library(connection)
+    return info.get("run_id", "")
+
+
+async def load_library(connection: Connection) -> None:
+    """Makes the scripts known to the server, which keeps them as it keeps data."""
+    await ask(connection, "FUNCTION", "LOAD", "REPLACE", library().code)
+
+
+def _check(info: dict[str, str]) -> None:
+    version = info.get("valkey_version") or info.get("redis_version", "0")
+    major, _, _ = version.partition(".")
+    if int(major) < _OLDEST_VERSION:
+        raise UnfitRedis(f"Redis {version} is too old: Redis 7 or Valkey 7.2 at least")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise UnfitRedis(
+            f"maxmemory-policy is {policy}: holds and replay records would be dropped under memory"
+            " pressure; set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in"
+            " redis.conf)"
+        )
+    if info.get("role") == "slave":
+        raise UnfitRedis("this Redis is a read-only replica; connect to its primary")
+
+
+def _parse_info(reply: bytes) -> dict[str, str]:
+    info = {}
+    for line in reply.decode().splitlines():
+        name, separator, value = line.partition(":")
+        if separator:
+            info[name] = value.strip()
+    return info

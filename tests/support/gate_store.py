@@ -1,0 +1,61 @@
+"""The gate's store with all that it needs, on a real ledger: the product's own objects, built as the
+composition root builds them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CollectorRegistry
+
+from gate.metrics import GateMetrics
+from gate.store.account_scripts import AccountScripts
+from gate.store.calls import Store
+from gate.store.connections import Connection, Connections, Endpoint
+from gate.store.expiry import Expiry
+from gate.store.inspection import Inspection
+from gate.store.operations import OperationScripts
+from gate.store.redis_server import prepare_server
+from gate.store.restore import Restorer
+from gate.store.script_runner import ScriptRunner
+from gate.store.shards import Shards
+from meter.admin.recorder import Operations
+from meter.database.engine import Ledger
+from meter.ledger.positions import Positions
+
+REPLAY_MS = 900_000
+_TIMEOUT_S = 10.0
+
+
+class GateStore:
+    """One gate's store. To be built and used in a running event loop."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        shards: int,
+        prepare: Callable[[Connection], Awaitable[str]] = prepare_server,
+    ) -> None:
+        metrics = GateMetrics(CollectorRegistry())
+        self._positions = Positions(ledger)
+        self.recorded = Operations(ledger)
+        self.connections = Connections(endpoint, count=1, timeout_s=_TIMEOUT_S, prepare=prepare)
+        self.runner = ScriptRunner(self.connections, metrics)
+        self.shards = Shards(shards, self.connections, self.runner, self._positions, metrics)
+        self.restorer = Restorer(
+            self.connections, self.runner, self.shards, self.recorded, metrics, REPLAY_MS
+        )
+        self.operations = OperationScripts(self.runner, self.shards, REPLAY_MS)
+        scripts = AccountScripts(self.runner, self.shards, self.restorer)
+        self.calls = Store(scripts, REPLAY_MS)
+        self.expiry = Expiry(scripts)
+        self.inspection = Inspection(self.connections, self.runner, self.shards)
+
+    async def open(self) -> None:
+        """Connects, and opens every shard."""
+        await asyncio.to_thread(self._positions.ensure, self.shards.count)
+        await self.connections.open()
+        await self.shards.verify_all()
+
+    async def close(self) -> None:
+        await self.connections.close()
