@@ -6,6 +6,7 @@ A first reply and its replays are computed alike, from the same effect.
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gate.pricing import Cost
+from gate.store.account_codec import StoredGrace
 from gate.store.account_reader import AccountView
 from gate.store.calls import Outcome
 from gate.v1.gate_pb2 import (
