@@ -234,5 +234,5 @@ def test_every_file_that_a_page_names_exists_and_has_what_the_page_says(page: Pa
     rooms = "gate|meter|proto|tests|scripts|docs|benchmarks"
     for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose_of(page)):
         assert (ROOT / path).exists(), path
-    for path, name in re.findall(r"`([\w/]+\.py)` `(\w+)`", prose_of(page)):
+    for path, name in re.findall(r"`([\w/]+\.py)`\s+`(\w+)`", prose_of(page)):
         assert re.search(rf"(def|class) {name}\b", text_of(ROOT / path)), (path, name)
