@@ -1,5 +1,5 @@
-"""The gate's store with all that it needs, on a real ledger: the product's own objects, built as the
-composition root builds them.
+"""The gate's store with all that it needs, on a real ledger: the product's own objects, built as
+the composition root builds them.
 """
 
 import asyncio
