@@ -59,6 +59,10 @@ class StoreHarness:
         self._run(self._store.close())
         self._loop.close()
 
+    def open_again(self) -> None:
+        """Returns once the gate has found a Redis again that was away."""
+        self._run(self._store.open_again())
+
     def epoch(self, account_id: str) -> int:
         """The epoch that the gate believes the account's shard to be in."""
         return self._store.shards.epoch(self.shard(account_id))
