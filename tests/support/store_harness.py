@@ -206,6 +206,10 @@ class StoreHarness:
         assert [self.apply(operation) for operation in pending] == [b"ok"] * len(pending)
         return pending
 
+    def restore(self, account_id: str) -> None:
+        """Brings the account in Redis up to what the ledger says."""
+        self._run(self._store.restorer.restore(account_id))
+
     def load(self, account_id: str) -> None:
         """Puts an account back that is missing in Redis, as the ledger knows it."""
         snapshot = self.operations.load_snapshot(account_id)
