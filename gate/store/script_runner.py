@@ -10,7 +10,7 @@ import structlog
 
 from gate.metrics import SECONDS, GateMetrics
 from gate.store.connections import CommandFailed, Connection, Reply, UnfitRedis, Wire, ask
-from gate.store.script_library import all_scripts, library
+from gate.store.script_library import library, script_names
 
 log = structlog.get_logger()
 
@@ -21,12 +21,10 @@ class Runner:
     """
 
     def __init__(self, metrics: GateMetrics) -> None:
-        self._function = {each.name: library().function(each.name) for each in all_scripts()}
+        self._function = {name: library().function(name) for name in script_names()}
         seconds = metrics.script_seconds
         times = metrics.buffer.histogram
-        self._seconds = {
-            each.name: times(seconds.labels(each.name), SECONDS) for each in all_scripts()
-        }
+        self._seconds = {name: times(seconds.labels(name), SECONDS) for name in script_names()}
         self._wire: Wire | None = None
 
     def attach(self, wire: Wire) -> None:

@@ -25,7 +25,7 @@ from meter.audit import RedisSnapshot
 from meter.journal.entry import JournalEntry, Position, decode, journal_key
 from meter.journal.operations import Change, Operation
 from meter.prices import ModelPrice, PriceTable
-from support.lua_table import LuaEngine
+from support.lua_table import run_function
 
 SHARDS = 2
 REPLAY_MS = 900_000
@@ -137,13 +137,12 @@ class _EngineRunner:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._lua_engine = LuaEngine(client, is_real=False)
         self.wire = self
 
     async def run(
         self, name: str, _shard: int, keys: list[str], *args: str | bytes | int
     ) -> list[bytes]:
-        return self._client.eval(self._lua_engine.source(name), len(keys), *keys, *args)
+        return run_function(self._client, name, keys, args)
 
     async def command(self, _lane: int, *command: str | bytes | int) -> Any:
         return self._client.execute_command(*command)

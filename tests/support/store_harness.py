@@ -18,7 +18,6 @@ from gate.pricing import Cost
 from gate.store.calls import Outcome, Store
 from gate.store.keys import hold_key, journal_key, replay_key, shard_of
 from gate.store.restore import Restorer
-from gate.store.script_library import script
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.admin.budgets import BudgetRow, Budgets, BudgetThreshold
 from meter.admin.recorder import Operations
@@ -27,6 +26,7 @@ from meter.journal.effect import Effect
 from meter.journal.entry import Method, Pricing
 from meter.journal.operations import GrantCredits, Operation
 from meter.ledger.positions import Positions
+from support.lua_table import run_function
 
 CREDIT = 10**9
 REPLAY_MS = 900_000
@@ -237,7 +237,7 @@ class StoreHarness:
         self.redis.delete(replay_key(self.shard(account_id), account_id, request_id))
 
     def run(self, name: str, keys: list[str], *arguments: str | bytes | int) -> list[bytes]:
-        return self.redis.eval(script(name).source, len(keys), *keys, *arguments)
+        return run_function(self.redis, name, keys, arguments)
 
 
 class _Wire:
