@@ -26,7 +26,7 @@ class AccountField(StrEnum):
     SETTINGS = "s"  # `Settings`
     LEFT_OF_CURRENT = "gl"  # left of the current grant, which is the first in burn order
     HELD_OF_CURRENT = "gh"  # held from the current grant
-    CURRENT_GRANT = "gm"  # the current grant's `StoredGrant`; absent for overage
+    META_OF_CURRENT = "gm"  # the current grant's `StoredGrant`; absent for overage
     LEFT_OF_OTHERS = "ol"  # left of the other effective, unscoped grants and of overage
     HELD_OF_OTHERS = "oh"  # held from all other grants
     USED = "used"  # credits ever used
@@ -38,17 +38,17 @@ class AccountField(StrEnum):
 class AccountFlag(StrEnum):
     """Names the letters of `Settings.flags`."""
 
-    HAS_BUDGETS = "b"
-    HAS_GRACES = "g"
-    UNMANAGED = "o"  # spend management is off
-    HAS_SCOPED_GRANTS = "s"
-    HAS_THRESHOLDS = "t"
+    BUDGETS = "b"
+    GRACES = "g"
+    MANAGEMENT_OFF = "o"  # spend management is off
+    SCOPED_GRANTS = "s"
+    THRESHOLDS = "t"
 
 
 class Settings(NamedTuple):
     """Lays out an account's settings: one token each, between spaces.
 
-    With HAS_BUDGETS a second part follows, from the first newline on: for each scope of budgets one
+    With the flag BUDGETS a second part follows, from the first newline on: for each scope of budgets one
     or two keys, a line each, and a tab between scopes.
     """
 
@@ -88,11 +88,11 @@ def encode_flags(
     """Returns the flags of an account's settings; empty if no flag is set."""
     flags = ""
     if not spend_management:
-        flags += AccountFlag.UNMANAGED
+        flags += AccountFlag.MANAGEMENT_OFF
     if thresholds:
-        flags += AccountFlag.HAS_THRESHOLDS
+        flags += AccountFlag.THRESHOLDS
     if graces:
-        flags += AccountFlag.HAS_GRACES
+        flags += AccountFlag.GRACES
     return flags
 
 

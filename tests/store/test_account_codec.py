@@ -1,8 +1,12 @@
-"""The stored forms of an account, letter by letter."""
+"""The stored forms of an account, letter by letter; and that scripts have the same layouts."""
+
+import re
 
 import pytest
 
 from gate.store.account_codec import (
+    AccountField,
+    AccountFlag,
     GrantBalance,
     GrantTerms,
     Settings,
@@ -19,6 +23,7 @@ from gate.store.account_codec import (
     encode_thresholds,
     epoch_of,
 )
+from gate.store.script_library import library
 from meter.journal.operations import Grace, Level
 from meter.money import SETTING_MAX
 
@@ -141,3 +146,32 @@ def test_a_loaded_hold_names_only_budgets_that_are_still_there() -> None:
     assert encode_held_budgets("b1,19754;gone,19754", {"b1": 3}) == "b1,19754,3"
     assert encode_held_budgets("gone,19754", {"b1": 3}) == "-"
     assert encode_held_budgets("-", {"b1": 3}) == "-"
+
+
+def lua_layout(name: str) -> tuple[str, ...]:
+    """The fields of a layout in the scripts."""
+    found = re.search(
+        rf"^local {name} = layout\((.*?)\)$", library().code, re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, f"no layout {name}"
+    return tuple(re.findall(r"\w+", " ".join(re.findall("'(.*?)'", found[1]))))
+
+
+def lua_letters(name: str) -> dict[str, str]:
+    """A table of names and letters in the scripts."""
+    found = re.search(rf"^local {name} = \{{$(.*?)^\}}$", library().code, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"no table {name}"
+    return dict(re.findall(r"(\w+) = '(\w+)'", found[1]))
+
+
+def test_scripts_have_the_same_layouts() -> None:
+    *head, packed = lua_layout("SETTINGS")
+    assert packed == "packed"
+    assert (*head, *lua_layout("PACKED_SETTINGS")) == Settings._fields
+    assert lua_layout("GRANT_TERMS") == GrantTerms._fields
+    assert lua_layout("GRANT_META") == ("state", *GrantTerms._fields)
+
+
+def test_scripts_have_the_same_fields_and_flags() -> None:
+    assert lua_letters("FIELD") == {field.name.lower(): field.value for field in AccountField}
+    assert lua_letters("FLAG_LETTERS") == {flag.name.lower(): flag.value for flag in AccountFlag}
