@@ -1,7 +1,7 @@
-"""Hold ids: nobody can guess one, and each tells when it was made and which price it pins.
+"""Hold ids: nobody can guess an id, and each id tells when the hold was made and the pinned price.
 
-An id is `h` and 20 characters of URL-safe base64 (6 bytes of the time in ms, 9 random bytes), with
-a dot and the price version behind them if the hold pins a price.
+An id is `h` and 20 characters of URL-safe base64 (6 bytes of the time in ms, 9 random bytes). A dot
+and the price version follow if the hold pins a price.
 """
 
 import os
@@ -15,7 +15,7 @@ _TIME_CHARACTERS = slice(1, 9)
 
 
 def new_hold_id(price_version: str, clock: Callable[[], float] = time.time) -> str:
-    """Returns a new id that pins the price version; an empty version pins none."""
+    """Returns a new id, which pins the price version unless `price_version` is empty."""
     made_ms = int(clock() * 1000)
     made = made_ms.to_bytes(_TIME_BYTES, "big") + os.urandom(_RANDOM_BYTES)
     hold_id = "h" + urlsafe_b64encode(made).decode()
@@ -31,6 +31,6 @@ def made_at_s(hold_id: str) -> float:
 
 
 def version_of(hold_id: str) -> str:
-    """Returns the price version that the hold pins; empty if the hold pins none."""
+    """Returns the price version pinned by the hold; empty if there is none."""
     _, _, version = hold_id.partition(".")
     return version

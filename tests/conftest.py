@@ -55,7 +55,7 @@ def redis_db(valkey: ValkeyServer) -> Iterator[redis.Redis]:
 def lua_engine(request: pytest.FixtureRequest) -> Iterator[LuaEngine]:
     """Where the Lua tables are tried: each on two engines."""
     if request.param == "valkey":
-        yield LuaEngine(request.getfixturevalue("redis_db"), is_real=True)
+        yield LuaEngine(request.getfixturevalue("redis_db"))
     else:
         with fakeredis.FakeRedis(server_type="valkey") as client:
-            yield LuaEngine(client, is_real=False)
+            yield LuaEngine(client)

@@ -1,80 +1,110 @@
-#!lua
 -- authorize: checks everything and places a hold.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] its budgets
--- KEYS[6] the new hold   KEYS[7] holds by expiry
--- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
--- ARGV[4] amount, nanos     ARGV[5] least amount, nanos (0: all or nothing)
--- ARGV[6] currency of the price, or - for a plain amount
--- ARGV[7] labels: "\nkey=value\n...", sorted, or empty   ARGV[8] class of traffic, or empty
--- ARGV[9] hold id           ARGV[10] hold's time to live, ms               ARGV[11] its member in the holds by expiry
--- ARGV[12] method           ARGV[13] request, as received                  ARGV[14] pricing, or empty
+-- KEYS[1] account
+-- KEYS[2] replay: the request's replay record
+-- KEYS[3] journal
+-- KEYS[4] grants: those beside the account
+-- KEYS[5] budgets: the account's
+-- KEYS[6] hold: the new one
+-- KEYS[7] holds_by_expiry
 --
--- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its labels} | {'refused', reason} | {'absent'}
---   | {'due'} (a grant expires or begins first: process_due_grants) | {'stale'}.
--- Precedence: REQUEST_ID_REUSED, absent, due, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED,
---   BUDGET_EXCEEDED, stale.
--- Writes the journal, the hold, the account, its grants and budgets, and the replay record; nothing unless it returns 'ok' (a field
--- lent for adding up aside).
--- @include account
--- @include journal
--- @include replay
--- @include hold
--- @include thresholds
--- @include grants
--- @include grant_changes
--- @include budgets
--- @include admission
-local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
-local epoch, fingerprint, replay_ttl_ms, amount, least, currency, labels, class = unpack(ARGV, 1, 8)
-local hold_id, ttl_ms, member, method, request, pricing = unpack(ARGV, 9)
+-- ARGV[1] epoch
+-- ARGV[2] fingerprint: of the request's content
+-- ARGV[3] replay_ttl_ms: how long to remember the reply
+-- ARGV[4] amount_nanos
+-- ARGV[5] min_amount_nanos: the least to hold (0: all or nothing)
+-- ARGV[6] currency: of the price, or - for a plain amount
+-- ARGV[7] labels: "\nkey=value\n...", sorted, or empty
+-- ARGV[8] traffic_class: or empty
+-- ARGV[9] hold_id
+-- ARGV[10] hold_ttl_ms: the hold's time to live
+-- ARGV[11] hold_member: the hold's member in holds_by_expiry
+-- ARGV[12] method
+-- ARGV[13] request: as received
+-- ARGV[14] pricing: or empty
+--
+-- Returns {'ok', effect} | {'replayed', record} | {'denied', reason, look, budget id, its labels}
+--   | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Precedence: REQUEST_ID_REUSED, absent, due, CURRENCY_MISMATCH, ACCOUNT_SUSPENDED,
+--   INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED, stale.
+-- Writes the journal, the hold, the account, its grants and budgets, and the replay record; nothing
+-- unless it returns 'ok' (a field lent for adding up aside).
 
-local seen = replay(replay_key, fingerprint)
-if seen then return seen end
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-if is_due(account) then return {'due'} end
-if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
-
-local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
-local matched = budgets_matched(account, budgets_key, labels)
-local need = (least == '0' or less(amount, least)) and amount or least
-local verdict = admitted(account, need, amount, class, funds, labels, matched)
-if verdict.reason then return denied(account, verdict, class, funds, labels, matched) end
-
-local held = verdict.amount
-local hold = {
-  id = hold_id, amount = held, day = account.day, expires = string.format('%.0f', account.now + ttl_ms),
-  pins = held == '0' and '-' or account.g .. ':' .. held, budgets = matched and budgets_pinned(matched) or '-',
-}
-local parts
-if not verdict.plain then
-  funds = funds or grants_of(account, grants_key, journal_key)
-  parts = funds:plan(held, labels)
-  hold.pins = text_of(parts)
+-- Plans the hold, and which grants it pins.
+local function plan(account, reservation, labels, hold_id, hold_ttl_ms)
+  local amount, matched = reservation.amount, reservation.matched
+  local hold = {
+    id = hold_id,
+    is_open = true,
+    amount = amount,
+    day = account.day,
+    expires_ms = integer_text(account.now_ms + hold_ttl_ms),
+    pins = encode_current_part(account, amount),
+    budgets = matched and encode_counted_in(matched) or ABSENT,
+  }
+  if not reservation.fits_current_grant then
+    local grants = reservation.grants or read_grants(account)
+    reservation.grants = grants
+    reservation.taken = grants:plan(amount, labels)
+    hold.pins = encode_parts(reservation.taken)
+  end
+  if reservation.taken or matched then
+    local budgets = matched and encode_budgets(matched) or ABSENT
+    reservation.allocation = encode_allocation(hold.pins, ABSENT, ABSENT, budgets)
+  end
+  reservation.hold = hold
 end
-local extras = (parts or matched) and hold.pins .. '/-/-/' .. (matched and budgets_text(matched) or '-') or '-'
-local flags = (account.has.o and 'o' or '') .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect, brief = effect_line('A', account, held, hold, flags, extras), in_brief('A', account, held, hold, flags, extras)
-local failed = journal(journal_key, epoch, effect, method, request, pricing)
-if failed then return failed end
-write_day(account)
-if parts then
-  funds:take(parts)
-  funds:pin(parts)
-  funds:settle()
-else
-  redis.call('HINCRBY', account_key, 'gl', negated(held))
-  redis.call('HINCRBY', account_key, 'gh', held)
+-- Writes the sums.
+local function write(account, reservation, traffic_class)
+  local amount = reservation.amount
+  local taken_amount = negated(amount)
+  if reservation.taken then
+    reservation.grants:take(reservation.taken)
+    reservation.grants:pin(reservation.taken)
+    reservation.grants:settle()
+  else
+    add_to_account(account, 'left_of_current', taken_amount)
+    add_to_account(account, 'held_of_current', amount)
+  end
+  add_to_account(account, 'day_remaining', taken_amount)
+  if reservation.matched then
+    move_budgets(account, reservation.matched, 'remaining', taken_amount)
+    move_budgets(account, reservation.matched, 'held', amount)
+  end
+  if reservation.begins_grace then begin_grace(account, traffic_class) end
 end
-redis.call('HINCRBY', account_key, 'room', negated(held))
-if matched then
-  move_budgets(budgets_key, matched, 'room_field', negated(held))
-  move_budgets(budgets_key, matched, 'held_field', held)
+
+local function authorize(keys, arguments)
+  local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key,
+    holds_by_expiry_key = unpack(keys)
+  local epoch, fingerprint, replay_ttl_ms, amount_nanos, min_amount_nanos, currency, labels,
+    traffic_class, hold_id, hold_ttl_ms, hold_member, method, request, pricing = unpack(arguments)
+
+  local account, reply = begin_call(
+    account_key, replay_key, journal_key, grants_key, budgets_key, epoch, fingerprint)
+  if not account then return reply end
+  if not is_currency_of(account, currency) then return {'refused', 'CURRENCY_MISMATCH'} end
+  local reservation = {
+    amount = amount_nanos,
+    management_off = account.has.management_off,
+    grants = read_scoped_grants(account),
+    matched = match_budgets(account, labels),
+  }
+  local need = amount_nanos
+  if min_amount_nanos ~= '0' then need = smaller(amount_nanos, min_amount_nanos) end
+  reply = judge(account, reservation, need, labels, traffic_class)
+  if reply then return reply end
+  plan(account, reservation, labels, hold_id, hold_ttl_ms)
+  local effect, record_or_reply =
+    tell_call(account, 'authorize', reservation, method, request, pricing)
+  if not effect then return record_or_reply end
+
+  write_day(account)
+  write(account, reservation, traffic_class)
+  write_hold(account, hold_key, holds_by_expiry_key, hold_member, reservation.hold)
+  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  return {'ok', effect}
 end
-if verdict.begins then begin_grace(account, class) end
-redis.call('SET', hold_key, hold_record(epoch, 'o', hold))
-redis.call('ZADD', expiries_key, reap_at(hold, account), member)
-remember(replay_key, fingerprint, brief, replay_ttl_ms)
-return {'ok', effect}
+
+register('authorize', authorize)

@@ -1,158 +1,273 @@
-#!lua flags=allow-oom
--- debit: charges what was used. With a hold it settles that; without, it checks and spends.
--- Runs even when Redis is out of memory: what it charges has, as a rule, already been used.
+-- debit: charges what was used. With a hold it settles that; without, it checks and spends. Runs
+-- even when Redis is out of memory: what it charges has, as a rule, already been used.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] its budgets
---   and only with a hold:   KEYS[6] the hold   KEYS[7] holds by expiry
--- ARGV[1] epoch             ARGV[2] fingerprint of the request's content   ARGV[3] how long to remember the reply, ms
--- ARGV[4] amount, nanos     ARGV[5] currency of the price, or - for a plain amount
--- ARGV[6] labels: "\nkey=value\n...", sorted, or empty   ARGV[7] class of traffic, or empty
--- ARGV[8] method            ARGV[9] request, as received                   ARGV[10] pricing, or empty
---   and only for what is never denied, with a hold or incurred:
--- ARGV[11] hold id, or -    ARGV[12] the hold's member in the holds by expiry, or -   ARGV[13] 1 if incurred, else 0
--- ARGV[14] least that spendable, and a limited day's room, must be, and ARGV[15] most that used may be (and room at least its
---   negative), before the amount is taken, for the sums to stay within int64 whatever settings may follow
+-- KEYS[1] account
+-- KEYS[2] replay: the request's replay record
+-- KEYS[3] journal
+-- KEYS[4] grants: those beside the account
+-- KEYS[5] budgets: the account's
+-- only with a hold:
+-- KEYS[6] hold
+-- KEYS[7] holds_by_expiry
 --
--- Returns {'ok', effect} | {'replayed', brief} | {'denied', reason, look, budget's id, its labels} | {'refused', reason} | {'absent'}
---   | {'due'} (a grant expires or begins first: process_due_grants) | {'stale'}.
--- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH, AMOUNT_OUT_OF_RANGE (what cannot be denied),
---   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
--- A hold that has expired is charged as incurred, and the effect says so (flag l).
--- Writes the journal, the account, its grants and budgets, the replay record, and removes the hold; nothing unless it returns 'ok' (a
--- field lent for adding up aside).
--- @include account
--- @include journal
--- @include replay
--- @include hold
--- @include thresholds
--- @include grants
--- @include grant_changes
--- @include budgets
--- @include admission
-local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key, expiries_key = unpack(KEYS)
-local epoch, fingerprint, replay_ttl_ms, amount, currency, labels, class, method, request, pricing = unpack(ARGV, 1, 10)
-local hold_id, member, incurred, lowest, most_used = unpack(ARGV, 11)
+-- ARGV[1] epoch
+-- ARGV[2] fingerprint: of the request's content
+-- ARGV[3] replay_ttl_ms: how long to remember the reply
+-- ARGV[4] amount_nanos
+-- ARGV[5] currency: of the price, or - for a plain amount
+-- ARGV[6] labels: "\nkey=value\n...", sorted, or empty
+-- ARGV[7] traffic_class: or empty
+-- ARGV[8] method
+-- ARGV[9] request: as received
+-- ARGV[10] pricing: or empty
+-- only for what is never denied, with a hold or incurred:
+-- ARGV[11] hold_id: or -
+-- ARGV[12] hold_member: the hold's member in holds_by_expiry, or -
+-- ARGV[13] incurred: 1 or 0
+-- ARGV[14] spendable_floor_nanos: the least that may be spendable, and that a limited day may have
+--   remaining, before the amount is taken, for the sums to stay within int64 whatever settings
+--   follow
+-- ARGV[15] used_ceiling_nanos: the most that may be used before the amount is taken; an unlimited
+--   day may have no less than its negative remaining
+--
+-- Returns {'ok', effect} | {'replayed', record} | {'denied', reason, look, budget id, its labels}
+--   | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH,
+--   AMOUNT_OUT_OF_RANGE (what cannot be denied), ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS,
+--   DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
+-- A hold that has expired is charged as incurred, and the effect says so.
+-- Writes the journal, the account, its grants and budgets, the replay record, and removes the hold;
+-- nothing unless it returns 'ok' (a field lent for adding up aside).
 
-local seen = replay(replay_key, fingerprint)
-if seen then return seen end
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-if is_due(account) then return {'due'} end
-
-local hold, late = NO_HOLD, false
-if hold_key then
-  hold = read_hold(hold_key, hold_id, epoch)
-  if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
-  late = is_expired(hold, account)
+-- Finds what a charge without a hold needs. Returns the charge, or nil and the reply.
+local function find_usage(account, amount, currency, labels, is_incurred)
+  if not is_currency_of(account, currency) then return nil, {'refused', 'CURRENCY_MISMATCH'} end
+  return {
+    amount = amount,
+    hold = NO_HOLD,
+    management_off = account.has.management_off,
+    is_incurred = is_incurred,
+    counts_today = true,
+    grants = read_scoped_grants(account),
+    matched = match_budgets(account, labels),
+    fits_current_grant = nil,
+  }
 end
-if currency ~= '-' and currency ~= account.cur then return {'refused', 'CURRENCY_MISMATCH'} end
 
-local returned = hold.state == 'o'
-if hold.state == 'x' then hold.amount, hold.pins, hold.budgets = '0', '-', '-' end -- its credits went back when it expired
-local settles = hold.id and not late
-local returns_today, counts_today = hold.day == account.day, not hold.id or late or hold.day == account.day
-local funds = account.has.s and grants_of(account, grants_key, journal_key) or nil
-local freed = returned and account.budgeted and budgets_held(account, budgets_key, hold.budgets) or nil
-local matched = settles and freed or budgets_matched(account, budgets_key, labels)
-
-local verdict = {}
-if incurred == '1' or hold.id then
-  local function leaves_int64()
-    if less(most_used, account.used) then return true end
-    local same_day = returns_today or not counts_today
-    if returned and same_day and not less(hold.amount, amount) then return false end -- it takes no more than the hold gives back
-    local sp, room = spendable_of(account), account.room
-    if returned then
-      sp = exact_sum(account_key, sp, hold.amount)
-      if returns_today then room = exact_sum(account_key, room, hold.amount) end
-    end
-    local goes_back = {} -- to budgets, from the hold
-    for _, budget in ipairs(freed or NONE) do goes_back[budget.id] = not budget.past end
-    for _, budget in ipairs(matched or NONE) do
-      local counted = exact_sum(account_key, budget.limit, negated(budget.room))
-      if less(most_used, counted) then
-        if not goes_back[budget.id] then return true end
-        if less(most_used, exact_sum(account_key, counted, negated(hold.amount))) then return true end
-      end
-    end
-    return less(sp, lowest) or counts_today and less(room, byte(account.tail) == 45 and negated(most_used) or lowest)
+-- Finds the hold, and what its charge needs. Returns the charge, or nil and the reply.
+local function find_settlement(account, amount, currency, labels, is_incurred, hold_key, hold_id)
+  local hold = read_hold(hold_key, hold_id, account.epoch)
+  if not hold then return nil, {'refused', 'HOLD_NOT_FOUND'} end
+  -- Without labels: which budgets count, the hold decides first.
+  local charge, reply = find_usage(account, amount, currency, '', is_incurred)
+  if not charge then return nil, reply end
+  local is_late = is_expired(hold, account)
+  charge.hold = hold
+  charge.is_late = is_late
+  charge.settles_hold = not is_late
+  charge.returns_hold = hold.is_open
+  charge.returns_today = hold.day == account.day
+  charge.counts_today = is_late or charge.returns_today
+  if not hold.is_open then
+    -- The credits went back when the hold expired.
+    hold.amount = '0'
+    hold.pins = ABSENT
+  elseif account.budget_scopes then
+    charge.freed = budgets_of_hold(account, hold)
   end
-  if leaves_int64() then return {'refused', 'AMOUNT_OUT_OF_RANGE'} end
-  verdict.plain = not funds and pins_current(hold, account)
-    and (account.g == '0' or less(amount, account.gl) or settles and not less(hold.amount, amount))
-else
-  verdict = admitted(account, amount, amount, class, funds, labels, matched)
-  if verdict.reason then return denied(account, verdict, class, funds, labels, matched) end
-end
-
-local parts, back, lapsed
-if not verdict.plain then
-  funds = funds or grants_of(account, grants_key, journal_key)
-  back = funds:parse(hold.pins)
-  if settles then
-    local pinned, rest = funds:first_of(back, amount)
-    parts = funds:joined(pinned, rest == '0' and {} or funds:plan(rest, labels))
+  if is_late then
+    charge.matched = match_budgets(account, labels)
   else
-    funds:expect(back)
-    parts = funds:plan(amount, labels)
+    charge.matched = charge.freed
   end
-  lapsed = funds:lapsing(back, settles and parts or {})
+  return charge
 end
-local extras = '-'
-if parts then
-  extras = text_of(parts) .. '/' .. text_of(back) .. '/' .. text_of(lapsed)
-elseif matched then
-  extras = (amount == '0' and '-' or account.g .. ':' .. amount) .. '/' .. hold.pins .. '/-'
-end
-if extras ~= '-' then extras = extras .. '/' .. (matched and budgets_text(matched) or '-') end
-if late and freed and #freed > 0 then
-  extras = (extras == '-' and table.concat({account.g .. ':' .. amount, hold.pins, '-', '-'}, '/') or extras) .. '/' .. budgets_text(freed)
-end
-local flags = (late and 'l' or '') .. (incurred == '1' and 'i' or '') .. (account.has.o and 'o' or '')
-  .. (verdict.grace and 'g' or '') .. (verdict.begins and 'b' or '')
 
-local effect, brief = effect_line('D', account, amount, hold, flags, extras), in_brief('D', account, amount, hold, flags, extras)
-local failed = journal(journal_key, epoch, effect, method, request, pricing)
-if failed then return failed end
-write_day(account)
-if returned then
-  if not parts and hold.amount ~= '0' then
-    redis.call('HINCRBY', account_key, 'gl', hold.amount)
-    redis.call('HINCRBY', account_key, 'gh', negated(hold.amount))
-  end
-  if returns_today then redis.call('HINCRBY', account_key, 'room', hold.amount) end
-  redis.call('ZREM', expiries_key, member)
+-- Says whether the use of a budget would leave int64. `freed` has the running budgets that the hold
+-- counts in, by id.
+local function budget_leaves_int64(account, charge, budget, freed, ceiling)
+  local counted = exact_sum(account.key, budget.limit, negated(budget.remaining))
+  if not less(ceiling, counted) then return false end
+  if not freed[budget.id] then return true end
+  return less(ceiling, exact_sum(account.key, counted, negated(charge.hold.amount)))
 end
-if hold.id then redis.call('DEL', hold_key) end
-local minus = negated(amount)
-redis.call('HINCRBY', account_key, 'used', amount)
-if counts_today then
-  redis.call('HINCRBY', account_key, 'room', minus)
-else
-  unpack_tail(account)
-  account.dbase = exact_sum(account_key, account.dbase, amount)
-  if tonumber(hold.day) < tonumber(account.day) - 1 then account.ybase = exact_sum(account_key, account.ybase, amount) end
-  pack_tail(account)
+
+local function budgets_leave_int64(account, charge, ceiling)
+  local freed = {}
+  for _, budget in ipairs(charge.freed or NONE) do freed[budget.id] = not budget.has_passed end
+  for _, budget in ipairs(charge.matched or NONE) do
+    if budget_leaves_int64(account, charge, budget, freed, ceiling) then return true end
+  end
+  return false
+end
+
+-- Says whether a sum would leave int64 by a charge that cannot be denied.
+local function leaves_int64(account, charge, floor, ceiling)
+  if less(ceiling, account.used) then return true end
+  local key, hold = account.key, charge.hold
+  local is_of_one_day = charge.returns_today or not charge.counts_today
+  if charge.returns_hold and is_of_one_day and not less(hold.amount, charge.amount) then
+    return false -- takes no more than the hold gives back
+  end
+  local spendable, day_remaining = spendable_of(account), account.day_remaining
+  if charge.returns_hold then
+    spendable = exact_sum(key, spendable, hold.amount)
+    if charge.returns_today then day_remaining = exact_sum(key, day_remaining, hold.amount) end
+  end
+  if budgets_leave_int64(account, charge, ceiling) or less(spendable, floor) then return true end
+  if not charge.counts_today then return false end
+  return less(day_remaining, has_daily_limit(account) and floor or negated(ceiling))
+end
+
+-- Judges what cannot be denied: with a hold, or incurred. Returns the reply if it is refused.
+local function judge_undeniable(account, charge, floor, ceiling)
+  if leaves_int64(account, charge, floor, ceiling) then
+    return {'refused', 'AMOUNT_OUT_OF_RANGE'}
+  end
+  local hold, amount = charge.hold, charge.amount
+  local leaves_current_grant = account.current_grant == OVERAGE
+    or less(amount, account.left_of_current)
+    or charge.settles_hold and not less(hold.amount, amount)
+  charge.fits_current_grant = not charge.grants and leaves_current_grant
+    and pins_current_grant(hold, account)
+end
+
+-- Plans which grants are taken from, where the current one does not do by itself.
+local function plan_grants(account, charge, labels)
+  local grants = charge.grants or read_grants(account)
+  local returned = grants:decode_parts(charge.hold.pins)
+  local taken
+  if charge.settles_hold then
+    local pinned, rest = grants:first_parts(returned, charge.amount)
+    taken = grants:joined(pinned, rest == '0' and NONE or grants:plan(rest, labels))
+  else
+    grants:expect(returned)
+    taken = grants:plan(charge.amount, labels)
+  end
+  charge.grants = grants
+  charge.taken = taken
+  charge.returned = returned
+  charge.lapsed = grants:lapsing(returned, charge.settles_hold and taken or NONE)
+end
+
+-- Plans what is taken, returned and lapsed, and where.
+local function plan(account, charge, labels)
+  local budgets = charge.matched and encode_budgets(charge.matched) or ABSENT
+  local freed
+  if charge.is_late and charge.freed and #charge.freed > 0 then
+    freed = encode_budgets(charge.freed)
+  end
+  if not charge.fits_current_grant then
+    plan_grants(account, charge, labels)
+    charge.allocation = encode_allocation(
+      encode_parts(charge.taken), encode_parts(charge.returned), encode_parts(charge.lapsed),
+      budgets, freed)
+  elseif charge.matched then
+    charge.allocation = encode_allocation(
+      encode_current_part(account, charge.amount), charge.hold.pins, ABSENT, budgets, freed)
+  end
+end
+
+-- Gives the hold back to the current grant, if all is of that, and to the day.
+local function write_hold_back(account, charge, hold_key, holds_by_expiry_key, hold_member)
+  local hold = charge.hold
+  if charge.returns_hold then
+    if not charge.taken and hold.amount ~= '0' then
+      add_to_account(account, 'left_of_current', hold.amount)
+      add_to_account(account, 'held_of_current', negated(hold.amount))
+    end
+    if charge.returns_today then add_to_account(account, 'day_remaining', hold.amount) end
+    redis.call('ZREM', holds_by_expiry_key, hold_member)
+  end
+  redis.call('DEL', hold_key)
+end
+
+-- Counts the use on the day of the hold, which has passed.
+local function write_earlier_use(account, charge)
+  local key = account.key
+  unpack_settings(account)
+  account.day_base = exact_sum(key, account.day_base, charge.amount)
+  if tonumber(charge.hold.day) < tonumber(account.day) - 1 then
+    account.yesterday_base = exact_sum(key, account.yesterday_base, charge.amount)
+  end
+  pack_settings(account)
   write_settings(account)
 end
-if freed then
-  move_budgets(budgets_key, freed, 'room_field', hold.amount)
-  move_budgets(budgets_key, freed, 'held_field', negated(hold.amount))
+
+local function write_budgets(account, charge)
+  if charge.freed then
+    move_budgets(account, charge.freed, 'remaining', charge.hold.amount)
+    move_budgets(account, charge.freed, 'held', negated(charge.hold.amount))
+  end
+  if charge.matched then
+    move_budgets(account, charge.matched, 'remaining', negated(charge.amount))
+  end
 end
-if matched then move_budgets(budgets_key, matched, 'room_field', minus) end
-if parts then
-  funds:add(back)
-  funds:unpin(back)
-  funds:take(parts)
-else
-  redis.call('HINCRBY', account_key, 'gl', minus)
+
+-- Writes the sums, and the entries that follow from them.
+local function write(account, charge, traffic_class)
+  local amount = charge.amount
+  local taken_amount = negated(amount)
+  add_to_account(account, 'used', amount)
+  if charge.counts_today then
+    add_to_account(account, 'day_remaining', taken_amount)
+  else
+    write_earlier_use(account, charge)
+  end
+  write_budgets(account, charge)
+  if charge.taken then
+    charge.grants:add(charge.returned)
+    charge.grants:unpin(charge.returned)
+    charge.grants:take(charge.taken)
+  else
+    add_to_account(account, 'left_of_current', taken_amount)
+  end
+  if charge.begins_grace then begin_grace(account, traffic_class) end
+  cross_thresholds(account, amount, charge.counts_today)
+  if charge.matched then cross_budgets(account, charge.matched, amount) end
+  if charge.taken then
+    charge.grants:expire(charge.lapsed)
+    charge.grants:settle()
+  end
 end
-if verdict.begins then begin_grace(account, class) end
-cross_levels(journal_key, account, amount, counts_today)
-if matched then cross_budgets(journal_key, account, matched, amount) end
-if parts then
-  funds:expire(lapsed)
-  funds:settle()
+
+local function debit(keys, arguments)
+  local account_key, replay_key, journal_key, grants_key, budgets_key, hold_key,
+    holds_by_expiry_key = unpack(keys)
+  local epoch, fingerprint, replay_ttl_ms, amount_nanos, currency, labels, traffic_class, method,
+    request, pricing, hold_id, hold_member, incurred, spendable_floor_nanos, used_ceiling_nanos =
+    unpack(arguments)
+
+  local account, reply = begin_call(
+    account_key, replay_key, journal_key, grants_key, budgets_key, epoch, fingerprint)
+  if not account then return reply end
+  local charge
+  local is_incurred = incurred == '1'
+  if hold_key then
+    charge, reply = find_settlement(
+      account, amount_nanos, currency, labels, is_incurred, hold_key, hold_id)
+  else
+    charge, reply = find_usage(account, amount_nanos, currency, labels, is_incurred)
+  end
+  if not charge then return reply end
+  if hold_key or is_incurred then
+    reply = judge_undeniable(account, charge, spendable_floor_nanos, used_ceiling_nanos)
+  else
+    reply = judge(account, charge, amount_nanos, labels, traffic_class)
+  end
+  if reply then return reply end
+  plan(account, charge, labels)
+  local effect, record_or_reply =
+    tell_call(account, 'debit', charge, method, request, pricing)
+  if not effect then return record_or_reply end
+
+  write_day(account)
+  if hold_key then
+    write_hold_back(account, charge, hold_key, holds_by_expiry_key, hold_member)
+  end
+  write(account, charge, traffic_class)
+  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  return {'ok', effect}
 end
-remember(replay_key, fingerprint, brief, replay_ttl_ms)
-return {'ok', effect}
+
+register('debit', debit, {'allow-oom'})

@@ -1,6 +1,6 @@
-"""The codec of an account's stored forms: the fields of its hashes in Redis, and the text in them.
+"""The codec of an account's stored forms: the fields of the hashes in Redis, and their text.
 
-Each form below is a NamedTuple: its fields, in order, are the layout of the text. No other module
+Each form below is a NamedTuple, whose fields, in order, are the layout of the text. No other module
 of Python spells a form; the scripts have the same layouts in gate/lua/lib. An absent value is "-".
 Amounts are nanos, days are UTC day numbers.
 """
@@ -20,13 +20,13 @@ UNCHANGED = "="  # in place of thresholds that a grant leaves as they are
 class AccountField(StrEnum):
     """Names the fields of an account's hash.
 
-    What changes seldom stands in SETTINGS, so that the usual call reads few fields.
+    Values that change seldom stand in SETTINGS, so that the usual call reads few fields.
     """
 
     SETTINGS = "s"  # `Settings`
     LEFT_OF_CURRENT = "gl"  # left of the current grant, which is the first in burn order
     HELD_OF_CURRENT = "gh"  # held from the current grant
-    CURRENT_GRANT = "gm"  # the current grant's `StoredGrant`; absent for overage
+    META_OF_CURRENT = "gm"  # the current grant's `StoredGrant`; absent for overage
     LEFT_OF_OTHERS = "ol"  # left of the other effective, unscoped grants and of overage
     HELD_OF_OTHERS = "oh"  # held from all other grants
     USED = "used"  # credits ever used
@@ -38,17 +38,17 @@ class AccountField(StrEnum):
 class AccountFlag(StrEnum):
     """Names the letters of `Settings.flags`."""
 
-    HAS_BUDGETS = "b"
-    HAS_GRACES = "g"
-    UNMANAGED = "o"  # spend management is off
-    HAS_SCOPED_GRANTS = "s"
-    HAS_THRESHOLDS = "t"
+    BUDGETS = "b"
+    GRACES = "g"
+    MANAGEMENT_OFF = "o"  # spend management is off
+    SCOPED_GRANTS = "s"
+    THRESHOLDS = "t"
 
 
 class Settings(NamedTuple):
     """Lays out an account's settings: one token each, between spaces.
 
-    With HAS_BUDGETS a second part follows, from the first newline on: for each scope of budgets one
+    With the flag BUDGETS a second part follows, from the first newline on: for each scope of budgets one
     or two keys, a line each, and a tab between scopes.
     """
 
@@ -85,14 +85,14 @@ def epoch_of(settings: bytes | None) -> int | None:
 def encode_flags(
     *, spend_management: bool, thresholds: tuple[Level, ...], graces: tuple[Grace, ...]
 ) -> str:
-    """Returns the flags that follow from an account's settings; empty if there are none."""
+    """Returns the flags of an account's settings; empty if no flag is set."""
     flags = ""
     if not spend_management:
-        flags += AccountFlag.UNMANAGED
+        flags += AccountFlag.MANAGEMENT_OFF
     if thresholds:
-        flags += AccountFlag.HAS_THRESHOLDS
+        flags += AccountFlag.THRESHOLDS
     if graces:
-        flags += AccountFlag.HAS_GRACES
+        flags += AccountFlag.GRACES
     return flags
 
 
@@ -105,7 +105,7 @@ class StoredThreshold(NamedTuple):
 
 
 def encode_thresholds(levels: Iterable[Level]) -> str:
-    """Returns thresholds as stored: those of a subject in the order in which use crosses them."""
+    """Returns thresholds as stored: for each subject, the first to be crossed comes first."""
     ordered = sorted(levels, key=_crossing_order)
     stored = (StoredThreshold(level.threshold_id, level.subject, level.nanos) for level in ordered)
     return ";".join(_joined(",", threshold) for threshold in stored)
@@ -151,9 +151,9 @@ def _decode_grace(line: str) -> StoredGrace:
 
 
 class GrantField(StrEnum):
-    """Ends the names of a grant's fields; before it stands the grant's number (0: overage).
+    """Ends the name of a grant's field, which begins with the grant's number (0: overage).
 
-    The current grant has the fields of `AccountField` in place of these.
+    The current grant has fields of `AccountField` instead.
     """
 
     LEFT = ""  # absent: 0
@@ -162,7 +162,7 @@ class GrantField(StrEnum):
 
 
 class GrantTerms(NamedTuple):
-    """Lays out a grant's terms, which never change: tokens between spaces."""
+    """Lays out a grant's terms, fixed for good: tokens between spaces."""
 
     pays_debt: int  # 1: overage in use is paid from the grant at once
     type: str  # a name of meter.v1.GrantType
@@ -188,12 +188,12 @@ class StoredGrant(NamedTuple):
 
 
 def encode_scope(scope: Sequence[str]) -> str | None:
-    """Returns a scope's labels, a line each; None for a grant that every request may use."""
+    """Returns a scope's labels, a line each; None for a grant without a scope."""
     return "\n".join(scope) or None
 
 
 class GrantBalance(NamedTuple):
-    """Tells what is left of a grant, or of overage, and what holds have pinned of it."""
+    """Holds the nanos left of a grant or of overage, and the nanos pinned by holds."""
 
     state: str  # as in StoredGrant
     type: str  # empty: overage
@@ -230,10 +230,10 @@ def _decode_grant(number: int, values: Mapping[str, str]) -> GrantBalance:
 
 
 class BudgetField(StrEnum):
-    """Begins the names of the budgets' fields.
+    """Begins the name of a budgets' field.
 
-    Behind it stand a space and the budgets' labels ("key=value", one or two, sorted, a line each);
-    for LABELS, the budget's id.
+    A space and the budgets' labels follow ("key=value", one or two, sorted, a line each); behind
+    LABELS, a space and the budget's id.
     """
 
     BUDGETS = "d"  # the `StoredBudget`s of these labels, by id, a line each
@@ -272,7 +272,7 @@ def encode_labels(labels: Sequence[str]) -> str:
 
 
 def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
-    """Returns the first day of each budget's window, what remains in it and what is held, by id.
+    """Returns the first day of each budget's window, and the nanos remaining and held, by id.
 
     `fields` are the names and values of the budgets' hash in turn.
     """
@@ -310,7 +310,7 @@ class StoredHold(NamedTuple):
 
 
 class HeldBudget(NamedTuple):
-    """Lays out a budget that a hold counts in: tokens between commas, and semicolons between."""
+    """Lays out a budget counted in by a hold: tokens between commas, semicolons between budgets."""
 
     budget_id: str
     start_day: str  # of the window
@@ -318,9 +318,9 @@ class HeldBudget(NamedTuple):
 
 
 def encode_held_budgets(budgets: str, numbers: Mapping[str, int]) -> str:
-    """Returns the budgets that a hold counts in, with the numbers of those that are still there.
+    """Returns the budgets counted in by a hold, as stored; budgets without a number are left out.
 
-    `budgets` has the id and the first day of each, as the ledger keeps them.
+    `budgets` has the id and the first day of each budget, in the form of the ledger.
     """
     found = []
     for text in budgets.split(";"):
@@ -331,7 +331,7 @@ def encode_held_budgets(budgets: str, numbers: Mapping[str, int]) -> str:
 
 
 def or_absent(value: str | int | None) -> str | int:
-    """Returns the value, or "-" in place of none."""
+    """Returns the value; "-" for None."""
     if value is None:
         return ABSENT
     return value
@@ -342,7 +342,7 @@ def _joined(separator: str, values: Iterable[str | int | None]) -> str:
 
 
 def _tokens(separator: str, text: str, fields: tuple[str, ...]) -> list[str]:
-    """Splits a text into the tokens of a layout; the last token may have separators in it."""
+    """Splits a text into the tokens of a layout; the last token may contain separators."""
     tokens = text.split(separator, len(fields) - 1)
     assert len(tokens) == len(fields), f"{text!r} does not have the tokens {fields}"
     return tokens
@@ -355,6 +355,6 @@ def _number(text: str) -> int | None:
 
 
 def _pairs(fields: Sequence[bytes]) -> dict[str, str]:
-    """Returns the fields and values of a hash, which Redis tells in turn, as a mapping."""
+    """Returns the fields and values of a hash, which Redis lists in turn, as a mapping."""
     texts = [field.decode() for field in fields]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""Reads the replies of the scripts that only look at an account."""
+"""Reads the replies of get_balance and inspect_account, which change nothing."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -33,10 +33,10 @@ class AccountView(NamedTuple):
         return self.effect.before.overage - overage.left - overage.held
 
     def left_by_type(self) -> Iterable[tuple[str, int, int]]:
-        """Yields each type of grant with the nanos left and held of its grants.
+        """Yields each type of grant, with the nanos left and held of all grants of the type.
 
-        Scheduled grants are left out, and so are types of which nothing is left or held. Of a grant
-        that is over, holds may still have a part.
+        Scheduled grants are left out, and so are types without anything left or held. Holds may
+        still have a part of a grant whose time is over.
         """
         sums: dict[str, tuple[int, int]] = {}
         for number, grant in self.grants.items():

@@ -1,6 +1,6 @@
-"""Runs the scripts of one account, and puts right first what keeps a script from running.
+"""Runs the scripts of an account, and first removes whatever keeps a script from running.
 
-A script has written nothing when it answers one of these:
+A script has written nothing when the reply is:
 
 - absent: the account is missing in Redis, and is restored from the ledger;
 - stale: another epoch of the shard has begun, and the shard is verified again;
@@ -39,7 +39,7 @@ class AccountScripts:
     ) -> list[Reply]:
         """Returns the reply of a script whose first argument is the epoch.
 
-        Unavailable after several attempts; whatever the runner raises is raised here too.
+        Unavailable after several attempts. Errors of the runner are raised too.
         """
         for _ in range(_ATTEMPTS):
             reply = await self._runner.run(name, shard, keys, arguments)

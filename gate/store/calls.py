@@ -37,7 +37,7 @@ _PERSONS = {method: method.encode() for method in Method}  # of blake2b, so that
 
 
 class Outcome(NamedTuple):
-    """Tells what a script decided.
+    """Holds the decision of a script.
 
     For a denial, `effect` is a look at the account and `denial` the reason.
     """
@@ -181,10 +181,10 @@ class Store:
 
 
 def labels(dimensions: Mapping[str, str], cost: Cost) -> str:
-    """Returns the labels by which budgets and scopes of grants match a request.
+    """Returns the labels of a request, for budgets and scopes of grants to match.
 
     Each label is "key=value" between newlines, in order; empty if there are no labels. The priced
-    model takes the place of a dimension of that name.
+    model takes the place of a dimension named model.
     """
     if cost.price is None:
         if not dimensions:
@@ -198,13 +198,13 @@ def labels(dimensions: Mapping[str, str], cost: Cost) -> str:
 
 
 def fingerprint(method: Method, body: bytes) -> bytes:
-    """Returns a digest that tells a repeat from another request under the same id."""
+    """Returns a digest, by which a repeat differs from another request under the same id."""
     digest = blake2b(body, digest_size=_FINGERPRINT_BYTES, person=_PERSONS[method]).digest()
     return b2a_base64(digest, newline=False)
 
 
 def _undeniable(request: DebitRequest, amount_nanos: int) -> UndeniableDebitArguments:
-    """Returns the arguments of a debit that settles a hold, or that was incurred."""
+    """Returns the further arguments of a debit with a hold, or of incurred usage."""
     hold_id = request.hold_id
     member = ABSENT
     if hold_id:

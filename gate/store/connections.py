@@ -43,7 +43,7 @@ class CommandFailed(Exception):
 
 
 class UnfitRedis(Exception):
-    """The Redis must not hold credits: the server may drop or refuse what the gate relies on."""
+    """The Redis must not hold credits: the server may drop or refuse data."""
 
 
 class Connection(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""Ends what time has ended: holds, and grants that begin or expire."""
+"""Expires holds, and begins and expires grants, when their time has come."""
 
 from gate.store.account_scripts import AccountScripts
 from gate.store.contracts import ExpireArguments, ProcessDueGrantsArguments
@@ -6,20 +6,20 @@ from gate.store.keys import call_keys, hold_member
 from meter.journal.entry import Method
 from meter.v1.journal_pb2 import JournaledRequest
 
-# How long an expired hold is still known, so that a late debit is charged as such.
+# How long Redis still knows an expired hold, so that a late debit is charged as late.
 LATE_WINDOW_MS = 86_400_000
 
 
 class Expiry:
-    """Runs the scripts that time calls for. Each may raise a ServiceError."""
+    """Runs the scripts for the passing of time. Each method may raise a ServiceError."""
 
     def __init__(self, scripts: AccountScripts) -> None:
         self._scripts = scripts
 
     async def expire(self, account_id: str, hold_id: str) -> bool:
-        """Gives a hold back if its time is over; tells whether it was.
+        """Gives a hold back if the hold's time is over (gate/lua/upkeep/expire.lua).
 
-        A hold that has ended already is left alone (gate/lua/upkeep/expire.lua).
+        Returns whether the hold has expired by this call; a hold ends only once.
         """
         shard = self._scripts.shard_of(account_id)
         request = JournaledRequest(account_id=account_id, hold_id=hold_id)

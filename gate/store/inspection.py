@@ -1,4 +1,4 @@
-"""Looks at Redis from outside the calls: for the audit of the ledger, and for its clock."""
+"""Looks at Redis from outside the calls: accounts for the audit, and the clock."""
 
 from gate.store.account_reader import read_snapshot
 from gate.store.connections import Connections
@@ -10,7 +10,7 @@ from meter.journal.redis_snapshot import RedisSnapshot, StoreInspector
 
 
 class Inspection(StoreInspector):
-    """Shows accounts as they stand in Redis. May raise a ServiceError; nothing is written."""
+    """Shows accounts as Redis has them. May raise a ServiceError; nothing is written."""
 
     def __init__(self, connections: Connections, runner: ScriptRunner, shards: Shards) -> None:
         self._connections = connections
@@ -18,7 +18,7 @@ class Inspection(StoreInspector):
         self._shards = shards
 
     async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
-        """Returns the account and the end of its journal at one instant.
+        """Returns the account and the end of the shard's journal at one instant.
 
         None if the account is not in Redis (gate/lua/upkeep/inspect_account.lua).
         """

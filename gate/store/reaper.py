@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Reaper:
-    """Looks through the holds by expiry; the script decides by the account's clock."""
+    """Looks for holds and grants that are due; the scripts decide by the account's clock."""
 
     def __init__(
         self,

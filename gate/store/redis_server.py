@@ -13,8 +13,8 @@ log = structlog.get_logger()
 async def prepare_server(connection: Connection) -> str:
     """Checks the server behind a new connection and loads the scripts.
 
-    Returns the run id of the server: another one after each start. UnfitRedis if the server may
-    drop or refuse what the gate relies on.
+    Returns the run id of the server, which changes with each start. UnfitRedis if the server may
+    drop or refuse data.
     """
     info = _parse_info(await ask(connection, "INFO"))
     _check(info)
@@ -28,7 +28,7 @@ async def prepare_server(connection: Connection) -> str:
 
 
 async def load_library(connection: Connection) -> None:
-    """Makes the scripts known to the server, which keeps them as it keeps data."""
+    """Loads the scripts; the server keeps scripts as long as data."""
     await ask(connection, "FUNCTION", "LOAD", "REPLACE", library().code)
 
 

@@ -1,9 +1,8 @@
-"""Brings an account in Redis up to what the ledger says: operations not yet applied, and accounts
-that are missing.
+"""Brings Redis up to the ledger: applies pending operations, and loads missing accounts.
 
-An account that is missing in Redis is not a fresh one. The account is loaded from the ledger once
-the ledger holds everything that was journaled up to a moment at which Redis did not have the
-account: nothing can have been journaled for the account since.
+An account missing in Redis is not a fresh account. The account is loaded from the ledger once the
+ledger holds everything journaled up to a moment at which Redis did not have the account: nothing
+can have been journaled for the account since.
 """
 
 import asyncio
@@ -51,9 +50,9 @@ class Restorer:
         self._restoring: dict[str, asyncio.Task[None]] = {}
 
     async def restore(self, account_id: str) -> None:
-        """Returns when the account is in Redis as the ledger knows it.
+        """Returns when Redis has the account as the ledger has recorded it.
 
-        NotFound if the account does not exist; Unavailable if that is uncertain.
+        NotFound if the account does not exist; Unavailable if Redis or the ledger cannot tell.
         """
         task = self._restoring.get(account_id)
         if task is None:
@@ -64,7 +63,7 @@ class Restorer:
         await asyncio.shield(task)
 
     async def apply(self, operation: Operation) -> str | None:
-        """Applies a recorded operation, and what was recorded before it and is not applied yet.
+        """Applies a recorded operation, after the account's earlier operations.
 
         Returns the effect line; None if the operation had been applied before. Unavailable if the
         operation will be applied later.
@@ -83,7 +82,7 @@ class Restorer:
         )
 
     async def load(self, snapshot: AccountSnapshot) -> None:
-        """Puts an account back that is missing in Redis; does nothing if the account is there."""
+        """Puts a missing account back into Redis; does nothing if Redis has the account."""
         name = "load_account"
         account_id = snapshot.account_id
         shard = self._shard(account_id)
@@ -98,7 +97,7 @@ class Restorer:
             log.info("account_restored", shard=shard, holds=len(snapshot.holds))
 
     async def sweep(self) -> None:
-        """Applies what was recorded and not applied, by whomever. Runs until cancelled."""
+        """Applies operations left pending by any process. Runs until cancelled."""
         after = ("", 0)
         while True:
             await asyncio.sleep(_SWEEP_S)

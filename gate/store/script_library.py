@@ -1,104 +1,85 @@
-"""The Lua scripts: read from gate/lua, and made into one library of functions for Redis to keep.
+"""The Lua scripts: the files of gate/lua, made into one library of functions for Redis to keep.
 
-A library's functions and everything they share are made once, when it is loaded; a script would
-make them anew for every call. Its name and its functions' end in a digest of its code, so that
-gates of different versions may share a Redis.
+Redis makes a library's functions, and everything they share, once, when the library is loaded; a
+script of its own would make them anew for every call. The names of the library and the functions
+end in a digest of the code, so that gates of different versions may share a Redis.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from graphlib import TopologicalSorter
 from hashlib import sha256
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
-_INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
-_FLAGS = re.compile(r"#!lua(?: flags=(\S+))?\n")
-_DIGEST = 12  # hex digits
+from gate.store.contracts import KEYS
 
+# The files under gate/lua that scripts share; each uses only what stands above it.
+LIBRARY_ORDER = (
+    "lib/library",
+    "lib/arithmetic",
+    "lib/account",
+    "lib/journal",
+    "lib/spend_management",
+    "lib/grants",
+    "lib/grant_changes",
+    "lib/budgets",
+    "lib/hold",
+    "lib/admission",
+)
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One operation's script: what it includes, in order, and what it does with KEYS and ARGV."""
+# The scripts; each file registers one function, under its own name.
+SCRIPT_ORDER = (
+    "authorize",
+    "debit",
+    "extend",
+    "release",
+    "get_balance",
+    "operations/create_account",
+    "operations/update_account",
+    "operations/advance_clock",
+    "operations/grant_credits",
+    "operations/void_grant",
+    "operations/set_budget",
+    "operations/delete_budget",
+    "upkeep/open_epoch",
+    "upkeep/load_account",
+    "upkeep/process_due_grants",
+    "upkeep/expire",
+    "upkeep/inspect_account",
+)
 
-    name: str
-    flags: tuple[str, ...]  # of Redis: allow-oom, no-writes
-    includes: tuple[str, ...]
-    body: str
-
-    @property
-    def source(self) -> str:
-        """All of it, as EVAL would run it."""
-        shebang = "#!lua" + (f" flags={','.join(self.flags)}" if self.flags else "")
-        return "\n".join((shebang, *map(_included, self.includes), self.body))
+_DIGEST_LENGTH = 12  # hex digits
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Every script as a function, as FUNCTION LOAD takes it."""
+    """Holds every script as a function, in the form that FUNCTION LOAD takes."""
 
     digest: str
     code: str
 
     def function(self, name: str) -> str:
-        """What FCALL calls the script."""
+        """Returns the name under which FCALL knows the script."""
         return f"{name}_{self.digest}"
 
 
-@cache
-def script(name: str) -> Script:
-    """The script gate/lua/NAME.lua."""
-    text = script_files()[name].read_text("utf-8")
-    shebang = _FLAGS.match(text)
-    assert shebang is not None, f"{name}.lua begins with #!lua"
-    flags = tuple(shebang[1].split(",")) if shebang[1] else ()
-    return Script(
-        name, flags, tuple(_INCLUDE.findall(text)), _INCLUDE.sub("", text[shebang.end() :])
-    )
-
-
-@cache
-def all_scripts() -> tuple[Script, ...]:
-    """Every script there is, by name."""
-    return tuple(script(name) for name in sorted(script_files()))
-
-
-@cache
-def script_files() -> dict[str, Traversable]:
-    """Each script's file, by name."""
-    folder = files("gate") / "lua"
-    rooms = (folder, folder / "operations", folder / "upkeep")
-    return {
-        path.name.removesuffix(".lua"): path
-        for room in rooms
-        for path in room.iterdir()
-        if path.name.endswith(".lua")
-    }
+def script_names() -> tuple[str, ...]:
+    """Returns the name of every script."""
+    return tuple(KEYS)
 
 
 @cache
 def library() -> Library:
-    """The library of this version."""
-    digest = sha256("".join(_parts("")).encode()).hexdigest()[:_DIGEST]
-    return Library(digest, f"#!lua name=creditgate_{digest}\n" + "".join(_parts(f"_{digest}")))
+    """Returns the library of this version."""
+    shared = "".join(lua_source(name) for name in LIBRARY_ORDER)
+    # A block for each script: its local functions are its own.
+    scripts = "".join(f"do\n{lua_source(name)}end\n" for name in SCRIPT_ORDER)
+    code = shared + scripts
+    digest = sha256(code.encode()).hexdigest()[:_DIGEST_LENGTH]
+    head = f"#!lua name=creditgate_{digest}\nlocal LIBRARY_DIGEST = '{digest}'\n"
+    return Library(digest, head + code)
 
 
-def _parts(suffix: str) -> Iterator[str]:
-    """What is shared, each after what it needs; then the functions."""
-    order: TopologicalSorter[str] = TopologicalSorter()
-    for each in all_scripts():
-        for at, name in enumerate(each.includes):
-            order.add(name, *each.includes[:at])
-    yield from map(_included, order.static_order())
-    for each in all_scripts():
-        flags = ", ".join(f"'{flag}'" for flag in each.flags)
-        yield (
-            f"\nredis.register_function{{function_name = '{each.name}{suffix}', flags = {{{flags}}}, "
-            f"callback = function(KEYS, ARGV)\n{each.body}\nend}}\n"
-        )
-
-
-def _included(name: str) -> str:
-    return (files("gate") / "lua" / "lib" / f"{name}.lua").read_text("utf-8")
+@cache
+def lua_source(name: str) -> str:
+    """Returns the text of the file gate/lua/NAME.lua."""
+    return (files("gate") / "lua" / f"{name}.lua").read_text("utf-8")

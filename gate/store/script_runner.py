@@ -8,7 +8,7 @@ import hiredis
 from gate.metrics import SECONDS, GateMetrics
 from gate.store.connections import CommandFailed, Connections, Reply
 from gate.store.redis_server import load_library
-from gate.store.script_library import all_scripts, library
+from gate.store.script_library import library, script_names
 
 Arguments = Sequence[str | bytes | int]
 
@@ -18,11 +18,10 @@ class ScriptRunner:
 
     def __init__(self, connections: Connections, metrics: GateMetrics) -> None:
         self._connections = connections
-        names = [script.name for script in all_scripts()]
-        self._function = {name: library().function(name) for name in names}
+        self._function = {name: library().function(name) for name in script_names()}
         self._seconds = {
             name: metrics.buffer.histogram(metrics.script_seconds.labels(name), SECONDS)
-            for name in names
+            for name in script_names()
         }
 
     async def run(

@@ -1,13 +1,13 @@
-"""Shards: which epoch each one is in, and whether it may admit anything.
+"""Shards: the epoch of each shard, and whether the shard may admit anything.
 
 Redis is trusted only while it is not behind the ledger. Whenever the server behind a connection
 turns out to be another run of itself (a restart, a failover), each shard's journal is compared with
 the ledger's position before anything is admitted:
 
 - the journal has reached the position: the shard is open, in the journal's epoch;
-- the journal is behind it: acknowledged writes were lost. The ledger begins a new epoch, the
-  journal follows, and accounts are loaded from the ledger as they are asked for, since what Redis
-  still holds is of an older epoch;
+- the journal is behind the position: acknowledged writes were lost. The ledger begins a new epoch,
+  the journal follows, and accounts are loaded from the ledger as they are asked for, since what
+  Redis still holds is of an older epoch;
 - the journal is in a newer epoch than the ledger: the flusher has fenced the shard and is catching
   up. It stays closed until then.
 

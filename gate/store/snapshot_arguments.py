@@ -1,4 +1,4 @@
-"""An account of the ledger as gate/lua/upkeep/load_account.lua takes it."""
+"""Turns an account of the ledger into the arguments of gate/lua/upkeep/load_account.lua."""
 
 from collections.abc import Mapping
 
@@ -25,9 +25,9 @@ Argument = str | bytes | int
 
 
 def snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]:
-    """Returns the arguments that load the account.
+    """Returns the arguments of load_account.
 
-    Overage stands as the current grant; the script finds the right one.
+    Overage stands as the current grant; the script finds the right grant.
     """
     numbers = {budget.budget_id: budget.number for budget in snapshot.budgets}
     arguments: list[Argument] = [*_account(snapshot, epoch)]

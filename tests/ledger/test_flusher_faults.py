@@ -246,6 +246,7 @@ def test_it_waits_for_a_redis_that_is_away_and_goes_on(ledger: Ledger) -> None:
             server.kill()
             wait_until(lambda: value(registry, "creditgate_ledger_failures_total") > 0)
             server.start()
+            harness.open_again()
             harness.debit("acme", CREDIT)
             wait_until(lambda: account(harness, "acme")["remaining_nanos"] == 24 * CREDIT)
         assert_books_add_up(harness)

@@ -5,6 +5,7 @@ try.
 import random
 import re
 from datetime import date, timedelta
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 import redis
 
-from gate.store.script_library import all_scripts, script_files
+from gate.store.contracts import ARGUMENTS, DEBIT_HOLD_KEYS, KEY_ORDER, KEYS
+from gate.store.script_library import LIBRARY_ORDER, SCRIPT_ORDER, lua_source, script_names
 from gate.v1.gate_pb2 import Reason
 from lua.rows import TABLES
 from lua.rows.budgets import COUNTED, K1
@@ -20,16 +22,13 @@ from meter.money import INT64_MAX
 from support.lua_account import NOON, Budget, Changes, Grant
 from support.lua_table import (
     ACCOUNT_KEY,
-    ARGUMENTS,
     DENIALS,
     EXPIRED,
     EXPIRES,
     EXPIRIES_KEY,
     FLOOR,
     HOLD,
-    HOLD_KEY,
     JOURNAL_KEY,
-    KEYS,
     LOOKS,
     WITH_HOLD,
     LuaEngine,
@@ -37,7 +36,9 @@ from support.lua_table import (
 )
 
 LUA = files("gate") / "lua"
-NAMES = [each.name for each in all_scripts()]
+NAMES = script_names()
+PATHS = {path.rpartition("/")[2]: path for path in SCRIPT_ORDER}
+LIBRARY = "\n".join(lua_source(path) for path in LIBRARY_ORDER)
 REASONS = set(Reason.keys()) - {"REASON_UNSPECIFIED"}
 
 Cause = tuple[str, Changes]
@@ -160,16 +161,11 @@ def test_the_header_states_the_precedence_that_is_tried(name: str) -> None:
 
 
 def header(name: str) -> str:
-    lines = script_files()[name].read_text("utf-8").splitlines()[1:]
-    return "\n".join(
-        line
-        for line in lines[: next(i for i, line in enumerate(lines) if not line.startswith("--"))]
-    )
+    return re.match(r"(--.*\n)+", lua_source(PATHS[name]))[0]  # type: ignore[index]
 
 
 def body(name: str) -> str:
-    lines = script_files()[name].read_text("utf-8").splitlines()[1:]
-    return "\n".join(line for line in lines if not line.startswith("--"))
+    return lua_source(PATHS[name]).removeprefix(header(name))
 
 
 def precedence(name: str) -> list[str]:
@@ -178,27 +174,31 @@ def precedence(name: str) -> list[str]:
     return re.sub(r"\(.*?\)|\s", "", sentence[1]).split(",") if sentence else []
 
 
-def stated(name: str, kind: str) -> set[int]:
-    """The KEYS, or ARGV, that the header names."""
-    ranges = re.findall(rf"{kind}\[(\d+)(?:\.\.(\d+))?\]", header(name))
-    return {index for first, last in ranges for index in range(int(first), int(last or first) + 1)}
-
-
-def bound(name: str, kind: str) -> set[int]:
-    """Those that the first lines give names."""
-    indexes: set[int] = set()
-    for names, values in re.findall(r"^local (.+?) = (.+)$", opening(name), re.MULTILINE):
-        single = [int(index) for index in re.findall(rf"{kind}\[(\d+)\]", values)]
-        rest = re.search(rf"unpack\({kind}(?:, (\d+))?", values)
-        if rest:
-            first = int(rest[1] or 1)
-            single += range(first, first + len(names.split(", ")) - len(single))
-        indexes |= set(single)
-    return indexes
+def stated(name: str, kind: str) -> list[str]:
+    """Returns the names of the KEYS, or ARGV, that the header lists, a line each."""
+    lines = re.findall(rf"^-- {kind}\[(\d+)\] (\w+)", header(name), re.MULTILINE)
+    assert [int(index) for index, _ in lines] == list(range(1, 1 + len(lines)))
+    return [each for _, each in lines]
 
 
 def opening(name: str) -> str:
-    return re.split(r"\n\n", body(name).strip(), maxsplit=1)[0]
+    """Returns the first lines of the script's function, up to the first empty line."""
+    _, start, function = body(name).partition(f"local function {name}(keys, arguments)\n")
+    assert start
+    return function.partition("\n\n")[0]
+
+
+def bound(name: str, table: str) -> list[str]:
+    """Returns the names that the first lines give to the function's keys, or arguments."""
+    binding = re.search(
+        rf"^  local ([^=]+?)\s*=\s*unpack\({table}[^)]*\)$", opening(name), re.MULTILINE
+    )
+    assert binding is not None
+    return re.split(r",\s+", binding[1])
+
+
+def keys_of(name: str) -> tuple[str, ...]:
+    return KEYS[name] + (DEBIT_HOLD_KEYS if name == "debit" else ())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -208,25 +208,52 @@ def test_every_script_has_a_table(name: str) -> None:
     assert name in ARGUMENTS
 
 
+def test_the_library_has_every_file_once_and_every_script_under_its_name() -> None:
+    paths = [path.relative_to(LUA) for path in LUA.rglob("*.lua")]
+    assert sorted([*LIBRARY_ORDER, *SCRIPT_ORDER]) == sorted(
+        str(path).removesuffix(".lua") for path in paths
+    )
+    assert set(NAMES) == set(PATHS) == set(ARGUMENTS)
+    for name in NAMES:
+        assert re.findall(r"^register\('(\w+)', (\w+)", body(name), re.MULTILINE) == [(name, name)]
+
+
 # Loading has as many keys and arguments as the account has grants, budgets and holds.
 FIXED = [name for name in NAMES if name != "load_account"]
 
 
-@pytest.mark.parametrize("name", FIXED)
-@pytest.mark.parametrize("kind", ["KEYS", "ARGV"])
-def test_the_header_names_every_key_and_argument_and_the_first_lines_give_each_a_name(
-    name: str, kind: str
+@pytest.mark.parametrize("name", NAMES)
+def test_the_keys_of_the_header_and_of_the_first_lines_are_those_of_the_contract(name: str) -> None:
+    assert stated(name, "KEYS") == list(keys_of(name))
+    assert bound(name, "keys") == [f"{key}_key" for key in keys_of(name)]
+    assert list(keys_of(name)) == [key for key in KEY_ORDER if key in keys_of(name)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_arguments_of_the_header_and_of_the_first_lines_are_those_of_the_contract(
+    name: str,
 ) -> None:
-    assert stated(name, kind) == set(range(1, 1 + len(stated(name, kind))))
-    assert bound(name, kind) == stated(name, kind)
-    assert kind not in body(name).strip().removeprefix(opening(name))
+    assert stated(name, "ARGV") == list(ARGUMENTS[name])
+    assert bound(name, "arguments") == list(ARGUMENTS[name])
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_the_arguments_of_the_tables_are_those_of_the_header(name: str) -> None:
-    assert len(ARGUMENTS[name].split()) == len(stated(name, "ARGV"))
-    keys = KEYS[name] + ((HOLD_KEY, EXPIRIES_KEY) if name == "debit" else ())
-    assert len(keys) == len(stated(name, "KEYS"))
+def test_after_the_first_lines_no_key_and_no_argument_goes_by_its_index(name: str) -> None:
+    rest = body(name).partition(opening(name))[2]
+    assert not re.search(r"\b(keys|arguments)\b", rest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_arguments_that_rows_name_are_those_of_the_contract(name: str) -> None:
+    named = {argument for row in TABLES[name] for argument in row.call}
+    assert named - {"more", "more_keys"} <= set(ARGUMENTS[name])
+
+
+@pytest.mark.parametrize("path", [*LIBRARY_ORDER, *SCRIPT_ORDER])
+def test_lua_reads_in_short_functions_and_lines(path: str) -> None:
+    assert max(len(line) for line in lua_source(path).splitlines()) <= 100
+    for function in functions_of(lua_source(path)).values():
+        assert function.count("\n") <= 40
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -258,21 +285,33 @@ def test_reasons_keep_the_order_of_the_proto(name: str) -> None:
     assert numbers == sorted(numbers)
 
 
+def functions_of(text: str) -> dict[str, str]:
+    """Returns the functions of a Lua file, by the last word of the name."""
+    functions = re.findall(
+        r"^(?:local )?function [\w:]*?(\w+)(\(.*?^end)$", text, re.MULTILINE | re.DOTALL
+    )
+    return dict(functions)
+
+
+@cache
+def library_functions() -> dict[str, str]:
+    return functions_of(LIBRARY)
+
+
 def sources(name: str) -> str:
-    """The script with what it includes."""
-    included = re.findall(
-        r"^-- @include (\w+)$", script_files()[name].read_text("utf-8"), re.MULTILINE
-    )
-    return body(name) + "".join(
-        (LUA / "lib" / f"{each}.lua").read_text("utf-8") for each in included
-    )
+    """Returns the script with every function of the library that it may call."""
+    reached = {name: body(name)}
+    waiting = [body(name)]
+    while waiting:
+        words = set(re.findall(r"\w+", waiting.pop()))
+        found = {word: library_functions()[word] for word in words & library_functions().keys()}
+        waiting += [text for word, text in found.items() if word not in reached]
+        reached |= found
+    return "\n".join(reached.values())
 
 
-def evaluate(
-    client: redis.Redis, code: str, *arguments: object, includes: tuple[str, ...] = ("account",)
-) -> list[Any]:
-    included = "\n".join((LUA / "lib" / f"{name}.lua").read_text("utf-8") for name in includes)
-    return client.eval(f"{included}\n{code}", 0, *arguments)
+def evaluate(client: redis.Redis, code: str, *arguments: object) -> list[Any]:
+    return client.eval(f"{LIBRARY}\n{code}", 0, *arguments)
 
 
 DAYS = 60_000  # 1970 to 2134: with 2000, a leap year, and 2100, none
@@ -298,7 +337,7 @@ def test_windows_of_budgets_are_those_of_the_calendar(redis_db: redis.Redis, kin
           days[#days + 1], days[#days + 2] = tonumber(first), tonumber(behind)
         end
         return days"""
-    days = evaluate(redis_db, code, DAYS, kind, includes=("account", "journal", "budgets"))
+    days = evaluate(redis_db, code, DAYS, kind)
     assert days == [
         (edge - CALENDAR[0]).days for today in CALENDAR for edge in window_of(kind, today)
     ]
@@ -368,7 +407,7 @@ def to_be_done(name: str) -> Row:
 
 
 def run_without_memory(client: redis.Redis, name: str) -> tuple[str, ...]:
-    lua_engine = LuaEngine(client, is_real=True)
+    lua_engine = LuaEngine(client)
     lua_engine.set_up(row := to_be_done(name))
     before = lua_engine.dump()
     client.config_set("maxmemory", "1")
@@ -385,7 +424,7 @@ def run_without_memory(client: redis.Redis, name: str) -> tuple[str, ...]:
 def test_a_journal_that_cannot_be_written_leaves_everything_as_it_was(
     redis_db: redis.Redis, name: str
 ) -> None:
-    lua_engine = LuaEngine(redis_db, is_real=True)
+    lua_engine = LuaEngine(redis_db)
     lua_engine.set_up(row := to_be_done(name))
     redis_db.delete(JOURNAL_KEY)
     redis_db.set(JOURNAL_KEY, "no stream")

@@ -5,6 +5,7 @@ second engine.
 import pytest
 import redis
 
+from gate.store.contracts import ARGUMENTS, KEYS
 from lua.rows import TABLES
 from lua.rows.upkeep import ITS_HOLD, LOADED, loading
 from meter.journal.account_sums import AccountSums
@@ -13,14 +14,12 @@ from meter.journal.replay_record import decode_replay_record
 from support.lua_account import MS_PER_DAY, NOON, TOP_UP, Changes, Grant
 from support.lua_table import (
     ACCOUNT_KEY,
-    ARGUMENTS,
     DUE_KEY,
     EXPIRES,
     EXPIRIES_KEY,
     HOLD,
     INF,
     JOURNAL_KEY,
-    KEYS,
     LOOKS,
     MEMBER,
     REPLAY_KEY,
@@ -92,7 +91,7 @@ def test_a_store_clock_s_hold_is_due_when_it_expires(lua_engine: LuaEngine) -> N
     lua_engine.set_up(Row("", "", given={"clk": "-", "day": 20_000}))
     seconds, micros = lua_engine.client.time()
 
-    status, line = lua_engine.call("authorize", {"ttl_ms": 5000})
+    status, line = lua_engine.call("authorize", {"hold_ttl_ms": 5000})
 
     at_ms, day, expires_ms = (int(line.split(" ")[i]) for i in (1, 2, 6))
     assert status == "ok"
@@ -102,16 +101,16 @@ def test_a_store_clock_s_hold_is_due_when_it_expires(lua_engine: LuaEngine) -> N
     assert lua_engine.client.hget(ACCOUNT_KEY, "s").split(b" ")[3] == str(day).encode()
 
     lua_engine.client.delete(REPLAY_KEY)
-    assert lua_engine.call("extend", {"ttl_ms": 60_000, "amount": 0})[0] == "ok"
+    assert lua_engine.call("extend", {"hold_ttl_ms": 60_000, "amount_nanos": 0})[0] == "ok"
     assert at_ms + 60_000 <= (lua_engine.client.zscore(EXPIRIES_KEY, MEMBER) or 0) < at_ms + 65_000
 
 
 def test_open_epoch_begins_the_journal_s_epoch(lua_engine: LuaEngine) -> None:
     entry = {"e": "", "m": "epoch", "q": "why", "p": ""}
-    assert lua_engine.call("open_epoch", {"method": "epoch", "request": "why"}) == ("ok",)
+    assert lua_engine.call("open_epoch", {"method": "epoch", "reason": "why"}) == ("ok",)
     assert lua_engine.dump() == {JOURNAL_KEY: ([("1-0", entry)], None)}
 
-    assert lua_engine.call("open_epoch", {"epoch": 2, "method": "epoch", "request": "why"}) == (
+    assert lua_engine.call("open_epoch", {"epoch": 2, "method": "epoch", "reason": "why"}) == (
         "ok",
     )
     assert lua_engine.dump() == {JOURNAL_KEY: ([("1-0", entry), ("2-0", entry)], None)}
@@ -127,7 +126,7 @@ def test_an_account_loaded_by_the_store_s_clock_has_its_holds_due_when_they_expi
 
 def test_an_account_created_by_the_store_s_clock_lives_today(lua_engine: LuaEngine) -> None:
     lua_engine.set_up(Row("", "", given={"ep": ""}))
-    lua_engine.call("create_account", {"clock": "-"})
+    lua_engine.call("create_account", {"test_clock_ms": "-"})
     seconds, _ = lua_engine.client.time()
     settings = lua_engine.client.hget(ACCOUNT_KEY, "s").split(b" ")
     assert settings[2] == b"-"
@@ -181,10 +180,10 @@ def test_nothing_is_written_without_a_journal(lua_engine: LuaEngine, name: str) 
 def test_a_grant_is_due_by_the_store_s_clock_when_it_expires(lua_engine: LuaEngine) -> None:
     lua_engine.set_up(Row("", "", given={"clk": "-", "day": 20_000}))
     at_ms = 4_102_444_800_000  # 2100
-    assert lua_engine.call("grant_credits", {"what": f"0 TOP_UP 50 {at_ms} - -"})[0] == "ok"
+    assert lua_engine.call("grant_credits", {"grant_terms": f"0 TOP_UP 50 {at_ms} - -"})[0] == "ok"
     assert lua_engine.client.zscore(DUE_KEY, "acme") == at_ms
 
-    assert lua_engine.call("void_grant", {"op": 4, "number": 3})[0] == "ok"
+    assert lua_engine.call("void_grant", {"operation_number": 4, "grant_number": 3})[0] == "ok"
     assert lua_engine.client.zscore(DUE_KEY, "acme") is None
 
 

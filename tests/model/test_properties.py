@@ -111,7 +111,7 @@ def test_every_reply_is_the_model_s(
         seen = play_many(gate, 1000 if is_long else 200)
     never = (WANTED if is_long else USUAL) - seen.keys()
     assert not never
-    assert not strangers(LuaEngine(redis_db, is_real=True))
+    assert not strangers(LuaEngine(redis_db))
 
 
 @pytest.mark.timeout(1200)

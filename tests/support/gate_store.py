@@ -1,5 +1,5 @@
-"""The gate's store with all that it needs, on a real ledger: the product's own objects, built as the
-composition root builds them.
+"""The gate's store with all that it needs, on a real ledger: the product's own objects, built as
+the composition root builds them.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from gate.metrics import GateMetrics
 from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
-from gate.store.connections import Connection, Connections, Endpoint
+from gate.store.connections import Connection, Connections, Endpoint, RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.operations import OperationScripts
@@ -56,6 +56,17 @@ class GateStore:
         await asyncio.to_thread(self._positions.ensure, self.shards.count)
         await self.connections.open()
         await self.shards.verify_all()
+
+    async def open_again(self) -> None:
+        """Returns once a Redis that was away is found again, and every shard is open."""
+        async with asyncio.timeout(_TIMEOUT_S):
+            while True:
+                try:
+                    await self.connections.command(0, "PING")
+                    await self.shards.verify_all()
+                    return
+                except RedisUnavailable:
+                    await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         await self.connections.close()

@@ -14,7 +14,8 @@ from typing import Any
 import redis
 
 import gate.store.keys
-from gate.store.script_library import script
+from gate.store.contracts import ARGUMENTS, DEBIT_HOLD_KEYS, KEYS
+from gate.store.script_library import library
 from meter.journal.account_sums import AccountSums
 from meter.journal.effect import parse
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
@@ -42,54 +43,22 @@ HOLD = f"1 o 40 {DAY} {EXPIRES} 2:40 -"
 EXPIRED = HOLD.replace("1 o", "1 x")
 WITH_HOLD: Changes = {"left": 60, "held": 40, "room": -40}  # the account that has HOLD
 
-_BESIDE = (GRANTS_KEY, BUDGETS_KEY)
-_REQUEST = (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, *_BESIDE)
-_OPERATION = (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY, GRANTS_KEY)
-KEYS = {
-    "authorize": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
-    "debit": _REQUEST,  # and the two below, with a hold
-    "release": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
-    "extend": (*_REQUEST, HOLD_KEY, EXPIRIES_KEY),
-    "expire": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, HOLD_KEY, EXPIRIES_KEY),
-    "get_balance": (ACCOUNT_KEY, GRANTS_KEY),
-    "inspect_account": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE),
-    "process_due_grants": (ACCOUNT_KEY, JOURNAL_KEY, GRANTS_KEY, DUE_KEY),
-    "create_account": (*_OPERATION, BUDGETS_KEY),
-    "update_account": _OPERATION,
-    "grant_credits": (*_OPERATION, DUE_KEY),
-    "void_grant": (*_OPERATION, DUE_KEY),
-    "set_budget": (*_OPERATION, BUDGETS_KEY),
-    "delete_budget": (*_OPERATION, BUDGETS_KEY),
-    "advance_clock": (ACCOUNT_KEY, REPLAY_KEY, JOURNAL_KEY),
-    "load_account": (ACCOUNT_KEY, JOURNAL_KEY, *_BESIDE, EXPIRIES_KEY, DUE_KEY),
-    "open_epoch": (JOURNAL_KEY,),
-}
-_OPERATION_ARGUMENTS = "epoch op method request replay_ms"
-ARGUMENTS = {
-    "authorize": "epoch fingerprint replay_ms amount least currency labels class hold_id ttl_ms member method request pricing",
-    "debit": "epoch fingerprint replay_ms amount currency labels class method request pricing"
-    " hold_id member incurred lowest most_used",
-    "release": "epoch fingerprint replay_ms hold_id member method request",
-    "extend": "epoch fingerprint replay_ms amount currency labels class ttl_ms hold_id member method request pricing",
-    "expire": "epoch hold_id member late_ms method request",
-    "get_balance": "epoch",
-    "inspect_account": "epoch",
-    "process_due_grants": "epoch account",
-    "create_account": f"{_OPERATION_ARGUMENTS} currency overage limit clock flags levels graces",
-    "update_account": f"{_OPERATION_ARGUMENTS} status overage limit flags levels graces",
-    "grant_credits": f"{_OPERATION_ARGUMENTS} amount what levels account",
-    "void_grant": f"{_OPERATION_ARGUMENTS} number most account",
-    "set_budget": f"{_OPERATION_ARGUMENTS} budget_id hard window limit levels labels anew replaces",
-    "delete_budget": f"{_OPERATION_ARGUMENTS} budget_id labels",
-    "advance_clock": f"{_OPERATION_ARGUMENTS} clock",
-    "load_account": "epoch",  # and the account and its holds, as `call` gives them
-    "open_epoch": "epoch method request",
+_KEYS = {
+    "account": ACCOUNT_KEY,
+    "replay": REPLAY_KEY,
+    "journal": JOURNAL_KEY,
+    "grants": GRANTS_KEY,
+    "budgets": BUDGETS_KEY,
+    "hold": HOLD_KEY,
+    "holds_by_expiry": EXPIRIES_KEY,
+    "accounts_by_due": DUE_KEY,
 }
 _ALSO_USUAL: dict[str, dict[str, Any]] = {
-    "extend": {"ttl_ms": 0},
-    "create_account": {"op": 1, "currency": "USD", "flags": "-"},
-    "grant_credits": {"levels": "="},
-    "set_budget": {"limit": 100, "levels": "-", "labels": "api_key=k1"},
+    "extend": {"hold_ttl_ms": 0},
+    "create_account": {"operation_number": 1, "currency": "USD", "flags": "-"},
+    "grant_credits": {"thresholds": "="},
+    "void_grant": {"amount_nanos": "-"},
+    "set_budget": {"thresholds": "-", "labels": "api_key=k1"},
     "delete_budget": {"labels": "api_key=k1"},
 }
 DENIALS = ("ACCOUNT_SUSPENDED", "INSUFFICIENT_CREDITS", "DAILY_LIMIT_EXCEEDED", "BUDGET_EXCEEDED")
@@ -97,16 +66,50 @@ LOOKS = ("get_balance", "inspect_account")
 
 
 def _usual(name: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    amount = call.get("amount", 10)
-    return {
-        "epoch": 1, "fingerprint": "f1", "replay_ms": REPLAY_MS, "amount": amount, "least": 0, "hold_id": "h1",
-        "currency": "-", "labels": "", "class": "", "ttl_ms": 1000, "member": MEMBER, "method": name, "request": f"the {name}",
+    """Returns the arguments of a script by the names of gate.store.contracts."""
+    amount = call.get("amount_nanos", 10)
+    arguments = {
+        "epoch": 1,
+        "fingerprint": "f1",
+        "replay_ttl_ms": REPLAY_MS,
+        "amount_nanos": amount,
+        "min_amount_nanos": 0,
+        "currency": "-",
+        "labels": "",
+        "traffic_class": "",
+        "hold_id": "h1",
+        "hold_ttl_ms": 1000,
+        "hold_member": MEMBER,
+        "method": name,
+        "request": f"the {name}",
+        "operation": f"the {name}",
+        "reason": f"the {name}",
         "pricing": "priced" if name in ("authorize", "debit", "extend") else "",
-        "incurred": 0, "lowest": INT64_MIN + SETTING_MAX + amount, "most_used": INT64_MAX - amount, "late_ms": LATE_MS,
-        "op": 3, "account": "acme", "status": "active", "overage": 0, "limit": "-", "clock": NOON, "flags": "", "levels": "",
-        "graces": "", "what": "0 TOP_UP 50 - - -", "number": 2, "most": "-", "budget_id": "b1", "hard": 1, "window": "month",
-        "anew": 1, "replaces": "",
-    } | _ALSO_USUAL.get(name, {}) | dict(call)  # fmt: skip
+        "incurred": 0,
+        "late_ttl_ms": LATE_MS,
+        "operation_number": 3,
+        "due_member": "acme",
+        "status": "active",
+        "overage_protection_nanos": 0,
+        "daily_limit_nanos": "-",
+        "test_clock_ms": NOON,
+        "time_ms": NOON,
+        "flags": "",
+        "thresholds": "",
+        "graces": "",
+        "grant_terms": "0 TOP_UP 50 - - -",
+        "grant_number": 2,
+        "budget_id": "b1",
+        "hard": 1,
+        "window": "month",
+        "limit_nanos": 100,
+        "anew": 1,
+        "replaced_labels": "",
+    }
+    if name == "debit":
+        arguments["spendable_floor_nanos"] = INT64_MIN + SETTING_MAX + amount
+        arguments["used_ceiling_nanos"] = INT64_MAX - amount
+    return arguments | _ALSO_USUAL.get(name, {}) | dict(call)
 
 
 @dataclass(frozen=True)
@@ -199,20 +202,28 @@ def look(at: int = NOON, day: int = DAY, flags: str = "-") -> str:
     return f"B {at} {day} 0 0 - - {flags} -"
 
 
+def run_function(
+    client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+) -> list[Any]:
+    """Runs a script of the library as it ships; loads the library where the store has none.
+
+    The same on a real store and on fakeredis.
+    """
+    function = library().function(name)
+    try:
+        return client.fcall(function, len(keys), *keys, *arguments)  # type: ignore[return-value]
+    except redis.ResponseError as error:
+        if "Function not found" not in str(error):
+            raise
+    client.function_load(library().code, replace=True)
+    return client.fcall(function, len(keys), *keys, *arguments)  # type: ignore[return-value]
+
+
 class LuaEngine:
     """A store (a real one, or a second engine) on which a row is set up and tried."""
 
-    def __init__(self, client: redis.Redis, is_real: bool) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self.client = client
-        self.is_real = is_real
-
-    def source(self, name: str) -> str:
-        if self.is_real:
-            return script(name).source
-        # fakeredis takes no line of flags, and its error texts are no Lua strings.
-        return (
-            script(name).source.partition("\n")[2].replace("id.err:find", "tostring(id.err):find")
-        )
 
     def set_up(self, row: Row) -> None:
         self.client.flushall()
@@ -245,15 +256,22 @@ class LuaEngine:
         return self.call(name, row.call, with_hold=bool(row.hold) or "hold_id" in row.call)
 
     def call(self, name: str, call: Changes, with_hold: bool = False) -> tuple[Any, ...]:
-        keys = KEYS[name]
+        names = KEYS[name]
         values = _usual(name, call)
-        if name == "debit":
-            values |= {} if with_hold else {"hold_id": "-", "member": "-"}
-            keys += (HOLD_KEY, EXPIRIES_KEY) if with_hold else ()
-        arguments = [values[argument] for argument in ARGUMENTS[name].split()]
-        keys = (*keys, *call.get("more_keys", ()))
-        arguments = [*arguments, *call.get("more", ())]
-        reply = self.client.eval(self.source(name), len(keys), *keys, *arguments)
+        if name == "debit" and with_hold:
+            names += DEBIT_HOLD_KEYS
+        elif name == "debit":
+            values |= {"hold_id": "-", "hold_member": "-"}
+        keys = [_KEYS[key] for key in names]
+        # The arguments of load_account depend on how much there is to load: the call has them.
+        argument_names = ARGUMENTS[name][:1] if name == "load_account" else ARGUMENTS[name]
+        arguments = [values[argument] for argument in argument_names]
+        reply = run_function(
+            self.client,
+            name,
+            [*keys, *call.get("more_keys", ())],
+            [*arguments, *call.get("more", ())],
+        )
         return tuple(_part(part) for part in reply)
 
     def dump(self) -> dict[str, tuple[Any, int | None]]:
@@ -352,7 +370,7 @@ def expected_dump(name: str, row: Row, before: dict[str, Any]) -> dict[str, Any]
             dump[EXPIRIES_KEY] = ({MEMBER: row.reaped_at}, None)
     if row.result == "ok" and name not in LOOKS:
         dump[JOURNAL_KEY] = (before[JOURNAL_KEY][0] + _entries(name, row), None)
-        if row.effect and REPLAY_KEY in KEYS[name]:
+        if row.effect and "replay" in KEYS[name]:
             is_call = "fingerprint" in ARGUMENTS[name]
             dump[REPLAY_KEY] = (f"f1 {row.brief}" if is_call else "operation", REPLAY_MS)
     return dump
@@ -362,7 +380,7 @@ def _put_into(dump: dict[str, Any], name: str, account: Account) -> None:
     values: dict[str, Any] = {
         ACCOUNT_KEY: canonical(account.in_redis), GRANTS_KEY: account.grants_in_redis, BUDGETS_KEY: account.budgets_in_redis,
     }  # fmt: skip
-    if DUE_KEY in KEYS[name]:
+    if "accounts_by_due" in KEYS[name]:
         values[DUE_KEY] = {} if account.due == "-" else {"acme": due_score(account)}
     for key, value in values.items():
         dump.pop(key, None)

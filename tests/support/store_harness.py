@@ -16,7 +16,7 @@ import uvloop
 from gate.pricing import Cost
 from gate.store.calls import Outcome
 from gate.store.connections import Endpoint
-from gate.store.contracts import OpenEpochArguments
+from gate.store.contracts import DebitArguments, OpenEpochArguments
 from gate.store.keys import call_keys, hold_key, replay_key, shard_of
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.admin.budgets import BudgetRow, Budgets, BudgetThreshold
@@ -25,7 +25,7 @@ from meter.journal.effect import Effect
 from meter.journal.entry import Method, Pricing
 from meter.journal.operations import GrantCredits, Operation
 from meter.journal.redis_snapshot import StoreInspector
-from support.gate_store import GateStore
+from support.gate_store import REPLAY_MS, GateStore
 
 CREDIT = 10**9
 _numbers = count(1)
@@ -59,9 +59,32 @@ class StoreHarness:
         self._run(self._store.close())
         self._loop.close()
 
+    def open_again(self) -> None:
+        """Returns once the gate has found a Redis again that was away."""
+        self._run(self._store.open_again())
+
     def epoch(self, account_id: str) -> int:
         """The epoch that the gate believes the account's shard to be in."""
         return self._store.shards.epoch(self.shard(account_id))
+
+    def is_fenced(self, account_id: str) -> bool:
+        """Whether the account's shard refuses writes in the epoch that the gate believes in."""
+        shard = self.shard(account_id)
+        arguments = DebitArguments(
+            epoch=self.epoch(account_id),
+            fingerprint=b"fingerprint",
+            replay_ttl_ms=REPLAY_MS,
+            amount_nanos=1,
+            currency="-",
+            labels="",
+            traffic_class="",
+            method=Method.DEBIT,
+            request=b"",
+            pricing="",
+        )
+        keys = call_keys("debit", shard, account_id, f"fenced-{next(_numbers)}")
+        reply = self._run(self._store.runner.run("debit", shard, keys, arguments))
+        return bool(reply[0] == b"stale")
 
     def hear_of_epoch(self, account_id: str) -> None:
         """The gate finds that the account's shard is in another epoch."""
@@ -182,6 +205,10 @@ class StoreHarness:
         pending = self.operations.pending(account_id)
         assert [self.apply(operation) for operation in pending] == [b"ok"] * len(pending)
         return pending
+
+    def restore(self, account_id: str) -> None:
+        """Brings the account in Redis up to what the ledger says."""
+        self._run(self._store.restorer.restore(account_id))
 
     def load(self, account_id: str) -> None:
         """Puts an account back that is missing in Redis, as the ledger knows it."""

@@ -1,91 +1,107 @@
--- Budgets, of accounts that have some (gate/store/keys.py has the hash). LABELS are one or two "key=value", sorted, joined by a newline. What a
--- scope's budgets are stands in one field, and the sums of the first (most scopes have one) beside it, so that a request asks once.
+-- Budgets, of accounts that have some. A scope is one or two "key=value" labels, sorted, a line
+-- each.
+--
+-- The hash of the account's budgets has for each scope the fields "d SCOPE" (the definitions, by
+-- id, a line each), "r SCOPE" and "h SCOPE" (the first budget's remaining and held amounts; of the
+-- second "r2 SCOPE" and so on), and for each budget "f ID" (the scope). So a request asks once.
 
+local BUDGET = layout('id,start_day,end_day limit,hardness thresholds number window')
+local BUDGET_THRESHOLD = layout('id:nanos')
+-- In a hold: the number is that of the operation that made the budget.
+local COUNTED_IN = layout('id,start_day,number')
+-- In the effect line; a p follows if the hold's window has passed. The parts before and behind the
+-- amounts stay the same as long as the window lasts.
+local EFFECT_HEAD = layout('id,start_day,end_day')
+local EFFECT_TAIL = layout('limit,hardness')
+local HARD, SOFT = 'h', 's'
 local NONE = {}
 
--- What finds the "key=value" of a key among labels.
+local function definitions_field(scope)
+  return 'd ' .. scope
+end
+
+local function scope_field(budget_id)
+  return 'f ' .. budget_id
+end
+
+-- Returns the fields of the remaining and the held amount of a scope's budget at this place.
+local function amount_fields(place, scope)
+  local nth = place == 1 and ' ' or place .. ' '
+  return 'r' .. nth .. scope, 'h' .. nth .. scope
+end
+
+-- Returns the pattern that finds the "key=value" of a key among labels.
 local function pattern_of(key)
   return '\n(' .. key:gsub('[%p%c]', '%%%0') .. '=[^\n]*)'
 end
 
--- The scopes of an account's budgets, each as the patterns of one or two keys.
-local scopes_of = remembering(function(keys)
+-- Reads the scopes of an account's budgets, each as the patterns of one or two keys.
+local scopes_of = keep_results(function(text)
   local scopes = {}
-  for one, other in keys:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
-    scopes[#scopes + 1] = {one = pattern_of(one), other = other ~= '' and pattern_of(other) or nil}
+  for first_key, second_key in text:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
+    local second = second_key ~= '' and pattern_of(second_key) or nil
+    scopes[#scopes + 1] = {first = pattern_of(first_key), second = second}
   end
   return scopes
 end)
 
--- What the effect line and the hash say of it before its sums.
-local function before_sums(id, start, stop)
-  return id .. ',' .. start .. ',' .. stop .. ','
+-- Derives what the effect line says of a budget before and behind the amounts.
+local function prepare_effect(budget)
+  budget.effect_head = encode(EFFECT_HEAD, budget) .. ','
+  budget.effect_tail = ',' .. encode(EFFECT_TAIL, budget)
 end
 
--- What the budgets of a scope are: each serves as the metatable of those that have sums.
-local defined = remembering(function(lines)
-  local kinds = {}
-  for id, start, stop, limit, hard, levels, number, window in
-    lines:gmatch('([^,\n]+),([^,]+),(%S+) (%d+),(%l) (%S+) (%S+) (%S+)') do
-    local kind = {
-      id = id, start = start, stop = stop, behind_day = tonumber(stop) or math.huge, limit = limit, hard = hard == 'h', levels = levels, number = number, window = window,
-      before = before_sums(id, start, stop), behind = ',' .. limit .. ',' .. hard,
-    }
-    kind.__index = kind
-    kinds[#kinds + 1] = kind
+-- Reads the definitions of a scope. Each serves as the metatable of budgets with amounts.
+local decode_definitions = keep_results(function(lines)
+  local definitions = decode_list(BUDGET, '\n', lines)
+  for _, definition in ipairs(definitions) do
+    definition.end_day_number = tonumber(definition.end_day) or math.huge
+    definition.is_hard = definition.hardness == HARD
+    prepare_effect(definition)
+    definition.__index = definition
   end
-  return kinds
+  return definitions
 end)
-
--- The window that a day is in, as texts: its first day, and the first behind it, or -.
-local function window_of(window, day)
-  local first, behind = day, day + 1
-  if window == 'lifetime' then return '0', '-' end
-  if window == 'week' then
-    first = day - (day + 3) % 7
-    behind = first + 7
-  elseif window == 'month' then
-    local _
-    _, first = month_of(day)
-    _, behind = month_of(first + 31)
-  end
-  return string.format('%.0f', first), string.format('%.0f', behind)
-end
 
 local function by_id(one, other)
   return one.id < other.id
 end
 
--- Where the sums of a scope's budget stand, of this place among them.
-local function fields_of(place, labels)
-  local nth = place == 1 and ' ' or place .. ' '
-  return 'r' .. nth .. labels, 'h' .. nth .. labels
+-- Moves a budget into the window of today, in memory.
+local function roll_window(budget, today)
+  budget.start_day, budget.end_day = window_of(budget.window, today)
+  budget.remaining = budget.limit
+  budget.held = '0'
+  budget.has_rolled = true
+  prepare_effect(budget)
 end
 
--- The budgets of these scopes, by id, as they stand in their present windows.
-local function budgets_in(account, key, scopes)
+-- Reads the budgets of these scopes, by id, as they stand in their present windows.
+local function read_budgets(account, scopes)
   local budgets, fields, today = {}, {}, account.day + 0
   for i = 1, #scopes do
-    local labels = scopes[i]
-    fields[3 * i - 2], fields[3 * i - 1], fields[3 * i] = 'd ' .. labels, 'r ' .. labels, 'h ' .. labels
+    fields[3 * i - 2] = definitions_field(scopes[i])
+    fields[3 * i - 1], fields[3 * i] = amount_fields(1, scopes[i])
   end
-  local values = redis.call('HMGET', key, unpack(fields))
+  local values = redis.call('HMGET', account.budgets_key, unpack(fields))
   for i = 1, #scopes do
-    local kinds = values[3 * i - 2] and defined(values[3 * i - 2]) or NONE
-    for place = 1, #kinds do
-      local room_field, held_field, room, held = fields[3 * i - 1], fields[3 * i], values[3 * i - 1], values[3 * i]
+    local definitions = values[3 * i - 2] and decode_definitions(values[3 * i - 2]) or NONE
+    for place = 1, #definitions do
+      local remaining_field, held_field = fields[3 * i - 1], fields[3 * i]
+      local remaining, held = values[3 * i - 1], values[3 * i]
       if place > 1 then
-        room_field, held_field = fields_of(place, scopes[i])
-        room, held = unpack(redis.call('HMGET', key, room_field, held_field))
+        remaining_field, held_field = amount_fields(place, scopes[i])
+        remaining, held = unpack(
+          redis.call('HMGET', account.budgets_key, remaining_field, held_field))
       end
       local budget = setmetatable({
-        labels = scopes[i], room_field = room_field, held_field = held_field, room = room, held = held or '0',
-      }, kinds[place])
-      if today >= budget.behind_day then
-        budget.start, budget.stop = window_of(budget.window, today)
-        budget.before = before_sums(budget.id, budget.start, budget.stop)
-        budget.room, budget.held, budget.rolled = budget.limit, '0', true
-      end
+        scope = scopes[i],
+        remaining_field = remaining_field,
+        held_field = held_field,
+        remaining = remaining,
+        held = held or '0',
+      }, definitions[place])
+      if today >= budget.end_day_number then roll_window(budget, today) end
       budgets[#budgets + 1] = budget
     end
   end
@@ -93,175 +109,220 @@ local function budgets_in(account, key, scopes)
   return budgets
 end
 
--- Those that a request with these labels ("\nkey=value\n...") meets; nil for an account without budgets.
-local function budgets_matched(account, key, labels)
-  if not account.budgeted then return nil end
-  local scopes, matched = labels == '' and NONE or scopes_of(account.budgeted), {}
-  for i = 1, #scopes do
-    local first, other = labels:match(scopes[i].one), scopes[i].other
-    if first and other then
-      other = labels:match(other)
-      first = other and first .. '\n' .. other
-    end
-    if first then matched[#matched + 1] = first end
-  end
-  return #matched == 0 and matched or budgets_in(account, key, matched)
+-- Returns the scope that labels have of these keys, or nil.
+local function scope_among(labels, keys)
+  local first = labels:match(keys.first)
+  if not first or not keys.second then return first end
+  local second = labels:match(keys.second)
+  return second and first .. '\n' .. second
 end
 
--- Those that a hold counts in. One whose window has passed since is `past`; one that is gone, or was made anew, is left out.
-local function budgets_held(account, key, pinned)
-  if pinned == '-' then return {} end
-  local start, number, fields, seen = {}, {}, {}, {}
-  for id, first, made in pinned:gmatch('([^,;]+),([^,;]+),([^,;]+)') do
-    fields[#fields + 1], start[id], number[id] = 'f ' .. id, first, made
+-- Returns the budgets that a request with these labels ("\nkey=value\n...") counts in; nil for an
+-- account without budgets.
+local function match_budgets(account, labels)
+  if not account.budget_scopes then return nil end
+  if labels == '' then return {} end
+  local all_keys, scopes = scopes_of(account.budget_scopes), {}
+  for i = 1, #all_keys do
+    local scope = scope_among(labels, all_keys[i])
+    if scope then scopes[#scopes + 1] = scope end
   end
-  local scopes = {}
-  for _, labels in ipairs(redis.call('HMGET', key, unpack(fields))) do
-    if labels and not seen[labels] then scopes[#scopes + 1], seen[labels] = labels, true end
+  if #scopes == 0 then return {} end
+  return read_budgets(account, scopes)
+end
+
+-- Returns the scopes of budgets, each once.
+local function scopes_of_budgets(account, budget_ids)
+  local fields, scopes, seen = {}, {}, {}
+  for i, id in ipairs(budget_ids) do fields[i] = scope_field(id) end
+  for _, scope in ipairs(redis.call('HMGET', account.budgets_key, unpack(fields))) do
+    if scope and not seen[scope] then
+      scopes[#scopes + 1] = scope
+      seen[scope] = true
+    end
   end
-  local budgets = {}
-  for _, budget in ipairs(#scopes == 0 and {} or budgets_in(account, key, scopes)) do
-    if budget.number == number[budget.id] then
-      budget.past = budget.start ~= start[budget.id]
-      budget.counted = before_sums(budget.id, start[budget.id], budget.stop)
+  return scopes
+end
+
+-- Returns the budgets that a hold counts in. One whose window has passed since is marked so; one
+-- that is gone, or was made anew, is left out.
+local function budgets_of_hold(account, hold)
+  if hold.budgets == ABSENT then return {} end
+  local counted, budget_ids, budgets = {}, {}, {}
+  for i, each in ipairs(decode_list(COUNTED_IN, ';', hold.budgets)) do
+    counted[each.id] = each
+    budget_ids[i] = each.id
+  end
+  local scopes = scopes_of_budgets(account, budget_ids)
+  if #scopes == 0 then return {} end
+  for _, budget in ipairs(read_budgets(account, scopes)) do
+    local in_hold = counted[budget.id]
+    if in_hold and budget.number == in_hold.number then
+      budget.has_passed = budget.start_day ~= in_hold.start_day
+      in_hold.end_day = budget.end_day
+      budget.effect_head = encode(EFFECT_HEAD, in_hold) .. ','
       budgets[#budgets + 1] = budget
     end
   end
   return budgets
 end
 
--- The tightest of the hard ones that have not the room for `need`.
-local function exceeded(budgets, need)
+-- Returns the tightest of the hard budgets that have less than `need` remaining, or nil.
+local function exceeded_budget(budgets, need)
   local tightest
   for i = 1, #budgets do
     local budget = budgets[i]
-    if budget.hard and less(budget.room, need) and not (tightest and not less(budget.room, tightest.room)) then tightest = budget end
+    if budget.is_hard and less(budget.remaining, need) then
+      if not tightest or less(budget.remaining, tightest.remaining) then tightest = budget end
+    end
   end
   return tightest
 end
 
--- The amount, or as much of it as every hard budget has room for.
-local function bounded(budgets, amount)
+-- Returns the amount, or as much of it as every hard budget has remaining.
+local function bounded_by_budgets(budgets, amount)
   for i = 1, #budgets do
-    if budgets[i].hard and less(budgets[i].room, amount) then amount = budgets[i].room end
+    if budgets[i].is_hard then amount = smaller(amount, budgets[i].remaining) end
   end
   return amount
 end
 
--- As the effect line has them (meter/journal/effect.py).
-local function budgets_text(budgets)
+-- Writes budgets for the effect line.
+local function encode_budgets(budgets)
   local text = ''
   for i = 1, #budgets do
     local budget = budgets[i]
-    text = text .. (i > 1 and ';' or '') .. (budget.counted or budget.before) .. budget.room .. ',' .. budget.held .. budget.behind .. (budget.past and 'p' or '')
+    if i > 1 then text = text .. ';' end
+    text = text .. budget.effect_head .. budget.remaining .. ',' .. budget.held
+      .. budget.effect_tail
+    if budget.has_passed then text = text .. 'p' end
   end
-  return text == '' and '-' or text
+  return text == '' and ABSENT or text
 end
 
--- As a hold remembers them.
-local function budgets_pinned(budgets)
-  local texts = {}
-  for i, budget in ipairs(budgets) do texts[i] = budget.id .. ',' .. budget.start .. ',' .. budget.number end
-  return #texts == 0 and '-' or table.concat(texts, ';')
+-- Writes budgets for the hold that counts in them.
+local function encode_counted_in(budgets)
+  if #budgets == 0 then return ABSENT end
+  return encode_list(COUNTED_IN, ';', budgets)
 end
 
 -- From here on: writes.
 
-local function line_of(budget)
-  return budget.before:sub(1, -2) .. ' ' .. budget.behind:sub(2) .. ' ' .. budget.levels .. ' ' .. budget.number .. ' ' .. budget.window
+local function write_definitions(account, scope, definitions)
+  redis.call('HSET', account.budgets_key, definitions_field(scope), table.concat(definitions, '\n'))
 end
 
 -- Stores the window that a budget is in now, whole.
-local function begin_window(key, budget)
-  local field, lines = 'd ' .. budget.labels, {}
-  for line in redis.call('HGET', key, field):gmatch('[^\n]+') do
-    lines[#lines + 1] = line:match('^[^,]+') == budget.id and line_of(budget) or line
+local function write_window(account, budget)
+  local key, scope, definitions = account.budgets_key, budget.scope, {}
+  local lines = redis.call('HGET', key, definitions_field(scope))
+  for i, definition in ipairs(decode_definitions(lines)) do
+    if definition.id == budget.id then definition = budget end
+    definitions[i] = encode(BUDGET, definition)
   end
-  redis.call('HSET', key, field, table.concat(lines, '\n'), budget.room_field, budget.limit)
+  write_definitions(account, scope, definitions)
+  redis.call('HSET', key, budget.remaining_field, budget.limit)
   redis.call('HDEL', key, budget.held_field)
 end
 
--- Moves sums of each (`room_field` or `held_field`) by this amount; those of windows that have passed stay as they are.
-local function move_budgets(key, budgets, sums, amount)
+-- Adds an amount (perhaps negative) to what each budget has remaining or held; windows that have
+-- passed stay as they are.
+local function move_budgets(account, budgets, sum, amount)
   if amount == '0' then return end
+  local field = sum .. '_field'
   for i = 1, #budgets do
     local budget = budgets[i]
-    if budget.rolled then
-      begin_window(key, budget)
-      budget.rolled = false
+    if budget.has_rolled then
+      write_window(account, budget)
+      budget.has_rolled = false
     end
-    if not budget.past then redis.call('HINCRBY', key, budget[sums], amount) end
-  end
-end
-
--- Thresholds of the budgets' use that `amount`, just used, has crossed.
-local function cross_budgets(journal_key, account, budgets, amount)
-  if amount == '0' then return end
-  for i = 1, #budgets do
-    local budget = budgets[i]
-    if budget.levels ~= '-' and not budget.past and not account.has.o then
-      local before = exact_sum(account.key, budget.limit, negated(budget.room), negated(budget.held))
-      local after = exact_sum(account.key, before, amount)
-      for name, level in budget.levels:gmatch('([^:|]+):(%d+)') do
-        if less(before, level) and not less(after, level) then
-          journal_consequence(journal_key, account, 'T', '0', table.concat({'budget', budget.id, name, budget.start, level, after}, ','))
-        end
-      end
+    if not budget.has_passed then
+      redis.call('HINCRBY', account.budgets_key, budget[field], amount)
     end
   end
 end
 
--- Notes, in the account's settings, which keys its budgets go by.
-local function note_scopes(account, key)
+-- Tells the thresholds of a budget's use that `amount`, just used, has crossed.
+local function cross_budget(account, budget, amount)
+  local before = exact_sum(
+    account.key, budget.limit, negated(budget.remaining), negated(budget.held))
+  local after = exact_sum(account.key, before, amount)
+  for _, threshold in ipairs(decode_list(BUDGET_THRESHOLD, '|', budget.thresholds)) do
+    if rises_to(threshold, before, after) then
+      tell_crossing(account, 'budget', budget.id, threshold, budget.start_day, after)
+    end
+  end
+end
+
+local function cross_budgets(account, budgets, amount)
+  if amount == '0' or account.has.management_off then return end
+  for i = 1, #budgets do
+    local budget = budgets[i]
+    if budget.thresholds ~= ABSENT and not budget.has_passed then
+      cross_budget(account, budget, amount)
+    end
+  end
+end
+
+-- Notes, in the account's settings, the keys of the budgets' scopes.
+local function note_scopes(account)
   local scopes, seen = {}, {}
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if field:sub(1, 2) == 'd ' then
-      local scope = field:sub(3):gsub('=[^\n]*', '')
-      if not seen[scope] then scopes[#scopes + 1], seen[scope] = scope, true end
+  for _, field in ipairs(redis.call('HKEYS', account.budgets_key)) do
+    local scope = field:match('^d (.*)$')
+    local keys = scope and scope:gsub('=[^\n]*', '')
+    if keys and not seen[keys] then
+      scopes[#scopes + 1] = keys
+      seen[keys] = true
     end
   end
   table.sort(scopes)
-  account.budgeted = #scopes > 0 and table.concat(scopes, '\t') or nil
-  set_flag(account, 'b', account.budgeted ~= nil)
+  account.budget_scopes = #scopes > 0 and table.concat(scopes, '\t') or nil
+  set_flag(account, 'budgets', account.budget_scopes ~= nil)
 end
 
-local function find_budget(account, key, id)
-  local labels = redis.call('HGET', key, 'f ' .. id)
-  if not labels then return nil end
-  for _, budget in ipairs(budgets_in(account, key, {labels})) do
-    if budget.id == id then return budget end
+local function find_budget(account, budget_id)
+  local scope = redis.call('HGET', account.budgets_key, scope_field(budget_id))
+  if not scope then return nil end
+  for _, budget in ipairs(read_budgets(account, {scope})) do
+    if budget.id == budget_id then return budget end
   end
 end
 
--- Stores a scope's budgets, each in its place, without the one of this id, and with `another`, if any.
-local function put_scope(account, key, labels, without, another)
-  local budgets, lines = {another}, {}
-  for _, budget in ipairs(budgets_in(account, key, {labels})) do
-    redis.call('HDEL', key, budget.room_field, budget.held_field)
-    if budget.id ~= without then budgets[#budgets + 1] = budget end
+-- Stores the amounts of a scope's budget at a place.
+local function write_amounts(account, scope, place, budget)
+  local remaining_field, held_field = amount_fields(place, scope)
+  redis.call('HSET', account.budgets_key, remaining_field, budget.remaining)
+  if budget.held ~= '0' then
+    redis.call('HSET', account.budgets_key, held_field, budget.held)
+  end
+end
+
+-- Stores a scope's budgets, each in its place, without the one of this id, and with `another`, if
+-- any.
+local function write_scope(account, scope, id_left_out, another)
+  local key, budgets, definitions = account.budgets_key, {another}, {}
+  for _, budget in ipairs(read_budgets(account, {scope})) do
+    redis.call('HDEL', key, budget.remaining_field, budget.held_field)
+    if budget.id ~= id_left_out then budgets[#budgets + 1] = budget end
   end
   table.sort(budgets, by_id)
   for place, budget in ipairs(budgets) do
-    local room_field, held_field = fields_of(place, labels)
-    redis.call('HSET', key, room_field, budget.room)
-    if budget.held ~= '0' then redis.call('HSET', key, held_field, budget.held) end
-    lines[place] = line_of(budget)
+    write_amounts(account, scope, place, budget)
+    definitions[place] = encode(BUDGET, budget)
   end
-  if #lines == 0 then
-    redis.call('HDEL', key, 'd ' .. labels)
+  if #definitions == 0 then
+    redis.call('HDEL', key, definitions_field(scope))
   else
-    redis.call('HSET', key, 'd ' .. labels, table.concat(lines, '\n'))
+    write_definitions(account, scope, definitions)
   end
 end
 
-local function put_budget(account, key, budget)
-  budget.before = before_sums(budget.id, budget.start, budget.stop)
-  budget.behind = ',' .. budget.limit .. ',' .. (budget.hard and 'h' or 's')
-  redis.call('HSET', key, 'f ' .. budget.id, budget.labels)
-  put_scope(account, key, budget.labels, budget.id, budget)
+local function put_budget(account, budget)
+  redis.call('HSET', account.budgets_key, scope_field(budget.id), budget.scope)
+  write_scope(account, budget.scope, budget.id, budget)
 end
 
-local function remove_budget(account, key, id, labels)
-  redis.call('HDEL', key, 'f ' .. id)
-  put_scope(account, key, labels, id)
+local function remove_budget(account, budget_id, scope)
+  redis.call('HDEL', account.budgets_key, scope_field(budget_id))
+  write_scope(account, scope, budget_id)
 end

@@ -1,168 +1,226 @@
--- Grants, changed: what was planned is moved, what is over expires, and the right grant is burned next. All of it writes, after the
--- entry that says so.
+-- Changes of grants: planned parts are moved, grants start and expire, and the right grant is the
+-- current one. All of it writes, after the entry that says so.
 
-function Grants:move(n, what, amount)
+-- Adds an amount (perhaps negative) to what a grant has left or held.
+function Grants:move(number, sum, amount)
   if amount == '0' then return end
-  self.changed[n] = true
-  if n == self.account.g then
-    redis.call('HINCRBY', self.account.key, what == 'left' and 'gl' or 'gh', amount)
-  elseif what == 'left' then
-    redis.call('HINCRBY', self.key, n, amount)
-    if not self:of(n).scoped then redis.call('HINCRBY', self.account.key, 'ol', amount) end
+  local account = self.account
+  self.changed[number] = true
+  if number == account.current_grant then
+    add_to_account(account, sum .. '_of_current', amount)
+  elseif sum == 'held' then
+    redis.call('HINCRBY', account.grants_key, held_field(number), amount)
+    add_to_account(account, 'held_of_others', amount)
   else
-    redis.call('HINCRBY', self.key, n .. ' h', amount)
-    redis.call('HINCRBY', self.account.key, 'oh', amount)
+    redis.call('HINCRBY', account.grants_key, number, amount)
+    if not self:get(number).is_scoped then add_to_account(account, 'left_of_others', amount) end
   end
 end
 
-function Grants:add(parts) for _, part in ipairs(parts) do self:move(part.n, 'left', part.amount) end end
-function Grants:take(parts) for _, part in ipairs(parts) do self:move(part.n, 'left', negated(part.amount)) end end
-function Grants:pin(parts) for _, part in ipairs(parts) do self:move(part.n, 'held', part.amount) end end
-function Grants:unpin(parts) for _, part in ipairs(parts) do self:move(part.n, 'held', negated(part.amount)) end end
+function Grants:add(parts)
+  for _, part in ipairs(parts) do self:move(part.number, 'left', part.amount) end
+end
 
--- Reads anew what is left of it and held from it.
+function Grants:take(parts)
+  for _, part in ipairs(parts) do self:move(part.number, 'left', negated(part.amount)) end
+end
+
+function Grants:pin(parts)
+  for _, part in ipairs(parts) do self:move(part.number, 'held', part.amount) end
+end
+
+function Grants:unpin(parts)
+  for _, part in ipairs(parts) do self:move(part.number, 'held', negated(part.amount)) end
+end
+
+-- Reads again what a grant has left and held.
 function Grants:refresh(grant)
-  local burning = grant.n == self.account.g
-  local key, left, held = self.key, grant.n, grant.n .. ' h'
-  if burning then key, left, held = self.account.key, 'gl', 'gh' end
-  local value = redis.call('HMGET', key, left, held)
-  grant.left, grant.held = value[1] or '0', value[2] or '0'
-end
-
-local function meta_of(grant)
-  return table.concat({
-    grant.state, grant.pays, grant.type, grant.priority, grant.expires, grant.effective, grant.scope,
-  }, ' ')
-end
-
-function Grants:write(grant)
-  if grant.n == self.account.g then
-    redis.call('HSET', self.account.key, 'gm', meta_of(grant))
+  local account, values = self.account, nil
+  if grant.number == account.current_grant then
+    values = redis.call('HMGET', account.key, FIELD.left_of_current, FIELD.held_of_current)
   else
-    redis.call('HSET', self.key, grant.n .. ' m', meta_of(grant))
+    values = redis.call('HMGET', account.grants_key, grant.number, held_field(grant.number))
+  end
+  grant.left = values[1] or '0'
+  grant.held = values[2] or '0'
+end
+
+-- Stores what a grant is.
+function Grants:write(grant)
+  local account, meta = self.account, encode(GRANT_META, grant)
+  if grant.number == account.current_grant then
+    redis.call('HSET', account.key, FIELD.meta_of_current, meta)
+  else
+    redis.call('HSET', account.grants_key, meta_field(grant.number), meta)
   end
 end
 
--- A new grant, nothing in it yet.
-function Grants:put(n, meta)
-  local grant = self:of(n)
-  describe_grant(grant, meta)
+-- Adds a scheduled grant.
+function Grants:schedule(number, amount, terms)
+  local grant = self:get(number)
+  decode_grant(grant, SCHEDULED .. ' ' .. terms)
   grant.rank = rank_of(grant)
   self:write(grant)
-  return grant
+  redis.call('HSET', self.account.grants_key, number, amount)
 end
 
--- Nobody may take of it any more; what holds have pinned stays until they end.
-function Grants:over(grant)
-  grant.state = 'x'
+-- Ends a grant: nobody may take of it any more; what holds have pinned stays until they end.
+function Grants:finish(grant)
+  grant.state = OVER
   self:write(grant)
-  self.changed[grant.n] = true
+  self.changed[grant.number] = true
 end
 
 -- Takes credits away for good; the entry is the caller's.
 function Grants:lose(part)
   local account = self.account
   self:take({part})
-  unpack_tail(account)
-  account.exp = exact_sum(account.key, account.exp, part.amount)
-  pack_tail(account)
+  unpack_settings(account)
+  account.expired = exact_sum(account.key, account.expired, part.amount)
+  pack_settings(account)
   write_settings(account)
 end
 
--- What was left, or came back too late, expires.
+-- Expires what was left, or came back too late.
 function Grants:expire(parts)
+  local account = self.account
   for _, part in ipairs(parts) do
-    journal_consequence(self.journal_key, self.account, 'V', part.amount, text_of({part}) .. '/-/-/-')
+    local allocation = encode_allocation(encode_parts({part}), ABSENT, ABSENT, ABSENT)
+    tell_consequence(account, 'grant_expires', {amount = part.amount, allocation = allocation})
     self:lose(part)
-    cross_levels(self.journal_key, self.account, part.amount, false)
+    cross_thresholds(account, part.amount, false)
   end
 end
 
--- Debt is paid from a grant, as far as that goes.
-function Grants:pay_debt(n)
-  local account, overage, grant = self.account, self:of('0'), self:of(n)
-  unpack_tail(account)
+-- Pays debt from a grant, as far as the grant goes.
+function Grants:pay_debt(grant)
+  local account, overage = self.account, self:get(OVERAGE)
+  unpack_settings(account)
   self:refresh(grant)
   self:refresh(overage)
-  local debt = exact_sum(account.key, account.ovr, negated(overage.left), negated(overage.held))
+  local debt = exact_sum(account.key, account.overage, negated(overage.left), negated(overage.held))
   if not less('0', debt) or grant.left == '0' then return end
-  local amount = less(debt, grant.left) and debt or grant.left
-  local from, to = {self:part(n, amount)}, {self:part('0', amount)}
-  journal_consequence(self.journal_key, account, 'P', amount, text_of(from) .. '/' .. text_of(to) .. '/-/-')
+  local amount = smaller(grant.left, debt)
+  local from, to = {self:part(grant.number, amount)}, {self:part(OVERAGE, amount)}
+  local allocation = encode_allocation(encode_parts(from), encode_parts(to), ABSENT, ABSENT)
+  tell_consequence(account, 'debt_paid', {amount = amount, allocation = allocation})
   self:take(from)
   self:add(to)
 end
 
--- The next time at which a grant expires or begins, or -.
-function Grants:next_due()
-  local due
+-- Starts a scheduled grant, whose entry stands in the journal: the credits join what may be spent,
+-- pay debt where they are to, and end graces.
+function Grants:start(number, amount, is_end_of_graces)
+  local account, grant = self.account, self.all[number]
+  grant.state = EFFECTIVE
+  grant.left = amount
+  self:write(grant)
+  if not grant.is_scoped then add_to_account(account, 'left_of_others', amount) end
+  account.total = exact_sum(account.key, account.total, amount)
+  write_settings(account)
+  if grant.pays_debt == '1' then self:pay_debt(grant) end
+  if is_end_of_graces then end_graces(account) end
+  self.changed[number] = true
+end
+
+local function next_change_ms(grant)
+  if grant.state == SCHEDULED then return grant.effective_ms end
+  if grant.state == EFFECTIVE then return grant.expires_ms end
+  return ABSENT
+end
+
+-- Returns the next time at which a grant expires or begins, or "-".
+function Grants:next_due_ms()
+  local next_due_ms
   for _, grant in pairs(self.all) do
-    local at = (grant.state == 'p' and grant.effective) or (grant.state == 'a' and grant.expires) or '-'
-    if at ~= '-' and (not due or less(at, due)) then due = at end
-  end
-  return due or '-'
-end
-
--- The grant that is to be burned: the first in order that any request may use.
-function Grants:first()
-  local best = self.all['0']
-  for _, grant in pairs(self.all) do
-    if grant.n ~= '0' and grant.state == 'a' and not grant.scoped and grant.left ~= '0' and grant.rank < best.rank then best = grant end
-  end
-  return best
-end
-
--- Has `is` burned instead of `was`: they change places, the one into the account's hash, the other into that beside it.
-function Grants:burn(was, is)
-  local account, key = self.account, self.key
-  if was.left ~= '0' then redis.call('HSET', key, was.n, was.left) end
-  if was.held ~= '0' then redis.call('HSET', key, was.n .. ' h', was.held) end
-  if was.n ~= '0' then redis.call('HSET', key, was.n .. ' m', meta_of(was)) end
-  redis.call('HDEL', key, is.n, is.n .. ' h', is.n .. ' m')
-  redis.call('HINCRBY', account.key, 'ol', was.left)
-  redis.call('HINCRBY', account.key, 'oh', was.held)
-  redis.call('HINCRBY', account.key, 'ol', negated(is.left))
-  redis.call('HINCRBY', account.key, 'oh', negated(is.held))
-  redis.call('HSET', account.key, 'gl', is.left, 'gh', is.held)
-  if is.n == '0' then
-    redis.call('HDEL', account.key, 'gm')
-  else
-    redis.call('HSET', account.key, 'gm', meta_of(is))
-  end
-  account.g = is.n
-end
-
--- Those that have changed and have nothing left, nor held; told, unless they were over before.
-function Grants:used_up()
-  local ended = {}
-  for n in pairs(self.changed) do
-    local grant = self.all[n]
-    self:refresh(grant)
-    if n ~= '0' and grant.left == '0' and grant.held == '0' then ended[#ended + 1] = grant end
-  end
-  table.sort(ended, function(one, other) return tonumber(one.n) < tonumber(other.n) end)
-  for _, grant in ipairs(ended) do
-    if grant.state == 'a' then
-      local nothing = text_of({self:part(grant.n, '0')})
-      journal_consequence(self.journal_key, self.account, 'Q', '0', nothing .. '/-/-/-')
+    local change_ms = next_change_ms(grant)
+    if change_ms ~= ABSENT and (not next_due_ms or less(change_ms, next_due_ms)) then
+      next_due_ms = change_ms
     end
   end
-  return ended
+  return next_due_ms or ABSENT
 end
 
--- Puts the grants in order after they have changed: the right one is burned, those that are used up are gone.
+-- Returns the grant that is to be the current one: the first in order that every request may spend.
+function Grants:first_to_spend()
+  local first = self.all[OVERAGE]
+  for _, grant in pairs(self.all) do
+    local is_open = grant.number ~= OVERAGE and grant.state == EFFECTIVE and grant.left ~= '0'
+    if is_open and not grant.is_scoped and grant.rank < first.rank then first = grant end
+  end
+  return first
+end
+
+-- Moves a grant from the account's hash into the one beside it.
+function Grants:move_out(grant)
+  local key, number = self.account.grants_key, grant.number
+  if grant.left ~= '0' then redis.call('HSET', key, number, grant.left) end
+  if grant.held ~= '0' then redis.call('HSET', key, held_field(number), grant.held) end
+  if number ~= OVERAGE then
+    redis.call('HSET', key, meta_field(number), encode(GRANT_META, grant))
+  end
+  add_to_account(self.account, 'left_of_others', grant.left)
+  add_to_account(self.account, 'held_of_others', grant.held)
+end
+
+-- Moves a grant into the account's hash: it is the current one from here on.
+function Grants:move_in(grant)
+  local account = self.account
+  self:remove(grant.number)
+  add_to_account(account, 'left_of_others', negated(grant.left))
+  add_to_account(account, 'held_of_others', negated(grant.held))
+  redis.call(
+    'HSET', account.key, FIELD.left_of_current, grant.left, FIELD.held_of_current, grant.held)
+  if grant.number == OVERAGE then
+    redis.call('HDEL', account.key, FIELD.meta_of_current)
+  else
+    redis.call('HSET', account.key, FIELD.meta_of_current, encode(GRANT_META, grant))
+  end
+  account.current_grant = grant.number
+end
+
+-- Removes a grant from the hash beside the account.
+function Grants:remove(number)
+  redis.call('HDEL', self.account.grants_key, number, held_field(number), meta_field(number))
+end
+
+-- Returns the changed grants that have nothing left, nor held; tells of those that were not over.
+function Grants:used_up()
+  local used_up = {}
+  for number in pairs(self.changed) do
+    local grant = self.all[number]
+    self:refresh(grant)
+    if number ~= OVERAGE and grant.left == '0' and grant.held == '0' then
+      used_up[#used_up + 1] = grant
+    end
+  end
+  table.sort(used_up, by_number)
+  for _, grant in ipairs(used_up) do
+    if grant.state == EFFECTIVE then
+      local nothing = encode_parts({self:part(grant.number, '0')})
+      local allocation = encode_allocation(nothing, ABSENT, ABSENT, ABSENT)
+      tell_consequence(self.account, 'grant_used_up', {amount = '0', allocation = allocation})
+    end
+  end
+  return used_up
+end
+
+-- Puts the grants in order after changes: the right one is current, those used up are gone.
 function Grants:settle()
-  local account, ended = self.account, self:used_up()
-  local was, is = self.all[account.g], self:first()
-  if is ~= was then self:burn(was, is) end
-  for _, grant in ipairs(ended) do
-    redis.call('HDEL', self.key, grant.n, grant.n .. ' h', grant.n .. ' m')
-    self.all[grant.n] = nil
+  local account, used_up = self.account, self:used_up()
+  local current, first = self.all[account.current_grant], self:first_to_spend()
+  if first ~= current then
+    self:move_out(current)
+    self:move_in(first)
+  end
+  for _, grant in ipairs(used_up) do
+    self:remove(grant.number)
+    self.all[grant.number] = nil
   end
   self.changed = {}
-  local scoped = false
-  for _, grant in pairs(self.all) do scoped = scoped or grant.scoped end
-  set_flag(account, 's', scoped)
-  account.due = self:next_due()
+  local has_scoped = false
+  for _, grant in pairs(self.all) do has_scoped = has_scoped or grant.is_scoped end
+  set_flag(account, 'scoped_grants', has_scoped)
+  account.due_ms = self:next_due_ms()
   write_settings(account)
 end

@@ -1,31 +1,39 @@
-#!lua flags=allow-oom
--- advance_clock: moves an account's test clock forward. Its holds and grants that are due by then are the caller's to bring up to date.
+-- advance_clock: moves an account's test clock forward. Holds and grants that are due by then are
+-- the caller's to bring up to date.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal
--- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
--- ARGV[5] how long to remember the request id, ms   ARGV[6] the new time, ms
+-- KEYS[1] account
+-- KEYS[2] replay: the request's replay record
+-- KEYS[3] journal
 --
--- Returns {'ok', effect} | {'replayed'} | {'behind', op} | {'absent'} | {'due'} | {'stale'}. The effect's sums are those of the new day.
+-- ARGV[1] epoch
+-- ARGV[2] operation_number
+-- ARGV[3] method
+-- ARGV[4] operation: as recorded
+-- ARGV[5] replay_ttl_ms: how long to remember the request id
+-- ARGV[6] time_ms: the new time
+--
+-- Returns {'ok', effect} | {'replayed'} | {'behind', number of the last operation} | {'absent'}
+--   | {'due'} (process_due_grants comes first) | {'stale'}.
+-- The effect's sums are those of the new day.
 -- Writes the journal, the account and the replay record; nothing at all unless it returns 'ok'.
--- @include account
--- @include journal
--- @include operation
-local account_key, replay_key, journal_key = KEYS[1], KEYS[2], KEYS[3]
-local epoch, op_seq, method, operation, replay_ttl_ms, clock = unpack(ARGV)
 
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-local out = out_of_turn(account, op_seq)
-if out then return out end
-if is_due(account) then return {'due'} end
+local function advance_clock(keys, arguments)
+  local account_key, replay_key, journal_key = unpack(keys)
+  local epoch, operation_number, method, operation, replay_ttl_ms, time_ms = unpack(arguments)
 
-account.at, account.now, account.clk, account.op = clock, tonumber(clock), clock, op_seq
-local today = math.floor(account.now / 86400000)
-if today > tonumber(account.day) then roll_day(account, today) end
-local effect = effect_line('K', account, '0', {}, account.has.o and 'o' or '', '-')
-local failed = journal(journal_key, epoch, effect, method, operation, '')
-if failed then return failed end
-write_settings(account)
-if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-remember_operation(replay_key, replay_ttl_ms)
-return {'ok', effect}
+  local account, reply = begin_operation(
+    account_key, journal_key, nil, nil, epoch, operation_number)
+  if not account then return reply end
+  account.test_clock_ms = time_ms
+  account.at_ms = time_ms
+  account.now_ms = tonumber(time_ms)
+  local today = day_of(time_ms)
+  if today > tonumber(account.day) then roll_day(account, today) end
+  local effect, failure = tell_settings(account, 'advance_clock', method, operation)
+  if not effect then return failure end
+  write_changed_settings(account)
+  remember_operation(replay_key, replay_ttl_ms)
+  return {'ok', effect}
+end
+
+register('advance_clock', advance_clock, {'allow-oom'})

@@ -1,53 +1,67 @@
-#!lua flags=allow-oom
--- grant_credits: adds a grant, whose number is the operation's. That the sums stay within int64 was settled when it was recorded.
+-- grant_credits: adds a grant, whose number is the operation's. That the sums stay within int64 was
+-- settled when the operation was recorded.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] accounts by their next due time
--- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
--- ARGV[5] how long to remember the request id, ms
--- ARGV[6] amount, nanos   ARGV[7] what it is: "pays type priority expires effective scope" (gate/store/keys.py)
--- ARGV[8] the account's levels from here on, or = to leave them      ARGV[9] its member in the accounts by due time
+-- KEYS[1] account
+-- KEYS[2] replay: the request's replay record
+-- KEYS[3] journal
+-- KEYS[4] grants: those beside the account
+-- KEYS[5] accounts_by_due
 --
--- Returns {'ok', effect} | {'replayed'} | {'behind', op} | {'absent'} | {'due'} | {'stale'}.
--- Writes the journal (and what follows from the grant there too), the account, its grants, the due time and the replay record; nothing at
--- all unless it returns 'ok'.
--- @include account
--- @include journal
--- @include thresholds
--- @include grants
--- @include grant_changes
--- @include operation
--- @include start_grant
-local account_key, replay_key, journal_key, grants_key, due_key = unpack(KEYS)
-local epoch, op_seq, method, operation, replay_ttl_ms, amount, meta, levels, member = unpack(ARGV)
+-- ARGV[1] epoch
+-- ARGV[2] operation_number
+-- ARGV[3] method
+-- ARGV[4] operation: as recorded
+-- ARGV[5] replay_ttl_ms: how long to remember the request id
+-- ARGV[6] amount_nanos
+-- ARGV[7] grant_terms: "pays_debt type priority expires_ms effective_ms scope" (GRANT_TERMS)
+-- ARGV[8] thresholds: the account's from here on, or = to leave them
+-- ARGV[9] due_member: the account's member in accounts_by_due
+--
+-- Returns {'ok', effect} | {'replayed'} | {'behind', number of the last operation} | {'absent'}
+--   | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Writes the journal (and what follows from the grant there too), the account, its grants, the due
+-- time and the replay record; nothing at all unless it returns 'ok'.
 
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-local out = out_of_turn(account, op_seq)
-if out then return out end
-if is_due(account) then return {'due'} end
+-- Plans the grant: one whose time has not come is scheduled, and moves nothing yet.
+local function plan(account, number, amount, terms)
+  if terms.effective_ms ~= ABSENT and account.now_ms < tonumber(terms.effective_ms) then
+    return {amount = '0', is_scheduled = true}
+  end
+  local is_scoped = terms.scope ~= ABSENT
+  local part = encode_part(number, amount, is_scoped)
+  return {
+    amount = amount,
+    allocation = encode_allocation(ABSENT, part, ABSENT, ABSENT),
+    ends_graces = ends_graces(account, amount, is_scoped),
+  }
+end
 
-local effective, scope = meta:match('^%S+ %S+ %S+ %S+ (%S+) (.*)$')
-local scheduled, scoped = effective ~= '-' and account.now < tonumber(effective), scope ~= '-'
-local flags, extras = scheduled and 'p' or '', '-'
-if not scheduled then
-  extras = '-/' .. op_seq .. (scoped and 's' or '') .. ':' .. amount .. '/-/-'
-  if ends_graces(account, amount, scoped) then flags = 'e' end
+local function write_thresholds(account, thresholds)
+  set_flag(account, 'thresholds', thresholds ~= '')
+  redis.call('HSET', account.key, FIELD.thresholds, thresholds)
 end
-local effect = effect_line('G', account, scheduled and '0' or amount, {}, flags, extras)
-local failed = journal(journal_key, epoch, effect, method, operation, '')
-if failed then return failed end
-account.op = op_seq
-if levels ~= '=' then
-  set_flag(account, 't', levels ~= '')
-  redis.call('HSET', account_key, 'lv', levels)
+
+local function grant_credits(keys, arguments)
+  local account_key, replay_key, journal_key, grants_key, accounts_by_due_key = unpack(keys)
+  local epoch, operation_number, method, operation, replay_ttl_ms, amount_nanos, grant_terms,
+    thresholds, due_member = unpack(arguments)
+
+  local account, reply = begin_operation(
+    account_key, journal_key, grants_key, nil, epoch, operation_number)
+  if not account then return reply end
+  local grant = plan(
+    account, operation_number, amount_nanos, decode(GRANT_TERMS, grant_terms, {}))
+  local effect, failure = tell_operation(account, 'grant', grant, method, operation)
+  if not effect then return failure end
+  if thresholds ~= '=' then write_thresholds(account, thresholds) end
+  write_changed_settings(account)
+  local grants = read_grants(account)
+  grants:schedule(operation_number, amount_nanos, grant_terms)
+  if not grant.is_scheduled then grants:start(operation_number, amount_nanos, grant.ends_graces) end
+  grants:settle()
+  note_due(accounts_by_due_key, account, due_member)
+  remember_operation(replay_key, replay_ttl_ms)
+  return {'ok', effect}
 end
-write_settings(account)
-if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-local funds = grants_of(account, grants_key, journal_key)
-funds:put(op_seq, 'p ' .. meta)
-redis.call('HSET', grants_key, op_seq, amount)
-if not scheduled then start_grant(account, funds, op_seq, amount, flags == 'e') end
-funds:settle()
-note_due(due_key, account, member)
-remember_operation(replay_key, replay_ttl_ms)
-return {'ok', effect}
+
+register('grant_credits', grant_credits, {'allow-oom'})

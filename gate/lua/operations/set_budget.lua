@@ -1,47 +1,71 @@
-#!lua flags=allow-oom
--- set_budget: sets a budget, new or changed. A new limit moves its room by the difference; made anew, it begins with all of it.
+-- set_budget: sets a budget, new or changed. A new limit moves what remains by the difference; made
+-- anew, the budget begins with all of it.
 --
--- KEYS[1] account   KEYS[2] replay record   KEYS[3] journal   KEYS[4] grants beside the account   KEYS[5] the account's budgets
--- ARGV[1] epoch     ARGV[2] number of the operation   ARGV[3] method   ARGV[4] operation, as recorded
--- ARGV[5] how long to remember the request id, ms
--- ARGV[6] budget's id   ARGV[7] 1 if hard, else 0   ARGV[8] window: day, week, month or lifetime   ARGV[9] limit, nanos
--- ARGV[10] levels: "id:nanos|...", or -   ARGV[11] labels   ARGV[12] 1 if anew, else 0   ARGV[13] the labels it had before, if others
+-- KEYS[1] account
+-- KEYS[2] replay: the request's replay record
+-- KEYS[3] journal
+-- KEYS[4] grants: those beside the account
+-- KEYS[5] budgets: the account's
 --
--- Returns {'ok', effect} | {'replayed'} | {'behind', op} | {'absent'} | {'due'} | {'stale'}.
--- Writes the journal, the account's settings, its budgets and the replay record; nothing at all unless it returns 'ok' (a field lent for
--- adding up aside).
--- @include account
--- @include journal
--- @include budgets
--- @include operation
-local account_key, replay_key, journal_key, _, budgets_key = unpack(KEYS)
-local epoch, op_seq, method, operation, replay_ttl_ms = unpack(ARGV, 1, 5)
-local id, hard, window, limit, levels, labels, anew, replaces = unpack(ARGV, 6)
+-- ARGV[1] epoch
+-- ARGV[2] operation_number
+-- ARGV[3] method
+-- ARGV[4] operation: as recorded
+-- ARGV[5] replay_ttl_ms: how long to remember the request id
+-- ARGV[6] budget_id
+-- ARGV[7] hard: 1 or 0
+-- ARGV[8] window: day, week, month or lifetime
+-- ARGV[9] limit_nanos
+-- ARGV[10] thresholds: "id:nanos|...", or -
+-- ARGV[11] labels
+-- ARGV[12] anew: 1 or 0
+-- ARGV[13] replaced_labels: those of the budget before, if others; or empty
+--
+-- Returns {'ok', effect} | {'replayed'} | {'behind', number of the last operation} | {'absent'}
+--   | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Writes the journal, the account's settings, its budgets and the replay record; nothing at all
+-- unless it returns 'ok' (a field lent for adding up aside).
 
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-local out = out_of_turn(account, op_seq)
-if out then return out end
-if is_due(account) then return {'due'} end
-
-local was = find_budget(account, budgets_key, id)
-local start, stop = window_of(window, tonumber(account.day))
-local budget = {
-  id = id, hard = hard == '1', window = window, limit = limit, levels = levels, labels = labels, number = op_seq,
-  start = start, stop = stop, room = limit, held = '0',
-}
-if was and anew == '0' then
-  budget.number, budget.held = was.number, was.held
-  budget.room = exact_sum(account_key, was.room, negated(was.limit), limit)
+-- Keeps what an existing budget counts: the new limit moves what remains.
+local function keep_count(account, budget, former)
+  budget.number = former.number
+  budget.held = former.held
+  budget.remaining = exact_sum(
+    account.key, former.remaining, negated(former.limit), budget.limit)
 end
-account.op = op_seq
-local effect = effect_line('U', account, '0', {}, account.has.o and 'o' or '', '-')
-local failed = journal(journal_key, epoch, effect, method, operation, '')
-if failed then return failed end
-if was and replaces ~= '' then remove_budget(account, budgets_key, id, replaces) end
-put_budget(account, budgets_key, budget)
-note_scopes(account, budgets_key)
-write_settings(account)
-if account.rolled then redis.call('HSET', account_key, 'room', account.room) end
-remember_operation(replay_key, replay_ttl_ms)
-return {'ok', effect}
+
+local function set_budget(keys, arguments)
+  local account_key, replay_key, journal_key, grants_key, budgets_key = unpack(keys)
+  local epoch, operation_number, method, operation, replay_ttl_ms, budget_id, hard, window,
+    limit_nanos, thresholds, labels, anew, replaced_labels = unpack(arguments)
+
+  local account, reply = begin_operation(
+    account_key, journal_key, grants_key, budgets_key, epoch, operation_number)
+  if not account then return reply end
+  local former = find_budget(account, budget_id)
+  local start_day, end_day = window_of(window, tonumber(account.day))
+  local budget = {
+    id = budget_id,
+    hardness = hard == '1' and HARD or SOFT,
+    window = window,
+    limit = limit_nanos,
+    thresholds = thresholds,
+    scope = labels,
+    number = operation_number,
+    start_day = start_day,
+    end_day = end_day,
+    remaining = limit_nanos,
+    held = '0',
+  }
+  if former and anew == '0' then keep_count(account, budget, former) end
+  local effect, failure = tell_settings(account, 'update', method, operation)
+  if not effect then return failure end
+  if former and replaced_labels ~= '' then remove_budget(account, budget_id, replaced_labels) end
+  put_budget(account, budget)
+  note_scopes(account)
+  write_changed_settings(account)
+  remember_operation(replay_key, replay_ttl_ms)
+  return {'ok', effect}
+end
+
+register('set_budget', set_budget, {'allow-oom'})

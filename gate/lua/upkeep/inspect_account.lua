@@ -1,20 +1,27 @@
-#!lua flags=no-writes
--- sight: the account as its hash stands, not rolled into the present day, and where its journal stands, at one instant.
--- For whoever compares Redis with the books.
+-- inspect_account: looks at the account as its hash stands, not moved into the present day, and at
+-- the end of its journal, at one instant. For whoever compares Redis with the ledger.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] its budgets
+-- KEYS[1] account
+-- KEYS[2] journal
+-- KEYS[3] grants: those beside the account
+-- KEYS[4] budgets: the account's
+--
 -- ARGV[1] epoch
--- Returns {'ok', the journal's newest id, look, grants' fields and values, budgets' fields and values} | {'absent'}. Writes nothing.
--- @include account
-local account_key, journal_key, grants_key, budgets_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local epoch = ARGV[1]
+--
+-- Returns {'ok', id of the journal's newest entry, look, grants' fields and values, budgets' fields
+--   and values} | {'absent'}.
+-- Writes nothing.
 
-local account = stored_account(account_key, epoch)
-if not account then return {'absent'} end
-account.at = '0'
-local info, newest = redis.call('XINFO', 'STREAM', journal_key), '0-0'
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then newest = info[i + 1] end
+local function inspect_account(keys, arguments)
+  local account_key, journal_key, grants_key, budgets_key = unpack(keys)
+  local epoch = unpack(arguments)
+
+  local account = stored_account(account_key, epoch, journal_key, grants_key, budgets_key)
+  if not account then return {'absent'} end
+  account.at_ms = '0'
+  local _, newest_id = journal_end(journal_key)
+  local budget_fields = redis.call('HGETALL', budgets_key)
+  return {'ok', newest_id, encode_look(account, {}), grant_fields(account), budget_fields}
 end
-local look = effect_line('B', account, '0', {}, '', '-')
-return {'ok', newest, look, grant_fields(account, grants_key), redis.call('HGETALL', budgets_key)}
+
+register('inspect_account', inspect_account, {'no-writes'})

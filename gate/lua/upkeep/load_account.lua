@@ -1,66 +1,109 @@
-#!lua flags=allow-oom
--- load_account: puts an account back that is missing here, as the ledger knows it, with its grants, budgets and open holds. The caller has
--- made sure that the ledger holds everything journaled up to a moment at which the account was missing.
+-- load_account: puts an account back that is missing here, as the ledger knows it, with its grants,
+-- budgets and open holds. The caller has made sure that the ledger holds everything journaled up to
+-- a moment at which the account was missing.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] its budgets   KEYS[5] holds by expiry
--- KEYS[6] accounts by their next due time   KEYS[7..] the holds
--- ARGV[1] epoch     ARGV[2] its settings: the field `s`, with overage as what is being burned and no due time (gate/store/keys.py)
--- ARGV[3..8] gl gh ol oh used room   ARGV[9] levels   ARGV[10] graces   ARGV[11] its member in the accounts by due time
--- ARGV[12] how many grants; for each: number, left, held, what it is ("state pays type priority expires effective scope")
--- then how many budgets; for each: id, hard, window, limit, start, number, levels, labels, room, held
--- then for each hold: its id, amount (nanos), day, expiry (ms), pins, budgets, member in the holds by expiry
+-- KEYS[1] account
+-- KEYS[2] journal
+-- KEYS[3] grants: those beside the account
+-- KEYS[4] budgets: the account's
+-- KEYS[5] holds_by_expiry
+-- KEYS[6] accounts_by_due
+-- and the key of each hold
 --
--- Returns {'ok'} | {'present'} (somebody else was first; nothing written) | {'stale'} (another epoch has begun).
--- @include account
--- @include journal
--- @include hold
--- @include thresholds
--- @include grants
--- @include grant_changes
--- @include budgets
--- @include operation
-local account_key, journal_key, grants_key, budgets_key, expiries_key, due_key = unpack(KEYS)
-local epoch, settings = ARGV[1], ARGV[2]
-local at = 12
+-- ARGV[1] epoch
+-- ARGV[2] settings: the account's field `s`, with overage as the current grant and no due time
+-- ARGV[3] left_of_current: nanos, as the sums that follow
+-- ARGV[4] held_of_current
+-- ARGV[5] left_of_others
+-- ARGV[6] held_of_others
+-- ARGV[7] used
+-- ARGV[8] day_remaining
+-- ARGV[9] thresholds: or empty
+-- ARGV[10] graces: or empty
+-- ARGV[11] due_member: the account's member in accounts_by_due
+-- ARGV[12] grant_count
+-- for each grant: number, left_nanos, held_nanos, meta
+-- then how many budgets, and for each: budget_id, hard (1 or 0), window, limit_nanos, start_day,
+--   number, thresholds, labels, remaining_nanos, held_nanos
+-- then for each hold: hold_id, amount_nanos, day, expires_ms, pins, budgets, hold_member
+--
+-- Returns {'ok'} | {'present'} (somebody else was first; nothing written)
+--   | {'stale'} (another epoch has begun).
 
-local function next_arguments(count)
-  at = at + count
-  return unpack(ARGV, at - count, at - 1)
+-- Returns a function that returns the next so many arguments.
+local function reader(arguments, last_read)
+  return function(count)
+    local first = last_read + 1
+    last_read = last_read + count
+    return unpack(arguments, first, last_read)
+  end
 end
 
-if stored_account(account_key, epoch) then return {'present'} end
-local last_id = redis.call('XINFO', 'STREAM', journal_key)
-for i = 1, #last_id, 2 do
-  if last_id[i] == 'last-generated-id' and last_id[i + 1]:match('^(%d+)-') ~= epoch then return {'stale'} end
+local function load_grant(grants_key, next_arguments)
+  local number, left, held, meta = next_arguments(4)
+  redis.call('HSET', grants_key, meta_field(number), meta)
+  if left ~= '0' then redis.call('HSET', grants_key, number, left) end
+  if held ~= '0' then redis.call('HSET', grants_key, held_field(number), held) end
 end
 
-redis.call('DEL', account_key, grants_key, budgets_key)
-redis.call('HSET', account_key, 's', settings, 'gl', ARGV[3], 'gh', ARGV[4], 'ol', ARGV[5], 'oh', ARGV[6], 'used', ARGV[7], 'room', ARGV[8])
-if ARGV[9] ~= '' then redis.call('HSET', account_key, 'lv', ARGV[9]) end
-if ARGV[10] ~= '' then redis.call('HSET', account_key, 'gr', ARGV[10]) end
-for _ = 1, tonumber(next_arguments(1)) do
-  local n, left, held, meta = next_arguments(4)
-  redis.call('HSET', grants_key, n .. ' m', meta)
-  if left ~= '0' then redis.call('HSET', grants_key, n, left) end
-  if held ~= '0' then redis.call('HSET', grants_key, n .. ' h', held) end
-end
-local account = stored_account(account_key, epoch)
-for _ = 1, tonumber(next_arguments(1)) do
-  local id, hard, window, limit, start, number, levels, labels, room, held = next_arguments(10)
-  local _, stop = window_of(window, tonumber(start))
-  put_budget(account, budgets_key, {
-    id = id, hard = hard == '1', window = window, limit = limit, start = start, stop = stop, number = number, levels = levels,
-    labels = labels, room = room, held = held,
+local function load_budget(account, next_arguments)
+  local id, hard, window, limit, start_day, number, thresholds = next_arguments(7)
+  local labels, remaining, held = next_arguments(3)
+  local _, end_day = window_of(window, tonumber(start_day))
+  put_budget(account, {
+    id = id,
+    hardness = hard == '1' and HARD or SOFT,
+    window = window,
+    limit = limit,
+    start_day = start_day,
+    end_day = end_day,
+    number = number,
+    thresholds = thresholds,
+    scope = labels,
+    remaining = remaining,
+    held = held,
   })
 end
-note_scopes(account, budgets_key)
-write_settings(account)
-grants_of(account, grants_key, journal_key):settle()
-note_due(due_key, account, ARGV[11])
-for i = 7, #KEYS do
-  local id, amount, day, expires, pins, budgets_of_hold, member = next_arguments(7)
-  local hold = {id = id, amount = amount, day = day, expires = expires, pins = pins, budgets = budgets_of_hold}
-  redis.call('SET', KEYS[i], hold_record(epoch, 'o', hold))
-  redis.call('ZADD', expiries_key, reap_at(hold, account), member)
+
+local function load_hold(account, hold_key, holds_by_expiry_key, next_arguments)
+  local id, amount, day, expires_ms, pins, budgets, hold_member = next_arguments(7)
+  local hold = {
+    id = id,
+    is_open = true,
+    amount = amount,
+    day = day,
+    expires_ms = expires_ms,
+    pins = pins,
+    budgets = budgets,
+  }
+  write_hold(account, hold_key, holds_by_expiry_key, hold_member, hold)
 end
-return {'ok'}
+
+local function load_account(keys, arguments)
+  local account_key, journal_key, grants_key, budgets_key, holds_by_expiry_key,
+    accounts_by_due_key = unpack(keys)
+  local epoch, settings, left_of_current, held_of_current, left_of_others, held_of_others, used,
+    day_remaining, thresholds, graces, due_member, grant_count = unpack(arguments, 1, 12)
+
+  if stored_account(account_key, epoch) then return {'present'} end
+  if journal_end(journal_key) ~= epoch then return {'stale'} end
+  redis.call('DEL', account_key, grants_key, budgets_key)
+  redis.call(
+    'HSET', account_key, FIELD.settings, settings, FIELD.left_of_current, left_of_current,
+    FIELD.held_of_current, held_of_current, FIELD.left_of_others, left_of_others,
+    FIELD.held_of_others, held_of_others, FIELD.used, used, FIELD.day_remaining, day_remaining)
+  write_lists(account_key, thresholds, graces)
+
+  local next_arguments = reader(arguments, 12)
+  for _ = 1, tonumber(grant_count) do load_grant(grants_key, next_arguments) end
+  local account = stored_account(account_key, epoch, journal_key, grants_key, budgets_key)
+  for _ = 1, tonumber(next_arguments(1)) do load_budget(account, next_arguments) end
+  note_scopes(account)
+  write_settings(account)
+  read_grants(account):settle()
+  note_due(accounts_by_due_key, account, due_member)
+  for i = 7, #keys do load_hold(account, keys[i], holds_by_expiry_key, next_arguments) end
+  return {'ok'}
+end
+
+register('load_account', load_account, {'allow-oom'})

@@ -1,59 +1,86 @@
-#!lua flags=allow-oom
--- process_due_grants: brings an account's grants into its present: those whose time has come begin, those whose time is over expire, in the order
--- of their times. Every other script that finds some due asks for this first.
+-- process_due_grants: brings an account's grants into its present: those whose time has come begin,
+-- those whose time is over expire, in the order of their times. Every other script that finds some
+-- due asks for this first.
 --
--- KEYS[1] account   KEYS[2] journal   KEYS[3] grants beside the account   KEYS[4] accounts by their next due time
--- ARGV[1] epoch     ARGV[2] its member in the accounts by due time
+-- KEYS[1] account
+-- KEYS[2] journal
+-- KEYS[3] grants: those beside the account
+-- KEYS[4] accounts_by_due
+--
+-- ARGV[1] epoch
+-- ARGV[2] due_member: the account's member in accounts_by_due
 --
 -- Returns {'ok', how many} | {'absent'} | {'stale'}.
--- Writes an entry for each, the account, its grants and the due time; nothing at all if it returns 'absent' or 'stale'.
--- @include account
--- @include journal
--- @include thresholds
--- @include grants
--- @include grant_changes
--- @include operation
--- @include start_grant
-local account_key, journal_key, grants_key, due_key = unpack(KEYS)
-local epoch, member = ARGV[1], ARGV[2]
+-- Writes an entry for each, the account, its grants and the due time; nothing at all if it returns
+-- 'absent' or 'stale'.
 
-local account = read_account(account_key, epoch)
-if not account then return {'absent'} end
-local funds = grants_of(account, grants_key, journal_key)
-local due = {}
-local function note(it, at, what)
-  if at ~= '-' and account.now >= tonumber(at) then due[#due + 1] = {it = it, at = tonumber(at), what = what} end
-end
-for _, it in pairs(funds.all) do
-  if it.state == 'p' then note(it, it.effective, 'begins') end
-  if it.state ~= 'x' then note(it, it.expires, 'ends') end
-end
-table.sort(due, function(one, other)
-  if one.at ~= other.at then return one.at < other.at end
-  if one.what ~= other.what then return one.what < other.what end
-  return tonumber(one.it.n) < tonumber(other.it.n)
-end)
+local BEGINS, ENDS = 'begins', 'ends' -- in this order at the same time
 
-local last = redis.call('XINFO', 'STREAM', journal_key)
-for i = 1, #last, 2 do
-  if last[i] == 'last-generated-id' and last[i + 1]:match('^(%d+)-') ~= epoch then return {'stale'} end
+local function by_time(one, other)
+  if one.at_ms ~= other.at_ms then return one.at_ms < other.at_ms end
+  if one.change ~= other.change then return one.change < other.change end
+  return by_number(one.grant, other.grant)
 end
-write_day(account)
-for _, each in ipairs(due) do
-  local it = each.it
-  funds:refresh(it)
-  if each.what == 'begins' then
-    local now = stored_account(account_key, epoch)
-    local ends = ends_graces(now, it.left, it.scoped)
-    local extras = '-/' .. it.n .. (it.scoped and 's' or '') .. ':' .. it.left .. '/-/-'
-    journal_consequence(journal_key, account, 'S', it.left, extras, ends and 'e' or '-')
-    start_grant(account, funds, it.n, it.left, ends)
-  else
-    -- Of nothing where holds have all of it: so that it is known to be over.
-    if it.left ~= '0' or it.held ~= '0' then funds:expire({funds:part(it.n, it.left)}) end
-    funds:over(it)
+
+-- Returns the changes of grants that are due, in order.
+local function find_due(account, grants)
+  local due = {}
+  local function note(grant, at_ms, change)
+    if at_ms ~= ABSENT and account.now_ms >= tonumber(at_ms) then
+      due[#due + 1] = {grant = grant, at_ms = tonumber(at_ms), change = change}
+    end
   end
+  for _, grant in pairs(grants.all) do
+    if grant.state == SCHEDULED then note(grant, grant.effective_ms, BEGINS) end
+    if grant.state ~= OVER then note(grant, grant.expires_ms, ENDS) end
+  end
+  table.sort(due, by_time)
+  return due
 end
-funds:settle()
-note_due(due_key, account, member)
-return {'ok', tostring(#due)}
+
+local function begin(account, grants, grant)
+  local now = stored_account(account.key, account.epoch)
+  local is_end_of_graces = ends_graces(now, grant.left, grant.is_scoped)
+  local part = encode_part(grant.number, grant.left, grant.is_scoped)
+  tell_consequence(account, 'grant_starts', {
+    amount = grant.left,
+    allocation = encode_allocation(ABSENT, part, ABSENT, ABSENT),
+    ends_graces = is_end_of_graces,
+  })
+  grants:start(grant.number, grant.left, is_end_of_graces)
+end
+
+-- Expires what is left, and if that is nothing because holds have all of it, tells of it all the
+-- same: so that the grant is known to be over.
+local function finish(grants, grant)
+  if grant.left ~= '0' or grant.held ~= '0' then
+    grants:expire({grants:part(grant.number, grant.left)})
+  end
+  grants:finish(grant)
+end
+
+local function process_due_grants(keys, arguments)
+  local account_key, journal_key, grants_key, accounts_by_due_key = unpack(keys)
+  local epoch, due_member = unpack(arguments)
+
+  local account = read_account(account_key, epoch, journal_key, grants_key)
+  if not account then return {'absent'} end
+  local grants = read_grants(account)
+  local due = find_due(account, grants)
+  if journal_end(journal_key) ~= epoch then return {'stale'} end
+
+  write_day(account)
+  for _, each in ipairs(due) do
+    grants:refresh(each.grant)
+    if each.change == BEGINS then
+      begin(account, grants, each.grant)
+    else
+      finish(grants, each.grant)
+    end
+  end
+  grants:settle()
+  note_due(accounts_by_due_key, account, due_member)
+  return {'ok', tostring(#due)}
+end
+
+register('process_due_grants', process_due_grants, {'allow-oom'})

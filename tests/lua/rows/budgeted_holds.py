@@ -41,7 +41,7 @@ EXTEND = [
         effect=added(10), extras=f"2:10/-/-/{Budget(10, 40).matched()}", after=MORE_HELD | has(b1=Budget(0, 50)), **kept("b1,19754,3")),
     Row("of a nano more than the hold's budget is denied", "BUDGET_EXCEEDED", given=WITH_COUNTED | has(b1=Budget(9, 40)), hold=COUNTED,
         effect=look(), extras=f"-/-/-/{Budget(9, 40).matched()}", exceeded=("b1", "api_key=k1")),
-    Row("of time alone leaves the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(-5, 40)), hold=COUNTED, call={"amount": 0},
+    Row("of time alone leaves the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(-5, 40)), hold=COUNTED, call={"amount_nanos": 0},
         effect=added(0), extras=f"-/-/-/{Budget(-5, 40).matched()}", after={"held": 40}, **kept("b1,19754,3", 40)),
     Row("meets the hold's budgets, and no others", "ok", given=WITH_COUNTED | has(b1=IS, b2=Budget(labels="user=u")), hold=COUNTED,
         call={"labels": "\nuser=u\n"}, effect=added(10), extras=f"2:10/-/-/{IS.matched()}",
@@ -92,8 +92,8 @@ def updated(at: int = NOON, day: int = DAY, flags: str = "-") -> str:
 
 def budget(asked: Budget, budget_id: str = "b1", anew: int = 1, replaces: str = "") -> Changes:
     return {
-        "budget_id": budget_id, "hard": int(asked.hard), "window": asked.window, "limit": asked.limit, "levels": asked.levels,
-        "labels": asked.labels, "anew": anew, "replaces": replaces,
+        "budget_id": budget_id, "hard": int(asked.hard), "window": asked.window, "limit_nanos": asked.limit, "thresholds": asked.levels,
+        "labels": asked.labels, "anew": anew, "replaced_labels": replaces,
     }  # fmt: skip
 
 
@@ -138,9 +138,9 @@ SET = [
     sets("changes a budget whose window has passed in the present one", {"b1": Budget(3, 5, start=JANUARY_1, end=FEBRUARY_1, number=2)},
          Budget(limit=150), {"b1": Budget(150, limit=150, number=2)}, anew=0),
     sets("makes a budget anew: nothing is used or held of it", {"b1": OLD}, DAILY, {"b1": DAILY}),
-    sets("makes a budget anew for other values", {"b1": OLD, "b2": USER}, PAIR, {"b2": USER, "b1": PAIR}, replaces="api_key=k1"),
+    sets("makes a budget anew for other values", {"b1": OLD, "b2": USER}, PAIR, {"b2": USER, "b1": PAIR}, replaced_labels="api_key=k1"),
     sets("makes a budget anew for other values, and leaves one that keeps them", {"b1": OLD, "b2": Budget(number=2)}, USER,
-         {"b2": Budget(number=2), "b1": Budget(labels="user=u")}, replaces="api_key=k1"),
+         {"b2": Budget(number=2), "b1": Budget(labels="user=u")}, replaced_labels="api_key=k1"),
     Row("on a new day begins it", "ok", given={"clk": TOMORROW, "lim": 50, "room": 3, "used": 47}, call=budget(MONTH),
         effect=updated(TOMORROW, DAY + 1), sums={"room": 50, "dbase": 47},
         after={"op": 3, "room": 50, "day": DAY + 1, "dbase": 47} | has(b1=MONTH)),
@@ -149,7 +149,7 @@ SET = [
     Row("tells that spend management is off", "ok", given={"off": True}, call=budget(MONTH), effect=updated(flags="o"),
         after={"op": 3} | has(b1=MONTH)),
     Row("again changes nothing", "replayed", given={"op": 3}),
-    Row("ahead of its turn waits", "behind", call={"op": 4}),
+    Row("ahead of its turn waits", "behind", call={"operation_number": 4}),
     Row("of no account finds none", "absent", given={"ep": ""}),
     Row("under an older epoch is stale", "stale", given={"clk": TOMORROW}, journal_epoch=2),
 ]  # fmt: skip
@@ -175,7 +175,7 @@ DELETE = [
     Row("tells that spend management is off", "ok", given={"off": True} | has(b1=IS), effect=updated(flags="o"),
         after={"op": 3} | has()),
     Row("again changes nothing", "replayed", given={"op": 3} | has(b1=IS)),
-    Row("ahead of its turn waits", "behind", given=has(b1=IS), call={"op": 4}),
+    Row("ahead of its turn waits", "behind", given=has(b1=IS), call={"operation_number": 4}),
     Row("of no account finds none", "absent", given={"ep": ""}),
     Row("under an older epoch is stale", "stale", given={"clk": TOMORROW} | has(b1=IS), journal_epoch=2),
 ]  # fmt: skip

@@ -40,13 +40,13 @@ def settled(
 def uses(says: str, given: Changes, amount: int, *then: Then, flags: str = "-") -> Row:
     """A debit of a grant that goes on."""
     before = given.get("used", 0)
-    call = {"amount": amount, "incurred": int("i" in flags)}
+    call = {"amount_nanos": amount, "incurred": int("i" in flags)}
     return Row(says, "ok", given={"left": 1000} | given, call=call, effect=charged(amount, flags), then=then,
         after={"left": 1000 - amount, "used": before + amount, "room": given.get("room", 0) - amount})  # fmt: skip
 
 
 def uses_budget(says: str, budget: Budget, amount: int, *then: Then, off: bool = False) -> Row:
-    return Row(says, "ok", given=has(b1=budget) | {"off": off}, call={"labels": K1, "amount": amount},
+    return Row(says, "ok", given=has(b1=budget) | {"off": off}, call={"labels": K1, "amount_nanos": amount},
         effect=charged(amount, "o" if off else "-"), extras=f"{f'2:{amount}' if amount else '-'}/-/-/{budget.matched()}", then=then,
         after={"left": 100 - amount, "used": amount, "room": -amount}
         | has(b1=budget.has(budget.room - amount, budget.held)))  # fmt: skip
@@ -81,11 +81,11 @@ DEBIT = [
     uses("tells of the day's use and of the balance, in the order of the levels",
          {"lv": "t1,daily_use,50;t2,low_balance,45;t3,low_balance,44", "used": 45}, 10, daily(50, 55), low(45, 45, "t2")),
     Row("on a new day counts its use alone", "ok", given=DAILY | {"clk": TOMORROW, "used": 45},
-        effect=f"D {TOMORROW} {DAY + 1} 50 0 - - - -", call={"amount": 50}, sums={"dbase": 45},
+        effect=f"D {TOMORROW} {DAY + 1} 50 0 - - - -", call={"amount_nanos": 50}, sums={"dbase": 45},
         then=[told("daily_use,-", "t1", DAY + 1, 50, 50)],
         after={"left": 50, "used": 95, "room": -50, "day": DAY + 1, "dbase": 45}),
     Row("of a hold tells of what was used, not of what was held", "ok", given=WITH_HOLD | DAILY | {"used": 15}, hold=HOLD,
-        call={"amount": 35}, effect=settled(35), then=[daily(50, 50)], hold_after="",
+        call={"amount_nanos": 35}, effect=settled(35), then=[daily(50, 50)], hold_after="",
         after={"left": 65, "held": 0, "used": 50, "room": -35}),
     Row("of yesterday's hold is none of today's use, but of the balance", "ok", hold=HOLD.replace(str(EXPIRES), str(TOMORROW + 1)),
         given=WITH_HOLD | {"lv": f"{DAILY['lv']};t2,low_balance,20", "clk": TOMORROW, "day": DAY + 1, "used": 75, "dbase": 30},
@@ -164,7 +164,7 @@ TURN = [
         after={"tot": 110, "grants": {2: TOP_UP, 3: Grant(10, effective=NOON)}}),
 ]  # fmt: skip
 VOID = [
-    Row("tells of a balance that it takes below a level", "ok", given=LOW, call={"most": 85},
+    Row("tells of a balance that it takes below a level", "ok", given=LOW, call={"amount_nanos": 85},
         effect=f"Z {NOON} {DAY} 85 0 - - - -", extras="2:85/-/-/-", then=[low(20, 15)], after={"op": 3, "exp": 85, "left": 15}),
     Row("of nothing tells nothing", "ok", given={"lv": "t1,low_balance,100", "g": 0, "grants": {2: TOP_UP.has(0, 40)}},
         effect=f"Z {NOON} {DAY} 0 0 - - - -", extras="-/-/-/-", after={"op": 3, "grants": {2: TOP_UP.has(0, 40, "x")}}),
@@ -172,7 +172,7 @@ VOID = [
 GRANT = [
     Row("tells nothing, and begins a new window for the balance", "ok", given={"lv": ALL}, effect=f"G {NOON} {DAY} 10 0 - - - -",
         extras="-/3:10/-/-", after={"op": 3, "tot": 110, "grants": {2: TOP_UP, 3: Grant(10)}}),
-    Row("that pays debt tells nothing", "ok", given=NO_GRANT | {"left": -30, "lv": ALL}, call={"what": "1 TOP_UP 50 - - -"},
+    Row("that pays debt tells nothing", "ok", given=NO_GRANT | {"left": -30, "lv": ALL}, call={"grant_terms": "1 TOP_UP 50 - - -"},
         effect=f"G {NOON} {DAY} 10 0 - - - -", extras="-/3:10/-/-", after={"op": 3, "tot": 110, "left": -20},
         then=[Then("P", 10, "3:10/0:10/-/-", {"grants": {0: Grant(-30), 3: Grant(10)}}), Then("Q", 0, "3:0/-/-/-")]),
 ]  # fmt: skip
