@@ -25,7 +25,9 @@ from gate.v1.gate_pb2 import (
     GraceState,
     ReleaseResponse,
 )
-from meter.journal.effect import Effect, Kind, MatchedBudget
+from meter.journal.allocation import MatchedBudget
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.times import MS_PER_DAY, timestamp
 
 
@@ -44,7 +46,7 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
         expires_at=_expiry(effect),
         replayed=outcome.replayed,
         affordable_output_tokens=cost.affordable_output_tokens(effect.amount),
-        in_grace=effect.in_grace,
+        in_grace=effect.flags.in_grace,
     )
     _fill(response.balance, effect)
     return response
@@ -62,8 +64,8 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
     response.charged_nanos = effect.amount
     response.shortfall_nanos = effect.shortfall
     response.replayed = outcome.replayed
-    response.late = effect.late
-    response.in_grace = effect.in_grace
+    response.late = effect.flags.late
+    response.in_grace = effect.flags.in_grace
     _fill(response.balance, effect)
     return response
 
@@ -91,7 +93,7 @@ def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:
         expires_at=_expiry(effect),
         balance=_balance(effect),
         replayed=outcome.replayed,
-        in_grace=effect.in_grace,
+        in_grace=effect.flags.in_grace,
     )
 
 
@@ -159,8 +161,8 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
         affordable_output_tokens=cost.affordable_output_tokens(affordable),
     )
     if outcome.denial == "DAILY_LIMIT_EXCEEDED":
-        assert effect.before.limit is not None
-        if needed_nanos <= effect.before.limit:
+        assert effect.before.daily_limit is not None
+        if needed_nanos <= effect.before.daily_limit:
             denial.resets_at.CopyFrom(timestamp((effect.day + 1) * MS_PER_DAY))
     elif outcome.denial == "BUDGET_EXCEEDED":
         matched = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
@@ -175,7 +177,7 @@ def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
         budget_id=matched.budget_id,
         scope=dict(label.split("=", 1) for label in labels.split("\n")),
         limit_nanos=matched.limit,
-        left_nanos=matched.room,
+        left_nanos=matched.remaining,
         resets_at=None if matched.end_day is None else timestamp(matched.end_day * MS_PER_DAY),
     )
 

@@ -133,5 +133,5 @@ class GateService:
         self._charged.total += effect.amount / NANOS_PER_CREDIT
         if shortfall := effect.shortfall:
             self._metrics.shortfall.inc(shortfall / NANOS_PER_CREDIT)
-        if effect.late:
+        if effect.flags.late:
             self._metrics.late_debits.inc()

@@ -24,7 +24,6 @@ from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.journal.entry import Method, Position, journal_key
 from meter.ledger.journal_records import (
-    KINDS,
     EpochRecord,
     JournalRecord,
     RawEntry,
@@ -34,7 +33,7 @@ from meter.ledger.journal_records import (
 from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.projections.accounts import UnknownAccount
-from meter.ledger.projections.holds import holds_open
+from meter.ledger.projections.holds import count_open_holds
 from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
@@ -282,7 +281,7 @@ class Flusher:
 
     def _count(self, posted: Posted) -> None:
         for kind, rows in Counter(record.effect.kind for record in posted.records).items():
-            self._metrics.rows.labels(KINDS[kind]).inc(rows)
+            self._metrics.rows.labels(kind.name).inc(rows)
         self._metrics.batch_rows.observe(len(posted.records))
         self._metrics.duplicates.inc(posted.duplicates)
         self._metrics.drifts.inc(posted.drifts)
@@ -302,7 +301,7 @@ class Flusher:
             return
         self._holds_due = time.monotonic() + _HOLDS_EVERY_S
         with self._ledger.read() as connection:
-            holds = holds_open(connection)
+            holds = count_open_holds(connection)
         self._metrics.holds_open.set(holds.count)
         age_s = 0.0 if holds.oldest_ms is None else time.time() - holds.oldest_ms / 1000
         self._metrics.holds_oldest_seconds.set(max(0.0, age_s))

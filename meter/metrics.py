@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from meter.ledger.journal_records import KINDS
+from meter.journal.kinds import Kind
 
 _ROWS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -71,7 +71,8 @@ class FlusherMetrics:
             registry=registry,
             buckets=_SECONDS,
         )
-        for kind in KINDS.values():
-            self.rows.labels(kind)
+        for kind in Kind:
+            if kind.is_journaled:
+                self.rows.labels(kind.name)
         for reason in STOPS:
             self.shards_stopped.labels(reason).set(0)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from meter.journal.account_sums import ABSENT
-from meter.journal.effect import OVERAGE, Effect, parse
+from meter.journal.allocation import OVERAGE
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import current_grant_tokens, decode_effect
 
 
 class GraceLeft(NamedTuple):
@@ -41,7 +43,7 @@ class AccountView(NamedTuple):
     ) -> "AccountView":
         """From what gate/lua/get_balance.lua returns."""
         return cls(
-            parse(line.decode()),
+            decode_effect(line.decode()),
             currency.decode(),
             tuple(map(_grace, graces.decode().splitlines())),
             _grants(line, grants),
@@ -92,14 +94,11 @@ def _budget(line: str, values: dict[str, str], placed: str) -> tuple[str, tuple[
 
 def _grants(line: bytes, fields: Sequence[bytes]) -> dict[int, GrantSeen]:
     values = _texts(fields)
-    tokens = line.decode().split(" ")
-    burning = tokens[9]
-    values[tokens[9]] = tokens[11]
-    values[f"{tokens[9]} h"] = tokens[12]
-    numbers = {name.removesuffix(" m") for name in values if name.endswith(" m")} | {
-        OVERAGE,
-        burning,
-    }
+    current_grant, left, held = current_grant_tokens(line.decode())
+    values[current_grant] = left
+    values[f"{current_grant} h"] = held
+    numbers = {name.removesuffix(" m") for name in values if name.endswith(" m")}
+    numbers |= {str(OVERAGE), current_grant}
     return {int(number): _grant(number, values) for number in numbers}
 
 

@@ -36,7 +36,8 @@ from gate.store.shards import Shards
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.audit import RedisSnapshot
 from meter.errors import Unavailable
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Method, Position
 from meter.journal.replay_record import decode_replay_record
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
@@ -232,7 +233,7 @@ class Store:
         if status == b"absent":
             return None
         newest, line, grants, budgets = rest
-        look = parse(line.decode())
+        look = decode_effect(line.decode())
         return RedisSnapshot(
             Position.from_id(newest.decode()),
             look.day,
@@ -266,13 +267,13 @@ class Store:
         status, *rest = await self._run(name, shard, account_id, keys, arguments)
         match status:
             case b"ok":
-                return Outcome(parse(rest[0].decode()))
+                return Outcome(decode_effect(rest[0].decode()))
             case b"replayed":
                 return Outcome(decode_replay_record(rest[0].decode()), replayed=True)
             case b"denied":
                 reason, look, budget_id, budget_labels = (each.decode() for each in rest)
                 return Outcome(
-                    parse(look), denial=reason, budget_id=budget_id, labels=budget_labels
+                    decode_effect(look), denial=reason, budget_id=budget_id, labels=budget_labels
                 )
             case _:
                 raise refusal(rest[0].decode())

@@ -288,7 +288,7 @@ def _snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]
     flags = _flags(snapshot)
     settings = (
         f"{epoch} {snapshot.status} {_or_dash(snapshot.test_clock_ms)} {snapshot.day} - {flags or ABSENT} 0"
-        f" {snapshot.applied_op} {snapshot.currency} {state.total} {_or_dash(state.limit)} {state.overage}"
+        f" {snapshot.applied_op} {snapshot.currency} {state.total} {_or_dash(state.daily_limit)} {state.overage}"
         f" {state.expired} {state.day_base} {state.month_base} {state.yesterday_base}"
     )
     arguments: list[Argument] = [
@@ -298,7 +298,7 @@ def _snapshot_arguments(snapshot: AccountSnapshot, epoch: int) -> list[Argument]
         state.spendable - snapshot.overage_left,
         state.held - snapshot.overage_held,
         state.used,
-        state.room,
+        state.day_remaining,
         _levels(snapshot.levels),
         graces,
         snapshot.account_id,

@@ -36,7 +36,7 @@ from meter.database.errors import AccountExists, AmountOutOfRange, TestClockErro
 from meter.database.schema import accounts, entries, operations
 from meter.errors import FailedPrecondition
 from meter.journal.account_sums import AccountSums
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.operations import (
     NEXT_INVOICE,
     AdvanceClock,
@@ -188,8 +188,8 @@ class Operations:
             line = connection.scalar(select(entries.c.effect).where(own))
             if line is None:
                 return None
-            effect = parse(line)
-            if not effect.is_scheduled:
+            effect = decode_effect(line)
+            if not effect.flags.is_scheduled:
                 return effect.amount
             assert isinstance(operation.change, VoidGrant)
             grant = recorded_operation(
@@ -342,8 +342,8 @@ def _new_account(operation: Operation, change: Create, shard: int) -> dict[str, 
         "held_nanos": 0,
         "day": clock_ms // MS_PER_DAY,
         "state": AccountSums(
-            spendable=overage, overage=overage, room=limit or 0, limit=limit
-        ).tokens(),
+            spendable=overage, overage=overage, day_remaining=limit or 0, daily_limit=limit
+        ).encode(),
     }
 
 

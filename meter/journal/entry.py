@@ -19,7 +19,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Self
 
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 
 
 class Method(StrEnum):
@@ -105,7 +106,7 @@ def decode(entry_id: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
     return JournalEntry(
         Position.from_id(entry_id.decode()),
         Method(fields[b"m"].decode()),
-        parse(line.decode()) if line else None,
+        decode_effect(line.decode()) if line else None,
         fields[b"q"],
         Pricing.from_json(pricing) if pricing else None,
     )

@@ -89,8 +89,8 @@ def scope_of(labels: Iterable[str]) -> accounts_pb2.Scope | None:
 
 
 def _place() -> tuple[ColumnElement[int], ...]:
-    """Sort key of the list: as `meter.ledger.projections.grants.burn_place` has it, then, for those
-    that have ended, backwards by age.
+    """Sort key of the list: as `GrantBalance.burn_place` has it, then, for those that have ended,
+    backwards by age.
     """
     table = grants.c
     ended = table.state.in_(_ENDED)
