@@ -25,7 +25,9 @@ from gate.v1.gate_pb2 import (
     GraceState,
     ReleaseResponse,
 )
-from meter.journal.effect import Effect, Kind, MatchedBudget
+from meter.journal.allocation import MatchedBudget
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.times import MS_PER_DAY, optional_timestamp, timestamp
 
 
@@ -46,7 +48,7 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
         expires_at=optional_timestamp(effect.expires_ms),
         replayed=outcome.replayed,
         affordable_output_tokens=cost.affordable_output_tokens(effect.amount),
-        in_grace=effect.in_grace,
+        in_grace=effect.flags.in_grace,
     )
     _fill(response.balance, effect)
     return response
@@ -67,8 +69,8 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
     response.charged_nanos = effect.amount
     response.shortfall_nanos = effect.shortfall
     response.replayed = outcome.replayed
-    response.late = effect.late
-    response.in_grace = effect.in_grace
+    response.late = effect.flags.late
+    response.in_grace = effect.flags.in_grace
     _fill(response.balance, effect)
     return response
 
@@ -99,7 +101,7 @@ def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:
         expires_at=optional_timestamp(effect.expires_ms),
         balance=_balance(effect),
         replayed=outcome.replayed,
-        in_grace=effect.in_grace,
+        in_grace=effect.flags.in_grace,
     )
 
 
@@ -156,7 +158,7 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
         affordable_output_tokens=cost.affordable_output_tokens(affordable_nanos),
     )
     if outcome.denial == "DAILY_LIMIT_EXCEEDED":
-        daily_limit = effect.before.limit
+        daily_limit = effect.before.daily_limit
         assert daily_limit is not None
         if needed_nanos <= daily_limit:
             denial.resets_at.CopyFrom(_start_of(effect.day + 1))
@@ -173,7 +175,7 @@ def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
     state = BudgetState(
         budget_id=matched.budget_id,
         limit_nanos=matched.limit,
-        left_nanos=matched.room,
+        left_nanos=matched.remaining,
     )
     for label in labels.split("\n"):
         key, value = label.split("=", 1)

@@ -134,5 +134,5 @@ class GateService:
         shortfall = effect.shortfall
         if shortfall:
             self._metrics.shortfall.inc(shortfall / NANOS_PER_CREDIT)
-        if effect.late:
+        if effect.flags.late:
             self._metrics.late_debits.inc()

@@ -1,9 +1,9 @@
 """The flusher: carries the journals into the ledger, each entry once, in order.
 
-One round statuses at every shard's journal, posts what is there in transactions of a bounded size,
-and after each commit trims what is now durable. It keeps no state that matters: a flusher that is
-killed, or whose commit's outcome is unknown, begins again from the position that the ledger has.
-Any number of flushers may run.
+One round looks at every shard's journal, posts the entries in transactions of a bounded size, and
+after each commit trims the entries that are now durable. The flusher keeps no state that matters: a
+flusher that is killed, or whose commit's outcome is unknown, begins again from the ledger's
+position. Any number of flushers may run.
 """
 
 import time
@@ -24,7 +24,6 @@ from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.journal.entry import Method, Position, journal_key
 from meter.ledger.journal_records import (
-    KINDS,
     EpochRecord,
     JournalRecord,
     RawEntry,
@@ -34,7 +33,7 @@ from meter.ledger.journal_records import (
 from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.projections.accounts import UnknownAccount
-from meter.ledger.projections.holds import holds_open
+from meter.ledger.projections.holds import count_open_holds
 from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
@@ -48,19 +47,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _JournalStatus:
-    """A journal at a glance."""
+    """Says how long a journal is, and where the journal begins and ends."""
 
     shard: int
     length: int
-    end: Position | None = None  # id of the newest entry it ever had; None: there is no journal
+    end: Position | None = None  # id of the newest entry ever; None: there is no journal
     head: bytes | None = None  # id of the oldest entry
 
 
 def journal_client(url: str) -> Redis:
-    """A client for the flusher, which never repeats a command by itself.
-
-    Connects when first used.
-    """
+    """Returns a client that never repeats a command by itself, and connects when first used."""
     return Redis.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
@@ -72,7 +68,7 @@ def journal_client(url: str) -> Redis:
 class Flusher:
     """Flushes `shards` journals of one Redis into one ledger.
 
-    For one thread at a time; it blocks.
+    All methods block, and must be called by one thread at a time.
     """
 
     def __init__(
@@ -89,19 +85,18 @@ class Flusher:
         self._shards = shards
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
-        self._reached: dict[
-            int, Position
-        ] = {}  # no later than the ledger's positions: they only grow
+        # no later than the ledger's positions, which only grow
+        self._reached: dict[int, Position] = {}
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
-        self._heads: dict[
-            int, tuple[bytes, float]
-        ] = {}  # each journal's oldest entry, and when it was first seen
+        # each journal's oldest entry, and when the entry was first seen
+        self._heads: dict[int, tuple[bytes, float]] = {}
         self._holds_due = 0.0
 
     def run(self, stop: Event) -> None:
-        """Flushes until told to stop; a failure is logged, counted, and tried again after a growing
-        pause.
+        """Flushes until told to stop.
+
+        After a failure, which is logged and counted, flushing goes on after a growing pause.
         """
         failures = 0
         while not stop.is_set():
@@ -125,10 +120,9 @@ class Flusher:
             stop.wait(pause)
 
     def drain(self, timeout_s: float) -> bool:
-        """Flushes until every journal is in the ledger; False if stopped shards, or the time, did not
-        allow it.
+        """Flushes until every journal is in the ledger.
 
-        Raises as `flush_once`.
+        Returns False if a shard is stopped, or the time is over. Raises as `flush_once`.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -142,9 +136,9 @@ class Flusher:
                 time.sleep(self._interval_s)  # another flusher is at it
 
     def flush_once(self) -> int:
-        """One round over all shards; how many entries it wrote.
+        """Flushes all shards once, and returns the number of entries written.
 
-        LedgerUnavailable or RedisError: the rest is left for the next round.
+        Raises LedgerUnavailable or RedisError; the rest is left for the next round.
         """
         if not self._reached:
             self._reached = self._positions.all()
@@ -152,17 +146,14 @@ class Flusher:
         self._stopped = {}
         began = time.time()
         statuses = self._journal_statuses()
-        flushed = sum(
-            self._flush(group)
-            for group in self._groups(journal for journal in statuses if self._may_flush(journal))
-        )
+        waiting = [journal for journal in statuses if self._may_flush(journal)]
+        flushed = sum(self._flush(group) for group in self._groups(waiting))
         if not any(journal.length for journal in statuses):
             self._metrics.lag_seconds.set(0)
         self._count_waiting(began)
+        stopped = Counter(self._stopped.values())
         for reason in STOPS:
-            self._metrics.shards_stopped.labels(reason).set(
-                list(self._stopped.values()).count(reason)
-            )
+            self._metrics.shards_stopped.labels(reason).set(stopped[reason])
         self._count_holds()
         return flushed
 
@@ -186,7 +177,7 @@ class Flusher:
             self._heads[journal.shard] = (journal.head, time.time())
 
     def _may_flush(self, journal: _JournalStatus) -> bool:
-        """Whether the journal has something to flush, and has not fallen behind the ledger."""
+        """Says whether the journal has entries to flush; stops a journal behind the ledger."""
         reached = self._reached[journal.shard]
         if journal.end is None and reached.seq == 0:
             return False  # not opened yet
@@ -198,9 +189,9 @@ class Flusher:
         return journal.length > 0
 
     def _groups(self, statuses: Iterable[_JournalStatus]) -> Iterator[list[int]]:
-        """Shards to be posted in one transaction.
+        """Yields groups of shards, each to be posted in one transaction.
 
-        One that was stopped goes alone, lest it fail the others.
+        A shard that was stopped goes alone, so that the shard cannot fail others.
         """
         group: list[int] = []
         entries = 0
@@ -235,7 +226,7 @@ class Flusher:
         return [self._read(shard, raw) for shard, raw in zip(group, found, strict=True)]
 
     def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
-        """The entries' records, up to the first that cannot be read: that one stops the shard."""
+        """Returns the entries' records, up to the first unreadable entry, which stops the shard."""
         records: list[JournalRecord | EpochRecord] = []
         try:
             records.extend(read(shard, raw) for raw in found)
@@ -252,17 +243,15 @@ class Flusher:
         return len(posted.records)
 
     def _trim(self, positions: Mapping[int, Position]) -> None:
-        """Removes what the ledger has committed, and nothing above."""
+        """Removes the entries that the ledger has committed, and no later entry."""
         pipeline = self._journals.pipeline(transaction=False)
         for shard, position in positions.items():
-            pipeline.xtrim(
-                journal_key(shard),
-                minid=str(Position(position.epoch, position.seq + 1)),
-                approximate=False,
-            )
+            next_position = Position(position.epoch, position.seq + 1)
+            pipeline.xtrim(journal_key(shard), minid=str(next_position), approximate=False)
         pipeline.execute()
 
     def _fence(self, shard: int, epoch: int) -> None:
+        """Begins the epoch in the shard's journal; does nothing if the journal is as far."""
         fields = {
             "e": "",
             "m": Method.EPOCH.value,
@@ -282,7 +271,7 @@ class Flusher:
 
     def _count(self, posted: Posted) -> None:
         for kind, rows in Counter(record.effect.kind for record in posted.records).items():
-            self._metrics.rows.labels(KINDS[kind]).inc(rows)
+            self._metrics.rows.labels(kind.name).inc(rows)
         self._metrics.batch_rows.observe(len(posted.records))
         self._metrics.duplicates.inc(posted.duplicates)
         self._metrics.drifts.inc(posted.drifts)
@@ -291,18 +280,18 @@ class Flusher:
             self._metrics.lag_seconds.set(max(0.0, time.time() - posted.oldest_ms / 1000))
 
     def _count_waiting(self, before: float) -> None:
-        """The lag, where something has been waiting since `before`."""
+        """Sets the lag, if an entry has been waiting since `before`."""
         waiting = [since for _, since in self._heads.values() if since < before]
         if waiting:
             self._metrics.lag_seconds.set(time.time() - min(waiting))
 
     def _count_holds(self) -> None:
-        """Now and then: it reads a table."""
+        """Counts the open holds, but not in every round, since counting reads a table."""
         if time.monotonic() < self._holds_due:
             return
         self._holds_due = time.monotonic() + _HOLDS_EVERY_S
         with self._ledger.read() as connection:
-            holds = holds_open(connection)
+            holds = count_open_holds(connection)
         self._metrics.holds_open.set(holds.count)
         age_s = 0.0 if holds.oldest_ms is None else time.time() - holds.oldest_ms / 1000
         self._metrics.holds_oldest_seconds.set(max(0.0, age_s))

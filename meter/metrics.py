@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from meter.ledger.journal_records import KINDS
+from meter.journal.kinds import Kind
 
 _ROW_BUCKETS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 _SECOND_BUCKETS = (
@@ -85,8 +85,9 @@ class FlusherMetrics:
 
     def _create_labels(self) -> None:
         """Makes every label visible from the start, with the value 0."""
-        for kind in KINDS.values():
-            self.rows.labels(kind)
+        for kind in Kind:
+            if kind.is_journaled:
+                self.rows.labels(kind.name)
         for reason in STOPS:
             self.shards_stopped.labels(reason).set(0)
 

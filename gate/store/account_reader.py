@@ -11,7 +11,8 @@ from gate.store.account_codec import (
     decode_graces,
     decode_grants,
 )
-from meter.journal.effect import Effect, decode_current_grant, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_current_grant, decode_effect
 from meter.journal.entry import Position
 from meter.journal.redis_snapshot import RedisSnapshot
 
@@ -55,7 +56,7 @@ def read_account_view(
     """Reads the reply of gate/lua/get_balance.lua, without its status."""
     text = line.decode()
     return AccountView(
-        parse(text),
+        decode_effect(text),
         currency.decode(),
         decode_graces(graces.decode()),
         decode_grants(*decode_current_grant(text), grants),
@@ -67,7 +68,7 @@ def read_snapshot(
 ) -> RedisSnapshot:
     """Reads the reply of gate/lua/upkeep/inspect_account.lua, without its status."""
     text = line.decode()
-    effect = parse(text)
+    effect = decode_effect(text)
     balances = decode_grants(*decode_current_grant(text), grants)
     return RedisSnapshot(
         Position.from_id(journal_end.decode()),

@@ -26,7 +26,8 @@ from gate.store.keys import call_keys, hold_member
 from gate.store.script_runner import Arguments
 from gate.v1.gate_pb2 import AuthorizeRequest, DebitRequest, ExtendRequest, ReleaseRequest
 from meter.journal.account_sums import ABSENT
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Method
 from meter.journal.replay_record import decode_replay_record
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
@@ -168,13 +169,13 @@ class Store:
         status, *reply = await self._scripts.run(name, shard, account_id, keys, arguments)
         match status:
             case b"ok":
-                return Outcome(parse(reply[0].decode()))
+                return Outcome(decode_effect(reply[0].decode()))
             case b"replayed":
                 return Outcome(decode_replay_record(reply[0].decode()), replayed=True)
             case b"denied":
                 reason, look, budget_id, budget_labels = (part.decode() for part in reply)
                 return Outcome(
-                    parse(look), denial=reason, budget_id=budget_id, labels=budget_labels
+                    decode_effect(look), denial=reason, budget_id=budget_id, labels=budget_labels
                 )
             case _:
                 raise refusal(reply[0].decode())

@@ -28,8 +28,8 @@ def new_account(
     sums = AccountSums(
         spendable=change.overage_protection_nanos,
         overage=change.overage_protection_nanos,
-        room=change.daily_limit_nanos or 0,
-        limit=change.daily_limit_nanos,
+        day_remaining=change.daily_limit_nanos or 0,
+        daily_limit=change.daily_limit_nanos,
     )
     return settings_columns(change) | {
         "account_id": operation.account_id,
@@ -47,7 +47,7 @@ def new_account(
         "remaining_nanos": 0,
         "held_nanos": 0,
         "day": account_ms // MS_PER_DAY,
-        "state": sums.tokens(),
+        "state": sums.encode(),
     }
 
 

@@ -36,7 +36,7 @@ from meter.database.engine import Ledger, insert_or_ignore
 from meter.database.errors import AmountOutOfRange, TestClockError
 from meter.database.schema import accounts, entries, operations
 from meter.errors import FailedPrecondition
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.operations import (
     NEXT_INVOICE,
     AdvanceClock,
@@ -214,8 +214,8 @@ class Operations:
             line = connection.scalar(query)
             if line is None:
                 return None
-            effect = parse(line)
-            if not effect.is_scheduled:
+            effect = decode_effect(line)
+            if not effect.flags.is_scheduled:
                 return effect.amount
             # A grant that is not effective yet is voided whole: no credits moved.
             assert isinstance(operation.change, VoidGrant)

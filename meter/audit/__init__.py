@@ -1,5 +1,5 @@
-"""Checking the books: every invariant that the ledger promises, recomputed from its entries and
-compared with Redis.
+"""The audit: recomputes every invariant that the ledger promises from the ledger's entries, and
+compares the results with Redis.
 """
 
 from meter.audit.findings import Invariant

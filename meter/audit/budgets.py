@@ -1,126 +1,162 @@
-"""Budgets: each call matched those that are on it, found them as its forerunners left them, and hard
-ones had the room.
+"""The rule of budgets: each call matched the budgets that are on the call, and found each budget as
+the calls before left it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from meter.audit.entry import LedgerEntry
 from meter.journal.account_sums import ABSENT
-from meter.journal.effect import Effect, Kind, MatchedBudget
+from meter.journal.allocation import MatchedBudget
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.journal.operations import Change, DeleteBudget, SetBudget
-from meter.ledger.projections.budgets import AppliedBudget, moves_of, set_to
+from meter.ledger.projections.budgets import AppliedBudget, changed_budget, moves_of
 from meter.windows import window_of
 
-_MEETS = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE))
+WindowKey = tuple[int, int]  # budget's number, window's first day
 
 
-class Budgets:
-    """The account's budgets along its history."""
+class BudgetRule:
+    """Follows an account's budgets."""
 
     def __init__(self) -> None:
         self.known: dict[str, AppliedBudget] = {}
-        self.windows: dict[
-            tuple[int, int], tuple[int, int]
-        ] = {}  # budget's number, first day -> used, held
-        self.counted = (
-            ABSENT  # in what a hold placed by the last entry counts, as `open_holds` has it
-        )
+        self.windows: dict[WindowKey, tuple[int, int]] = {}  # used and held
+        # the windows in which a hold placed by the last entry counts, as `open_holds` stores them
+        self.counted = ABSENT
 
-    def see(
-        self, entry: LedgerEntry, changes: Iterable[tuple[int, Change]], hold: str
+    def check(
+        self, entry: LedgerEntry, changes: Iterable[tuple[int, Change]], hold_windows: str
     ) -> Iterator[str]:
-        """Follows by one entry, which put `changes` into effect; its hold, if it names one, counts in
-        `hold`.
+        """Follows by one entry, which put `changes` into effect.
+
+        The entry's hold, if the entry names a hold, counts in `hold_windows`.
         """
         for number, change in changes:
-            self._change(number, change)
-        effect = entry.effect
+            if isinstance(change, SetBudget | DeleteBudget):
+                self._apply_change(number, change)
         self.counted = ABSENT
-        if effect.kind not in _MEETS:
+        effect = entry.effect
+        if not effect.kind.matches_budgets:
             return
-        yield from self._are_matched(entry, hold)
+        yield from self._check_matched(entry, hold_windows)
+        yield from self._check_freed(entry, hold_windows)
         for matched in (*effect.budgets, *effect.freed):
-            yield from self._as_left(entry, matched)
-        texts = []
-        for matched, used, held in moves_of(effect):
-            budget = self.known.get(matched.budget_id)
-            if budget is not None:
-                was_used, was_held = self.windows.get((budget.number, matched.start_day), (0, 0))
-                self.windows[budget.number, matched.start_day] = (was_used + used, was_held + held)
-                texts.append(f"{matched.budget_id},{matched.start_day},{budget.number}")
-        self.counted = ";".join(texts) or ABSENT
+            yield from self._check_found(entry, matched)
+        self._count(effect)
 
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
-        """The thresholds of a budget: id and nanos used."""
-        return self.known[budget_id].levels if budget_id in self.known else ()
+        """Returns the budget's thresholds: id and nanos used."""
+        budget = self.known.get(budget_id)
+        return budget.levels if budget else ()
 
     def number(self, budget_id: str) -> int:
-        """Of the operation that made the budget; 0: there is none."""
-        return self.known[budget_id].number if budget_id in self.known else 0
+        """Returns the number of the operation that made the budget; 0: there is no such budget."""
+        budget = self.known.get(budget_id)
+        return budget.number if budget else 0
 
-    def seen(self, budget_id: str, start_day: int) -> tuple[int, int, int] | None:
-        """A window's first day, its room and what holds have of it, as Redis has them; None: there is
-        no such budget.
+    def in_redis(self, budget_id: str, start_day: int) -> tuple[int, int, int] | None:
+        """Returns what Redis should have: the window's first day, remaining and held nanos.
+
+        None: there is no such budget.
         """
         budget = self.known.get(budget_id)
         if budget is None:
             return None
-        used, held = self.windows.get((budget.number, start_day), (0, 0))
-        return start_day, budget.limit - used - held, held
+        remaining, held = self._remaining(budget, start_day)
+        return start_day, remaining, held
 
-    def _change(self, number: int, change: Change) -> None:
-        if not isinstance(change, SetBudget | DeleteBudget):
-            return
+    def _apply_change(self, number: int, change: SetBudget | DeleteBudget) -> None:
         known = self.known.pop(change.budget_id, None)
         if isinstance(change, SetBudget):
-            self.known[change.budget_id] = set_to(known, number, change)
+            self.known[change.budget_id] = changed_budget(known, number, change)
         if known and self.number(change.budget_id) != known.number:
-            for (made, start_day), (used, _) in self.windows.items():
-                if made == known.number:
-                    self.windows[made, start_day] = (used, 0)
+            self._clear_held(known.number)
 
-    def _are_matched(self, entry: LedgerEntry, hold: str) -> Iterator[str]:
-        effect = entry.effect
-        due = self._of_hold(hold) if _goes_by_hold(effect) else self._matching(entry.labels)
-        matched = [budget.budget_id for budget in effect.budgets]
+    def _clear_held(self, number: int) -> None:
+        """Notes that holds count no more in the budget of this number."""
+        for (window_number, start_day), (used, _) in self.windows.items():
+            if window_number == number:
+                self.windows[window_number, start_day] = (used, 0)
+
+    def _count(self, effect: Effect) -> None:
+        """Adds the effect to the windows in which the effect counts."""
+        counted = []
+        for matched, used, held in moves_of(effect):
+            budget = self.known.get(matched.budget_id)
+            if budget is not None:
+                key = (budget.number, matched.start_day)
+                used_before, held_before = self.windows.get(key, (0, 0))
+                self.windows[key] = (used_before + used, held_before + held)
+                counted.append(f"{matched.budget_id},{matched.start_day},{budget.number}")
+        self.counted = ";".join(counted) or ABSENT
+
+    def _check_matched(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
+        matched = _ids(entry.effect.budgets)
+        if _goes_by_hold(entry.effect):
+            due = self._of_hold(hold_windows)
+        else:
+            due = self._on_call(entry.labels)
         if sorted(matched) != due:
             yield f"{entry.id}: matched the budgets {matched}, those on it are {due}"
-        if effect.late and [budget.budget_id for budget in effect.freed] != (
-            self._of_hold(hold) if effect.hold_amount else []
-        ):
-            yield f"{entry.id}: freed the budgets {[budget.budget_id for budget in effect.freed]}, its hold counted in {hold}"
 
-    def _matching(self, labels: frozenset[str]) -> list[str]:
+    def _check_freed(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
+        effect = entry.effect
+        if not effect.flags.late:
+            return
+        freed = _ids(effect.freed)
+        due = self._of_hold(hold_windows) if effect.hold_amount else []
+        if freed != due:
+            yield f"{entry.id}: freed the budgets {freed}, its hold counted in {hold_windows}"
+
+    def _on_call(self, labels: frozenset[str]) -> list[str]:
         return sorted(
             budget.budget_id for budget in self.known.values() if labels.issuperset(budget.labels)
         )
 
-    def _of_hold(self, hold: str) -> list[str]:
-        """Those that a hold counts in and that still are the same."""
-        counted = [each.split(",") for each in hold.split(";")] if hold != ABSENT else []
-        return sorted(
-            budget_id for budget_id, _, number in counted if self.number(budget_id) == int(number)
-        )
+    def _of_hold(self, hold_windows: str) -> list[str]:
+        """Returns the budgets in which a hold counts, without ended budgets."""
+        if hold_windows == ABSENT:
+            return []
+        budget_ids = []
+        for window in hold_windows.split(";"):
+            budget_id, _, number = window.split(",")
+            if self.number(budget_id) == int(number):
+                budget_ids.append(budget_id)
+        return sorted(budget_ids)
 
-    def _as_left(self, entry: LedgerEntry, matched: MatchedBudget) -> Iterator[str]:
+    def _check_found(self, entry: LedgerEntry, matched: MatchedBudget) -> Iterator[str]:
         budget = self.known.get(matched.budget_id)
         if budget is None:
             yield f"{entry.id}: budget {matched.budget_id} is not known"
             return
         start_day, end_day = window_of(budget.window, entry.effect.day)
-        used, held = self.windows.get((budget.number, start_day), (0, 0))
-        room = budget.limit - used - held
-        found = (matched.end_day, matched.room, matched.held, matched.limit, matched.hard)
-        if found != (end_day, room, held, budget.limit, budget.hard):
+        remaining, held = self._remaining(budget, start_day)
+        left = (end_day, remaining, held, budget.limit, budget.hard)
+        found = (matched.end_day, matched.remaining, matched.held, matched.limit, matched.hard)
+        if found != left:
             yield (
-                f"{entry.id}: found budget {matched.budget_id} at (end, room, held, limit, hard) {found},"
-                f" left at {(end_day, room, held, budget.limit, budget.hard)}"
+                f"{entry.id}: found budget {matched.budget_id} at"
+                f" (end, remaining, held, limit, hard) {found}, left at {left}"
             )
         if matched.current != (matched.start_day == start_day):
-            yield f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day}, its window began on {start_day}"
+            yield (
+                f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day},"
+                f" its window began on {start_day}"
+            )
+
+    def _remaining(self, budget: AppliedBudget, start_day: int) -> tuple[int, int]:
+        """Returns the remaining and the held nanos of a budget's window."""
+        used, held = self.windows.get((budget.number, start_day), (0, 0))
+        return budget.limit - used - held, held
+
+
+def _ids(budgets: Sequence[MatchedBudget]) -> list[str]:
+    return [budget.budget_id for budget in budgets]
 
 
 def _goes_by_hold(effect: Effect) -> bool:
-    return effect.kind in (Kind.EXTEND, Kind.RELEASE, Kind.EXPIRE) or (
-        effect.kind is Kind.DEBIT and bool(effect.hold_id) and not effect.late
-    )
+    """Says whether the effect counts where its hold counts, whatever the call's labels are."""
+    if effect.kind is Kind.DEBIT:
+        return bool(effect.hold_id) and not effect.flags.late
+    return effect.kind is not Kind.AUTHORIZE

@@ -1,91 +1,99 @@
-"""Each entry found the account as the one before it left it."""
+"""The rule of the chain: each entry found the account as the entry before left it."""
 
 from collections.abc import Callable, Collection, Iterator
 
 from meter.audit.entry import LedgerEntry
 from meter.journal.account_sums import AccountSums
 from meter.journal.allocation import Part
-from meter.journal.effect import Effect, Kind
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.ledger.journal_records import continues
 from meter.ledger.rebase import rebased
 from meter.times import date_of
 
 
-class Chain:
-    """But for a new day; and only an update changes settings.
+class ChainRule:
+    """Follows an account's sums; only a new day and an update change sums between two entries.
 
-    What found other sums, or is of an epoch that lost entries, was posted on top of what the ledger
-    had; so it is read here.
+    An entry that found other sums, or is of an epoch that lost entries, was posted on top of what
+    the ledger had; such an entry is read here in the same way.
     """
 
     def __init__(self, is_scoped: Callable[[int], bool], lossy: Collection[int]) -> None:
-        """`lossy`: epochs that lost entries."""
+        """`lossy` are the epochs that lost entries."""
         self.last: Effect | None = None
-        self.state: AccountSums | None = None
+        self._state: AccountSums | None = None
         self._is_scoped = is_scoped
         self._lossy = lossy
 
     @property
     def posted(self) -> tuple[Effect, AccountSums]:
-        """The last entry's effect as it was posted, and the account as that left it."""
-        assert self.last is not None, "see() comes first"
-        assert self.state is not None
-        return self.last, self.state
+        """Returns the last entry's effect as posted, and the account's sums after the effect."""
+        assert self.last is not None, "check() comes first"
+        assert self._state is not None
+        return self.last, self._state
 
-    def see(self, entry: LedgerEntry, pins: tuple[Part, ...]) -> Iterator[str]:
-        """Follows the account by one entry, whose hold, if it names one, had `pins`."""
+    def check(self, entry: LedgerEntry, pins: tuple[Part, ...]) -> Iterator[str]:
+        """Follows by one entry, whose hold, if the entry names a hold, had `pins`."""
         effect = entry.effect
-        was = self.state
-        found = entry.effect.before
-        if self.last is None or was is None:
+        if self.last is None or self._state is None:
             if effect.kind is not Kind.CREATE:
                 yield f"{entry.id}: the history begins with {entry.kind}, not with CREATE"
-                effect = self._rebased(entry, effect, AccountSums(), pins)
+                effect = self._rebased(entry, AccountSums(), pins)
         else:
             if effect.day < self.last.day:
-                yield f"{entry.id}: the day went back from {date_of(self.last.day)} to {date_of(effect.day)}"
-            due = _rolled(was, self.last.day, effect.day)
-            due = _updated(due, found) if effect.kind is Kind.UPDATE else due
+                last_date = date_of(self.last.day)
+                yield (f"{entry.id}: the day went back from {last_date} to {date_of(effect.day)}")
+            found = effect.before
+            due = _rolled(self._state, self.last.day, effect.day)
+            if effect.kind is Kind.UPDATE:
+                due = _updated(due, found)
             if found != due:
-                yield f"{entry.id}: found the account at [{found.tokens()}], left at [{due.tokens()}]"
+                yield (
+                    f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
+                )
             if entry.position.epoch in self._lossy or not continues(due, found):
-                effect = self._rebased(entry, effect._replace(before=found), due, pins)
+                effect = self._rebased(entry, due, pins)
         self.last = effect
-        self.state = effect.after()
+        self._state = effect.after()
 
-    def _rebased(
-        self, entry: LedgerEntry, effect: Effect, known: AccountSums, pins: tuple[Part, ...]
-    ) -> Effect:
-        is_over = effect.kind in (
-            Kind.GRANT_EXPIRED,
-            Kind.GRANT_EXHAUSTED,
-        )  # then an amount of 0 tells of it, too
+    def _rebased(self, entry: LedgerEntry, known: AccountSums, pins: tuple[Part, ...]) -> Effect:
+        """Returns the entry's effect as posted on top of the sums `known`."""
+        kind = entry.effect.kind
+        # An entry that ends a grant names the grant even if nothing was left.
+        names_empty = kind in (Kind.GRANT_EXPIRED, Kind.GRANT_EXHAUSTED)
         parts = tuple(
             Part(number, nanos, self._is_scoped(number))
             for number, nanos in entry.burned
-            if nanos or is_over
+            if nanos or names_empty
         )
-        return rebased(effect, known, parts, pins, parts)
+        return rebased(entry.effect, known, parts, pins, parts)
 
 
 def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
-    """The account in a new day, as `roll_day` in gate/lua/lib/account.lua has it."""
+    """Returns the sums in a new day, as `roll_day` in gate/lua/lib/account.lua computes them."""
     if today <= day:
         return state
-    new_month = date_of(today)[:7] != date_of(day)[:7]
+    month_base = state.month_base
+    if date_of(today)[:7] != date_of(day)[:7]:
+        month_base = state.used
+    yesterday_base = state.used
+    if today == day + 1:
+        yesterday_base = state.day_base
     return state._replace(
-        room=state.limit or 0,
+        day_remaining=state.daily_limit or 0,
         day_base=state.used,
-        month_base=state.used if new_month else state.month_base,
-        yesterday_base=state.day_base if today == day + 1 else state.used,
+        month_base=month_base,
+        yesterday_base=yesterday_base,
     )
 
 
 def _updated(state: AccountSums, settings: AccountSums) -> AccountSums:
-    """The account with other settings: what may be spent moves by their differences."""
+    """Returns the sums under other settings: spendable credits move by the difference."""
+    limit_delta = (settings.daily_limit or 0) - (state.daily_limit or 0)
     return state._replace(
         spendable=state.spendable + settings.overage - state.overage,
         overage=settings.overage,
-        room=state.room + (settings.limit or 0) - (state.limit or 0),
-        limit=settings.limit,
+        day_remaining=state.day_remaining + limit_delta,
+        daily_limit=settings.daily_limit,
     )

@@ -1,4 +1,4 @@
-"""One entry of the ledger, as the checks read it."""
+"""One entry of the ledger, as the rules read it."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import Any, Self
 from sqlalchemy import Connection, Row, select
 
 from meter.database.schema import entries
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Position
 
 _ROWS_AT_A_TIME = 2000
@@ -16,7 +17,7 @@ _ROWS_AT_A_TIME = 2000
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An entry's columns, and its effect line, parsed."""
+    """Holds an entry's columns, and the effect of its effect line."""
 
     shard: int
     position: Position
@@ -47,24 +48,25 @@ class LedgerEntry:
 
     @property
     def is_charge(self) -> bool:
-        """A debit that stands: not a duplicate, whose credits are given back."""
+        """Says whether the entry is a debit that stands: a duplicate's credits are given back."""
         return self.kind == "DEBIT" and self.duplicate_of is None
 
     @property
     def labels(self) -> frozenset[str]:
-        """What budgets and the scopes of grants go by: "key=value"; the model is that of the priced
-        usage, where there is one.
+        """Returns the "key=value" labels by which budgets and the scopes of grants apply.
+
+        The model is the model of the priced usage, where usage was priced.
         """
-        lines = {
-            f"{key}={value}"
-            for key, value in self.dimensions.items()
-            if key != "model" or not self.model
-        }
-        return frozenset(lines | {f"model={self.model}"} if self.model else lines)
+        dimensions = dict(self.dimensions)
+        if self.model:
+            dimensions["model"] = self.model
+        return frozenset(f"{key}={value}" for key, value in dimensions.items())
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
-        """ValueError if the row's JSON or its effect line cannot be read."""
+        """Returns the row's entry. Raises ValueError or TypeError for an unreadable row."""
+        burned = json.loads(row.burned)
+        usage = json.loads(row.usage_lines)
         return cls(
             shard=row.shard,
             position=Position(row.epoch, row.seq),
@@ -78,23 +80,21 @@ class LedgerEntry:
             held_nanos=row.held_nanos,
             shortfall_nanos=row.shortfall_nanos,
             grace_nanos=row.grace_nanos,
-            burned=tuple((number, nanos) for number, nanos in json.loads(row.burned)),
+            burned=tuple((number, nanos) for number, nanos in burned),
             overage_nanos=row.overage_nanos,
             hold_id=row.hold_id,
             traffic_class=row.traffic_class,
             late=row.late,
             incurred=row.incurred,
             model=row.model,
-            usage=tuple(
-                (unit, quantity, nanos) for unit, quantity, nanos in json.loads(row.usage_lines)
-            ),
+            usage=tuple((unit, quantity, nanos) for unit, quantity, nanos in usage),
             dimensions=json.loads(row.dimensions),
-            effect=parse(row.effect),
+            effect=decode_effect(row.effect),
         )
 
 
 def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:
-    """The account's entries in the journal's order, streamed."""
+    """Yields the account's rows in the journal's order, streamed."""
     wanted = (
         select(entries)
         .where(entries.c.account_id == account_id)

@@ -1,30 +1,29 @@
 """An account's sums."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-ABSENT = "-"  # in place of what there is none of, wherever facts stand in a line of text
+ABSENT = "-"  # stands for a missing value in every line of text
 
 
 class AccountSums(NamedTuple):
-    """An account's sums, as its hash in Redis keeps them (`gate/store/keys.py`).
+    """Holds an account's sums in nanos, as the account's hash in Redis has them.
 
-    `room` is daily limit - used today - held today, with 0 in place of an absent limit: so that it
-    is known when a limit is set.
+    `day_remaining` is daily limit - used today - held today, with 0 in place of an absent limit, so
+    that `day_remaining` is right as soon as a limit is set.
     """
 
-    spendable: int = (
-        0  # left in effective, unscoped grants, and of overage: what any request may take
-    )
+    # left in effective, unscoped grants and in overage: credits that every request may take
+    spendable: int = 0
     held: int = 0
-    overage: int = 0
+    overage: int = 0  # the overage protection
     total: int = 0  # credits ever granted
     used: int = 0  # credits ever used
-    room: int = 0
-    limit: int | None = None
-    day_base: int = 0  # of `used`: what does not count as used today
+    day_remaining: int = 0
+    daily_limit: int | None = None
+    day_base: int = 0  # part of `used` that does not count as used today
     month_base: int = 0  # `used` when the month began
-    expired: int = 0  # of `total`: expired or voided
-    yesterday_base: int = 0  # of `used`: what counts neither as used today nor yesterday
+    expired: int = 0  # part of `total` that expired or was voided
+    yesterday_base: int = 0  # part of `used` that counts neither as used today nor yesterday
 
     @property
     def remaining(self) -> int:
@@ -32,8 +31,9 @@ class AccountSums(NamedTuple):
 
     @property
     def scoped(self) -> int:
-        """Left in grants that only some requests may use."""
-        return self.remaining - (self.spendable - self.overage + self.held)
+        """Returns the credits left in grants that only some requests may use."""
+        unscoped = self.spendable - self.overage
+        return self.remaining - unscoped - self.held
 
     @property
     def used_today(self) -> int:
@@ -49,26 +49,17 @@ class AccountSums(NamedTuple):
 
     @property
     def held_today(self) -> int:
-        return (self.limit or 0) - self.room - self.used_today
+        limit = self.daily_limit or 0
+        return limit - self.day_remaining - self.used_today
 
-    def tokens(self) -> str:
-        """As the ledger keeps it."""
-        limit = ABSENT if self.limit is None else self.limit
-        return (
-            f"{self.spendable} {self.held} {self.overage} {self.total} {self.used} {self.room} {limit}"
-            f" {self.day_base} {self.month_base} {self.expired} {self.yesterday_base}"
-        )
+    def encode(self) -> str:
+        """Returns the sums as the ledger stores them: one token for each field, in order."""
+        return " ".join([ABSENT if value is None else str(value) for value in self])
 
     @classmethod
-    def from_tokens(cls, text: str) -> "AccountSums":
-        spendable, held, overage, total, used, room, limit, *bases = text.split(" ")
-        return cls(
-            int(spendable),
-            int(held),
-            int(overage),
-            int(total),
-            int(used),
-            int(room),
-            None if limit == ABSENT else int(limit),
-            *map(int, bases),
-        )
+    def decode(cls, text: str) -> Self:
+        """Returns the sums from the text of `encode`. Raises ValueError for any other text."""
+        values = [None if token == ABSENT else int(token) for token in text.split(" ")]
+        if len(values) != len(cls._fields):
+            raise ValueError(f"{len(values)} sums, expected {len(cls._fields)}")
+        return cls._make(values)

@@ -1,81 +1,123 @@
-"""Parts of an amount, by the grant that each is of: lists of them, and their text in effect lines,
-such as `7:30,9s:10,0:5`.
+"""Allocations: the grants that an effect took credits from and gave credits back to, and the
+budgets in which the effect counts.
+
+A list of parts is a text such as `7:30,9s:10,0:5` in effect lines, and wherever a hold's pins are
+stored: nanos by the grant's number, `s` for a scoped grant, 0 for overage.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-NO_PARTS = "-"
+from meter.journal.account_sums import ABSENT
+
+OVERAGE = 0  # stands in place of a grant's number
+_SCOPED = "s"
 
 
 class Part(NamedTuple):
-    """Credits of one grant."""
+    """Holds credits of one grant."""
 
-    grant: int  # its number in the account; 0: overage
+    grant: int  # the grant's number in the account, or OVERAGE
     amount: int
     scoped: bool = False
 
 
-def parts_of(text: str) -> tuple[Part, ...]:
-    """The parts that a text names."""
-    return () if text == NO_PARTS else tuple(_part(*each.split(":")) for each in text.split(","))
+class MatchedBudget(NamedTuple):
+    """Holds a budget as it stood before the effect.
+
+    For a hold that ends, the window is the window in which the hold was counted.
+    """
+
+    budget_id: str
+    start_day: int  # first UTC day of the window
+    end_day: int | None  # first day behind the window; None: the window never ends
+    remaining: int  # limit - used - held
+    held: int
+    limit: int
+    hard: bool
+    current: bool = True  # False: the window has passed; the sums are those of the present window
 
 
-def text_of(parts: Iterable[Part]) -> str:
-    """The parts as a text."""
-    return (
-        ",".join(f"{grant}{'s' if scoped else ''}:{amount}" for grant, amount, scoped in parts)
-        or NO_PARTS
-    )
+class Allocation(NamedTuple):
+    """Says whose credits an effect moved, where that was not the current grant alone."""
+
+    taken: tuple[Part, ...] = ()
+    returned: tuple[Part, ...] = ()  # what a hold had pinned, or what a grant or a payment gave
+    lapsed: tuple[Part, ...] = ()  # of `returned`: came back too late, and expires by an own entry
+    budgets: tuple[MatchedBudget, ...] = ()
+    # of a late debit: the budgets in which the hold had counted; `budgets` then match its usage
+    freed: tuple[MatchedBudget, ...] = ()
+
+
+def decode_parts(text: str) -> tuple[Part, ...]:
+    """Returns the parts that the text lists. Raises ValueError for any other text."""
+    if text == ABSENT:
+        return ()
+    if "," not in text:
+        return (_decode_part(text),)
+    return tuple([_decode_part(part) for part in text.split(",")])
+
+
+def encode_parts(parts: Iterable[Part]) -> str:
+    """Returns the text that lists the parts."""
+    return ",".join(_encode_part(part) for part in parts) or ABSENT
 
 
 def joined(parts: Iterable[Part], more: Iterable[Part]) -> tuple[Part, ...]:
-    """One list, in which each grant comes once."""
+    """Returns one list of all the parts, in which each grant comes once."""
     sums: dict[int, Part] = {}
     for part in (*parts, *more):
         known = sums.get(part.grant)
-        sums[part.grant] = (
-            part if known is None else known._replace(amount=known.amount + part.amount)
-        )
+        if known is None:
+            sums[part.grant] = part
+        else:
+            sums[part.grant] = known._replace(amount=known.amount + part.amount)
     return tuple(sums.values())
 
 
 def first_of(parts: Iterable[Part], amount: int) -> tuple[Part, ...]:
-    """The first of them that come to `amount`, or all of them, if they are less."""
-    taken = []
+    """Returns the first parts, up to `amount`; all parts, if their total is less."""
+    first = []
     for part in parts:
-        if amount:
-            taken.append(part._replace(amount=min(part.amount, amount)))
-            amount -= taken[-1].amount
-    return tuple(taken)
+        if amount == 0:
+            break
+        taken = min(part.amount, amount)
+        first.append(part._replace(amount=taken))
+        amount -= taken
+    return tuple(first)
 
 
 def total(parts: Iterable[Part]) -> int:
-    """What they come to."""
+    """Returns the sum of the parts, in nanos."""
     return sum(part.amount for part in parts)
 
 
-def scoped(parts: Iterable[Part]) -> int:
-    """What of them only some requests may use."""
+def total_scoped(parts: Iterable[Part]) -> int:
+    """Returns the sum of the parts that only some requests may use, in nanos."""
     return sum(part.amount for part in parts if part.scoped)
 
 
-def unscoped(parts: Iterable[Part]) -> int:
-    """What of them any request may use."""
-    return sum(part.amount for part in parts if not part.scoped)
+def total_unscoped(parts: Iterable[Part]) -> int:
+    """Returns the sum of the parts that every request may use, in nanos."""
+    amount = 0
+    for part in parts:  # a loop: on the way of every call with an allocation
+        if not part.scoped:
+            amount += part.amount
+    return amount
 
 
-def unscoped_in(text: str) -> int:
-    """The same, of the parts that a text names; this is on the way of every call whose effect names
-    some.
-    """
-    if text == NO_PARTS:
-        return 0
-    if "," in text:
-        return unscoped(parts_of(text))
+def total_overage(parts: Iterable[Part]) -> int:
+    """Returns the sum of the parts that are of overage, in nanos."""
+    return sum(part.amount for part in parts if part.grant == OVERAGE)
+
+
+def _decode_part(text: str) -> Part:
     grant, amount = text.split(":")
-    return 0 if grant.endswith("s") else int(amount)
+    if grant.endswith(_SCOPED):
+        return Part(int(grant[:-1]), int(amount), scoped=True)
+    return Part(int(grant), int(amount))
 
 
-def _part(grant: str, amount: str) -> Part:
-    return Part(int(grant.rstrip("s")), int(amount), grant.endswith("s"))
+def _encode_part(part: Part) -> str:
+    mark = _SCOPED if part.scoped else ""
+    return f"{part.grant}{mark}:{part.amount}"

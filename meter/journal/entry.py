@@ -1,15 +1,15 @@
-"""The journal: the stream in Redis to which every script that moves money appends, in the same atomic
-step.
+"""The journal: the stream in Redis to which every script that moves money appends, in the same
+atomic step.
 
-An entry's id is `epoch-seq`, dense within its epoch. `EPOCH-0` begins an epoch and moves no money.
-Its fields:
+An entry's id is `epoch-seq`, dense within the epoch. `EPOCH-0` begins an epoch and moves no money.
+The fields of an entry:
 
-| field | meaning                                                                                    |
-|-------|--------------------------------------------------------------------------------------------|
-| e     | the effect line (meter/journal/effect.py); empty for the entry that begins an epoch                 |
-| m     | the method: what `q` is                                                                    |
-| q     | the request as received (read as a JournaledRequest), or the operation as recorded (JSON)  |
-| p     | pricing: JSON of the model, price version and cost lines (`Pricing`); empty if not priced  |
+| field | meaning                                                                               |
+|-------|---------------------------------------------------------------------------------------|
+| e     | the effect line (meter/journal/effect_codec.py); empty where an epoch begins          |
+| m     | the method, which says what `q` holds                                                 |
+| q     | the request as received (a JournaledRequest), or the operation as recorded (JSON)     |
+| p     | pricing: JSON of model, price version and cost lines (`Pricing`); empty if not priced |
 """
 
 import json
@@ -19,11 +19,12 @@ from enum import StrEnum
 from functools import cache
 from typing import Self
 
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 
 
 class Method(StrEnum):
-    """What an entry's `q` holds."""
+    """Says what an entry's `q` holds."""
 
     AUTHORIZE = "authorize"
     DEBIT = "debit"
@@ -37,14 +38,13 @@ class Method(StrEnum):
     VOID = "void"
     BUDGET = "budget"
     UNBUDGET = "unbudget"
-    # `q` is the account's id: what another entry, or time, brought about by itself
-    CONSEQUENCE = "consequence"
+    CONSEQUENCE = "consequence"  # `q` is the account's id: the entry follows by itself
     EPOCH = "epoch"  # `q` says why a new epoch began
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a shard's journal; also the id of the entry there."""
+    """A place in a shard's journal, and the id of the entry there."""
 
     epoch: int
     seq: int
@@ -60,7 +60,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """How a usage came to its amount: (unit, quantity, nanos) lines that add up to it."""
+    """Says how a usage came to its amount: (unit, quantity, nanos) lines that add up to it."""
 
     model: str
     version: str
@@ -73,15 +73,15 @@ class Pricing:
     def from_json(cls, text: str | bytes) -> Self:
         model, version, lines = json.loads(text)
         return cls(
-            model, version, tuple((unit, quantity, nanos) for unit, quantity, nanos in lines)
+            model,
+            version,
+            tuple((unit, quantity, nanos) for unit, quantity, nanos in lines),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One entry, parsed as far as the journal itself goes; `request` is left to who knows
-    its form.
-    """
+    """Holds one entry, decoded except for `request`, whose form depends on the method."""
 
     position: Position
     method: Method
@@ -96,7 +96,7 @@ def journal_key(shard: int) -> str:
 
 
 def decode(entry_id: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
-    """A stream entry as redis-py hands it over (bytes), parsed.
+    """Returns the entry of a stream entry as redis-py returns the latter, in bytes.
 
     Raises ValueError or KeyError on an entry that no script wrote.
     """
@@ -105,7 +105,7 @@ def decode(entry_id: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
     return JournalEntry(
         Position.from_id(entry_id.decode()),
         Method(fields[b"m"].decode()),
-        parse(line.decode()) if line else None,
+        decode_effect(line.decode()) if line else None,
         fields[b"q"],
         Pricing.from_json(pricing) if pricing else None,
     )

@@ -1,6 +1,7 @@
 """Operations: changes by an administrator.
 
-Recorded in the ledger first, then applied to Redis by a script, in each account's own order.
+An operation is recorded in the ledger first, then applied to Redis by a script, in each account's
+own order.
 """
 
 import json
@@ -10,15 +11,18 @@ from typing import Any
 
 from meter.journal.entry import Method
 
+# Subjects of thresholds.
 DAILY_USE = "daily_use"
-LOW_BALANCE = "low_balance"  # what a threshold may be about
+LOW_BALANCE = "low_balance"
+
+# Overage policies: what pays for overage in use.
 NEXT_INVOICE = "next_invoice"
-NEXT_PURCHASE = "next_purchase"  # who pays for overage in use
+NEXT_PURCHASE = "next_purchase"
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A threshold in nanos, whatever it was given as."""
+    """Holds a threshold in nanos."""
 
     threshold_id: str
     subject: str  # daily_use or low_balance
@@ -27,7 +31,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold as it was given: an amount, or a percentage of what changes."""
+    """Holds a threshold as given: an amount, or a percentage of a limit or grant that changes."""
 
     threshold_id: str
     subject: str  # daily_use or low_balance
@@ -36,17 +40,20 @@ class Threshold:
 
     @property
     def moves_with_grants(self) -> bool:
-        """Each grant gives it another level."""
+        """Says whether each grant gives the threshold another level."""
         return self.subject == LOW_BALANCE and self.percent is not None
 
     def level(self, daily_limit_nanos: int | None, newest_grant_nanos: int | None) -> Level | None:
-        """In nanos, rounded down; None where there is nothing to take a percentage of, or no use could
-        reach it.
+        """Returns the threshold in nanos, rounded down.
+
+        None: there is nothing to take a percentage of, or no use can reach the threshold.
         """
         nanos = self.amount_nanos
         if self.percent is not None:
             whole = daily_limit_nanos if self.subject == DAILY_USE else newest_grant_nanos
-            nanos = None if whole is None else whole * self.percent // 100
+            if whole is None:
+                return None
+            nanos = whole * self.percent // 100
         if nanos is None or (nanos == 0 and self.subject == DAILY_USE):
             return None
         return Level(self.threshold_id, self.subject, nanos)
@@ -54,7 +61,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """What a class of traffic may do after credits have run out; None: no bound of this kind."""
+    """Says what a class of traffic may do after credits have run out; None: no such bound."""
 
     traffic_class: str
     duration_ms: int | None
@@ -63,7 +70,7 @@ class Grace:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """The account's first operation."""
+    """Creates the account: the first operation."""
 
     currency: str
     overage_protection_nanos: int
@@ -78,9 +85,9 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """All settings as they are to be, changed or not.
+    """Sets all settings, changed or not.
 
-    The gate goes by all but the last two, which whoever records operations goes by.
+    The gate goes by all settings but the last two, which only the recording of operations needs.
     """
 
     status: str  # active or suspended
@@ -95,8 +102,9 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class GrantCredits:
-    """Credits added; `refund_of` names the entry that this gives back, when the ledger itself found a
-    duplicate.
+    """Adds credits.
+
+    `refund_of` names the entry that the grant gives back, where the ledger found a duplicate.
     """
 
     grant_id: str
@@ -110,15 +118,15 @@ class GrantCredits:
     scope: tuple[str, ...] = ()  # labels, such as "model=openai/gpt-4o" or "service=chat"
     pays_debt: bool = False  # overage in use is paid from it at once
     non_refundable: bool = False
-    levels: tuple[Level, ...] | None = (
-        None  # the account's levels from here on, where this grant changes them
-    )
+    # the account's levels from here on, where the grant changes them
+    levels: tuple[Level, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VoidGrant:
-    """Unspent credits of the grant that operation `number` made taken back: so much of them at most,
-    or all.
+    """Takes back unspent credits of the grant that operation `number` made.
+
+    At most `amount_nanos` are taken back; all unspent credits, if None.
     """
 
     number: int
@@ -130,7 +138,7 @@ class VoidGrant:
 
 @dataclass(frozen=True, slots=True)
 class SetBudget:
-    """A budget as it is to be. `anew`: its scope or window is another than before, or it is new."""
+    """Sets a budget; `anew`: the budget is new, or has another scope or window than before."""
 
     budget_id: str
     labels: tuple[str, ...]  # one or two, such as "api_key=k1", sorted
@@ -139,12 +147,12 @@ class SetBudget:
     limit_nanos: int
     levels: tuple[tuple[str, int], ...]  # (threshold id, nanos used), ascending
     anew: bool
-    replaces: tuple[str, ...] = ()  # the labels it had before, where they were others
+    replaces: tuple[str, ...] = ()  # the labels before, where the labels change
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteBudget:
-    """A budget gone."""
+    """Deletes a budget."""
 
     budget_id: str
     labels: tuple[str, ...]
@@ -152,7 +160,7 @@ class DeleteBudget:
 
 @dataclass(frozen=True, slots=True)
 class AdvanceClock:
-    """The test clock's new time."""
+    """Sets the test clock's time."""
 
     time_ms: int
 
@@ -160,7 +168,7 @@ class AdvanceClock:
 def levels_of(
     thresholds: Iterable[Threshold], daily_limit_nanos: int | None, newest_grant_nanos: int | None
 ) -> tuple[Level, ...]:
-    """The thresholds' levels, where they have one now."""
+    """Returns the levels of the thresholds that have a level now."""
     levels = (threshold.level(daily_limit_nanos, newest_grant_nanos) for threshold in thresholds)
     return tuple(level for level in levels if level is not None)
 
@@ -185,7 +193,7 @@ _CHANGE: dict[Method, type[Change]] = {method: change for change, method in _MET
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One change, with its place among the account's own: dense from 1."""
+    """Holds one change, and the change's number in its account: dense from 1."""
 
     account_id: str
     seq: int
@@ -197,8 +205,9 @@ class Operation:
         return _METHOD[type(self.change)]
 
     def to_json(self) -> str:
-        """As recorded in the ledger and carried by the journal; equal operations give
-        equal text.
+        """Returns the operation as the ledger records it and the journal carries it.
+
+        Equal operations give equal text.
         """
         record = {
             "account_id": self.account_id,
@@ -212,20 +221,30 @@ class Operation:
     @classmethod
     def from_json(cls, text: str | bytes) -> "Operation":
         record = json.loads(text)
-        change = _CHANGE[Method(record["method"])](**_tuples(record["change"]))
+        change_type = _CHANGE[Method(record["method"])]
+        change = change_type(**_tuples(record["change"]))
         return cls(record["account_id"], record["seq"], record["request_id"], change)
 
 
+def _tuples(change: dict[str, Any]) -> dict[str, Any]:
+    """Returns the change's fields with JSON's lists as tuples of the fields' types."""
+    fields = {}
+    for name, value in change.items():
+        if isinstance(value, list):
+            decode = _ITEMS.get(name, str)
+            fields[name] = tuple(decode(item) for item in value)
+        else:
+            fields[name] = value
+    return fields
+
+
+def _level(item: Any) -> Any:
+    """Returns an account's Level, or a budget's pair of threshold id and nanos."""
+    return Level(**item) if isinstance(item, dict) else tuple(item)
+
+
 _ITEMS: dict[str, Callable[[Any], Any]] = {
-    "levels": lambda item: Level(**item) if isinstance(item, dict) else tuple(item),
+    "levels": _level,
     "graces": lambda item: Grace(**item),
     "thresholds": lambda item: Threshold(**item),
 }
-
-
-def _tuples(change: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that they were."""
-    return {
-        name: tuple(map(_ITEMS.get(name, str), value)) if isinstance(value, list) else value
-        for name, value in change.items()
-    }

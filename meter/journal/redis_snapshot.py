@@ -1,4 +1,4 @@
-"""What a check needs to see of Redis."""
+"""What an audit needs to know of Redis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from meter.journal.entry import Position
 
 @dataclass(frozen=True, slots=True)
 class RedisSnapshot:
-    """An account in Redis, and the newest id of its shard's journal, at one instant."""
+    """Holds an account in Redis, and the newest id of its shard's journal, at one instant."""
 
     position: Position
     day: int
     state: AccountSums
-    grants: Mapping[int, tuple[int, int]]  # left and held, by the grant's number; 0: overage
-    budgets: Mapping[
-        str, tuple[int, int, int]
-    ]  # the window's first day, room, held, by the budget's id
+    # left and held, by the grant's number; OVERAGE is 0
+    grants: Mapping[int, tuple[int, int]]
+    # the window's first day, remaining and held, by the budget's id
+    budgets: Mapping[str, tuple[int, int, int]]
 
 
 class StoreInspector(Protocol):
-    """Looks at Redis, for `meter` never does so itself."""
+    """Inspects accounts in Redis: `meter` itself never reads accounts there."""
 
     async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
-        """The account with its grants and budgets, and its journal's last-generated-id, read by one
-        script: nothing may happen between the two.
+        """Returns the account with its grants and budgets, and its journal's last-generated-id.
 
-        As the hash stands, not rolled into the present day. None if the account is not in Redis, or
-        left over from an earlier epoch. Raises Unavailable.
+        One script reads everything, so that nothing happens in between. The account is as stored,
+        not rolled into the present day. Returns None if the account is not in Redis, or is left
+        over from an earlier epoch. Raises Unavailable.
         """
         ...

@@ -1,41 +1,86 @@
-"""What a request did, in brief: what its replay record keeps, so that a repeat is answered to the
-letter.
+"""The replay record: as much of an effect as the reply to a repeat needs.
 
-    kind|amount flags bucket extras  gl gh ol oh used room  tot lim ovr exp dbase mbase ybase  hold
+A record is kept for minutes, for every request, so a record is shorter than an effect line
+(meter/journal/effect_codec.py) and leaves out the time. `in_brief` in gate/lua/lib/account.lua
+writes records. The tokens, in order:
 
-The words are those of the effect line (meter/journal/effect.py), of which it leaves out the time,
-and writes no more than a reply needs: it is kept for minutes, for every request.
-
-| part          | form                                                                                        |
-|---------------|---------------------------------------------------------------------------------------------|
-| kind, amount  | nothing between them                                                                        |
-| flags, extras | empty instead of -                                                                          |
-| gh, ol, oh    | empty instead of 0                                                                          |
-| room          | empty if nothing is held: then it is what the limit leaves of today's use                   |
-| tot           | empty if no grant is scoped: then it is what was used, what expired, and what is left       |
-| hold          | absent if there is none; else `day,hold_amount,hold_day,expiry,hold_id`                     |
+| token                                 | form                                                    |
+|---------------------------------------|---------------------------------------------------------|
+| kind, amount                          | nothing stands between the two                          |
+| flags                                 | empty in place of -                                     |
+| current grant                         |                                                         |
+| allocation                            | empty in place of -                                     |
+| current grant: left                   |                                                         |
+| current grant: held; others: left     | empty in place of 0                                     |
+| others: held                          | empty in place of 0                                     |
+| used                                  |                                                         |
+| day remaining                         | empty if nothing is held: limit - used today            |
+| total                                 | empty if no grant is scoped: used + expired + the rest  |
+| limit, overage, expired, day base,    |                                                         |
+| month base, yesterday base            |                                                         |
+| hold                                  | `day,amount,day of the hold,expiry,id`; absent if none  |
 """
 
 from meter.journal.account_sums import ABSENT
-from meter.journal.effect import Effect, parse
+from meter.journal.effect import Effect
+from meter.journal.effect_codec import decode_effect
 
 _NO_HOLD = "0,0,-,-,-"
 
 
-def decode_replay_record(brief: str) -> Effect:
-    """The effect as it was, for a reply; its time is 0, and so is its day if no hold was
-    concerned.
+def decode_replay_record(record: str) -> Effect:
+    """Returns the effect of the first call, for the reply to a repeat.
+
+    The effect's time is 0; so is the day, if the effect names no hold.
     """
-    deed, flags, bucket, extras, *sums = brief.split(" ")
-    gl, gh, ol, oh, used, room, tot, lim, ovr, exp, dbase, mbase, ybase, *hold = (
-        each or "0" for each in sums
-    )
+    kind_and_amount, flags, current_grant, allocation, *sums = record.split(" ")
+    day, hold_amount, hold_day, expires_ms, hold_id = _hold_tokens(sums)
+    line = [
+        kind_and_amount[0],
+        "0",
+        day,
+        kind_and_amount[1:],
+        hold_amount,
+        hold_day,
+        expires_ms,
+        flags or ABSENT,
+        hold_id,
+        current_grant,
+        allocation or ABSENT,
+        *_sums_tokens(sums),
+    ]
+    return decode_effect(" ".join(line))
+
+
+def _hold_tokens(sums: list[str]) -> list[str]:
+    hold = sums[13] if len(sums) > 13 else _NO_HOLD
+    return hold.split(",")
+
+
+def _sums_tokens(sums: list[str]) -> list[str]:
+    """Returns the tokens of an effect line's sums, with all values filled in."""
+    tokens = [token or "0" for token in sums[:13]]
+    (
+        current_grant_left,
+        current_grant_held,
+        other_left,
+        other_held,
+        used,
+        _,  # the day's remaining credits, and the total: filled in below
+        _,
+        daily_limit,
+        overage,
+        expired,
+        day_base,
+        _,
+        _,
+    ) = tokens
     if not sums[5]:
-        room = str((0 if lim == ABSENT else int(lim)) - (int(used) - int(dbase)))
+        limit = 0 if daily_limit == ABSENT else int(daily_limit)
+        used_today = int(used) - int(day_base)
+        tokens[5] = str(limit - used_today)
     if not sums[6]:
-        tot = str(int(used) + int(exp) + int(gl) + int(gh) + int(ol) + int(oh) - int(ovr))
-    day, hold_amount, hold_day, expiry, hold_id = (hold[0] if hold else _NO_HOLD).split(",")
-    return parse(
-        f"{deed[0]} 0 {day} {deed[1:]} {hold_amount} {hold_day} {expiry} {flags or ABSENT} {hold_id} {bucket} {extras or ABSENT}"
-        f" {gl} {gh} {ol} {oh} {used} {room} {tot} {lim} {ovr} {exp} {dbase} {mbase} {ybase}"
-    )
+        left = int(current_grant_left) + int(other_left) - int(overage)
+        held = int(current_grant_held) + int(other_held)
+        tokens[6] = str(int(used) + int(expired) + left + held)
+    return tokens

@@ -1,4 +1,4 @@
-"""Entries: the rows that the books are made of, and the finding of duplicates among them."""
+"""Entries: the rows that the ledger is made of, and the finding of duplicates among the rows."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,27 +8,25 @@ from sqlalchemy.exc import IntegrityError
 
 from meter.database.engine import insert_many
 from meter.database.schema import entries
-from meter.journal.account_sums import ABSENT
-from meter.journal.allocation import Part
-from meter.journal.effect import Effect, Kind
+from meter.journal.allocation import Part, total_overage
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.journal.operations import GrantCredits, Operation, VoidGrant
-from meter.ledger.journal_records import KINDS, JournalRecord
+from meter.ledger.journal_records import JournalRecord
 from meter.ledger.projections.usage import usage_lines
 
 _KEYS_PER_QUERY = 500
-_PLAIN = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT))
-_TAKES = _PLAIN | {Kind.GRANT_EXPIRED, Kind.GRANT_VOIDED, Kind.GRANT_EXHAUSTED, Kind.DEBT_PAID}
-_GIVES = frozenset((Kind.GRANT, Kind.GRANT_STARTED))
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 
 Request = tuple[str, str]  # account, request id
-Duplicates = dict[str, str]  # entry id -> id of the first entry of its request
+Duplicates = dict[str, str]  # entry id -> id of the first entry of the same request
+Row = dict[str, object]
 
 
 def insert_entries(connection: Connection, records: Sequence[JournalRecord]) -> Duplicates:
-    """Inserts a row for each record.
+    """Inserts a row for each record, and returns the duplicates among the records.
 
-    A request id that an account has used before leaves its row without one; which these were.
+    A row whose request id the account has used before has no request id.
     """
     rows = [_row(record) for record in records]
     try:
@@ -36,7 +34,8 @@ def insert_entries(connection: Connection, records: Sequence[JournalRecord]) -> 
             insert_many(connection, entries, rows)
         return {}
     except IntegrityError:
-        duplicates = _unname_repeats(records, rows, _first_entries(connection, records))
+        firsts = _first_entries(connection, records)
+        duplicates = _unname_repeats(records, rows, firsts)
         insert_many(connection, entries, rows)
         return duplicates
 
@@ -44,8 +43,8 @@ def insert_entries(connection: Connection, records: Sequence[JournalRecord]) -> 
 def effects_of(
     connection: Connection, shard: int, records: Sequence[JournalRecord]
 ) -> dict[tuple[int, int], str]:
-    """The effect that the books have at each (epoch, number) from the first of the records to the
-    last.
+    """Returns the effect lines in the ledger, by (epoch, number), from the first record's position
+    to the last record's.
     """
     place = tuple_(entries.c.epoch, entries.c.seq)
     first = records[0].position
@@ -58,10 +57,33 @@ def effects_of(
     return {(epoch, seq): effect for epoch, seq, effect in connection.execute(found)}
 
 
-def _row(record: JournalRecord) -> dict[str, object]:
+def burned_parts(effect: Effect, subject: int | None) -> tuple[Part, ...]:
+    """Returns the parts that an entry keeps: given credits, or taken credits.
+
+    Without such a part, the entry at least names the grant `subject`.
+    """
+    parts: tuple[Part, ...] = ()
+    if effect.kind.gives:
+        parts = effect.returned
+    elif effect.kind.names_taken:
+        parts = effect.taken
+    if not parts and subject is not None:
+        return (Part(subject, 0),)
+    return parts
+
+
+def overage_of(effect: Effect) -> int:
+    """Returns what a debit took from overage; negative: what a payment gave back to overage."""
+    if effect.kind is Kind.DEBIT:
+        return total_overage(effect.taken)
+    if effect.kind is Kind.DEBT_PAID:
+        return -effect.amount
+    return 0
+
+
+def _row(record: JournalRecord) -> Row:
     effect = record.effect
     pricing = record.pricing
-    burned, overage = _burned(record)
     return {
         "shard": record.shard,
         "epoch": record.position.epoch,
@@ -69,58 +91,41 @@ def _row(record: JournalRecord) -> dict[str, object]:
         "account_id": record.account_id,
         "request_id": record.request_id,
         "duplicate_of": None,
-        "kind": KINDS[effect.kind],
+        "kind": effect.kind.name,
         "occurred_at_ms": effect.at_ms,
         "usage_day": effect.usage_day,
         "amount_nanos": effect.balance_delta,
         "balance_nanos": effect.before.remaining + effect.balance_delta,
         "held_nanos": effect.held_delta,
         "shortfall_nanos": effect.shortfall,
-        "grace_nanos": effect.grace if effect.flags != ABSENT else 0,
-        "burned": burned,
-        "overage_nanos": overage,
+        "grace_nanos": effect.grace,
+        "burned": _burned(record),
+        "overage_nanos": overage_of(effect),
         "hold_id": effect.hold_id,
         "model": pricing.model if pricing else "",
         "price_version": pricing.version if pricing else "",
-        "usage_lines": _json(usage_lines(record)),
-        "dimensions": _json(record.dimensions or {}),
+        "usage_lines": _encode_list(usage_lines(record)),
+        "dimensions": _encode_object(record.dimensions),
         "traffic_class": record.traffic_class,
         "description": record.description,
-        "late": effect.late,
-        "incurred": effect.incurred,
+        "late": effect.flags.late,
+        "incurred": effect.flags.incurred,
         "effect": record.effect_text,
     }
 
 
-def _burned(record: JournalRecord) -> tuple[str, int]:
-    """Whose credits it is about, and what a debit took from overage, or a payment gave
-    back to it.
-    """
+def _burned(record: JournalRecord) -> str:
+    """Returns the entry's parts as JSON: pairs of grant's number and nanos."""
     effect = record.effect
-    if effect.extras == ABSENT and effect.kind in _PLAIN:
-        overage = effect.amount if effect.kind is Kind.DEBIT and not effect.bucket else 0
-        return (f"[[{effect.bucket},{effect.amount}]]" if effect.amount else "[]"), overage
+    if effect.allocation is None and effect.kind.spends:
+        # The usual entry, written without a Part: most rows take this way.
+        return f"[[{effect.current_grant},{effect.amount}]]" if effect.amount else "[]"
     parts = burned_parts(effect, _subject(record))
-    overage = (
-        sum(part.amount for part in parts if not part.grant) if effect.kind is Kind.DEBIT else 0
-    )
-    if effect.kind is Kind.DEBT_PAID:
-        overage = -effect.amount
-    return _encode([[part.grant, part.amount] for part in parts]), overage
-
-
-def burned_parts(effect: Effect, subject: int | None) -> tuple[Part, ...]:
-    """The parts that the entry keeps: what was taken, or given by a grant; or at least the grant that
-    it is about.
-    """
-    parts = (
-        effect.returned if effect.kind in _GIVES else effect.taken if effect.kind in _TAKES else ()
-    )
-    return parts or (() if subject is None else (Part(subject, 0),))
+    return _encode([(part.grant, part.amount) for part in parts])
 
 
 def _subject(record: JournalRecord) -> int | None:
-    """The grant that an operation makes or voids."""
+    """Returns the grant that the record's operation makes or voids."""
     match record.operation:
         case Operation(seq=seq, change=GrantCredits()) if not record.is_again:
             return seq
@@ -130,16 +135,19 @@ def _subject(record: JournalRecord) -> int | None:
             return None
 
 
-def _json(value: Mapping[str, str] | Sequence[object]) -> str:
-    if not value:
-        return "{}" if isinstance(value, Mapping) else "[]"
-    return _encode(value)
+def _encode_list(values: Sequence[object]) -> str:
+    return _encode(values) if values else "[]"
+
+
+def _encode_object(values: Mapping[str, str] | None) -> str:
+    return _encode(values) if values else "{}"
 
 
 def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> dict[Request, str]:
-    """Of the records' requests, those that are in the books already, with their entry's id."""
-    wanted = [wished for record in records if (wished := _request(record))]
-    request = tuple_(entries.c.account_id, entries.c.request_id)
+    """Returns the records' requests that the ledger has already, with each request's entry id."""
+    requests = [_request(record) for record in records]
+    wanted = [request for request in requests if request is not None]
+    name = tuple_(entries.c.account_id, entries.c.request_id)
     columns = (
         entries.c.account_id,
         entries.c.request_id,
@@ -149,28 +157,34 @@ def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> 
     )
     firsts = {}
     for start in range(0, len(wanted), _KEYS_PER_QUERY):
-        found = select(*columns).where(request.in_(wanted[start : start + _KEYS_PER_QUERY]))
-        for account_id, request_id, shard, epoch, seq in connection.execute(found):
+        some = wanted[start : start + _KEYS_PER_QUERY]
+        found = connection.execute(select(*columns).where(name.in_(some)))
+        for account_id, request_id, shard, epoch, seq in found:
             firsts[account_id, request_id] = f"{shard}-{epoch}-{seq}"
     return firsts
 
 
 def _unname_repeats(
-    records: Sequence[JournalRecord], rows: Sequence[dict[str, object]], firsts: dict[Request, str]
+    records: Sequence[JournalRecord], rows: Sequence[Row], firsts: dict[Request, str]
 ) -> Duplicates:
+    """Removes the request ids of repeats from the rows; adds the records' requests to `firsts`."""
     duplicates: Duplicates = {}
     for record, row in zip(records, rows, strict=True):
         request = _request(record)
-        if request in firsts:
-            row["request_id"] = None
-            # An operation stands all the same: it was recorded, and is told apart by its own
-            # number.
-            if record.operation is None:
-                row["duplicate_of"] = duplicates[record.entry_id] = firsts[request]
-        elif request:
+        if request is None:
+            continue
+        if request not in firsts:
             firsts[request] = record.entry_id
+            continue
+        row["request_id"] = None
+        # An operation stands all the same: operations are recorded, and told apart by number.
+        if record.operation is None:
+            row["duplicate_of"] = firsts[request]
+            duplicates[record.entry_id] = firsts[request]
     return duplicates
 
 
 def _request(record: JournalRecord) -> Request | None:
-    return (record.account_id, record.request_id) if record.request_id else None
+    if not record.request_id:
+        return None
+    return record.account_id, record.request_id

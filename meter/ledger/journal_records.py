@@ -1,29 +1,25 @@
-"""Lines: journal entries, read as far as the books need. Pure."""
+"""Journal records: journal entries, read as far as the ledger needs. Pure functions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from google.protobuf.message import DecodeError
 
-from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.effect import Effect, Kind
+from meter.journal.account_sums import AccountSums
+from meter.journal.effect import Effect
 from meter.journal.entry import JournalEntry, Method, Position, Pricing, decode
 from meter.journal.operations import GrantCredits, Operation, VoidGrant
 from meter.v1.journal_pb2 import JournaledRequest
 
-KINDS: dict[Kind, str] = {
-    kind: kind.name for kind in Kind if kind is not Kind.BALANCE
-}  # names of meter.v1.EntryKind
-
 _CALLS = frozenset((Method.AUTHORIZE, Method.DEBIT, Method.RELEASE, Method.EXTEND, Method.EXPIRE))
 
-RawEntry = tuple[bytes, Mapping[bytes, bytes]]  # as redis-py hands it over
+RawEntry = tuple[bytes, Mapping[bytes, bytes]]  # as redis-py returns an entry
 
 
 class UnreadableEntry(Exception):
-    """An entry that no script of this version wrote.
+    """An entry was found that no script of this version wrote.
 
-    It must not be skipped: somebody may have been charged by it.
+    The entry must not be skipped: somebody may have been charged by it.
     """
 
     def __init__(self, entry_id: str, cause: Exception) -> None:
@@ -33,54 +29,56 @@ class UnreadableEntry(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """An entry that did something to an account."""
+    """Holds an entry that did something to an account."""
 
     shard: int
     position: Position
     account_id: str
-    request_id: str | None  # None: no request caused it
+    request_id: str | None  # None: no request caused the entry
     effect: Effect
-    effect_text: str
+    effect_text: str  # as journaled, even where `effect` was rebased
     pricing: Pricing | None = None
     dimensions: Mapping[str, str] | None = None
     traffic_class: str = ""
     description: str = ""
     operation: Operation | None = None
-    is_again: bool = False  # the operation had counted already: it stands, and changes nothing
+    is_again: bool = False  # the operation had counted already: the record changes nothing
 
     @property
     def entry_id(self) -> str:
         return f"{self.shard}-{self.position}"
 
     def with_effect(self, effect: Effect) -> "JournalRecord":
-        """The same record, counted otherwise."""
+        """Returns the same record with another effect."""
         return replace(self, effect=effect)
 
-    def of_nothing(self) -> "JournalRecord":
-        """The same record as one that changes nothing."""
-        return replace(self, effect=self.effect._replace(amount=0, extras=ABSENT), is_again=True)
+    def without_change(self) -> "JournalRecord":
+        """Returns the same record as a repeat that changes nothing."""
+        effect = self.effect._replace(amount=0, allocation=None)
+        return replace(self, effect=effect, is_again=True)
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """The entry that begins an epoch."""
+    """Holds the entry that begins an epoch."""
 
     position: Position
     reason: str
 
 
 def read(shard: int, raw: RawEntry) -> JournalRecord | EpochRecord:
-    """The entry's record; UnreadableEntry."""
+    """Returns the entry's record. Raises UnreadableEntry."""
     entry_id, fields = raw
     try:
-        return _line(shard, decode(entry_id, fields), fields[b"e"])
+        return _record(shard, decode(entry_id, fields), fields[b"e"])
     except (ValueError, KeyError, TypeError, DecodeError) as error:
         raise UnreadableEntry(entry_id.decode(errors="replace"), error) from error
 
 
 def continues(known: AccountSums, found: AccountSums) -> bool:
-    """Whether an account that was left as `known` may be found as `found`: the same sums, on whatever
-    day, under whatever limits.
+    """Says whether an account left as `known` may be found as `found`.
+
+    The sums must be the same; the day and the limits may differ.
     """
     return (
         known.used == found.used
@@ -91,18 +89,31 @@ def continues(known: AccountSums, found: AccountSums) -> bool:
     )
 
 
-def _line(shard: int, entry: JournalEntry, text: bytes) -> JournalRecord | EpochRecord:
+def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, int]]:
+    """Returns the runs missing between a position and the positions found behind it.
+
+    Each run is its first position and its last number.
+    """
+    missing = []
+    for place in found:
+        first = position.seq + 1 if place.epoch == position.epoch else 0
+        if place.seq > first:
+            missing.append((Position(place.epoch, first), place.seq - 1))
+        position = place
+    return missing
+
+
+def _record(shard: int, entry: JournalEntry, line: bytes) -> JournalRecord | EpochRecord:
     if entry.method is Method.EPOCH:
         return EpochRecord(entry.position, entry.request.decode())
     effect = entry.effect
-    if effect is None or effect.kind not in KINDS:
+    if effect is None or not effect.kind.is_journaled:
         raise ValueError(f"{entry.method} without an effect that is journaled")
     if entry.method in _CALLS:
-        return _call(shard, entry, effect, text.decode())
+        return _call(shard, entry, effect, line.decode())
     if entry.method is Method.CONSEQUENCE:
-        return JournalRecord(
-            shard, entry.position, entry.request.decode(), None, effect, text.decode()
-        )
+        account_id = entry.request.decode()
+        return JournalRecord(shard, entry.position, account_id, None, effect, line.decode())
     operation = Operation.from_json(entry.request)
     return JournalRecord(
         shard,
@@ -110,13 +121,13 @@ def _line(shard: int, entry: JournalEntry, text: bytes) -> JournalRecord | Epoch
         operation.account_id,
         operation.request_id,
         effect,
-        text.decode(),
+        line.decode(),
         description=_description(operation),
         operation=operation,
     )
 
 
-def _call(shard: int, entry: JournalEntry, effect: Effect, text: str) -> JournalRecord:
+def _call(shard: int, entry: JournalEntry, effect: Effect, line: str) -> JournalRecord:
     request = JournaledRequest.FromString(entry.request)
     if not request.account_id:
         raise ValueError("a request without an account_id")
@@ -126,7 +137,7 @@ def _call(shard: int, entry: JournalEntry, effect: Effect, text: str) -> Journal
         request.account_id,
         request.request_id or None,
         effect,
-        text,
+        line,
         entry.pricing,
         dict(request.dimensions),
         request.traffic_class,
@@ -140,16 +151,3 @@ def _description(operation: Operation) -> str:
             return text
         case _:
             return ""
-
-
-def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, int]]:
-    """What is missing between a position and the entries found behind it, as (first, last number) of
-    each run.
-    """
-    missing = []
-    for place in found:
-        first = position.seq + 1 if place.epoch == position.epoch else 0
-        if place.seq > first:
-            missing.append((Position(place.epoch, first), place.seq - 1))
-        position = place
-    return missing

@@ -14,60 +14,50 @@ FIRST = Position(1, 0)
 
 
 class Positions:
-    """Where the ledger stands in each shard's journal: everything up to there is in the books, or
-    known to be lost.
+    """Knows how far each shard's journal is flushed.
+
+    Everything up to a shard's position is in the ledger, or known to be lost.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def ensure(self, count: int) -> None:
-        """Begins `count` shards in an empty ledger.
+        """Begins `count` shards in an empty ledger; does nothing if `count` shards are there.
 
-        LedgerError if it was begun with another number: accounts would change shards.
+        Raises LedgerError if the ledger was begun with another number: accounts would change
+        shards.
         """
         with self._ledger.write() as connection:
             present = connection.scalars(select(shards.c.shard).with_for_update()).all()
             if not present:
-                new = [
-                    {"shard": shard, "epoch": FIRST.epoch, "watermark_seq": FIRST.seq}
-                    for shard in range(count)
-                ]
-                if insert_or_ignore(connection, shards, new):
-                    insert_or_ignore(
-                        connection,
-                        epochs,
-                        [_epoch(shard, FIRST.epoch, "first start") for shard in range(count)],
-                    )
+                _begin_shards(connection, count)
                 present = connection.scalars(select(shards.c.shard)).all()
         if len(present) != count:
             raise LedgerError(
-                f"this ledger has {len(present)} shards, but CREDITGATE_SHARDS is {count}: set it to {len(present)}"
+                f"this ledger has {len(present)} shards, but CREDITGATE_SHARDS is {count}:"
+                f" set it to {len(present)}"
             )
 
     def of(self, shard: int) -> Position:
-        """The shard's position. LedgerError for a shard that was not begun."""
+        """Returns the shard's position. Raises LedgerError for a shard that was not begun."""
         positions = self.all()
         if shard not in positions:
             raise LedgerError(f"shard {shard} is not in this ledger, which has {len(positions)}")
         return positions[shard]
 
     def all(self) -> dict[int, Position]:
-        """Every shard's position."""
+        """Returns every shard's position."""
+        wanted = select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
         with self._ledger.read() as connection:
-            rows = connection.execute(
-                select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq).order_by(
-                    shards.c.shard
-                )
-            )
+            rows = connection.execute(wanted.order_by(shards.c.shard))
             return {shard: Position(epoch, seq) for shard, epoch, seq in rows}
 
     def begin_epoch(self, shard: int, expected: Position, reason: str) -> Position:
-        """Moves the shard into its next epoch, unless it has left the epoch of `expected` already; its
-        position now.
+        """Moves the shard into its next epoch, and returns the shard's position.
 
-        What the journal still holds of older epochs is thereby given up (`journal_gaps` will tell
-        of it).
+        Does nothing if the shard has left the epoch of `expected` already. What the journal still
+        holds of older epochs is given up, and will be recorded in `journal_gaps`.
         """
         with self._ledger.write() as connection:
             position = lock(connection, shard)
@@ -79,15 +69,16 @@ class Positions:
 
 
 def lock(connection: Connection, shard: int) -> Position:
-    """The shard's position, which nobody else may move until the transaction ends."""
+    """Returns the shard's position; nobody else may move the shard until the transaction ends."""
     rows = lock_free(connection, [shard], wait=True)
     assert shard in rows, f"shard {shard} was not begun"
     return rows[shard]
 
 
 def lock_free(connection: Connection, wanted: list[int], wait: bool = False) -> dict[int, Position]:
-    """As `lock`, for those of the shards that nobody else has locked (SQLite's one writer has them
-    all).
+    """Locks those of the shards that nobody else has locked, and returns their positions.
+
+    SQLite has one writer, which locks all shards.
     """
     query = (
         select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
@@ -111,8 +102,9 @@ def enter_epoch(connection: Connection, shard: int, epoch: int, reason: str) -> 
 
 
 def record_gap(connection: Connection, shard: int, first: Position, last_seq: int) -> bool:
-    """Records that the positions `first` to `last_seq` of the shard's journal were lost; False if that
-    was known.
+    """Records that the shard lost the positions from `first` to `last_seq`.
+
+    Returns False if the gap was known.
     """
     gap = {
         "shard": shard,
@@ -125,11 +117,21 @@ def record_gap(connection: Connection, shard: int, first: Position, last_seq: in
 
 
 def lossy_epochs(connection: Connection, wanted: Iterable[int]) -> set[tuple[int, int]]:
-    """Shard and epoch of everything that these shards have lost."""
-    found = select(journal_gaps.c.shard, journal_gaps.c.epoch).where(
-        journal_gaps.c.shard.in_(wanted)
-    )
-    return {(shard, epoch) for shard, epoch in connection.execute(found)}
+    """Returns shard and epoch of everything that these shards have lost."""
+    gaps = select(journal_gaps.c.shard, journal_gaps.c.epoch)
+    found = connection.execute(gaps.where(journal_gaps.c.shard.in_(wanted)))
+    return {(shard, epoch) for shard, epoch in found}
+
+
+def _begin_shards(connection: Connection, count: int) -> None:
+    new_shards = []
+    new_epochs = []
+    for shard in range(count):
+        row = {"shard": shard, "epoch": FIRST.epoch, "watermark_seq": FIRST.seq}
+        new_shards.append(row)
+        new_epochs.append(_epoch(shard, FIRST.epoch, "first start"))
+    if insert_or_ignore(connection, shards, new_shards):
+        insert_or_ignore(connection, epochs, new_epochs)
 
 
 def _epoch(shard: int, epoch: int, reason: str) -> dict[str, object]:

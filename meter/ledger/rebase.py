@@ -1,53 +1,48 @@
-"""Lines that the books cannot take as they stand, read on top of what the books have.
+"""Rebasing: records that follow a loss are read on top of what the ledger has.
 
-They follow a loss: Redis or the journal has lost something, and mostly the sums that an entry found
-tell so. What such an entry did, it did all the same, and what was lost in between stays lost.
+Redis or the journal has lost something; mostly the sums that an entry found show the loss. What
+such an entry did, the entry did all the same; what was lost before stays lost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.allocation import Part, first_of, joined, text_of, total
-from meter.journal.effect import Effect, Kind
+from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import OVERAGE, Allocation, Part, first_of, joined, total
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.ledger.projections.grants import GrantBalance
-
-_SPENDS = frozenset((Kind.AUTHORIZE, Kind.EXTEND, Kind.DEBIT))
-_LOSES = frozenset((Kind.GRANT_EXPIRED, Kind.GRANT_VOIDED, Kind.DEBT_PAID))
-_ENDS_HOLD = frozenset((Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE))
 
 
 def taken_from(
-    effect: Effect, pins: tuple[Part, ...], funds: dict[int, GrantBalance], debt: int
+    effect: Effect,
+    pins: tuple[Part, ...],
+    grants: Mapping[int, GrantBalance],
+    debt: int,
 ) -> tuple[Part, ...]:
-    """What the effect takes of what the books have.
+    """Returns what the effect takes from the grants that the ledger has.
 
-    Credits that are not there are taken as new usage would be: at last from overage.
+    Credits that are not there are taken as new usage would be: in burn order, at last from overage.
     """
-    if effect.kind is Kind.GRANT_EXHAUSTED:
-        return tuple(
-            part for part in effect.taken if part.grant in funds and funds[part.grant].is_empty
-        )
-    if effect.kind not in _SPENDS and effect.kind not in _LOSES:
+    kind = effect.kind
+    if kind is Kind.GRANT_EXHAUSTED:
+        return _exhausted(effect.taken, grants)
+    if not kind.spends and not kind.loses:
         return ()
-    left = {fund.number: fund.left for fund in funds.values() if fund.state != "SCHEDULED"}
-    for part in pins if effect.kind in _ENDS_HOLD else ():
-        left[part.grant] = left.get(part.grant, 0) + part.amount
-    named = effect.taken
-    # Of a grant whose own entry was lost, or that of its start, nothing is there.
-    there = tuple(
-        part._replace(amount=min(part.amount, max(0, left[part.grant])))
-        for part in named
-        if part.grant in left
-    )
-    if effect.kind is Kind.DEBT_PAID:
+    left = {grant.number: grant.left for grant in grants.values() if not grant.is_scheduled}
+    if kind.ends_hold:
+        for part in pins:
+            left[part.grant] = left.get(part.grant, 0) + part.amount
+    there = _bounded(effect.taken, left)
+    if kind is Kind.DEBT_PAID:
         return first_of(there, max(0, debt))
-    if effect.kind in _LOSES:
+    if kind.loses:
         return there
     for part in there:
         left[part.grant] -= part.amount
-    of_overage = tuple(part for part in named if not part.grant)
+    of_overage = tuple(part for part in effect.taken if part.grant == OVERAGE)
     missing = effect.amount - total(there) - total(of_overage)
-    return joined(there, (*of_overage, *_planned(missing, left, funds, effect.at_ms)))
+    planned = _planned(missing, left, grants.values(), effect.at_ms)
+    return joined(there, (*of_overage, *planned))
 
 
 def rebased(
@@ -57,35 +52,38 @@ def rebased(
     pins: tuple[Part, ...],
     given: tuple[Part, ...],
 ) -> Effect:
-    """The effect on top of `known`: it takes `taken`; a hold that it ends had `pins`; a grant or its
-    start gives `given`.
+    """Returns the effect on top of the sums `known`.
+
+    The effect takes `taken`; a hold that the effect ends had `pins`; a grant, or the start of a
+    grant, gives `given`.
     """
     kind = effect.kind
-    held = total(pins)
-    before = rebased_sums(known, effect.before)
-    if kind in _ENDS_HOLD:
-        amount = total(taken) if kind is Kind.DEBIT else held
+    effect = effect._replace(before=rebased_sums(known, effect.before))
+    if kind.ends_hold:
         lapsed = effect.lapsed if pins == effect.returned else ()
-        return _with(
-            effect._replace(before=before, amount=amount, hold_amount=held), taken, pins, lapsed
+        effect = effect._replace(
+            amount=total(taken) if kind is Kind.DEBIT else total(pins),
+            hold_amount=total(pins),
         )
-    if kind is Kind.EXTEND:
-        return _with(
-            effect._replace(before=before, amount=total(taken), hold_amount=held), taken, ()
-        )
-    if kind is Kind.DEBT_PAID:
-        return _with(
-            effect._replace(before=before, amount=total(taken)), taken, (Part(0, total(taken)),)
-        )
-    if kind in _SPENDS or kind in _LOSES or kind is Kind.GRANT_EXHAUSTED:
-        return _with(effect._replace(before=before, amount=total(taken)), taken, ())
-    if kind is Kind.GRANT or kind is Kind.GRANT_STARTED:
-        return _with(effect._replace(before=before, amount=total(given)), (), given)
-    return effect._replace(before=before)
+        return _reallocated(effect, taken, pins, lapsed)
+    if kind.gives:
+        return _reallocated(effect._replace(amount=total(given)), (), given)
+    if kind.spends or kind.loses or kind is Kind.GRANT_EXHAUSTED:
+        effect = effect._replace(amount=total(taken))
+        if kind is Kind.EXTEND:
+            effect = effect._replace(hold_amount=total(pins))
+        returned: tuple[Part, ...] = ()
+        if kind is Kind.DEBT_PAID:
+            returned = (Part(OVERAGE, total(taken)),)
+        return _reallocated(effect, taken, returned)
+    return effect
 
 
 def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
-    """What was found, but for the sums; what was used this day and month is as it was found."""
+    """Returns the sums that were found, with the credits of `known`.
+
+    What was used this day and this month stays as it was found.
+    """
     day_base = known.used - found.used_today
     return found._replace(
         spendable=known.spendable - known.overage + found.overage,
@@ -99,30 +97,46 @@ def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
     )
 
 
-def _planned(
-    amount: int, left: dict[int, int], funds: dict[int, GrantBalance], at_ms: int
-) -> Iterable[Part]:
-    """So much in burn order, of grants that any request may use at that time; the rest is
-    overage.
+def _exhausted(parts: Iterable[Part], grants: Mapping[int, GrantBalance]) -> tuple[Part, ...]:
+    return tuple(part for part in parts if part.grant in grants and grants[part.grant].is_empty)
+
+
+def _bounded(parts: Iterable[Part], left: Mapping[int, int]) -> tuple[Part, ...]:
+    """Returns the parts, each no larger than what is left of the grant.
+
+    A grant whose own entry, or the entry of whose start, was lost has nothing.
     """
-    usable = (fund for fund in funds.values() if fund.lives_at(at_ms) and not fund.is_scoped)
-    for fund in sorted(usable, key=lambda fund: fund.place):
-        part = min(amount, left[fund.number])
-        if part > 0:
-            yield Part(fund.number, part)
-            amount -= part
+    bounded = []
+    for part in parts:
+        if part.grant in left:
+            amount = min(part.amount, max(0, left[part.grant]))
+            bounded.append(part._replace(amount=amount))
+    return tuple(bounded)
+
+
+def _planned(
+    amount: int, left: Mapping[int, int], grants: Iterable[GrantBalance], at_ms: int
+) -> Iterable[Part]:
+    """Yields parts of `amount` in burn order, from grants that every request may use at that time;
+    the rest from overage.
+    """
+    usable = [grant for grant in grants if grant.lives_at(at_ms) and not grant.is_scoped]
+    for grant in sorted(usable, key=lambda grant: grant.burn_place):
+        taken = min(amount, left[grant.number])
+        if taken > 0:
+            yield Part(grant.number, taken)
+            amount -= taken
     if amount:
-        yield Part(0, amount)
+        yield Part(OVERAGE, amount)
 
 
-def _with(
+def _reallocated(
     effect: Effect,
     taken: tuple[Part, ...],
     returned: tuple[Part, ...],
     lapsed: tuple[Part, ...] = (),
 ) -> Effect:
-    """With other parts; the budgets are as they were."""
-    _, _, _, *budgets = effect.extras.split("/") if effect.extras != ABSENT else (ABSENT,) * 4
-    return effect._replace(
-        extras="/".join((text_of(taken), text_of(returned), text_of(lapsed), *budgets))
-    )
+    """Returns the effect with other parts; the budgets stay."""
+    allocation = effect.allocation or Allocation()
+    changed = allocation._replace(taken=taken, returned=returned, lapsed=lapsed)
+    return effect._replace(allocation=changed)

@@ -109,7 +109,7 @@ def _select_grants(query: GrantQuery) -> Select[Any]:
 def _place() -> tuple[ColumnElement[int], ...]:
     """Returns the sort key of the list.
 
-    Live grants sort as `meter.ledger.projections.grants.burn_place` does; ended ones come after all
+    Live grants sort as `GrantBalance.burn_place` does; ended ones come after all
     live grants, newest first.
     """
     table = grants.c

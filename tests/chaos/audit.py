@@ -16,7 +16,7 @@ from chaos.calls import ADMINISTRATION, Call
 from gate.v1.gate_pb2 import ReleaseRequest
 from meter.database import schema
 from meter.database.migrate import open_ledger
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.v1.ledger_pb2 import CheckBooksRequest
 from support.servers import wait_until
 from support.stack import Client
@@ -266,7 +266,7 @@ def _kept(row: Row[Any]) -> tuple[object, ...]:
     held = (
         0 if row.kind == "DEBIT" else row.held_nanos
     )  # a debit's reply does not say what its hold was of
-    effect = parse(row.effect)
+    effect = decode_effect(row.effect)
     left = effect.settled()
     sums = left.remaining, left.held, effect.available_after(left), left.used_today
     return row.kind, row.amount_nanos, row.shortfall_nanos, held, row.hold_id, *sums
@@ -291,6 +291,8 @@ def _kept_of_operation(call: Call, row: Row[Any], books: Books) -> tuple[object,
             return row.kind, grant.grant_id, grant.amount_nanos
         case "VoidGrant":
             grant = next(each for each in books.grants if each.grant_id == call.request.grant_id)
-            is_whole = parse(row.effect).is_scheduled  # then nothing of it was there yet
+            is_whole = decode_effect(
+                row.effect
+            ).flags.is_scheduled  # then nothing of it was there yet
             return row.kind, grant.grant_id, grant.amount_nanos if is_whole else -row.amount_nanos
     return (row.kind,)

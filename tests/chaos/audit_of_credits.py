@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from meter.journal.allocation import parts_of
+from meter.journal.allocation import decode_parts
 
 Rows = Sequence[Row[Any]]
 
@@ -30,7 +30,7 @@ def check_grants(accounts: Rows, entries: Rows, grants: Rows, open_holds: Rows) 
             taken[entry.account_id, number, _TO.get(entry.kind, "")] += nanos
     pinned: dict[tuple[str, int], int] = defaultdict(int)
     for hold in open_holds:
-        for part in parts_of(hold.pins):
+        for part in decode_parts(hold.pins):
             pinned[hold.account_id, part.grant] += part.amount
     remaining: dict[str, int] = defaultdict(int)
     for grant in grants:

@@ -5,24 +5,26 @@ be spent after all that.
 import pytest
 
 from meter.journal.account_sums import AccountSums
-from meter.journal.allocation import Part
-from meter.journal.effect import Crossing, Effect, Kind, MatchedBudget, parse
+from meter.journal.allocation import Allocation, MatchedBudget, Part, total
+from meter.journal.effect import NO_FLAGS, Crossing, Effect, Flags
+from meter.journal.effect_codec import decode_effect
+from meter.journal.kinds import Kind
 
 DAY = 19_781
 MARCH_1 = 19_783
 SUMS = "51 32 9 8 25 10 132 - 5 10 5 2 1"
 BEFORE = AccountSums(
-    spendable=60, held=40, overage=5, total=132, used=25, room=10, day_base=5, month_base=2, expired=10, yesterday_base=1
+    spendable=60, held=40, overage=5, total=132, used=25, day_remaining=10, day_base=5, month_base=2, expired=10, yesterday_base=1
 )  # fmt: skip
 
 
 def effect(line: str, extras: str = "-", sums: str = SUMS) -> Effect:
-    return parse(f"{line} 7 {extras} {sums}")
+    return decode_effect(f"{line} 7 {extras} {sums}")
 
 
 def test_a_line_is_read_token_by_token() -> None:
     extras = "6:40,0:7/6:40/-/-"
-    read = parse(
+    read = decode_effect(
         f"D 1709121600000 19781 47 40 19780 1709121600001 lig h1.v1 7 {extras} 51 32 9 8 25 10 132 70 5 10 5 2 1"
     )
     assert read == Effect(
@@ -33,11 +35,12 @@ def test_a_line_is_read_token_by_token() -> None:
         hold_amount=40,
         hold_day=19_780,
         expires_ms=1_709_121_600_001,
-        flags="lig",
+        flags=Flags(late=True, incurred=True, in_grace=True),
         hold_id="h1.v1",
-        bucket=7,
-        extras=extras,
-        before=BEFORE._replace(limit=70),
+        current_grant=7,
+        allocation=Allocation(taken=(Part(6, 40), Part(0, 7)), returned=(Part(6, 40),)),
+        crossing=None,
+        before=BEFORE._replace(daily_limit=70),
     )
 
 
@@ -45,15 +48,17 @@ def test_a_line_is_read_token_by_token() -> None:
     ("flag", "told"),
     [
         ("l", "late"), ("i", "incurred"), ("g", "in_grace"), ("b", "grace_began"), ("e", "graces_ended"),
-        ("p", "is_scheduled"),
+        ("p", "is_scheduled"), ("o", "unmanaged"),
     ],
 )  # fmt: skip
 def test_each_flag_tells_one_thing(flag: str, told: str) -> None:
-    names = ["late", "incurred", "in_grace", "grace_began", "graces_ended", "is_scheduled"]
-    assert [name for name in names if getattr(effect(f"D 7 {DAY} 10 0 - - {flag} -"), name)] == [
-        told
-    ]
-    assert not any(getattr(effect(f"D 7 {DAY} 10 0 - - - -"), name) for name in names)
+    flags = effect(f"D 7 {DAY} 10 0 - - {flag} -").flags
+    assert [name for name in Flags._fields if getattr(flags, name)] == [told]
+    assert not any(effect(f"D 7 {DAY} 10 0 - - - -").flags)
+
+
+def test_a_line_without_flags_has_the_shared_object() -> None:
+    assert effect(f"D 7 {DAY} 10 0 - - - -").flags is NO_FLAGS
 
 
 @pytest.mark.parametrize(
@@ -65,12 +70,21 @@ def test_each_flag_tells_one_thing(flag: str, told: str) -> None:
         f"D 7 {DAY} 10 0 - - - - 7 - 1 2 3 4 5 6 7 8 9 10 11 12 13 14",
         f"N 7 {DAY} 10 0 - - - - 7 - 1 2 3 4 5 6 7 8 9 10 11 12 13",
         f"D 7 {DAY} ten 0 - - - - 7 - 1 2 3 4 5 6 7 8 9 10 11 12 13",
+        f"D 7 {DAY} 10 0 - - z - 7 - 1 2 3 4 5 6 7 8 9 10 11 12 13",
     ],
-    ids=["nothing", "a beginning", "a token less", "a token more", "no such kind", "no number"],
+    ids=[
+        "nothing",
+        "a beginning",
+        "a token less",
+        "a token more",
+        "no such kind",
+        "no number",
+        "no such flag",
+    ],
 )
 def test_another_line_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"unpack|Kind|invalid literal"):
-        parse(line)
+    with pytest.raises(ValueError, match=r"unpack|Kind|invalid literal|no flag"):
+        decode_effect(line)
 
 
 # Whose credits
@@ -104,7 +118,7 @@ def test_extras_tell_what_was_taken_returned_and_lapsed() -> None:
     assert line.taken == (Part(9, 10, scoped=True), Part(6, 30), Part(0, 7))
     assert line.returned == (Part(9, 10, scoped=True), Part(6, 30))
     assert line.lapsed == (Part(6, 2),)
-    assert line.lapsed_amount == 2
+    assert total(line.lapsed) == 2
     assert (line.budgets, line.freed) == ((), ())
 
 
@@ -126,9 +140,11 @@ PASSED = f"day,{DAY - 1},{DAY + 1},15,0,90,hp"
 def test_budgets_are_told_as_they_stood_before() -> None:
     line = effect(f"A 7 {DAY} 10 10 {DAY} 9 - h1", f"7:10/-/-/{TEAM};{SOFT};{PASSED}")
     assert line.budgets == (
-        MatchedBudget("team", 19_754, MARCH_1, room=20, held=7, limit=100, hard=True),
-        MatchedBudget("all", 0, None, room=-3, held=0, limit=50, hard=False),
-        MatchedBudget("day", DAY - 1, DAY + 1, room=15, held=0, limit=90, hard=True, current=False),
+        MatchedBudget("team", 19_754, MARCH_1, remaining=20, held=7, limit=100, hard=True),
+        MatchedBudget("all", 0, None, remaining=-3, held=0, limit=50, hard=False),
+        MatchedBudget(
+            "day", DAY - 1, DAY + 1, remaining=15, held=0, limit=90, hard=True, current=False
+        ),
     )
 
 
@@ -162,20 +178,32 @@ def test_what_a_budget_has_used_and_held_moves_by(line: str, delta: int) -> None
     [
         pytest.param(AccountSums(spendable=5), 5, id="without a limit, what may be spent"),
         pytest.param(
-            AccountSums(spendable=5, room=-9), 5, id="without a limit, whatever was used today"
+            AccountSums(spendable=5, day_remaining=-9),
+            5,
+            id="without a limit, whatever was used today",
         ),
         pytest.param(
-            AccountSums(spendable=5, room=3, limit=9), 3, id="with a limit, no more than its room"
+            AccountSums(spendable=5, day_remaining=3, daily_limit=9),
+            3,
+            id="with a limit, no more than its room",
         ),
         pytest.param(
-            AccountSums(spendable=5, room=7, limit=9),
+            AccountSums(spendable=5, day_remaining=7, daily_limit=9),
             5,
             id="with a limit, no more than may be spent",
         ),
-        pytest.param(AccountSums(spendable=-5, room=3, limit=9), 0, id="in debt, nothing"),
-        pytest.param(AccountSums(spendable=5, room=-3, limit=9), 0, id="past the limit, nothing"),
         pytest.param(
-            AccountSums(spendable=5, room=0, limit=0), 0, id="under a limit of zero, nothing"
+            AccountSums(spendable=-5, day_remaining=3, daily_limit=9), 0, id="in debt, nothing"
+        ),
+        pytest.param(
+            AccountSums(spendable=5, day_remaining=-3, daily_limit=9),
+            0,
+            id="past the limit, nothing",
+        ),
+        pytest.param(
+            AccountSums(spendable=5, day_remaining=0, daily_limit=0),
+            0,
+            id="under a limit of zero, nothing",
         ),
     ],
 )
@@ -185,7 +213,7 @@ def test_available_after(state: AccountSums, available: int) -> None:
 
 def test_without_spend_management_limits_and_budgets_do_not_count() -> None:
     line = effect(f"A 7 {DAY} 10 10 {DAY} 9 o h1", f"7:10/-/-/{TEAM}")
-    assert line.available_after(AccountSums(spendable=50, room=3, limit=9)) == 50
+    assert line.available_after(AccountSums(spendable=50, day_remaining=3, daily_limit=9)) == 50
 
 
 @pytest.mark.parametrize(

@@ -7,58 +7,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.allocation import Part, scoped, text_of, total, unscoped
-from meter.journal.effect import Effect, Kind, parse
+from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import Allocation, Part, total, total_scoped, total_unscoped
+from meter.journal.effect import Effect, Flags
+from meter.journal.effect_codec import decode_effect
+from meter.journal.kinds import Kind
 from meter.money import INT64_MAX
 from meter.times import date_of
 
 DAY = 19_781
 BEFORE = AccountSums(
-    spendable=60, held=40, overage=5, total=132, used=25, room=10, limit=70, day_base=5, month_base=2, expired=10,
+    spendable=60, held=40, overage=5, total=132, used=25, day_remaining=10, daily_limit=70, day_base=5, month_base=2, expired=10,
     yesterday_base=1,
 )  # fmt: skip
 
 
 def effect(line: str, before: AccountSums = BEFORE, bucket: int = 7, extras: str = "-") -> Effect:
     """A line, as a script writes it: of the sums that it has in two parts, each is in both."""
-    limit = "-" if before.limit is None else before.limit
-    sums = f"{before.spendable - 9} {before.held - 8} 9 8 {before.used} {before.room} {before.total} {limit}"
+    limit = "-" if before.daily_limit is None else before.daily_limit
+    sums = f"{before.spendable - 9} {before.held - 8} 9 8 {before.used} {before.day_remaining} {before.total} {limit}"
     bases = f"{before.overage} {before.expired} {before.day_base} {before.month_base} {before.yesterday_base}"
-    return parse(f"{line} {bucket} {extras} {sums} {bases}")
+    return decode_effect(f"{line} {bucket} {extras} {sums} {bases}")
 
 
 AFTER = [
-    ("an authorization sets credits and room aside", f"A 7 {DAY} 10 10 {DAY} 9 - h1", "-", {"spendable": 50, "held": 50, "room": 0}),
+    ("an authorization sets credits and room aside", f"A 7 {DAY} 10 10 {DAY} 9 - h1", "-", {"spendable": 50, "held": 50, "day_remaining": 0}),
     ("what is pinned of a scoped grant was none of what any request may take", f"A 7 {DAY} 10 10 {DAY} 9 - h1", "8s:6,7:4/-/-/-",
-     {"spendable": 56, "held": 50, "room": 0}),
+     {"spendable": 56, "held": 50, "day_remaining": 0}),
     ("an extension of a hold of today takes of today's room", f"E 7 {DAY} 10 40 {DAY} 9 - h1", "-",
-     {"spendable": 50, "held": 50, "room": 0}),
+     {"spendable": 50, "held": 50, "day_remaining": 0}),
     ("an extension of a hold of yesterday leaves today's room", f"E 7 {DAY} 10 40 {DAY - 1} 9 - h1", "-",
      {"spendable": 50, "held": 50}),
     ("an extension of its time alone changes nothing", f"E 7 {DAY} 0 40 {DAY} 9 - h1", "-", {}),
-    ("a release gives back", f"R 7 {DAY} 40 40 {DAY} 9 - h1", "-", {"spendable": 100, "held": 0, "room": 50}),
+    ("a release gives back", f"R 7 {DAY} 40 40 {DAY} 9 - h1", "-", {"spendable": 100, "held": 0, "day_remaining": 50}),
     ("a release gives scoped credits back to their scope", f"R 7 {DAY} 40 40 {DAY} 9 - h1", "-/8s:30,7:10/-/-",
-     {"spendable": 70, "held": 0, "room": 50}),
+     {"spendable": 70, "held": 0, "day_remaining": 50}),
     ("a release of yesterday's hold leaves today's room", f"R 7 {DAY} 40 40 {DAY - 1} 9 - h1", "-", {"spendable": 100, "held": 0}),
     ("what came back too late is there until its own entry", f"R 7 {DAY} 40 40 {DAY} 9 - h1", "-/6:40/6:40/-",
-     {"spendable": 100, "held": 0, "room": 50}),
-    ("an expiry gives back", f"X 7 {DAY} 40 40 {DAY} 9 - h1", "-", {"spendable": 100, "held": 0, "room": 50}),
-    ("a debit charges", f"D 7 {DAY} 10 0 - - - -", "-", {"spendable": 50, "used": 35, "room": 0}),
+     {"spendable": 100, "held": 0, "day_remaining": 50}),
+    ("an expiry gives back", f"X 7 {DAY} 40 40 {DAY} 9 - h1", "-", {"spendable": 100, "held": 0, "day_remaining": 50}),
+    ("a debit charges", f"D 7 {DAY} 10 0 - - - -", "-", {"spendable": 50, "used": 35, "day_remaining": 0}),
     ("a debit of several grants charges each", f"D 7 {DAY} 10 0 - - - -", "8s:3,7:4,0:3/-/-/-",
-     {"spendable": 53, "used": 35, "room": 0}),
+     {"spendable": 53, "used": 35, "day_remaining": 0}),
     ("a settlement charges and gives the rest back", f"D 7 {DAY} 10 40 {DAY} 9 - h1", "-",
-     {"spendable": 90, "held": 0, "used": 35, "room": 40}),
+     {"spendable": 90, "held": 0, "used": 35, "day_remaining": 40}),
     ("a settlement gives back what it pinned, and takes what it uses", f"D 7 {DAY} 50 40 {DAY} 9 - h1", "6:40,7:10/6:40/-/-",
-     {"spendable": 50, "held": 0, "used": 75, "room": 0}),
+     {"spendable": 50, "held": 0, "used": 75, "day_remaining": 0}),
     ("a settlement of yesterday's hold counts yesterday", f"D 7 {DAY} 10 40 {DAY - 1} 9 - h1", "-",
      {"spendable": 90, "held": 0, "used": 35, "day_base": 15}),
     ("a settlement of an older hold counts neither today nor yesterday", f"D 7 {DAY} 10 40 {DAY - 2} 9 - h1", "-",
      {"spendable": 90, "held": 0, "used": 35, "day_base": 15, "yesterday_base": 11}),
     ("a late debit of yesterday's hold counts today", f"D 7 {DAY} 10 40 {DAY - 1} 9 l h1", "-",
-     {"spendable": 90, "held": 0, "used": 35, "room": 0}),
+     {"spendable": 90, "held": 0, "used": 35, "day_remaining": 0}),
     ("a late debit of a hold that was reaped returns nothing", f"D 7 {DAY} 10 0 {DAY} 9 l h1", "-",
-     {"spendable": 50, "used": 35, "room": 0}),
+     {"spendable": 50, "used": 35, "day_remaining": 0}),
     ("a grant adds", f"G 7 {DAY} 10 0 - - - -", "-", {"spendable": 70, "total": 142}),
     ("a scoped grant adds to its scope", f"G 7 {DAY} 10 0 - - - -", "-/9s:10/-/-", {"total": 142}),
     ("a scheduled grant adds nothing yet", f"G 7 {DAY} 0 0 - - p -", "-", {}),
@@ -210,23 +212,24 @@ def lines(draw: st.DrawFn) -> Effect:
     )
     taken = draw(PARTS) if takes else []
     returned = draw(PARTS) if returns else []
-    extras = f"{text_of(taken)}/{text_of(returned)}/-/-"
+    allocation: Allocation | None = Allocation(tuple(taken), tuple(returned))
     amount = total(taken) if takes else total(returned)
     if kind is Kind.DEBT_PAID:
         amount = draw(st.integers(1, INT64_MAX))
-        extras = f"7:{amount}/0:{amount}/-/-"
-    if draw(st.booleans()) and kind is not Kind.DEBT_PAID:
-        extras = ABSENT
+        allocation = Allocation((Part(7, amount),), (Part(0, amount),))
+    elif draw(st.booleans()):
+        allocation = None
     hold_day = draw(st.integers(0, 2) if kind is Kind.EXTEND else st.none() | st.integers(0, 2))
     return Effect(
         kind, draw(AMOUNTS), draw(st.integers(0, 2)), amount, total(returned) if kind is Kind.DEBIT else draw(AMOUNTS),
-        hold_day, None, draw(st.sampled_from(("-", "l", "i", "li"))), "", 7, extras, draw(STATES),
+        hold_day, None, draw(st.builds(Flags, late=st.booleans(), incurred=st.booleans())), "", 7, allocation, None,
+        draw(STATES),
     )  # fmt: skip
 
 
 @given(STATES)
 def test_sums_are_written_and_read_alike(state: AccountSums) -> None:
-    assert AccountSums.from_tokens(state.tokens()) == state
+    assert AccountSums.decode(state.encode()) == state
 
 
 @given(lines())
@@ -238,13 +241,17 @@ def test_credits_are_neither_made_nor_lost(line: Effect) -> None:
     now = line.after()
     assert now.remaining - was.remaining == line.balance_delta
     assert now.held - was.held == line.held_delta
-    assert now.scoped - was.scoped == scoped(line.returned) - scoped(line.taken)
-    assert (now.overage, now.limit, now.month_base) == (was.overage, was.limit, was.month_base)
+    assert now.scoped - was.scoped == total_scoped(line.returned) - total_scoped(line.taken)
+    assert (now.overage, now.daily_limit, now.month_base) == (
+        was.overage,
+        was.daily_limit,
+        was.month_base,
+    )
 
 
 @given(lines())
 def test_what_may_be_spent_moves_by_the_parts_that_any_request_may_use(line: Effect) -> None:
-    change = unscoped(line.returned) - unscoped(line.taken)
+    change = total_unscoped(line.returned) - total_unscoped(line.taken)
     assert line.after().spendable - line.before.spendable == change
 
 

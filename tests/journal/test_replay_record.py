@@ -2,7 +2,7 @@
 
 import pytest
 
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.replay_record import decode_replay_record
 
 # sums: gl gh ol oh used room tot lim ovr exp dbase mbase ybase
@@ -30,6 +30,6 @@ RECORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("brief", "line"), RECORDS)
-def test_a_record_is_recalled_as_the_effect_that_it_was(brief: str, line: str) -> None:
-    assert decode_replay_record(brief) == parse(line)
+@pytest.mark.parametrize(("record", "line"), RECORDS)
+def test_a_record_is_recalled_as_the_effect_that_it_was(record: str, line: str) -> None:
+    assert decode_replay_record(record) == decode_effect(line)

@@ -8,10 +8,9 @@ from prometheus_client import CollectorRegistry
 from gate.store.keys import journal_key
 from meter.database import schema
 from meter.flusher import Flusher
-from meter.journal.effect import Kind
 from meter.journal.entry import Position
+from meter.journal.kinds import Kind
 from meter.journal.operations import Threshold
-from meter.ledger.journal_records import KINDS
 from meter.ledger.positions import Positions
 from meter.money import INT64_MAX
 from meter.times import MS_PER_DAY
@@ -73,7 +72,7 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(
         ("THRESHOLD", 0, 0), ("GRANT_EXHAUSTED", 0, 0), ("UPDATE", 0, 0), ("GRANT", 22, 0), ("DEBT_PAID", 0, 0), ("GRANT", 0, 0),
         ("CLOCK", 0, 0), ("GRANT_STARTED", 3, 0), ("GRANT_VOIDED", -2, 0), ("CLOCK", 0, 0), ("GRANT_EXPIRED", -3, 0),
     ]  # fmt: skip
-    assert {kind for kind, _, _ in history} == set(KINDS.values())
+    assert {kind for kind, _, _ in history} == {kind.name for kind in Kind if kind.is_journaled}
     late, incurred = entries(harness)[10:12]
     told = (late["late"], late["description"], late["hold_id"], late["usage_day"])
     assert told == (True, "a late one", expired, DAY)
@@ -83,8 +82,10 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(
 
 
 def test_the_kinds_of_entries_are_those_of_the_service() -> None:
-    assert set(KINDS.values()) == set(EntryKind.keys()) - {"ENTRY_KIND_UNSPECIFIED"}
-    assert set(KINDS) == set(Kind) - {Kind.BALANCE}
+    assert {kind.name for kind in Kind if kind.is_journaled} == set(EntryKind.keys()) - {
+        "ENTRY_KIND_UNSPECIFIED"
+    }
+    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE}
 
 
 def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(

@@ -144,7 +144,7 @@ def test_a_late_debit_leaves_the_budgets_of_its_hold_and_counts_in_those_that_it
     harness.advance("acme", NOON + 1000)
     late = harness.debit("acme", 3 * CREDIT, hold_id=hold_id, dimensions={"service": "chat"})
     assert late is not None
-    assert late.late
+    assert late.flags.late
     assert flusher.drain(10)
     windows = {
         row["number"]: (row["used_nanos"], row["held_nanos"])

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gate.store.keys import journal_key
 from meter.database import schema
 from meter.flusher import Flusher
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Position
 from meter.journal.operations import GrantCredits, Threshold
 from meter.ledger.positions import Positions
@@ -363,7 +363,7 @@ def lose_and_go_on(
     assert not [found for found in findings(harness, name) if found.startswith("redis")]
     debits = [entry for entry in entries(harness, name) if entry["kind"] == "DEBIT"]
     assert [-entry["amount_nanos"] for entry in debits] == [
-        parse(entry["effect"]).amount for entry in debits
+        decode_effect(entry["effect"]).amount for entry in debits
     ]
 
 

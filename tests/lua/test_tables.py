@@ -9,7 +9,7 @@ from gate.store.contracts import ARGUMENTS, KEYS
 from lua.rows import TABLES
 from lua.rows.upkeep import ITS_HOLD, LOADED, loading
 from meter.journal.account_sums import AccountSums
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.replay_record import decode_replay_record
 from support.lua_account import MS_PER_DAY, NOON, TOP_UP, Changes, Grant
 from support.lua_table import (
@@ -66,12 +66,12 @@ CALLS = [
     for row in rows
     if row.effect
 ]
-IN_ORDER = [row for row in CALLS if is_in_order(parse(row.line).before, row.before.flags)]
+IN_ORDER = [row for row in CALLS if is_in_order(decode_effect(row.line).before, row.before.flags)]
 
 
 @pytest.mark.parametrize("row", IN_ORDER)
 def test_a_replay_record_keeps_all_that_a_reply_tells(row: Row) -> None:
-    effect = parse(row.line)
+    effect = decode_effect(row.line)
     assert decode_replay_record(row.brief) == effect._replace(
         at_ms=0, day=effect.day if effect.hold_id else 0
     )

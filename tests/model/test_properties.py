@@ -19,8 +19,9 @@ from gate.store.keys import shard_of
 from meter.audit import RedisSnapshot
 from meter.database.engine import Ledger
 from meter.database.migrate import migrate, open_ledger
-from meter.journal.effect import Effect, Kind
+from meter.journal.effect import Effect
 from meter.journal.entry import Position
+from meter.journal.kinds import Kind
 from meter.v1.journal_pb2 import JournaledRequest
 from model import DAY_MS, OVERAGE, Account, Model, month_of, ms_of, window_of
 from support.in_process import PRICES_YAML, SHARDS, InProcessGate, engine_gate, real_gate

@@ -1,12 +1,12 @@
 """Effect lines in plain Python: what the model says was done, in the words that the scripts write
-(meter/journal/effect.py has the grammar).
+(meter/journal/effect_codec.py has the grammar).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meter.journal.account_sums import AccountSums
-from meter.journal.allocation import Part, joined, text_of
+from meter.journal.allocation import Part, encode_parts, joined
 from model import OVERAGE, Account, Hold, Line, window_of
 from model.facts import Budget, Window
 
@@ -74,7 +74,7 @@ def deed_of(account: Account, line: Line, flags: str) -> Deed:
 
 
 def line_text(line: Line, deed: Deed, at_ms: int, day: int, was: AccountSums) -> str:
-    sums = f"{was.spendable} {was.held} 0 0 {was.used} {was.room} {was.total} {_or_dash(was.limit)} {was.overage}"
+    sums = f"{was.spendable} {was.held} 0 0 {was.used} {was.day_remaining} {was.total} {_or_dash(was.daily_limit)} {was.overage}"
     bases = f"{was.expired} {was.day_base} {was.month_base} {was.yesterday_base}"
     return f"{_done(line, deed, at_ms, day)} {deed.bucket} {deed.extras} {sums} {bases}"
 
@@ -127,7 +127,9 @@ def _extras(
     lapsed: tuple[Part, ...] = (),
     *budgets: str,
 ) -> str:
-    return "/".join((text_of(taken), text_of(returned), text_of(lapsed), *(budgets or ("-",))))
+    return "/".join(
+        (encode_parts(taken), encode_parts(returned), encode_parts(lapsed), *(budgets or ("-",)))
+    )
 
 
 def _or_dash(number: int | None) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from meter.journal.account_sums import AccountSums
-from meter.journal.effect import Effect, Kind, Part
+from meter.journal.allocation import Part
+from meter.journal.effect import Effect
 from meter.journal.entry import JournalEntry, Method
+from meter.journal.kinds import Kind
 from meter.journal.operations import Operation
 from meter.v1.journal_pb2 import JournaledRequest
 from model import OVERAGE, Line, month_of
@@ -62,8 +64,8 @@ class Reading:
         assert settings == was._replace(
             overage=settings.overage,
             spendable=was.spendable + more,
-            limit=settings.limit,
-            room=was.room + (settings.limit or 0) - (was.limit or 0),
+            daily_limit=settings.daily_limit,
+            day_remaining=was.day_remaining + (settings.daily_limit or 0) - (was.daily_limit or 0),
         )
         self.left[OVERAGE] += more
         self.excused += max(0, -more)
@@ -86,13 +88,13 @@ def check_admission(effect: Effect) -> None:
     admits = effect.kind in (Kind.AUTHORIZE, Kind.EXTEND) or (
         effect.kind is Kind.DEBIT and not effect.hold_id
     )
-    if not admits or effect.incurred or (effect.kind is Kind.EXTEND and not amount):
+    if not admits or effect.flags.incurred or (effect.kind is Kind.EXTEND and not amount):
         return
-    assert amount <= was.spendable + was.scoped or effect.in_grace
-    if "o" in effect.flags:
+    assert amount <= was.spendable + was.scoped or effect.flags.in_grace
+    if effect.flags.unmanaged:
         return
-    assert was.limit is None or amount <= was.room
-    assert all(amount <= budget.room for budget in effect.budgets if budget.hard)
+    assert was.daily_limit is None or amount <= was.day_remaining
+    assert all(amount <= budget.remaining for budget in effect.budgets if budget.hard)
 
 
 def line_of(effect: Effect) -> Line:
@@ -124,7 +126,7 @@ def rolled(state: AccountSums, day: int, today: int) -> AccountSums:
     if today == day:
         return state
     return state._replace(
-        room=state.limit or 0,
+        day_remaining=state.daily_limit or 0,
         day_base=state.used,
         yesterday_base=state.day_base if today == day + 1 else state.used,
         month_base=state.used if month_of(today) != month_of(day) else state.month_base,

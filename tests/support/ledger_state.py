@@ -26,7 +26,7 @@ from meter.audit import check_books
 from meter.database import schema
 from meter.database.engine import Ledger
 from meter.flusher import Flusher
-from meter.journal.allocation import parts_of
+from meter.journal.allocation import decode_parts
 from meter.journal.entry import Pricing
 from meter.metrics import FlusherMetrics
 from support.lua_account import canonical
@@ -184,7 +184,7 @@ def _assert_grants_add_up(
             burned[number, entry["kind"]] += nanos
     pinned: dict[int, int] = defaultdict(int)
     for hold in holds:
-        for part in parts_of(hold["pins"]):
+        for part in decode_parts(hold["pins"]):
             pinned[part.grant] += part.amount
     remaining = 0
     own = [

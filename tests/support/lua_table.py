@@ -17,7 +17,7 @@ import gate.store.keys
 from gate.store.contracts import ARGUMENTS, DEBIT_HOLD_KEYS, KEYS
 from gate.store.script_library import library
 from meter.journal.account_sums import AccountSums
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
 from support.lua_account import DAY, MS_PER_DAY, NOON, Account, Changes, canonical
 
@@ -320,9 +320,9 @@ def found_by_the_next(row: Row, lines: Sequence[str]) -> list[tuple[AccountSums,
     """What each line says that it leaves, and how the next one finds the account; the last one: how
     the row leaves it.
     """
-    effects = [parse(line) for line in lines if line]
+    effects = [decode_effect(line) for line in lines if line]
     found = [effect.before for effect in effects[1:]] + [
-        parse(f"{look()} 0 - {row.left.line}").before
+        decode_effect(f"{look()} 0 - {row.left.line}").before
     ]
     return [(effect.after(), state) for effect, state in zip(effects, found, strict=False)]
 

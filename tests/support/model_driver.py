@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from meter.audit import RedisSnapshot
 from meter.journal.account_sums import AccountSums
-from meter.journal.effect import parse
+from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Position
 from meter.journal.operations import Change, Create, GrantCredits, VoidGrant
 from model import Account, Hold, Line
@@ -52,7 +52,7 @@ class ModelDriver:
         return cls(
             shard,
             account,
-            AccountSums(overage, 0, overage, room=limit or 0, limit=limit),
+            AccountSums(overage, 0, overage, day_remaining=limit or 0, daily_limit=limit),
             account.day,
         )
 
@@ -141,7 +141,7 @@ class ModelDriver:
             text = line_text(
                 line, facts, self.account.clock_ms, self.account.day, self._found(line)
             )
-            self.state = parse(text).after()
+            self.state = decode_effect(text).after()
             self.day = self.account.day
             yield follows, text
         self.told = len(self.account.lines)
@@ -208,8 +208,11 @@ class ModelDriver:
         account = self.account
         if line.kind != "U":
             return was
-        room = was.room + (account.limit or 0) - (was.limit or 0)
+        day_remaining = was.day_remaining + (account.limit or 0) - (was.daily_limit or 0)
         spendable = was.spendable + account.overage - was.overage
         return was._replace(
-            spendable=spendable, overage=account.overage, room=room, limit=account.limit
+            spendable=spendable,
+            overage=account.overage,
+            day_remaining=day_remaining,
+            daily_limit=account.limit,
         )

@@ -1,5 +1,5 @@
-"""Where accounts stand: their sums after the last entry flushed, and what operations have put into
-effect.
+"""The projection of accounts: each account's sums after the last entry flushed, and the settings
+that operations have put into effect.
 """
 
 from collections.abc import Iterable
@@ -10,37 +10,41 @@ from sqlalchemy import Connection, bindparam, select, update
 from meter.database.engine import write_many
 from meter.database.schema import accounts
 from meter.journal.account_sums import AccountSums
+from meter.journal.effect import NO_FLAGS
 from meter.journal.operations import AdvanceClock, Change, Update
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.projections.settings import Settings
 
 _IDS_PER_QUERY = 500
-_COLUMNS = (
-    "account_id",
+_CHANGED = (
     "state",
     "day",
     "applied_op",
     "applied_status",
     "applied_clock_ms",
     "applied_settings",
+    "remaining_nanos",
+    "held_nanos",
 )
 
 
 class UnknownAccount(Exception):
-    """The journal tells of an account that this ledger never recorded: it is another gate's, or
-    another ledger's.
+    """The journal names an account that this ledger never recorded.
+
+    The account is another gate's, or another ledger's.
     """
 
     def __init__(self, record: JournalRecord) -> None:
         super().__init__(
-            f"journal entry {record.entry_id} is of account {record.account_id}, which is not in this ledger"
+            f"journal entry {record.entry_id} is of account {record.account_id},"
+            " which is not in this ledger"
         )
         self.shard = record.shard
 
 
 @dataclass(slots=True)
-class AccountProjection:
-    """One account's sums and what was applied to it; changed record by record."""
+class AppliedAccount:
+    """Holds one account's sums and the settings in effect; changes record by record."""
 
     account_id: str
     state: AccountSums
@@ -48,65 +52,91 @@ class AccountProjection:
     applied_op: int
     applied_status: str
     applied_clock_ms: int | None
-    settings: str  # meter.ledger.projections.settings.Settings, as JSON
+    settings: str  # Settings, as JSON
 
-    def put_into_effect(self, change: Change) -> None:
-        """Notes what an operation sets."""
+    def apply_change(self, change: Change) -> None:
+        """Puts an operation's settings into effect."""
         match change:
             case Update(status=status):
                 self.applied_status = status
             case AdvanceClock(time_ms=time_ms):
                 self.applied_clock_ms = time_ms
-        was = Settings.from_json(self.settings)
-        is_now = was.changed(change)
-        if is_now is not was:
-            self.settings = is_now.to_json()
+        before = Settings.from_json(self.settings)
+        after = before.changed(change)
+        if after is not before:
+            self.settings = after.to_json()
 
-    def note_graces(self, record: JournalRecord) -> None:
-        """Notes a grace that begins, and the end of all of them."""
+    def apply_graces(self, record: JournalRecord) -> None:
+        """Notes a grace that began, or that all graces ended."""
+        flags = record.effect.flags
+        if not (flags.grace_began or flags.graces_ended):
+            return
+        settings = Settings.from_json(self.settings)
+        if flags.grace_began:
+            settings = settings.with_grace_begun(record.traffic_class, record.effect.at_ms)
+        else:
+            settings = settings.with_graces_over()
+        self.settings = settings.to_json()
+
+
+class AccountProjection:
+    """Keeps the accounts of a transaction's records."""
+
+    def __init__(self, connection: Connection, records: Iterable[JournalRecord]) -> None:
+        """Loads the records' accounts. Raises UnknownAccount."""
+        self._connection = connection
+        records_by_account = {record.account_id: record for record in records}
+        self._accounts = _load(connection, list(records_by_account))
+        for account_id, record in records_by_account.items():
+            if account_id not in self._accounts:
+                raise UnknownAccount(record)
+
+    def get(self, account_id: str) -> AppliedAccount:
+        return self._accounts[account_id]
+
+    def apply(self, record: JournalRecord) -> None:
+        """Takes over the sums that the record left, and what an operation set."""
+        account = self._accounts[record.account_id]
         effect = record.effect
-        if effect.grace_began:
-            begun = Settings.from_json(self.settings).with_grace_begun(
-                record.traffic_class, effect.at_ms
-            )
-            self.settings = begun.to_json()
-        elif effect.graces_ended:
-            self.settings = Settings.from_json(self.settings).with_graces_over().to_json()
+        if record.operation is not None and not record.is_again:
+            account.applied_op = record.operation.seq
+            account.apply_change(record.operation.change)
+        if effect.flags is not NO_FLAGS:
+            account.apply_graces(record)
+        account.state = effect.after()
+        account.day = effect.day
+
+    def save(self) -> None:
+        """Writes the sums and settings into the accounts' rows, and nothing else."""
+        values: dict[str, object] = {name: bindparam(f"new_{name}") for name in _CHANGED}
+        own = accounts.c.account_id == bindparam("account")
+        rows = [_values(account) for account in self._accounts.values()]
+        write_many(self._connection, update(accounts).where(own).values(values), rows)
 
 
-def load_accounts(
-    connection: Connection, records: Iterable[JournalRecord]
-) -> dict[str, AccountProjection]:
-    """The projected of the records' accounts, by id. UnknownAccount."""
-    named = {record.account_id: record for record in records}
-    projected: dict[str, AccountProjection] = {}
-    ids = list(named)
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        wanted = select(*(accounts.c[name] for name in _COLUMNS)).where(
-            accounts.c.account_id.in_(ids[start : start + _IDS_PER_QUERY])
-        )
+def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:
+    columns = (
+        accounts.c.account_id,
+        accounts.c.state,
+        accounts.c.day,
+        accounts.c.applied_op,
+        accounts.c.applied_status,
+        accounts.c.applied_clock_ms,
+        accounts.c.applied_settings,
+    )
+    found: dict[str, AppliedAccount] = {}
+    for start in range(0, len(account_ids), _IDS_PER_QUERY):
+        some = account_ids[start : start + _IDS_PER_QUERY]
+        wanted = select(*columns).where(accounts.c.account_id.in_(some))
         for account_id, state, *rest in connection.execute(wanted):
-            projected[account_id] = AccountProjection(
-                account_id, AccountSums.from_tokens(state), *rest
-            )
-    for account_id in named.keys() - projected.keys():
-        raise UnknownAccount(named[account_id])
-    return projected
+            found[account_id] = AppliedAccount(account_id, AccountSums.decode(state), *rest)
+    return found
 
 
-def save_accounts(connection: Connection, projected: Iterable[AccountProjection]) -> None:
-    """Writes the projected into the accounts' rows, and nothing else of them."""
-    values: dict[str, object] = {
-        name: bindparam(f"new_{name}") for name in (*_COLUMNS[1:], "remaining_nanos", "held_nanos")
-    }
-    statement = update(accounts).where(accounts.c.account_id == bindparam("account")).values(values)
-    write_many(connection, statement, [_values(account) for account in projected])
-
-
-def _values(account: AccountProjection) -> dict[str, object]:
+def _values(account: AppliedAccount) -> dict[str, object]:
     return {
         "account": account.account_id,
-        "new_state": account.state.tokens(),
+        "new_state": account.state.encode(),
         "new_day": account.day,
         "new_applied_op": account.applied_op,
         "new_applied_status": account.applied_status,

@@ -1,43 +1,59 @@
-"""Events: thresholds that were crossed, each once, numbered in the order in which they are
-committed.
+"""The projection of events: thresholds that were crossed, each once, numbered in the order in which
+the events are committed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
 from meter.database.engine import upsert, write_many
 from meter.database.schema import events
+from meter.journal.effect import Crossing
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.projections.budgets import BudgetProjection
 
-# PostgreSQL's advisory lock on the numbering: whoever reads on from a number misses none that
-# commits later
+# PostgreSQL's advisory lock on the numbering: a reader that goes on from a number then misses no
+# event that commits later.
 _LOCK = 0x4556454E
 
 
 @dataclass(frozen=True, slots=True)
-class CrossedThreshold:
-    """A threshold's record, and the number of its budget (0: it is of none)."""
-
+class _CrossedThreshold:
     record: JournalRecord
-    budget_number: int
+    crossing: Crossing
+    budget_number: int  # 0: the threshold is of no budget
 
 
-def insert_events(connection: Connection, crossed: Sequence[CrossedThreshold]) -> None:
-    """Numbers and inserts what is new; what Redis had lost and told again is known."""
-    if not crossed:
-        return
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    last = connection.scalar(select(func.coalesce(func.max(events.c.number), 0))) or 0
-    rows = [_row(each, number) for number, each in enumerate(crossed, last + 1)]
-    write_many(connection, upsert(connection, events).on_conflict_do_nothing(), rows)
+class EventProjection:
+    """Collects the crossings that a transaction's records tell."""
+
+    def __init__(self, connection: Connection, budgets: BudgetProjection) -> None:
+        self._connection = connection
+        self._budgets = budgets
+        self._crossed: list[_CrossedThreshold] = []
+
+    def apply(self, record: JournalRecord) -> None:
+        """Notes the record's crossing, if the record has one."""
+        crossing = record.effect.crossing
+        if crossing is not None:
+            number = self._budgets.number(record.account_id, crossing.budget_id)
+            self._crossed.append(_CrossedThreshold(record, crossing, number))
+
+    def save(self) -> None:
+        """Numbers and inserts new events; a crossing that Redis lost and told again is known."""
+        if not self._crossed:
+            return
+        connection = self._connection
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        last = connection.scalar(select(func.max(events.c.number))) or 0
+        rows = [_row(crossed, number) for number, crossed in enumerate(self._crossed, last + 1)]
+        write_many(connection, upsert(connection, events).on_conflict_do_nothing(), rows)
 
 
-def _row(crossed: CrossedThreshold, number: int) -> dict[str, object]:
+def _row(crossed: _CrossedThreshold, number: int) -> dict[str, object]:
     record = crossed.record
-    crossing = crossed.record.effect.crossing
+    crossing = crossed.crossing
     return {
         "number": number,
         "account_id": record.account_id,

@@ -1,4 +1,4 @@
-"""Grants as of the flushed position: what records do to each is added up, and stored at once."""
+"""The projection of grants: how much of each grant is left, held, spent, expired and voided."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
+    BindParameter,
     Connection,
     String,
     bindparam,
@@ -18,8 +18,10 @@ from sqlalchemy import (
 
 from meter.database.engine import insert_many, write_many
 from meter.database.schema import grants
-from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.effect import Effect, Kind
+from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import OVERAGE, Part
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.journal.operations import GrantCredits, VoidGrant
 from meter.ledger.journal_records import JournalRecord
 
@@ -31,9 +33,8 @@ GrantNames = dict[int, tuple[str, str]]  # id and type, by grant's number
 _NUMBERS_PER_QUERY = 500
 
 _SUMS = ("left_nanos", "held_nanos", "spent_nanos", "expired_nanos", "voided_nanos")
-_ADDED = tuple(f"add_{name}" for name in _SUMS)
 _LEFT, _HELD, _SPENT, _EXPIRED, _VOIDED = range(len(_SUMS))
-# Where what is taken goes.
+# The sum into which each kind moves what the kind takes.
 _TAKEN_TO = {
     Kind.AUTHORIZE: _HELD,
     Kind.EXTEND: _HELD,
@@ -42,17 +43,26 @@ _TAKEN_TO = {
     Kind.GRANT_EXPIRED: _EXPIRED,
     Kind.GRANT_VOIDED: _VOIDED,
 }
-_ENDS_HOLD = frozenset((Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE))
 _NEW_STATE = {
     Kind.GRANT_STARTED: "LIVE",
     Kind.GRANT_EXPIRED: "EXPIRED",
     Kind.GRANT_EXHAUSTED: "EXHAUSTED",
 }
+_BALANCE_COLUMNS = (
+    "number",
+    "type",
+    "priority",
+    "expires_at_ms",
+    "scope",
+    "state",
+    "left_nanos",
+    "held_nanos",
+)
 
 
 @dataclass(slots=True)
 class GrantBalance:
-    """A grant, as far as it matters whose credits are taken next."""
+    """Holds what decides whose credits are taken next: a grant's terms, state and balance."""
 
     number: int
     type: str
@@ -64,102 +74,92 @@ class GrantBalance:
     held: int
 
     @property
-    def is_empty(self) -> bool:
-        """Nothing is left of it, nor held from it."""
-        return not self.left and not self.held
-
-    def lives_at(self, ms: int) -> bool:
-        """Whether its credits may be spent then, also if the entry of its expiry was lost."""
-        return self.state == "LIVE" and (self.expires_ms is None or ms < self.expires_ms)
+    def is_scheduled(self) -> bool:
+        return self.state == "SCHEDULED"
 
     @property
-    def place(self) -> tuple[int, bool, int, bool, int]:
-        """In the order in which grants are burned."""
-        return burn_place(self.priority, self.expires_ms, self.type, self.number)
+    def is_empty(self) -> bool:
+        return self.left == 0 and self.held == 0
+
+    @property
+    def burn_place(self) -> tuple[int, bool, int, bool, int]:
+        """Returns the grant's place in the order in which grants are burned.
+
+        Lower priority comes first, then earlier expiry, then promotional before paid, then older.
+        """
+        return (
+            self.priority,
+            self.expires_ms is None,
+            self.expires_ms or 0,
+            self.type not in PROMOTIONAL,
+            self.number,
+        )
+
+    def lives_at(self, ms: int) -> bool:
+        """Says whether credits may be spent at that time, even if the entry of expiry was lost."""
+        return self.state == "LIVE" and (self.expires_ms is None or ms < self.expires_ms)
 
 
-def burn_place(
-    priority: int, expires_ms: int | None, type: str, number: int
-) -> tuple[int, bool, int, bool, int]:
-    """Lower priority first, then earlier expiry, then promotional before paid, then older."""
-    return priority, expires_ms is None, expires_ms or 0, type not in PROMOTIONAL, number
-
-
-def overage_left(state: AccountSums, funds: Iterable[GrantBalance]) -> int:
-    """What is left of overage: of what any request may take, all that is in no grant."""
-    return state.spendable - sum(
-        fund.left for fund in funds if not fund.is_scoped and fund.state != "SCHEDULED"
-    )
-
-
-def overage_held(state: AccountSums, funds: Iterable[GrantBalance]) -> int:
-    """What holds have of overage."""
-    return state.held - sum(fund.held for fund in funds)
-
-
-def debt_of(state: AccountSums, funds: Collection[GrantBalance]) -> int:
-    """Overage in use."""
-    return state.overage - overage_left(state, funds) - overage_held(state, funds)
+def debt_of(state: AccountSums, balances: Collection[GrantBalance]) -> int:
+    """Returns the overage in use: the part that is neither left nor held."""
+    unscoped = [grant for grant in balances if not grant.is_scoped and not grant.is_scheduled]
+    overage_left = state.spendable - sum(grant.left for grant in unscoped)
+    overage_held = state.held - sum(grant.held for grant in balances)
+    return state.overage - overage_left - overage_held
 
 
 class GrantProjection:
-    """What a transaction's records do to grants."""
+    """Adds up what a transaction's records do to grants."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: dict[Key, dict[str, object]] = {}  # new ones
-        self._sums: dict[Key, list[int]] = {}
+        self._new: dict[Key, dict[str, object]] = {}
+        self._sums: dict[Key, list[int]] = {}  # to be added, in the order of _SUMS
         self._states: dict[Key, str] = {}
         self._voided: list[Key] = []
 
-    def see(self, record: JournalRecord) -> None:
-        """Counts the record, as posted."""
+    def apply(self, record: JournalRecord) -> None:
+        """Moves the credits that the record took or gave back; a new grant is noted."""
         effect = record.effect
         if effect.kind is Kind.GRANT:
-            self._grant(record)
-        elif effect.extras != ABSENT:
-            self._move(record)
-        elif effect.bucket and effect.amount | effect.hold_amount:
-            self._move_plainly(record.account_id, effect)
+            self._add_grant(record)
+        elif effect.allocation is not None:
+            self._move_parts(record)
+        elif effect.current_grant != OVERAGE and (effect.amount or effect.hold_amount):
+            self._move_current(record.account_id, effect)
 
-    def funds(self, account_id: str) -> dict[int, GrantBalance]:
-        """The account's grants, as the records seen so far left them."""
-        names = (
-            "number",
-            "type",
-            "priority",
-            "expires_at_ms",
-            "scope",
-            "state",
-            "left_nanos",
-            "held_nanos",
-        )
-        wanted = select(*(grants.c[name] for name in names)).where(
-            grants.c.account_id == account_id
-        )
-        found = [tuple(row) for row in self._connection.execute(wanted)]
-        found += [
-            tuple(row[name] for name in names)
-            for (owner, _), row in self._rows.items()
-            if owner == account_id
-        ]
-        return {fund.number: fund for fund in (self._fund(account_id, *row) for row in found)}
+    def balances(self, account_id: str) -> dict[int, GrantBalance]:
+        """Returns the account's grants by number, as the applied records left the grants."""
+        columns = [grants.c[name] for name in _BALANCE_COLUMNS]
+        stored = select(*columns).where(grants.c.account_id == account_id)
+        found = [tuple(row) for row in self._connection.execute(stored)]
+        for (owner, _), row in self._new.items():
+            if owner == account_id:
+                found.append(tuple(row[name] for name in _BALANCE_COLUMNS))
+        balances = [self._balance(account_id, *values) for values in found]
+        return {grant.number: grant for grant in balances}
 
-    def store(self) -> None:
-        """Writes it all."""
-        insert_many(self._connection, grants, list(self._rows.values()))
-        keys = sorted(self._sums.keys() | self._states.keys())
-        rows = [
-            {"account": key[0], "grant": key[1], "new_state": self._states.get(key, "")}
-            | dict(zip(_ADDED, self._sums.get(key, [0] * len(_SUMS)), strict=True))
-            for key in keys
-        ]
+    def save(self) -> None:
+        """Writes new grants, and the changes of all others."""
+        insert_many(self._connection, grants, list(self._new.values()))
+        rows = []
+        for account_id, number in sorted(self._sums.keys() | self._states.keys()):
+            key = (account_id, number)
+            row: dict[str, object] = {
+                "account": account_id,
+                "grant": number,
+                "new_state": self._states.get(key, ""),
+            }
+            sums = self._sums.get(key, [0] * len(_SUMS))
+            for name, nanos in zip(_SUMS, sums, strict=True):
+                row[f"add_{name}"] = nanos
+            rows.append(row)
         write_many(self._connection, _MOVE, rows)
         voided = [{"account": account_id, "grant": number} for account_id, number in self._voided]
         write_many(self._connection, _WITHDRAW, voided)
         write_many(self._connection, _END_EMPTIED, voided)
 
-    def _fund(
+    def _balance(
         self,
         account_id: str,
         number: int,
@@ -171,83 +171,95 @@ class GrantProjection:
         left: int,
         held: int,
     ) -> GrantBalance:
-        sums = self._sums.get((account_id, number))
-        if sums:
-            left = left + sums[_LEFT]
-            held = held + sums[_HELD]
+        key = (account_id, number)
+        sums = self._sums.get(key)
+        if sums is not None:
+            left += sums[_LEFT]
+            held += sums[_HELD]
         if state in ("LIVE", "SCHEDULED"):
-            state = self._states.get((account_id, number), state)
+            state = self._states.get(key, state)
         return GrantBalance(number, type, priority, expires_ms, scope != "[]", state, left, held)
 
-    def _grant(self, record: JournalRecord) -> None:
+    def _add_grant(self, record: JournalRecord) -> None:
         operation = record.operation
         assert operation is not None, "a grant's record has its operation"
         change = operation.change
-        assert isinstance(change, GrantCredits), "and that grants credits"
+        assert isinstance(change, GrantCredits), "and the operation grants credits"
         if not record.is_again:
-            self._rows[record.account_id, operation.seq] = _row(record, operation.seq, change)
+            self._new[record.account_id, operation.seq] = _row(record, operation.seq, change)
 
-    def _move_plainly(self, account_id: str, effect: Effect) -> None:
-        """All that it took, or gave back, is of one grant."""
-        sums = self._sums_of((account_id, effect.bucket))
+    def _move_current(self, account_id: str, effect: Effect) -> None:
+        """Moves credits of the current grant: the usual call, without a Part for each move."""
+        sums = self._sums_of((account_id, effect.current_grant))
         kind = effect.kind
-        amount = effect.amount
         if kind is Kind.DEBIT:
-            ended = effect.hold_amount
-            sums[_LEFT] += ended - amount
-            sums[_HELD] -= ended
-            sums[_SPENT] += amount
-        elif kind is Kind.AUTHORIZE or kind is Kind.EXTEND:
-            sums[_LEFT] -= amount
-            sums[_HELD] += amount
-        elif kind in _ENDS_HOLD:
-            sums[_LEFT] += amount
-            sums[_HELD] -= amount
+            sums[_LEFT] += effect.hold_amount - effect.amount
+            sums[_HELD] -= effect.hold_amount
+            sums[_SPENT] += effect.amount
+        elif kind.spends:
+            sums[_LEFT] -= effect.amount
+            sums[_HELD] += effect.amount
+        elif kind.ends_hold:
+            sums[_LEFT] += effect.amount
+            sums[_HELD] -= effect.amount
 
-    def _move(self, record: JournalRecord) -> None:
+    def _move_parts(self, record: JournalRecord) -> None:
         effect = record.effect
-        account_id = record.account_id
         kind = effect.kind
-        if kind in _ENDS_HOLD:
-            for part in effect.returned:
-                if part.grant:
-                    sums = self._sums_of((account_id, part.grant))
-                    sums[_LEFT] += part.amount
-                    sums[_HELD] -= part.amount
+        if kind.ends_hold:
+            self._move(record.account_id, effect.returned, _HELD, _LEFT)
         if kind in _TAKEN_TO:
-            to = _TAKEN_TO[kind]
-            for part in effect.taken:
-                if part.grant:
-                    sums = self._sums_of((account_id, part.grant))
-                    sums[_LEFT] -= part.amount
-                    sums[to] += part.amount
+            self._move(record.account_id, effect.taken, _LEFT, _TAKEN_TO[kind])
         if kind in _NEW_STATE:
             for part in (*effect.taken, *effect.returned):
-                self._become((account_id, part.grant), _NEW_STATE[kind])
+                self._set_state((record.account_id, part.grant), _NEW_STATE[kind])
         elif kind is Kind.GRANT_VOIDED:
             self._void(record)
+
+    def _move(self, account_id: str, parts: Iterable[Part], source: int, target: int) -> None:
+        """Moves each part from one sum of its grant to another sum; overage has no row."""
+        for part in parts:
+            if part.grant != OVERAGE:
+                sums = self._sums_of((account_id, part.grant))
+                sums[source] -= part.amount
+                sums[target] += part.amount
 
     def _void(self, record: JournalRecord) -> None:
         assert record.operation is not None, "a voiding is an operation"
         change = record.operation.change
         assert isinstance(change, VoidGrant), "of this kind"
         key = (record.account_id, change.number)
-        fund = self.funds(record.account_id).get(change.number)
-        # Where only its start was lost, it is withdrawn as if it had not begun.
-        has_begun = fund is not None and fund.state != "SCHEDULED"
+        grant = self.balances(record.account_id).get(change.number)
+        # Where only the grant's start was lost, the grant is withdrawn as if it had not begun.
+        has_begun = grant is not None and not grant.is_scheduled
         if change.amount_nanos is None and has_begun:
-            self._become(key, "VOIDED")
+            self._set_state(key, "VOIDED")
         self._voided.append(key)
 
-    def _become(self, key: Key, state: str) -> None:
+    def _set_state(self, key: Key, state: str) -> None:
+        """Notes the new state; a grant that is over stays over, except that it may be used up."""
         if state == "EXHAUSTED" or self._states.get(key, "LIVE") == "LIVE":
             self._states[key] = state
 
     def _sums_of(self, key: Key) -> list[int]:
         sums = self._sums.get(key)
         if sums is None:
-            sums = self._sums[key] = [0] * len(_SUMS)
+            sums = [0] * len(_SUMS)
+            self._sums[key] = sums
         return sums
+
+
+def names_of(connection: Connection, account_id: str, numbers: Collection[int]) -> GrantNames:
+    """Returns id and type of the account's grants of these numbers."""
+    columns = select(grants.c.number, grants.c.grant_id, grants.c.type)
+    wanted = columns.where(grants.c.account_id == account_id)
+    ordered = sorted(numbers)
+    names = {}
+    for start in range(0, len(ordered), _NUMBERS_PER_QUERY):
+        some = ordered[start : start + _NUMBERS_PER_QUERY]
+        for row in connection.execute(wanted.where(grants.c.number.in_(some))):
+            names[row.number] = (row.grant_id, row.type)
+    return names
 
 
 def _row(record: JournalRecord, number: int, change: GrantCredits) -> dict[str, object]:
@@ -266,7 +278,7 @@ def _row(record: JournalRecord, number: int, change: GrantCredits) -> dict[str, 
         "pays_debt": change.pays_debt,
         "non_refundable": change.non_refundable,
         "create_time_ms": record.effect.at_ms,
-        "state": "SCHEDULED" if record.effect.is_scheduled else "LIVE",
+        "state": "SCHEDULED" if record.effect.flags.is_scheduled else "LIVE",
         "left_nanos": change.amount_nanos,
         "held_nanos": 0,
         "spent_nanos": 0,
@@ -275,54 +287,43 @@ def _row(record: JournalRecord, number: int, change: GrantCredits) -> dict[str, 
     }
 
 
-def names_of(connection: Connection, account_id: str, numbers: Collection[int]) -> GrantNames:
-    """Id and type of the account's grants of these numbers."""
-    wanted = select(grants.c.number, grants.c.grant_id, grants.c.type).where(
-        grants.c.account_id == account_id
-    )
-    ordered = sorted(numbers)
-    names = {}
-    for start in range(0, len(ordered), _NUMBERS_PER_QUERY):
-        some = grants.c.number.in_(ordered[start : start + _NUMBERS_PER_QUERY])
-        names.update(
-            {row.number: (row.grant_id, row.type) for row in connection.execute(wanted.where(some))}
-        )
-    return names
-
-
-def _words(states: Iterable[str]) -> list[ColumnElement[str]]:
-    return [literal_column(f"'{state}'", String) for state in states]
-
-
-_LIVE, _SCHEDULED, _VOID, _EXHAUSTED, _NONE = _words(
-    ("LIVE", "SCHEDULED", "VOIDED", "EXHAUSTED", "")
-)
+# Literals, not parameters: `write_many` gives the driver the rows' values only.
+_LIVE = literal_column("'LIVE'", String)
+_SCHEDULED = literal_column("'SCHEDULED'", String)
+_VOID = literal_column("'VOIDED'", String)
+_EXHAUSTED = literal_column("'EXHAUSTED'", String)
+_UNCHANGED = literal_column("''", String)
 _ZERO = literal_column("0", BigInteger)
+
 _OWN = (grants.c.account_id == bindparam("account")) & (grants.c.number == bindparam("grant"))
 _NOT_OVER = (grants.c.state == _LIVE) | (grants.c.state == _SCHEDULED)
-# A grant is over once. That it was used up is said of none that is over: it only looked voided
-# between two entries of one script.
-_BECOMES = (bindparam("new_state") == _EXHAUSTED) | ((bindparam("new_state") != _NONE) & _NOT_OVER)
+_NEW_VALUE: BindParameter[str] = bindparam("new_state")
+# A grant is over once. But a grant may become exhausted after it was over: between two entries of
+# one script, the grant only looked voided.
+_BECOMES = (_NEW_VALUE == _EXHAUSTED) | ((_NEW_VALUE != _UNCHANGED) & _NOT_OVER)
 
 _MOVE = (
     update(grants)
     .where(_OWN)
     .values(
         {name: grants.c[name] + bindparam(f"add_{name}") for name in _SUMS}
-        | {"state": case((_BECOMES, bindparam("new_state")), else_=grants.c.state)}
+        | {"state": case((_BECOMES, _NEW_VALUE), else_=grants.c.state)}
     )
 )
-# Voided before it began: nobody could take of it, and so no record says how much.
+# Voided before it began: nobody could take of the grant, so no record says how much was left.
 _WITHDRAW = (
     update(grants)
     .where(_OWN, grants.c.state == _SCHEDULED)
     .values(voided_nanos=grants.c.voided_nanos + grants.c.left_nanos, left_nanos=_ZERO, state=_VOID)
 )
-# Voided in part, and that was all.
+# Voided in part, and the part was all that was left.
 _END_EMPTIED = (
     update(grants)
     .where(
-        _OWN, grants.c.state == _LIVE, grants.c.left_nanos == _ZERO, grants.c.held_nanos == _ZERO
+        _OWN,
+        grants.c.state == _LIVE,
+        grants.c.left_nanos == _ZERO,
+        grants.c.held_nanos == _ZERO,
     )
     .values(state=_VOID)
 )

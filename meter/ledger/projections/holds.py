@@ -1,4 +1,4 @@
-"""Open holds, as of the flushed position."""
+"""The projection of open holds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,90 +8,79 @@ from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 from meter.database.engine import upsert, write_many
 from meter.database.schema import accounts, open_holds
 from meter.journal.account_sums import ABSENT
-from meter.journal.allocation import Part, joined, parts_of, text_of
-from meter.journal.effect import Kind
+from meter.journal.allocation import Part, decode_parts, encode_parts, joined
+from meter.journal.effect import Effect
+from meter.journal.kinds import Kind
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.projections.budgets import BudgetProjection
 
-_ENDS = frozenset((Kind.DEBIT, Kind.RELEASE, Kind.EXPIRE))
-_COLUMNS = (
-    "account_id",
-    "hold_id",
-    "amount_nanos",
-    "day",
-    "expires_ms",
-    "authorized_at_ms",
-    "pins",
-    "budgets",
-)
 _KEYS_PER_QUERY = 500
+# An extended hold keeps the time of its authorization.
+_CHANGED = ("amount_nanos", "day", "expires_ms", "pins", "budgets")
 
 Key = tuple[str, str]  # account, hold
 Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class HoldsOpen:
-    """How many holds are open, and when the oldest on the real clock was authorized; None: there is
-    none.
-    """
+class OpenHoldCount:
+    """Says how many holds are open, and when the oldest hold on the real clock was authorized."""
 
     count: int
-    oldest_ms: int | None
+    oldest_ms: int | None  # None: there is no such hold
 
 
 class HoldProjection:
-    """Opens, changes and ends holds as a transaction's records say, in their order."""
+    """Opens, extends and ends holds."""
 
-    def __init__(self, connection: Connection, records: Iterable[JournalRecord]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        records: Iterable[JournalRecord],
+        budgets: BudgetProjection,
+    ) -> None:
         self._connection = connection
+        self._budgets = budgets
         self._open: dict[Key, Row] = {}
         self._authorized: set[Key] = set()
         self._ended: set[Key] = set()
-        # An extension says what it added, and not what was there; but for the usual one, whose hold
-        # has one grant's credits.
+        # An extension's record says what was added. What was there must be loaded, except in the
+        # usual case.
         extended = {
             _key(record)
             for record in records
-            if record.effect.kind is Kind.EXTEND and not _tells_pins(record)
+            if record.effect.kind is Kind.EXTEND and not _tells_all_pins(record.effect)
         }
-        self._known: dict[Key, Row | None] = dict.fromkeys(extended) | _rows(
-            connection, sorted(extended)
-        )
+        self._known: dict[Key, Row | None] = dict.fromkeys(extended)
+        self._known |= _load(connection, sorted(extended))
 
-    def see(self, record: JournalRecord, budgets: str) -> None:
-        """Counts the record, as posted; `budgets` are those that a new hold counts in, as `open_holds`
-        has them.
-        """
+    def apply(self, record: JournalRecord) -> None:
+        """Opens, extends or ends the hold that the record names."""
         effect = record.effect
-        kind = record.effect.kind
-        if kind is Kind.AUTHORIZE:
-            key = _key(record)
+        if not effect.hold_id:
+            return
+        key = _key(record)
+        if effect.kind is Kind.AUTHORIZE:
             self._authorized.add(key)
-            self._open[key] = _row(record, effect.amount, _pins(record), budgets)
-        elif kind is Kind.EXTEND:
-            self._open[_key(record)] = self._extended(record)
-        elif kind in _ENDS and effect.hold_id:
-            key = _key(record)
+            budgets = self._budgets.counted_in(record)
+            self._open[key] = _row(record, effect.amount, _pins(effect), budgets)
+        elif effect.kind is Kind.EXTEND:
+            self._open[key] = self._extended(record)
+        elif effect.kind.ends_hold:
             self._open.pop(key, None)
             self._ended.add(key)
 
     def pins(self, record: JournalRecord) -> tuple[Part, ...]:
-        """What the record's hold pins, as the records seen so far left it; nothing if it
-        is not open.
-        """
+        """Returns what the record's hold pins; nothing, if the hold is not open."""
         row = self._hold(_key(record))
-        return () if row is None else parts_of(str(row["pins"]))
+        return () if row is None else decode_parts(str(row["pins"]))
 
-    def store(self) -> None:
-        """Writes it all."""
+    def save(self) -> None:
+        """Writes the open holds, and deletes the ended holds."""
         insert = upsert(self._connection, open_holds)
-        # An extended hold keeps the time at which it was authorized.
-        changed = {
-            name: insert.excluded[name]
-            for name in ("amount_nanos", "day", "expires_ms", "pins", "budgets")
-        }
         statement = insert.on_conflict_do_update(
-            index_elements=["account_id", "hold_id"], set_=changed
+            index_elements=["account_id", "hold_id"],
+            set_={name: insert.excluded[name] for name in _CHANGED},
         )
         write_many(self._connection, statement, list(self._open.values()))
         _delete(self._connection, self._ended - self._authorized)
@@ -99,72 +88,75 @@ class HoldProjection:
     def _extended(self, record: JournalRecord) -> Row:
         effect = record.effect
         key = _key(record)
-        if _tells_pins(record) and key not in self._open:
-            amount = effect.hold_amount + effect.amount
-            return _row(record, amount, f"{effect.bucket}:{amount}", ABSENT)
+        amount = effect.hold_amount + effect.amount
+        if _tells_all_pins(effect) and key not in self._open:
+            pins = encode_parts((Part(effect.current_grant, amount),))
+            return _row(record, amount, pins, ABSENT)
         known = self._hold(key)
         if known is None:
-            return _row(record, effect.hold_amount + effect.amount, _pins(record), ABSENT)
-        pins = text_of(joined(parts_of(str(known["pins"])), effect.taken))
+            return _row(record, amount, _pins(effect), ABSENT)
+        pinned = joined(decode_parts(str(known["pins"])), effect.taken)
         return known | {
-            "amount_nanos": effect.hold_amount + effect.amount,
+            "amount_nanos": amount,
             "expires_ms": effect.expires_ms,
-            "pins": pins,
+            "pins": encode_parts(pinned),
         }
 
     def _hold(self, key: Key) -> Row | None:
+        """Returns the hold as the applied records left it; None: the hold is not open."""
         if key in self._open or key in self._ended:
             return self._open.get(key)
         if key not in self._known:
-            self._known[key] = _rows(self._connection, [key]).get(key)
+            self._known[key] = _load(self._connection, [key]).get(key)
         return self._known[key]
 
 
-def holds_open(connection: Connection) -> HoldsOpen:
-    """A look at the holds that are open."""
+def count_open_holds(connection: Connection) -> OpenHoldCount:
+    """Returns how many holds are open in the ledger, and since when."""
     count = connection.scalar(select(func.count()).select_from(open_holds))
-    real_clock = open_holds.join(accounts, accounts.c.account_id == open_holds.c.account_id)
-    oldest = select(func.min(open_holds.c.authorized_at_ms)).select_from(real_clock)
-    return HoldsOpen(
-        count or 0, connection.scalar(oldest.where(accounts.c.test_clock_ms.is_(None)))
+    with_account = open_holds.join(accounts, accounts.c.account_id == open_holds.c.account_id)
+    oldest = (
+        select(func.min(open_holds.c.authorized_at_ms))
+        .select_from(with_account)
+        .where(accounts.c.test_clock_ms.is_(None))
     )
+    return OpenHoldCount(count or 0, connection.scalar(oldest))
 
 
 def _key(record: JournalRecord) -> Key:
     return record.account_id, record.effect.hold_id
 
 
-def _tells_pins(record: JournalRecord) -> bool:
-    """Whether the record alone tells what an extended hold pins: credits of one grant, before and
-    after, and it counts in no budget.
+def _tells_all_pins(effect: Effect) -> bool:
+    """Says whether an extension alone tells all that the hold pins.
+
+    In the usual case the hold pins credits of one grant, before and after, and counts in no budget.
     """
-    return record.effect.extras == ABSENT and record.effect.amount > 0
+    return effect.allocation is None and effect.amount > 0
 
 
-def _pins(record: JournalRecord) -> str:
-    effect = record.effect
-    if effect.extras != ABSENT:
-        return effect.extras.partition("/")[0]
-    return f"{effect.bucket}:{effect.amount}" if effect.amount else ABSENT
+def _pins(effect: Effect) -> str:
+    if effect.allocation is None and effect.amount:
+        return f"{effect.current_grant}:{effect.amount}"  # most holds: written without a Part
+    return encode_parts(effect.taken)
 
 
 def _row(record: JournalRecord, amount: int, pins: str, budgets: str) -> Row:
     effect = record.effect
-    values = (
-        record.account_id,
-        effect.hold_id,
-        amount,
-        effect.hold_day,
-        effect.expires_ms,
-        effect.at_ms,
-        pins,
-        budgets,
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    return {
+        "account_id": record.account_id,
+        "hold_id": effect.hold_id,
+        "amount_nanos": amount,
+        "day": effect.hold_day,
+        "expires_ms": effect.expires_ms,
+        "authorized_at_ms": effect.at_ms,
+        "pins": pins,
+        "budgets": budgets,
+    }
 
 
-def _rows(connection: Connection, keys: list[Key]) -> dict[Key, Row | None]:
-    """Those of the holds that are open in the books."""
+def _load(connection: Connection, keys: list[Key]) -> dict[Key, Row | None]:
+    """Returns the holds that are open in the ledger."""
     own = tuple_(open_holds.c.account_id, open_holds.c.hold_id)
     found: dict[Key, Row | None] = {}
     for start in range(0, len(keys), _KEYS_PER_QUERY):
@@ -178,5 +170,5 @@ def _delete(connection: Connection, keys: set[Key]) -> None:
     own = (open_holds.c.account_id == bindparam("account")) & (
         open_holds.c.hold_id == bindparam("hold")
     )
-    rows = [{"account": account, "hold": hold} for account, hold in sorted(keys)]
+    rows = [{"account": account_id, "hold": hold_id} for account_id, hold_id in sorted(keys)]
     write_many(connection, delete(open_holds).where(own), rows)

@@ -1,4 +1,4 @@
-"""What an account's gate goes by besides its sums: as of the last operation flushed."""
+"""The settings that the gate goes by, besides an account's sums."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from meter.journal.operations import Change, Create, Grace, GrantCredits, Level,
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings that operations have put into effect, and the graces that have begun under them."""
+    """Holds the settings that operations have put into effect, and the graces that have begun."""
 
     spend_management: bool = True
     levels: tuple[Level, ...] = ()
@@ -17,7 +17,10 @@ class Settings:
     graces_begun: Mapping[str, int] = field(default_factory=dict)  # class of traffic -> ms
 
     def changed(self, change: Change) -> "Settings":
-        """As the operation leaves them. A grace that goes on keeps the time at which it began."""
+        """Returns the settings after the operation; `self`, if the operation changes none.
+
+        A grace that goes on keeps the time at which the grace began.
+        """
         match change:
             case Create() | Update():
                 classes = {grace.traffic_class for grace in change.graces}
@@ -33,11 +36,11 @@ class Settings:
                 return self
 
     def with_grace_begun(self, traffic_class: str, began_ms: int) -> "Settings":
-        """With the grace of this class begun."""
+        """Returns the settings with the grace of this class begun."""
         return replace(self, graces_begun={**self.graces_begun, traffic_class: began_ms})
 
     def with_graces_over(self) -> "Settings":
-        """With no grace begun."""
+        """Returns the settings with no grace begun."""
         return replace(self, graces_begun={})
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""Accounts as flushed: all that it takes to put one back into Redis."""
+"""Account snapshots: all that is needed to put an account back into Redis."""
 
 import json
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from meter.journal.operations import Grace, Level
 from meter.ledger.projections.budgets import BudgetState, budgets_of
 from meter.ledger.projections.settings import Settings
 
-_STATES = {"SCHEDULED": "p", "LIVE": "a"}
-
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """`pins` and `budgets` as Redis has them, but for the budgets' numbers: those that have ended, or
-    were made anew, are left out.
+    """Holds an open hold, with `pins` and `budgets` as texts.
+
+    Redis stores the same texts, except for the budgets' numbers; a budget that has ended, or was
+    made anew, is left out.
     """
 
     hold_id: str
     amount_nanos: int
-    day: int  # on which it was authorized
+    day: int  # on which the hold was authorized
     expires_ms: int
     pins: str = ABSENT  # "7:30,9s:10"
     budgets: str = ABSENT  # "id,first day of the window;..."
@@ -31,7 +31,7 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True)
 class GrantLeft:
-    """A grant that is scheduled, or of which something is left, or held."""
+    """Holds a grant that is scheduled, or of which something is left or held."""
 
     number: int
     left: int
@@ -46,16 +46,16 @@ class GrantLeft:
 
     @property
     def is_spendable(self) -> bool:
-        """Whether any request may take of it."""
+        """Says whether every request may take credits of the grant."""
         return self.state == "a" and not self.scope
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """All that it takes to put the account back into Redis, as of the flushed position.
+    """Holds an account as of the flushed position.
 
-    `applied_op` 0: nothing was ever flushed of it; it is to be created by its first operation, not
-    loaded.
+    With `applied_op` 0, nothing of the account was ever flushed: the account must be created by its
+    first operation, not loaded.
     """
 
     account_id: str
@@ -77,43 +77,29 @@ class AccountSnapshot:
 
 
 def snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None:
-    """The account as flushed, with its grants, budgets and open holds; None if it does not
-    exist.
-    """
-    row = (
-        connection.execute(select(accounts).where(accounts.c.account_id == account_id))
-        .mappings()
-        .first()
-    )
+    """Returns the account with its grants, budgets and open holds; None: no such account."""
+    wanted = select(accounts).where(accounts.c.account_id == account_id)
+    row = connection.execute(wanted).mappings().first()
     if row is None:
         return None
-    left = tuple(_grant(each) for each in _grants(connection, account_id))
-    budgets = budgets_of(connection, account_id, row["day"])
-    numbers = {budget.budget_id: str(budget.number) for budget in budgets}
-    holds = tuple(_hold(each, numbers) for each in _holds(connection, account_id))
-    return _snapshot(row, left, budgets, holds)
-
-
-def _snapshot(
-    row: RowMapping,
-    left: tuple[GrantLeft, ...],
-    budgets: tuple[BudgetState, ...],
-    holds: tuple[OpenHold, ...],
-) -> AccountSnapshot:
-    state = AccountSums.from_tokens(row["state"])
+    state = AccountSums.decode(row["state"])
     settings = Settings.from_json(row["applied_settings"])
+    grants_left = _grants(connection, account_id)
+    budgets = budgets_of(connection, account_id, row["day"])
+    spendable = sum(grant.left for grant in grants_left if grant.is_spendable)
+    held = sum(grant.held for grant in grants_left)
     return AccountSnapshot(
-        account_id=row["account_id"],
+        account_id=account_id,
         applied_op=row["applied_op"],
         status=row["applied_status"],
         currency=row["currency"],
         test_clock_ms=row["applied_clock_ms"],
         day=row["day"],
         state=state,
-        holds=holds,
-        grants=left,
-        overage_left=state.spendable - sum(grant.left for grant in left if grant.is_spendable),
-        overage_held=state.held - sum(grant.held for grant in left),
+        holds=_holds(connection, account_id, budgets),
+        grants=grants_left,
+        overage_left=state.spendable - spendable,
+        overage_held=state.held - held,
         budgets=budgets,
         spend_management=settings.spend_management,
         levels=settings.levels,
@@ -122,23 +108,20 @@ def _snapshot(
     )
 
 
-def _grants(connection: Connection, account_id: str) -> list[RowMapping]:
+def _grants(connection: Connection, account_id: str) -> tuple[GrantLeft, ...]:
     has_some = (grants.c.left_nanos != 0) | (grants.c.held_nanos != 0)
     wanted = (
         select(grants).where(grants.c.account_id == account_id, has_some).order_by(grants.c.number)
     )
-    return list(connection.execute(wanted).mappings())
+    return tuple(_grant(row) for row in connection.execute(wanted).mappings())
 
 
 def _grant(row: RowMapping) -> GrantLeft:
-    # Over, and something is left: only where entries were lost. It is effective once more, until an
-    # entry of its own ends it.
-    state = _STATES.get(row["state"], "a" if row["left_nanos"] else "x")
     return GrantLeft(
         number=row["number"],
         left=row["left_nanos"],
         held=row["held_nanos"],
-        state=state,
+        state=_state(row["state"], row["left_nanos"]),
         priority=row["priority"],
         expires_ms=row["expires_at_ms"],
         effective_ms=row["effective_at_ms"],
@@ -148,19 +131,38 @@ def _grant(row: RowMapping) -> GrantLeft:
     )
 
 
-def _holds(connection: Connection, account_id: str) -> list[RowMapping]:
-    columns = (open_holds.c[name] for name in OpenHold.__dataclass_fields__)
-    query = (
+def _state(state: str, left: int) -> str:
+    if state == "SCHEDULED":
+        return "p"
+    # A grant that is over has something left only where entries were lost. Such a grant is
+    # effective once more, until an entry of its own ends it.
+    if state == "LIVE" or left:
+        return "a"
+    return "x"
+
+
+def _holds(
+    connection: Connection, account_id: str, budgets: tuple[BudgetState, ...]
+) -> tuple[OpenHold, ...]:
+    numbers = {budget.budget_id: str(budget.number) for budget in budgets}
+    columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
+    wanted = (
         select(*columns).where(open_holds.c.account_id == account_id).order_by(open_holds.c.hold_id)
     )
-    return list(connection.execute(query).mappings())
+    holds = []
+    for row in connection.execute(wanted).mappings():
+        windows = _without_numbers(row["budgets"], numbers)
+        holds.append(OpenHold(**{**row, "budgets": windows}))
+    return tuple(holds)
 
 
-def _hold(row: RowMapping, numbers: Mapping[str, str]) -> OpenHold:
-    matched = [each.split(",") for each in row["budgets"].split(";") if each != ABSENT]
-    counted = ";".join(
-        f"{budget_id},{start}"
-        for budget_id, start, number in matched
-        if numbers.get(budget_id) == number
-    )
-    return OpenHold(**{**row, "budgets": counted or ABSENT})
+def _without_numbers(windows: str, numbers: Mapping[str, str]) -> str:
+    """Returns the windows of budgets that still have the number under which the hold counted."""
+    if windows == ABSENT:
+        return ABSENT
+    counted = []
+    for window in windows.split(";"):
+        budget_id, start_day, number = window.split(",")
+        if numbers.get(budget_id) == number:
+            counted.append(f"{budget_id},{start_day}")
+    return ";".join(counted) or ABSENT

@@ -1,6 +1,4 @@
-"""Usage by hour and by day: added up for a batch in memory, then added to the books in one statement
-each.
-"""
+"""The projection of usage by hour and by day."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +6,7 @@ from sqlalchemy import Connection, Table
 
 from meter.database.engine import upsert, write_many
 from meter.database.schema import usage_daily, usage_hourly
-from meter.journal.effect import Kind
+from meter.journal.kinds import Kind
 from meter.ledger.journal_records import JournalRecord
 from meter.times import MS_PER_DAY, MS_PER_HOUR
 
@@ -22,36 +20,42 @@ _SUMS = ("quantity", "amount_nanos", "requests")
 
 
 def usage_lines(record: JournalRecord) -> tuple[tuple[str, int, int], ...]:
-    """How a debit came to its amount: (unit, quantity, nanos); nothing for any other kind."""
+    """Returns the (unit, quantity, nanos) lines of a debit's amount; no lines for other kinds."""
     if record.effect.kind is not Kind.DEBIT:
         return ()
-    return record.pricing.lines if record.pricing else ((PLAIN_AMOUNT, 1, record.effect.amount),)
+    if record.pricing is None:
+        return ((PLAIN_AMOUNT, 1, record.effect.amount),)
+    return record.pricing.lines
 
 
-def add_usage(connection: Connection, records: Iterable[JournalRecord]) -> None:
-    """Adds what the debits among the records used, by the time at which it was charged."""
-    hours: Sums = {}
-    for record in records:
-        if record.effect.kind is Kind.DEBIT:
-            _add_line(hours, record)
-    if hours:
-        _store(connection, usage_hourly, hours)
-        _store(connection, usage_daily, _by_day(hours))
+class UsageProjection:
+    """Adds up usage by the hour and the day in which the usage was charged.
 
+    Duplicates are no usage, so this projection is applied once duplicates are known; the projector
+    runs all others before.
+    """
 
-def _add_line(hours: Sums, record: JournalRecord) -> None:
-    start_ms = record.effect.at_ms // MS_PER_HOUR * MS_PER_HOUR
-    model = record.pricing.model if record.pricing else ""
-    dimensions = [("", ""), *_items(record.dimensions)]
-    for unit, quantity, nanos in usage_lines(record):
-        for dimension, value in dimensions:
-            _add(
-                hours,
-                (record.account_id, start_ms, model, unit, dimension, value),
-                quantity,
-                nanos,
-                1,
-            )
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._hours: Sums = {}
+
+    def apply(self, record: JournalRecord) -> None:
+        """Counts the record's usage lines, once for all usage and once for each dimension."""
+        if record.effect.kind is not Kind.DEBIT:
+            return
+        start_ms = record.effect.at_ms // MS_PER_HOUR * MS_PER_HOUR
+        model = record.pricing.model if record.pricing else ""
+        dimensions = [("", ""), *_items(record.dimensions)]
+        for unit, quantity, nanos in usage_lines(record):
+            for dimension, value in dimensions:
+                key = (record.account_id, start_ms, model, unit, dimension, value)
+                _add(self._hours, key, quantity, nanos, requests=1)
+
+    def save(self) -> None:
+        """Adds the sums to the ledger's, in one statement for hours and one for days."""
+        if self._hours:
+            _save(self._connection, usage_hourly, self._hours)
+            _save(self._connection, usage_daily, _by_day(self._hours))
 
 
 def _items(dimensions: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
@@ -70,15 +74,19 @@ def _add(sums: Sums, key: Key, quantity: int, nanos: int, requests: int) -> None
 
 def _by_day(hours: Sums) -> Sums:
     days: Sums = {}
-    for (account_id, start_ms, *rest), sums in hours.items():
-        _add(days, (account_id, start_ms // MS_PER_DAY * MS_PER_DAY, *rest), *sums)  # type: ignore[arg-type]
+    for (account_id, start_ms, model, unit, dimension, value), sums in hours.items():
+        day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
+        _add(days, (account_id, day_ms, model, unit, dimension, value), *sums)
     return days
 
 
-def _store(connection: Connection, table: Table, sums: Sums) -> None:
+def _save(connection: Connection, table: Table, sums: Sums) -> None:
     insert = upsert(connection, table)
     added = {name: table.c[name] + insert.excluded[name] for name in _SUMS}
     statement = insert.on_conflict_do_update(index_elements=list(_KEY), set_=added)
-    # Sorted: transactions that touch the same rows lock them in the same order.
-    rows = [dict(zip(_KEY + _SUMS, (*key, *sums[key]), strict=True)) for key in sorted(sums)]
+    rows = []
+    # Sorted: transactions that touch the same rows lock the rows in the same order.
+    for key in sorted(sums):
+        values = (*key, *sums[key])
+        rows.append(dict(zip(_KEY + _SUMS, values, strict=True)))
     write_many(connection, statement, rows)

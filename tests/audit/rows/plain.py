@@ -113,7 +113,7 @@ ROWS = [
     Row(Rule.OPERATIONS, ", recorded is ", entry("GRANT", request_id="x")),
     Row(Rule.OVERAGE, " are shortfall or grace", entry("DEBIT", 4, shortfall_nanos=0)),
     Row(Rule.REDIS, " Redis has day ", _redis(spendable=1)),
-    Row(Rule.REDIS, " Redis has day ", _redis(room=1)),
+    Row(Rule.REDIS, " Redis has day ", _redis(day_remaining=1)),
     Row(Rule.REDIS, " Redis has day ", _redis(days=1)),
     Row(Rule.REDIS, " Redis has day ", _state_of_redis_only),
     Row(Rule.REDIS, " of which the ledger has no entry", _seen_before_it_was),

@@ -1,0 +1,75 @@
+"""The rule of aggregates: usage by hour and by day is the usage of the debits."""
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection, Table, select
+
+from meter.audit.entry import LedgerEntry
+from meter.database.schema import usage_daily, usage_hourly
+from meter.times import MS_PER_DAY, MS_PER_HOUR
+
+_ROWS_AT_A_TIME = 2000
+_COLUMNS = (
+    "start_ms",
+    "model",
+    "unit",
+    "dimension",
+    "value",
+    "quantity",
+    "amount_nanos",
+    "requests",
+)
+
+_Key = tuple[int, str, str, str, str]  # start, model, unit, dimension, value
+_Sums = tuple[int, int, int]  # quantity, nanos, requests
+
+
+class AggregateRule:
+    """Adds up the usage of an account's debits."""
+
+    def __init__(self) -> None:
+        self._hours: dict[_Key, _Sums] = {}
+
+    def apply(self, entry: LedgerEntry) -> None:
+        """Adds the entry's usage lines, once for all usage and once for each dimension."""
+        if not entry.is_charge:
+            return
+        start_ms = entry.occurred_at_ms // MS_PER_HOUR * MS_PER_HOUR
+        dimensions = [("", ""), *entry.dimensions.items()]
+        for unit, quantity, nanos in entry.usage:
+            for dimension, value in dimensions:
+                key = (start_ms, entry.model, unit, dimension, value)
+                _add(self._hours, key, (quantity, nanos, 1))
+
+    def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
+        """Yields the rows of both tables that differ from the debits."""
+        yield from _differences(connection, usage_hourly, account_id, self._hours)
+        days: dict[_Key, _Sums] = {}
+        for (start_ms, model, unit, dimension, value), sums in self._hours.items():
+            day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
+            _add(days, (day_ms, model, unit, dimension, value), sums)
+        yield from _differences(connection, usage_daily, account_id, days)
+
+
+def _differences(
+    connection: Connection, table: Table, account_id: str, due: Mapping[_Key, _Sums]
+) -> Iterator[str]:
+    columns = [table.c[name] for name in _COLUMNS]
+    wanted = select(*columns).where(table.c.account_id == account_id)
+    missing = set(due)
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        for start_ms, model, unit, dimension, value, *sums in rows:
+            key = (start_ms, model, unit, dimension, value)
+            missing.discard(key)
+            if due.get(key) != tuple(sums):
+                yield (
+                    f"{table.name} {key}: (quantity, nanos, requests) are {tuple(sums)},"
+                    f" the debits come to {due.get(key)}"
+                )
+    for key in sorted(missing):
+        yield f"{table.name} {key}: is missing, the debits come to {due[key]}"
+
+
+def _add(sums: dict[_Key, _Sums], key: _Key, more: _Sums) -> None:
+    quantity, nanos, requests = sums.get(key, (0, 0, 0))
+    sums[key] = (quantity + more[0], nanos + more[1], requests + more[2])

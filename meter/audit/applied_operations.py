@@ -1,0 +1,171 @@
+"""The rule of operations: each recorded change took effect once, in order, as recorded."""
+
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from sqlalchemy import Connection, select
+
+from meter.admin.accounts import AccountRow
+from meter.audit.entry import LedgerEntry
+from meter.database.schema import operations
+from meter.journal.entry import Method
+from meter.journal.kinds import Kind
+from meter.journal.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
+from meter.ledger.projections.settings import Settings
+
+_KINDS = {
+    Method.CREATE: Kind.CREATE,
+    Method.UPDATE: Kind.UPDATE,
+    Method.BUDGET: Kind.UPDATE,
+    Method.UNBUDGET: Kind.UPDATE,
+    Method.GRANT: Kind.GRANT,
+    Method.VOID: Kind.GRANT_VOIDED,
+    Method.CLOCK: Kind.CLOCK,
+}
+_KIND_NAMES = frozenset(kind.name for kind in _KINDS.values())
+_SETTINGS = (
+    "overage_protection_nanos",
+    "daily_limit_nanos",
+    "overage_policy",
+    "spend_management",
+    "thresholds",
+    "graces",
+)
+
+
+class OperationRule:
+    """Follows the operations that take effect; recorded operations may still be pending."""
+
+    def __init__(self, recorded: dict[int, Operation], account: AccountRow) -> None:
+        self.recorded = recorded
+        self.settings = Settings()
+        # put into effect by the last entry, or before that entry and lost: number and change
+        self.changes: list[tuple[int, Change]] = []
+        self._account = account
+        self._applied_op = 0
+
+    @classmethod
+    def load(cls, connection: Connection, account: AccountRow) -> Self:
+        """Returns the rule for an account, with all recorded operations of the account."""
+        wanted = (
+            select(operations.c.seq, operations.c.body)
+            .where(operations.c.account_id == account.account_id)
+            .order_by(operations.c.seq)
+        )
+        rows = connection.execute(wanted)
+        return cls({row.seq: Operation.from_json(row.body) for row in rows}, account)
+
+    def check(self, entry: LedgerEntry) -> Iterator[str]:
+        """Follows by one entry."""
+        self.changes = []
+        if entry.kind in _KIND_NAMES and not self._is_again(entry):
+            yield from self._check_operation(entry)
+        for _, change in self.changes:
+            self.settings = self.settings.changed(change)
+        flags = entry.effect.flags
+        if flags.grace_began:
+            self.settings = self.settings.with_grace_begun(entry.traffic_class, entry.effect.at_ms)
+        elif flags.graces_ended:
+            self.settings = self.settings.with_graces_over()
+
+    def grant(self, number: int) -> GrantCredits | None:
+        """Returns the grant that operation `number` recorded; None: no such grant."""
+        operation = self.recorded.get(number)
+        if operation and isinstance(operation.change, GrantCredits):
+            return operation.change
+        return None
+
+    def compare(self) -> Iterator[str]:
+        """Yields counters and settings of the account's row that differ from the operations."""
+        account = self._account
+        numbers = list(self.recorded)
+        if numbers != list(range(1, account.recorded_op + 1)):
+            yield (
+                f"recorded_op is {account.recorded_op}, {len(numbers)} changes are recorded,"
+                f" numbered up to {max(numbers, default=0)}"
+            )
+        changes = [operation.change for operation in self.recorded.values()]
+        granted = sum(change.amount_nanos for change in changes if isinstance(change, GrantCredits))
+        due = {
+            "applied_op": self._applied_op,
+            "granted_nanos": granted,
+            **_recorded_settings(changes),
+        }
+        for name, recomputed in due.items():
+            recorded = getattr(account, name)
+            if recorded != recomputed:
+                yield f"{name} is {recorded}, the changes recorded come to {recomputed}"
+
+    def _is_again(self, entry: LedgerEntry) -> bool:
+        """Says whether Redis had lost the operation and applied it again."""
+        if entry.request_id is not None:
+            return False
+        operation = self.recorded.get(self._applied_op + 1)
+        if operation is None or not _is_of(operation, entry):
+            return True
+        # A grant that counts names at least the grant that was made.
+        return entry.kind == Kind.GRANT.name and not entry.burned
+
+    def _check_operation(self, entry: LedgerEntry) -> Iterator[str]:
+        number = self._number_of(entry)
+        yield from self._pass_over(entry, number)
+        self._applied_op = number
+        operation = self.recorded.get(number)
+        if operation is None:
+            yield (
+                f"{entry.id}: {entry.kind} took effect as change {number}, which was never recorded"
+            )
+            return
+        if not _is_of(operation, entry) or entry.request_id not in (operation.request_id, None):
+            yield (
+                f"{entry.id}: {entry.kind} of request {entry.request_id} took effect as change"
+                f" {number}, recorded is {operation.method} of request {operation.request_id}"
+            )
+            return
+        self.changes.append((number, operation.change))
+        if isinstance(operation.change, GrantCredits):
+            due = 0 if entry.effect.flags.is_scheduled else operation.change.amount_nanos
+            if entry.amount_nanos != due:
+                yield f"{entry.id}: {entry.amount_nanos} nanos were granted, recorded are {due}"
+
+    def _pass_over(self, entry: LedgerEntry, number: int) -> Iterator[str]:
+        """Puts the operations before `number` into effect, whose entries were lost."""
+        for lost in range(self._applied_op + 1, number):
+            yield (
+                f"{entry.id}: change {lost} was passed over: it took effect, and its entry was lost"
+            )
+            if lost in self.recorded:
+                self.changes.append((lost, self.recorded[lost].change))
+
+    def _number_of(self, entry: LedgerEntry) -> int:
+        """Returns the number of the entry's operation.
+
+        Usually the next number; a later number if a later operation is of the entry's request.
+        """
+        following = self._applied_op + 1
+        for number in range(following, len(self.recorded) + 1):
+            operation = self.recorded.get(number)
+            if operation and operation.request_id == entry.request_id and _is_of(operation, entry):
+                return number
+        return following
+
+
+def _recorded_settings(changes: Sequence[Change]) -> dict[str, object]:
+    """Returns the settings after all recorded changes."""
+    latest: Create | Update = Create("", 0, None, None)
+    clock_ms = None
+    for change in changes:
+        if isinstance(change, Create | Update):
+            latest = change
+        if isinstance(change, Create):
+            clock_ms = change.test_clock_ms
+        elif isinstance(change, AdvanceClock):
+            clock_ms = change.time_ms
+    settings: dict[str, object] = {name: getattr(latest, name) for name in _SETTINGS}
+    settings["status"] = latest.status if isinstance(latest, Update) else "active"
+    settings["test_clock_ms"] = clock_ms
+    return settings
+
+
+def _is_of(operation: Operation, entry: LedgerEntry) -> bool:
+    return _KINDS[operation.method].name == entry.kind

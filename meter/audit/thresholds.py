@@ -1,0 +1,87 @@
+"""The rule of thresholds: each crossing is told once, by an entry directly behind the entry that
+crossed the threshold.
+"""
+
+from collections.abc import Iterator
+
+from meter.audit.budgets import BudgetRule
+from meter.audit.entry import LedgerEntry
+from meter.journal.effect import Crossing, Effect
+from meter.journal.kinds import Kind
+from meter.journal.operations import DAILY_USE, LOW_BALANCE
+from meter.ledger.projections.settings import Settings
+
+_BUDGET = "budget"
+
+
+class ThresholdRule:
+    """Follows the crossings, and the entries that tell crossings."""
+
+    def __init__(self) -> None:
+        self._due: dict[Crossing, str] = {}  # id of the entry that crossed
+        self.told: list[tuple[str, int, Crossing]] = []  # entry's id, budget's number
+
+    def check(self, entry: LedgerEntry, settings: Settings, budgets: BudgetRule) -> Iterator[str]:
+        """Follows by one entry, under the settings after the entry."""
+        effect = entry.effect
+        if not effect.kind.is_consequence:
+            for crossing, crossing_entry_id in self._due.items():
+                yield f"{crossing_entry_id}: crossed {_name(crossing)}, and no entry says so"
+            self._due = {}
+        if effect.crossing is not None:
+            yield from self._check_told(entry, effect.crossing, budgets)
+        elif settings.spend_management and effect.kind.may_cross_thresholds and effect.amount:
+            for crossing in _crossings(effect, settings, budgets):
+                self._due[crossing] = entry.id
+
+    def _check_told(
+        self, entry: LedgerEntry, crossing: Crossing, budgets: BudgetRule
+    ) -> Iterator[str]:
+        self.told.append((entry.id, budgets.number(crossing.budget_id), crossing))
+        if self._due.pop(crossing, None) is None:
+            yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
+
+
+def _crossings(effect: Effect, settings: Settings, budgets: BudgetRule) -> Iterator[Crossing]:
+    """Yields the thresholds that the effect crossed."""
+    yield from _account_crossings(effect, settings)
+    if effect.kind is Kind.DEBIT:
+        yield from _budget_crossings(effect, budgets)
+
+
+def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]:
+    after = effect.after()
+    used = after.used_today
+    used_before = used
+    if effect.kind is Kind.DEBIT and effect.charge_counts_today:
+        used_before -= effect.amount
+    remaining = after.remaining
+    remaining_before = remaining + effect.amount
+    for level in settings.levels:
+        nanos = level.nanos
+        if level.subject == DAILY_USE and used_before < nanos <= used:
+            window = str(effect.day)
+            yield Crossing(DAILY_USE, "", level.threshold_id, window, nanos, used)
+        if level.subject == LOW_BALANCE and remaining_before > nanos >= remaining:
+            window = str(after.total)
+            yield Crossing(LOW_BALANCE, "", level.threshold_id, window, nanos, remaining)
+
+
+def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
+    for matched in effect.budgets:
+        if not matched.current:
+            continue
+        used_before = matched.limit - matched.remaining - matched.held
+        used = used_before + effect.amount
+        window = str(matched.start_day)
+        for threshold_id, nanos in budgets.levels(matched.budget_id):
+            if used_before < nanos <= used:
+                yield Crossing(_BUDGET, matched.budget_id, threshold_id, window, nanos, used)
+
+
+def _name(crossing: Crossing) -> str:
+    subject = f"{crossing.subject} {crossing.budget_id}".strip()
+    return (
+        f"{subject}, threshold {crossing.threshold_id} in {crossing.window}"
+        f" at {crossing.level} nanos"
+    )

@@ -1,0 +1,63 @@
+"""The rule of totals: grants - debits - expiries = remaining, and held is what open holds have."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, select
+
+from meter.audit.entry import LedgerEntry
+from meter.database.schema import accounts
+from meter.journal.account_sums import AccountSums
+from meter.journal.kinds import Kind
+
+_GIVING = frozenset(kind.name for kind in Kind if kind.gives)
+_RETIRING = frozenset(kind.name for kind in Kind if kind.retires)
+
+
+class TotalsRule:
+    """Adds up an account's entries."""
+
+    def __init__(self) -> None:
+        self._granted = 0
+        self._debited = 0
+        self._expired = 0
+        self._held = 0
+
+    def apply(self, entry: LedgerEntry) -> None:
+        """Adds one entry."""
+        if entry.kind in _GIVING:
+            self._granted += entry.amount_nanos
+        elif entry.kind in _RETIRING:
+            self._expired -= entry.amount_nanos
+        else:
+            self._debited -= entry.amount_nanos
+        self._held += entry.held_nanos
+
+    def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
+        """Yields what the account's row, or the row's state, has otherwise."""
+        row = connection.execute(select(accounts).where(accounts.c.account_id == account_id)).one()
+        state = AccountSums.decode(row.state)
+        remaining = self._granted - self._debited - self._expired
+        for name, recorded, recomputed in (
+            ("remaining_nanos", row.remaining_nanos, remaining),
+            ("held_nanos", row.held_nanos, self._held),
+            ("state: remaining", state.remaining, remaining),
+            ("state: held", state.held, self._held),
+            ("state: total", state.total, self._granted),
+            ("state: used", state.used, self._debited),
+            ("state: expired", state.expired, self._expired),
+        ):
+            if recorded != recomputed:
+                yield f"{name} is {recorded}, its entries come to {recomputed}"
+
+
+def check_last_state(
+    connection: Connection, account_id: str, day: int, state: AccountSums
+) -> Iterator[str]:
+    """Yields a finding if the account's row is not as the last entry left the account."""
+    wanted = select(accounts.c.day, accounts.c.state).where(accounts.c.account_id == account_id)
+    row = connection.execute(wanted).one()
+    if (row.day, row.state) != (day, state.encode()):
+        yield (
+            f"day {row.day} and state [{row.state}] are recorded,"
+            f" its last entry left day {day} and [{state.encode()}]"
+        )
