@@ -381,7 +381,7 @@ _STILL = frozenset(
 
 
 def parse(line: str) -> Effect:
-    """An effect line, parsed. Its form is written by `effect_line` in gate/lua/lib/account.lua."""
+    """An effect line, parsed. Its form is written by `encode_effect` in gate/lua/lib/journal.lua."""
     tokens = line.split(" ")
     (
         kind,

@@ -372,8 +372,8 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_and_run_once(
             runner.attach(wire)
             own = [
                 account_key(0, "acme"),
-                journal_key(0),
                 replay_key(0, "acme", "r"),
+                journal_key(0),
                 grants_key(0, "acme"),
             ]
             create = [*own, budgets_key(0, "acme")]
@@ -409,7 +409,7 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_and_run_once(
                 b"10",
                 b"90",
             ]
-            assert await wire.command(0, "XLEN", own[1]) == 12
+            assert await wire.command(0, "XLEN", own[2]) == 12
 
     run(test())
 
