@@ -68,13 +68,8 @@ local function stored_account(key, expected_epoch, journal_key, grants_key, budg
   local epoch, status, test_clock_ms, day, due_ms, flags, current_grant, operation_number, currency,
     total, packed = values[1]:match(SETTINGS.pattern)
   if epoch ~= expected_epoch then return nil end
-  local has = decode_flags(flags)
-  local budget_scopes
-  if has.budgets then
-    local line_end = packed:find('\n', 1, true)
-    budget_scopes = packed:sub(line_end + 1)
-    packed = packed:sub(1, line_end - 1)
-  end
+  local has, budget_scopes = decode_flags(flags), nil
+  if has.budgets then packed, budget_scopes = packed:match('^([^\n]*)\n(.*)$') end
   return {
     key = key,
     journal_key = journal_key,
