@@ -64,15 +64,15 @@ def decode_effect(line: str) -> Effect:
         month_base,
         yesterday_base,
     ) = line.split(" ")
-    # By position, and without a call for each token: every reply decodes a line.
+    # By position: every reply decodes a line, and keywords cost more.
     return Effect(
         _KINDS.get(kind) or Kind(kind),
         int(at_ms),
         int(day),
         int(amount),
         int(hold_amount),
-        None if hold_day == ABSENT else int(hold_day),
-        None if expires_ms == ABSENT else int(expires_ms),
+        _optional(hold_day),
+        _optional(expires_ms),
         NO_FLAGS if flags == ABSENT else _decode_flags(flags),
         "" if hold_id == ABSENT else hold_id,
         int(current_grant),
@@ -85,7 +85,7 @@ def decode_effect(line: str) -> Effect:
             int(total),
             int(used),
             int(day_remaining),
-            None if daily_limit == ABSENT else int(daily_limit),
+            _optional(daily_limit),
             int(day_base),
             int(month_base),
             int(expired),
@@ -98,6 +98,12 @@ def current_grant_tokens(line: str) -> tuple[str, str, str]:
     """Returns the current grant's number, and the nanos left of the grant and held from it."""
     tokens = line.split(" ")
     return tokens[9], tokens[11], tokens[12]
+
+
+def _optional(token: str) -> int | None:
+    if token == ABSENT:
+        return None
+    return int(token)
 
 
 @lru_cache(maxsize=256)  # few combinations occur
@@ -117,7 +123,7 @@ def _decode_allocation(kind: str, text: str) -> Allocation | None:
         decode_parts(returned),
         decode_parts(lapsed),
         _decode_budgets(budgets),
-        _decode_budgets(freed[0]) if freed else (),
+        _decode_budgets(*freed),
     )
 
 
@@ -130,7 +136,7 @@ def _decode_crossing(kind: str, text: str) -> Crossing | None:
     return Crossing(subject, budget_id, threshold_id, window, int(level), int(value))
 
 
-def _decode_budgets(text: str) -> tuple[MatchedBudget, ...]:
+def _decode_budgets(text: str = ABSENT) -> tuple[MatchedBudget, ...]:
     if text == ABSENT:
         return ()
     return tuple([_decode_budget(budget) for budget in text.split(";")])
@@ -141,7 +147,7 @@ def _decode_budget(text: str) -> MatchedBudget:
     return MatchedBudget(
         budget_id,
         int(start_day),
-        None if end_day == ABSENT else int(end_day),
+        _optional(end_day),
         int(remaining),
         int(held),
         int(limit),
