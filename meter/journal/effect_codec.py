@@ -64,15 +64,15 @@ def decode_effect(line: str) -> Effect:
         month_base,
         yesterday_base,
     ) = line.split(" ")
-    # By position: every reply decodes a line, and keywords cost more.
+    # By position, and without a call for each token: every reply decodes a line.
     return Effect(
         _KINDS.get(kind) or Kind(kind),
         int(at_ms),
         int(day),
         int(amount),
         int(hold_amount),
-        _optional(hold_day),
-        _optional(expires_ms),
+        None if hold_day == ABSENT else int(hold_day),
+        None if expires_ms == ABSENT else int(expires_ms),
         NO_FLAGS if flags == ABSENT else _decode_flags(flags),
         "" if hold_id == ABSENT else hold_id,
         int(current_grant),
@@ -85,7 +85,7 @@ def decode_effect(line: str) -> Effect:
             int(total),
             int(used),
             int(day_remaining),
-            _optional(daily_limit),
+            None if daily_limit == ABSENT else int(daily_limit),
             int(day_base),
             int(month_base),
             int(expired),
@@ -98,12 +98,6 @@ def current_grant_tokens(line: str) -> tuple[str, str, str]:
     """Returns the current grant's number, and the nanos left of the grant and held from it."""
     tokens = line.split(" ")
     return tokens[9], tokens[11], tokens[12]
-
-
-def _optional(token: str) -> int | None:
-    if token == ABSENT:
-        return None
-    return int(token)
 
 
 @lru_cache(maxsize=256)  # few combinations occur
@@ -147,7 +141,7 @@ def _decode_budget(text: str) -> MatchedBudget:
     return MatchedBudget(
         budget_id,
         int(start_day),
-        _optional(end_day),
+        None if end_day == ABSENT else int(end_day),
         int(remaining),
         int(held),
         int(limit),
