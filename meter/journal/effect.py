@@ -109,16 +109,23 @@ class Effect(NamedTuple):
     @property
     def lapsed(self) -> tuple[Part, ...]:
         """Returns the part of `returned` that expired by returning; own entries take it away."""
-        return () if self.allocation is None else self.allocation.lapsed
+        if self.allocation is None:
+            return ()
+        return self.allocation.lapsed
 
     @property
     def budgets(self) -> tuple[MatchedBudget, ...]:
-        return () if self.allocation is None else self.allocation.budgets
+        """Returns the budgets that the call matched, or in which its hold was counted."""
+        if self.allocation is None:
+            return ()
+        return self.allocation.budgets
 
     @property
     def freed(self) -> tuple[MatchedBudget, ...]:
         """Returns the budgets that a late debit's hold left; the usage counts in `budgets`."""
-        return () if self.allocation is None else self.allocation.freed
+        if self.allocation is None:
+            return ()
+        return self.allocation.freed
 
     @property
     def held_delta(self) -> int:
@@ -240,7 +247,9 @@ class Effect(NamedTuple):
     @property
     def grace(self) -> int:
         """Returns the part of the amount that grace carried."""
-        return self.uncovered if self.flags.in_grace else 0
+        if not self.flags.in_grace:
+            return 0
+        return self.uncovered
 
     def _spendable_delta(self) -> int:
         """Returns the change of the credits that every request may take."""

@@ -117,7 +117,7 @@ def _decode_allocation(kind: str, text: str) -> Allocation | None:
         decode_parts(returned),
         decode_parts(lapsed),
         _decode_budgets(budgets),
-        _decode_budgets(freed[0]) if freed else (),
+        _decode_budgets(*freed),
     )
 
 
@@ -130,7 +130,7 @@ def _decode_crossing(kind: str, text: str) -> Crossing | None:
     return Crossing(subject, budget_id, threshold_id, window, int(level), int(value))
 
 
-def _decode_budgets(text: str) -> tuple[MatchedBudget, ...]:
+def _decode_budgets(text: str = ABSENT) -> tuple[MatchedBudget, ...]:
     if text == ABSENT:
         return ()
     return tuple([_decode_budget(budget) for budget in text.split(";")])
