@@ -1,5 +1,5 @@
-"""The ceiling: what Redis itself makes of the commands that the gate sends, when they come pipelined
-over one socket.
+"""The ceiling: what Redis itself makes of the commands that the gate sends, when they come
+pipelined over one socket.
 
 Two lots of `depth` units are in flight at any time: the next is packed and sent while Redis works
 on the one before, so it never waits for this process.

@@ -1,5 +1,5 @@
-"""Commands for Redis without end: what a call makes the gate send, with other accounts and request ids
-put in, and some to compare with.
+"""Commands for Redis without end: what a call makes the gate send, with other accounts and request
+ids put in, and some to compare with.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ ACCOUNTS = 1000
 
 # What reference.lua works on: as an account's hash, a debit's effect line and its sums are.
 _ACCOUNT = (
-    "ep 1 op 2 st active cur USD clk - day 20779 sp 999998750000000 held 0 ovr 0 tot 1000000000000000 used 1250000 "
-    "room 999998750000000 lim 1000000000000000 dbase 0 mbase 0"
+    "ep 1 op 2 st active cur USD clk - day 20779 sp 999998750000000 held 0 ovr 0 "
+    "tot 1000000000000000 used 1250000 room 999998750000000 lim 1000000000000000 dbase 0 mbase 0"
 )
 _EFFECT = (
     "D 1795313604123 20779 1250000 0 - - - - 999998750000000 0 0 1000000000000000 1250000 "
@@ -78,8 +78,8 @@ def sample(stack: Stack, *requests: AuthorizeRequest | DebitRequest) -> Sample:
 
 
 def supply(stack: Stack, of: Sample, accounts: int = ACCOUNTS, kind: str = USUAL) -> Supply:
-    """The sample's commands again and again, for accounts at random, with request ids and holds that
-    are new each time.
+    """The sample's commands again and again, for accounts at random, with request ids and holds
+    that are new each time.
     """
     account = ACCOUNT.encode()
     hold = (of.hold,) if of.hold else ()

@@ -1,5 +1,5 @@
-"""A log-linear histogram of nanoseconds: a fixed number of integers however long the run, and no value
-off by more than 1 %.
+"""A log-linear histogram of nanoseconds: a fixed number of integers however long the run, and no
+value off by more than 1 %.
 """
 
 from collections.abc import Iterable

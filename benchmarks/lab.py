@@ -175,8 +175,8 @@ class Lab:
         return run_load(Plan(host, port, workload, **usual | plan))
 
     def tidy(self) -> None:
-        """After each case: what no flusher takes away. And each is to begin with a short AOF, so that
-        none is rewritten while somebody measures.
+        """After each case: what no flusher takes away. And each is to begin with a short AOF, so
+        that none is rewritten while somebody measures.
         """
         for name in ("quiet", "crowded"):
             if name in self.__dict__:

@@ -60,8 +60,8 @@ class Tally:
 
 
 class Lane:
-    """A connection, the calls in flight on it by stream, and those that wait for their turn, each with
-    the time since when it counts.
+    """A connection, the calls in flight on it by stream, and those that wait for their turn, each
+    with the time since when it counts.
     """
 
     def __init__(self, address: tuple[str, int]) -> None:

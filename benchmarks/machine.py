@@ -39,7 +39,9 @@ def facts() -> dict[str, str]:
         "store": subprocess.check_output([find_server(), "--version"], text=True).strip(),
         "packages": ", ".join(filter(None, map(_package, _PACKAGES))),
         "commit": _commit(),
-        "temporary files": f"{tempfile.gettempdir()}: fdatasync of 4 KiB takes {_sync_us():.0f} µs (p50)",
+        "temporary files": (
+            f"{tempfile.gettempdir()}: fdatasync of 4 KiB takes {_sync_us():.0f} µs (p50)"
+        ),
     }
 
 

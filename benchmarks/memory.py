@@ -17,8 +17,8 @@ Bytes = dict[str, float]
 
 
 def crowd(stack: Stack, accounts: int, open_holds: int, debited: int) -> Bytes:
-    """Fills an empty stack with accounts and open holds; bytes of each kind of thing, with its share
-    of Redis's tables.
+    """Fills an empty stack with accounts and open holds; bytes of each kind of thing, with its
+    share of Redis's tables.
     """
     with closing(stack.redis()) as client:
         used = [_used(client)]

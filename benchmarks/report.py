@@ -196,7 +196,8 @@ def _goals(report: Report, *, coloured: bool = False) -> Rows:
 def _circumstances(report: Report) -> str:
     options = report.options
     return (
-        f"It took {report.minutes:.0f} minutes; meanwhile other processes used {report.others_share:.1%} of the machine's CPU. The gate"
+        f"It took {report.minutes:.0f} minutes; meanwhile other processes used"
+        f" {report.others_share:.1%} of the machine's CPU. The gate"
         f" served by {report.transport}. Many accounts were"
         f" {options.accounts:,}, with {options.open_holds:,} open holds."
     )

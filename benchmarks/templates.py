@@ -1,5 +1,5 @@
-"""Bytes that are made once, and differ from call to call only where a name of fixed width stands: an
-account, a request id, a hold.
+"""Bytes that are made once, and differ from call to call only where a name of fixed width stands:
+an account, a request id, a hold.
 
 Making a message or a command anew for every call would cost the generator more than the gate needs
 to answer it.

@@ -68,8 +68,8 @@ def usage_debit() -> DebitRequest:
 
 
 class Call(NamedTuple):
-    """One call; `kind` names the histogram it belongs to, `is_right` tells whether a reply is what it
-    must be.
+    """One call; `kind` names the histogram it belongs to, `is_right` tells whether a reply is what
+    it must be.
     """
 
     kind: str

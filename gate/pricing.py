@@ -40,7 +40,9 @@ class Cost(NamedTuple):
         return self.price.currency
 
     def affordable_output_tokens(self, nanos: int) -> int | None:
-        """Returns the output tokens that `nanos` buy after the usage's input; None without usage."""
+        """Returns the output tokens that `nanos` buy after the usage's input; None without
+        usage.
+        """
         if self.price is None or self.quantities is None:
             return None
         return self.price.affordable_output_tokens(self.quantities, nanos)

@@ -1,5 +1,5 @@
-"""Generates the stubs of proto/ into gate/v1 and meter/v1 (`make proto`); --check tells whether they
-are up to date.
+"""Generates the stubs of proto/ into gate/v1 and meter/v1 (`make proto`); --check tells whether
+they are up to date.
 """
 
 import filecmp

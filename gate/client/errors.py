@@ -33,9 +33,9 @@ class Failure:
 class CallFailed(Exception):
     """Tells that the gate refused the call; the call took no effect.
 
-    `code` is the name of a gRPC status, and `reason` a word of
-    docs/metrics-and-reasons.md, empty if no gate answered. `field` is the request's field to blame, empty if none is. `request_id` is the
-    call's request id, given or generated.
+    `code` is the name of a gRPC status, and `reason` a word of docs/metrics-and-reasons.md, empty
+    if no gate answered. `field` is the request's field to blame, empty if none is. `request_id` is
+    the call's request id, given or generated.
     """
 
     def __init__(self, failure: Failure, request_id: str, advice: str = "") -> None:

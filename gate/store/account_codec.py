@@ -48,8 +48,8 @@ class AccountFlag(StrEnum):
 class Settings(NamedTuple):
     """Lays out an account's settings: one token each, between spaces.
 
-    With the flag BUDGETS a second part follows, from the first newline on: for each scope of budgets one
-    or two keys, a line each, and a tab between scopes.
+    With the flag BUDGETS a second part follows, from the first newline on: for each scope of
+    budgets one or two keys, a line each, and a tab between scopes.
     """
 
     epoch: int  # in which the settings were written; of another epoch the account is missing

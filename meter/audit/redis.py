@@ -1,4 +1,6 @@
-"""The rule of Redis: Redis has what the ledger has, at the position at which Redis was inspected."""
+"""The rule of Redis: Redis has what the ledger has, at the position at which Redis was
+inspected.
+"""
 
 from collections.abc import Iterator
 

@@ -73,7 +73,8 @@ def check_budgets(connection: Connection, account_id: str, due: BudgetRule) -> I
 def check_events(
     connection: Connection, account_id: str, told: Iterable[tuple[str, int, Crossing]]
 ) -> Iterator[str]:
-    """Compares the events with the crossings that entries tell: entry id, budget's number, crossing.
+    """Compares the events with the crossings that entries tell: entry id, budget's number,
+    crossing.
 
     A crossing that is told again has no event of its own.
     """

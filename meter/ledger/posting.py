@@ -28,7 +28,8 @@ from meter.ledger.projections.usage import UsageProjection
 
 log = structlog.get_logger()
 
-# Given a shard and an epoch, begins the epoch in the journal: then the journal admits nothing older.
+# Given a shard and an epoch, begins the epoch in the journal: then the journal admits nothing
+# older.
 Fence = Callable[[int, int], None]
 
 

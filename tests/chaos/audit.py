@@ -1,5 +1,5 @@
-"""The audit after a fault: what the clients were told, what the ledger says, and what Redis has must
-be one and the same.
+"""The audit after a fault: what the clients were told, what the ledger says, and what Redis has
+must be one and the same.
 """
 
 import time
@@ -86,8 +86,8 @@ class Audit:
             )
 
     def _is_at_rest(self) -> bool:
-        """Nothing ends by itself in the next minute: the books and the gate cannot be read at the same
-        moment.
+        """Nothing ends by itself in the next minute: the books and the gate cannot be read at the
+        same moment.
         """
         books = Books.read(self._ledger_url)
         soon_ms = (time.time() + 60) * 1000
@@ -153,8 +153,8 @@ class Audit:
             )
 
     def _repeat_all(self, books: Books) -> None:
-        """A repeat has the first reply; what was never answered is answered now, by what it did if it
-        took effect.
+        """A repeat has the first reply; what was never answered is answered now, by what it did if
+        it took effect.
         """
         taken = {(row.account_id, row.request_id) for row in books.entries}
         for call in self._calls:

@@ -1,5 +1,5 @@
-"""What the entries come to for grants, budgets and thresholds, added up once more and in the plainest
-way.
+"""What the entries come to for grants, budgets and thresholds, added up once more and in the
+plainest way.
 """
 
 import json
@@ -21,8 +21,8 @@ _TO = {  # the column of a grant to which an entry moves what it takes
 
 
 def check_grants(accounts: Rows, entries: Rows, grants: Rows, open_holds: Rows) -> None:
-    """Each is somewhere, whole: with its entries, its holds, or left; and what is left, less debt, is
-    the account's balance.
+    """Each is somewhere, whole: with its entries, its holds, or left; and what is left, less debt,
+    is the account's balance.
     """
     taken: dict[tuple[str, int, str], int] = defaultdict(int)
     for entry in entries:

@@ -1,5 +1,5 @@
-"""Calls under load: each is repeated under its own request id until it is answered, or given up, and
-its reply is remembered.
+"""Calls under load: each is repeated under its own request id until it is answered, or given up,
+and its reply is remembered.
 """
 
 import random

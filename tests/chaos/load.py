@@ -1,4 +1,6 @@
-"""Loads several gates: gateways spend, and an administrator grants, sells, voids and sets budgets."""
+"""Loads several gates: gateways spend, and an administrator grants, sells, voids and sets
+budgets.
+"""
 
 import threading
 from collections.abc import Callable, Sequence

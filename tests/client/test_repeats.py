@@ -1,5 +1,5 @@
-"""What the client sends again: only what may not have been heard, under the same request id, so that
-it takes effect once.
+"""What the client sends again: only what may not have been heard, under the same request id, so
+that it takes effect once.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""The effect line, part by part: whose credits they were, the budgets that were matched, and what may
-be spent after all that.
+"""The effect line, part by part: whose credits they were, the budgets that were matched, and what
+may be spent after all that.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""The flusher among crashes, losses and other flushers: each entry in the books once, or known to be
-lost.
+"""The flusher among crashes, losses and other flushers: each entry in the books once, or known to
+be lost.
 """
 
 import time

@@ -1,5 +1,5 @@
-"""The flusher where Redis has lost something: what is left is posted, what was lost is known, and the
-books stay right.
+"""The flusher where Redis has lost something: what is left is posted, what was lost is known, and
+the books stay right.
 """
 
 import random

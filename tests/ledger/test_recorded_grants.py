@@ -1,5 +1,5 @@
-"""Grants, voids and settings as they are recorded: what follows from the account's settings is settled
-then.
+"""Grants, voids and settings as they are recorded: what follows from the account's settings is
+settled then.
 """
 
 from typing import Any

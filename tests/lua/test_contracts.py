@@ -1,5 +1,5 @@
-"""The scripts' headers are their contracts: what they say is what the code does, and what the tables
-try.
+"""The scripts' headers are their contracts: what they say is what the code does, and what the
+tables try.
 """
 
 import random

@@ -1,5 +1,5 @@
-"""The gate in plain Python, by its contract alone: it knows no store and no script, and keeps nothing
-that can be summed up.
+"""The gate in plain Python, by its contract alone: it knows no store and no script, and keeps
+nothing that can be summed up.
 
 Only the ids of holds come from outside, since nobody can foretell them.
 """

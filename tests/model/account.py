@@ -160,8 +160,8 @@ class Account:
         )
 
     def take(self, amount: int, labels: Labels, but: Iterable[tuple[int, int]] = ()) -> Parts:
-        """The credits that are taken for so much, when those of `but` are gone already; overage bears
-        the rest.
+        """The credits that are taken for so much, when those of `but` are gone already; overage
+        bears the rest.
         """
         left = self.left()
         parts = []

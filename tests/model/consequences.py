@@ -1,5 +1,5 @@
-"""What a change, or time, brings about by itself: grants begin, expire and are used up, debt is paid,
-thresholds are crossed.
+"""What a change, or time, brings about by itself: grants begin, expire and are used up, debt is
+paid, thresholds are crossed.
 """
 
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ def _due(account: Account) -> Iterator[tuple[int, str, int]]:
 
 
 def arrive(account: Account, grant: Grant) -> None:
-    """Credits have come: they end the graces if something may be spent now, and pay debt if they are
-    to.
+    """Credits have come: they end the graces if something may be spent now, and pay debt if they
+    are to.
     """
     if account.spendable > 0 and not grant.scope:
         account.graces_begun.clear()

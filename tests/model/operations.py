@@ -82,8 +82,8 @@ def _grant(account: Account, number: int, change: GrantCredits) -> None:
 
 
 def _void(account: Account, change: VoidGrant) -> None:
-    """A grant that has not begun counts nowhere: nothing can be taken from it, but it can be kept from
-    ever beginning.
+    """A grant that has not begun counts nowhere: nothing can be taken from it, but it can be kept
+    from ever beginning.
     """
     grant = account.grants[change.number]
     left = 0 if grant.is_over(account.clock_ms) else account.left().get(grant.number, 0)

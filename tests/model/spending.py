@@ -56,8 +56,8 @@ class Charging:
         return pinned + self.account.take(rest, self.asked.labels, but=pinned)
 
     def leaves_range(self, was: int) -> bool:
-        """Whether it takes more than a hold gives back, and more than sums can bear, even if no scoped
-        grant helps.
+        """Whether it takes more than a hold gives back, and more than sums can bear, even if no
+        scoped grant helps.
         """
         account = self.account
         hold = self.hold

@@ -1,5 +1,5 @@
-"""Whatever is asked in whatever order, the gate answers as the plain-Python model does, and its books
-add up.
+"""Whatever is asked in whatever order, the gate answers as the plain-Python model does, and its
+books add up.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""`creditgate up` makes a key of vouchers: once, for its own user only, and codes outlive a restart."""
+"""`creditgate up` makes a key of vouchers: once, for its own user only, and codes outlive
+a restart.
+"""
 
 import os
 from collections.abc import Iterator

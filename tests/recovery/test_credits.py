@@ -89,8 +89,8 @@ def hold_of(customer: Customer, request_id: str) -> str:
 
 @pytest.fixture
 def customer(fault_stack: FaultStack) -> Customer:
-    """Grants of every kind, told apart by their amounts; two holds that pin two grants each; a grace
-    that has begun.
+    """Grants of every kind, told apart by their amounts; two holds that pin two grants each; a
+    grace that has begun.
     """
     account_id = fault_stack.open(
         "11",

@@ -1,5 +1,5 @@
-"""Bad input to top-ups, vouchers, voids and budgets: each mistake has a status, a reason, and the name
-of the field that is to blame.
+"""Bad input to top-ups, vouchers, voids and budgets: each mistake has a status, a reason, and the
+name of the field that is to blame.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""Many at once, over two gates on one Redis: what there is room for is spent once, and a request takes
-effect once.
+"""Many at once, over two gates on one Redis: what there is room for is spent once, and a request
+takes effect once.
 """
 
 from collections import Counter
@@ -60,8 +60,8 @@ def channels(stack: Stack) -> Iterator[list[grpc.Channel]]:
 
 @pytest.fixture
 def at_once(channels: list[grpc.Channel]) -> Callable[..., list[Any]]:
-    """Sends the requests to a method, all before any is answered, from all clients in turn; replies,
-    or errors.
+    """Sends the requests to a method, all before any is answered, from all clients in turn;
+    replies, or errors.
     """
     gates = [GateStub(channel) for channel in channels]
     accounts = [AccountsStub(channel) for channel in channels]
@@ -238,8 +238,8 @@ def test_each_crossing_of_a_threshold_is_told_once_and_in_order_however_many_deb
 
 
 def events_of_all(customer: Customer) -> list[Any]:
-    """The events of all accounts, page by page until there is no more; once the ledger has caught up,
-    however long that takes.
+    """The events of all accounts, page by page until there is no more; once the ledger has caught
+    up, however long that takes.
     """
     wait_until(lambda: page_of_events(customer, "") is not None, 120)
     events = []

@@ -1,5 +1,5 @@
-"""Days and months, by test clocks: limits that reset, holds over midnight, leap days, and books that
-agree on all of it.
+"""Days and months, by test clocks: limits that reset, holds over midnight, leap days, and books
+that agree on all of it.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""Debit: the contract of usage being charged, with a hold and without, on time, late, and beyond what
-there was.
+"""Debit: the contract of usage being charged, with a hold and without, on time, late, and beyond
+what there was.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""Vouchers through the running service: codes shown once, redeemed once by whichever gate, and guessed
-in vain.
+"""Vouchers through the running service: codes shown once, redeemed once by whichever gate, and
+guessed in vain.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""A trace of real requests, replayed over gRPC: its cost is the same by every way of adding it up, to
-the nano.
+"""A trace of real requests, replayed over gRPC: its cost is the same by every way of adding it up,
+to the nano.
 
 The trace is made up, of 500 rows (8,819 with --long). To use another of the form
 TIMESTAMP,ContextTokens,GeneratedTokens, name its file in the environment:

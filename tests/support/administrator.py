@@ -1,5 +1,5 @@
-"""The operations of an administrator in random sequences: each is applied by the gate, and done by the
-model.
+"""The operations of an administrator in random sequences: each is applied by the gate, and done by
+the model.
 """
 
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
-"""Writes histories into a ledger as the gate and the flusher would: accounts of the model's, and the
-real posting.
+"""Writes histories into a ledger as the gate and the flusher would: accounts of the model's, and
+the real posting.
 """
 
 import asyncio

@@ -226,8 +226,8 @@ class Account:
 
 
 def canonical(fields: Mapping[str, str]) -> dict[str, str]:
-    """A hash as the glossary means it: what is left or held, if 0, may be absent; the letters of the
-    flags have no order.
+    """A hash as the glossary means it: what is left or held, if 0, may be absent; the letters of
+    the flags have no order.
     """
     known = {
         name: value for name, value in fields.items() if value != "0" or not _may_be_absent(name)

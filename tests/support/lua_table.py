@@ -405,8 +405,8 @@ def due_score(account: Account) -> float:
 
 
 def strangers(lua_engine: LuaEngine) -> list[str]:
-    """Keys that the glossary of gate/store/keys.py does not know, and keys without a time to live that
-    ought to have one.
+    """Keys that the glossary of gate/store/keys.py does not know, and keys without a time to live
+    that ought to have one.
     """
     kinds = re.findall(r"^\| `(cg:\S+(?: \S+)?)` ", gate.store.keys.__doc__ or "", re.MULTILINE)
     known = [re.sub("[A-Z]+", r"\\S+", re.escape(kind)).replace("07", r"\d\d") for kind in kinds]

@@ -1,4 +1,5 @@
-"""One account as the gate has it: the model does what is asked of it, and it is told in effect lines.
+"""One account as the gate has it: the model does what is asked of it, and it is told in effect
+lines.
 
 Nothing is denied.
 """

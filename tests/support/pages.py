@@ -1,4 +1,6 @@
-"""The pages for readers: README, docs, and the READMEs of the packages, with their blocks of code."""
+"""The pages for readers: README, docs, and the READMEs of the packages, with their blocks
+of code.
+"""
 
 import re
 from dataclasses import dataclass

@@ -256,8 +256,8 @@ class Sequence(Administrator):
         request.amount_nanos = max(least, min(MOST, amount))
 
     def _check_limits(self) -> None:
-        """Invariants 1, 2 and 4: sums are what they are made of, and overage is used no further than
-        it may be.
+        """Invariants 1, 2 and 4: sums are what they are made of, and overage is used no further
+        than it may be.
         """
         for account in self.model.accounts.values():
             left = account.left()

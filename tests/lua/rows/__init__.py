@@ -1,5 +1,5 @@
-"""The Lua tables: for each script, one sentence after another about what it answers and what it leaves
-behind.
+"""The Lua tables: for each script, one sentence after another about what it answers and what it
+leaves behind.
 """
 
 from collections.abc import Mapping

@@ -83,8 +83,8 @@ LAPSING: Changes = {"g": 4, "grants": {2: OVER, 4: TOP_UP}, "room": -40}
 
 
 def lapse(amount: int, left: Grant = TOP_UP, held: int = 0, n: str = "2") -> list[Then]:
-    """What a grant that is over gets back expires; `left` is what is being burned, as the entry finds
-    it.
+    """What a grant that is over gets back expires; `left` is what is being burned, as the entry
+    finds it.
     """
     return [
         Then(
