@@ -56,7 +56,7 @@ from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
 from gate.v1 import gate_pb2
 from meter.admin.budgets import Budgets
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
 from meter.database.engine import Ledger
@@ -250,7 +250,7 @@ class _StoreParts(NamedTuple):
 
     connections: Connections
     shards: Shards
-    operations: Operations
+    operations: OperationRecorder
     restorer: Restorer
     store: Store
     expiry: Expiry
@@ -285,11 +285,12 @@ async def _open_store(
     await connections.open()
     opened.push_async_callback(connections.close)
     await shards.verify_all()
-    operations = Operations(ledger)
+    operations = OperationRecorder(ledger)
     restorer = Restorer(
         connections,
         runner,
         shards,
+        ledger,
         operations,
         metrics,
         settings.replay_window_ms,

@@ -19,7 +19,7 @@ from gate.store.expiry import Expiry
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store.restore import Restorer
-from meter.admin.recorder import AccountRow, Operations
+from meter.admin.recorder import AccountRow, OperationRecorder
 from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id
@@ -56,7 +56,7 @@ class AccountMethods:
 
     def __init__(
         self,
-        operations: Operations,
+        operations: OperationRecorder,
         restorer: Restorer,
         reaper: Reaper,
         expiry: Expiry,

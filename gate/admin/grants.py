@@ -14,7 +14,7 @@ from gate.admin.fields import (
     priority_of,
 )
 from gate.store.restore import Restorer
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.errors import InvalidField, Unavailable
 from meter.ids import check_description, check_id
 from meter.journal.operations import GrantCredits
@@ -41,7 +41,7 @@ class GrantMethods:
 
     def __init__(
         self,
-        operations: Operations,
+        operations: OperationRecorder,
         restorer: Restorer,
         wait_until_flushed: Callable[[str | None], Awaitable[None]],
         canonical: Canonical,

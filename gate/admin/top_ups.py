@@ -13,7 +13,7 @@ from gate.admin.fields import (
 )
 from gate.admin.pages import next_page_token
 from gate.store.restore import Restorer
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.admin.top_up_bounds import TopUpBound
 from meter.admin.top_ups import TopUpRow, TopUps
 from meter.database.errors import AccountNotFound
@@ -47,7 +47,7 @@ class TopUpMethods:
 
     def __init__(
         self,
-        operations: Operations,
+        operations: OperationRecorder,
         top_ups: TopUps,
         restorer: Restorer,
         bounds: Mapping[str, TopUpBound],

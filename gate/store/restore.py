@@ -18,9 +18,11 @@ from gate.store.operations import OperationScripts
 from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
 from gate.store.snapshot_arguments import snapshot_arguments
-from meter.admin.recorder import AccountSnapshot, Operations
+from meter.admin.recorder import OperationRecorder
+from meter.database.engine import Ledger
 from meter.errors import NotFound, ServiceError, Unavailable
 from meter.journal.operations import Operation
+from meter.ledger.projections.snapshot import AccountSnapshot, load_snapshot
 
 _SWEEP_S = 1.0
 _SWEEP_LIMIT = 500
@@ -37,13 +39,15 @@ class Restorer:
         connections: Connections,
         runner: ScriptRunner,
         shards: Shards,
-        recorded: Operations,
+        ledger: Ledger,
+        recorded: OperationRecorder,
         metrics: GateMetrics,
         replay_window_ms: int,
     ) -> None:
         self._connections = connections
         self._runner = runner
         self._shards = shards
+        self._ledger = ledger
         self._recorded = recorded
         self._metrics = metrics
         self._scripts = OperationScripts(runner, shards, replay_window_ms)
@@ -134,7 +138,7 @@ class Restorer:
             )
         if not await self._is_present(shard, account_id):
             await self._shards.flushed(shard)
-            snapshot = await asyncio.to_thread(self._recorded.load_snapshot, account_id)
+            snapshot = await asyncio.to_thread(load_snapshot, self._ledger, account_id)
             if snapshot is not None and snapshot.applied_op > 0:
                 await self.load(snapshot)
         for operation in await asyncio.to_thread(self._recorded.pending, account_id):

@@ -17,9 +17,8 @@ from gate.store.account_codec import (
 )
 from gate.store.contracts import LoadAccountArguments, LoadedBudget, LoadedGrant, LoadedHold
 from gate.store.keys import hold_member
-from meter.admin.recorder import AccountSnapshot
 from meter.ledger.projections.budgets import BudgetState
-from meter.ledger.projections.snapshot import GrantLeft, OpenHold
+from meter.ledger.projections.snapshot import AccountSnapshot, GrantLeft, OpenHold
 
 Argument = str | bytes | int
 

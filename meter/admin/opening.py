@@ -8,8 +8,8 @@ from meter.admin.accounts import AccountRow, settings_columns
 from meter.admin.recording import now_ms, recorded, recorded_operation
 from meter.database.errors import AccountExists
 from meter.journal.account_sums import AccountSums
+from meter.journal.applied_settings import Settings
 from meter.journal.operations import Create, Operation
-from meter.ledger.projections.settings import Settings
 from meter.times import MS_PER_DAY
 
 FIRST_SEQ = 1  # of an account's operations: its creation

@@ -50,21 +50,18 @@ from meter.journal.operations import (
     VoidGrant,
     levels_of,
 )
-from meter.ledger.projections.snapshot import AccountSnapshot, OpenHold, snapshot
 from meter.money import INT64_MAX, SETTING_MAX
 from meter.times import timestamp
 
 __all__ = [
     "AccountRow",
-    "AccountSnapshot",
-    "OpenHold",
-    "Operations",
+    "OperationRecorder",
     "record_grant",
     "recorded_operation",
 ]
 
 
-class Operations:
+class OperationRecorder:
     """Records accounts and their operations, which each account numbers densely from 1.
 
     A request id takes effect once. A repeat with the same content returns the recorded operation; a
@@ -288,11 +285,6 @@ class Operations:
         """Returns up to `limit` accounts by id, behind the id `after`."""
         with self._ledger.read() as connection:
             return list_accounts(connection, after, limit)
-
-    def load_snapshot(self, account_id: str) -> AccountSnapshot | None:
-        """Returns the account as flushed, all of one moment, or None for an unknown account."""
-        with self._ledger.read() as connection:
-            return snapshot(connection, account_id)
 
 
 def record_grant(

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from meter.audit.entry import LedgerEntry
+from meter.journal.applied_settings import Settings
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import Grace
-from meter.ledger.projections.settings import Settings
 
 
 def check_admission(entry: LedgerEntry, settings: Settings, scoped: int) -> Iterator[str]:

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, select
 from meter.admin.accounts import AccountRow
 from meter.audit.entry import LedgerEntry
 from meter.database.schema import operations
+from meter.journal.applied_settings import Settings
 from meter.journal.entry import Method
 from meter.journal.kinds import Kind
 from meter.journal.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
-from meter.ledger.projections.settings import Settings
 
 _KINDS = {
     Method.CREATE: Kind.CREATE,

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, select
 from meter.audit.budgets import BudgetRule
 from meter.audit.grants import Grant
 from meter.database.schema import accounts, budget_windows, events, grants, open_holds
+from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing
 from meter.ledger.projections.budgets import AppliedBudget, budgets_of
-from meter.ledger.projections.settings import Settings
 from meter.ledger.projections.snapshot import OpenHold
 
 _GRANT = (

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.entry import LedgerEntry
+from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing, Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import DAILY_USE, LOW_BALANCE
-from meter.ledger.projections.settings import Settings
 
 _BUDGET = "budget"
 

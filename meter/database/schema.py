@@ -80,7 +80,7 @@ accounts = Table(
     Column("applied_op", BigInteger, nullable=False),
     Column("applied_status", String(16), nullable=False),  # as of `applied_op`
     Column("applied_clock_ms", BigInteger),  # as of `applied_op`
-    # meter.ledger.projections.settings.Settings, as of `applied_op`.
+    # meter.journal.applied_settings.Settings, as of `applied_op`.
     Column("applied_settings", Text, nullable=False),
     Column("remaining_nanos", BigInteger, nullable=False),
     Column("held_nanos", BigInteger, nullable=False),

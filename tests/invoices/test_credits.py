@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
 from meter.journal.operations import NEXT_INVOICE, NEXT_PURCHASE
 from meter.v1 import ledger_pb2 as pb
@@ -176,7 +176,7 @@ def test_each_invoice_goes_by_the_policy_that_held_when_its_period_ended(scribe:
 def test_a_policy_holds_from_when_the_gate_has_taken_it_up(scribe: Scribe) -> None:
     scribe.debit(50)
     scribe.flush()
-    Operations(scribe.ledger).update_account(
+    OperationRecorder(scribe.ledger).update_account(
         "acme", {"overage_policy": NEXT_PURCHASE}, request_id="later"
     )
     assert overage(compute_invoice(scribe, JANUARY, FEBRUARY)) == (50, 50, 0)

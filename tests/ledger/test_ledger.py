@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select, text, update
 
 from meter.admin.accounts import AccountRow
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.database import admin_schema, schema
 from meter.database.engine import BUSY_TIMEOUT_MS, Ledger
 from meter.database.errors import (
@@ -28,6 +28,7 @@ from meter.database.migrate import migrate, open_ledger
 from meter.journal.entry import Position
 from meter.journal.operations import AdvanceClock, Create, GrantCredits, Operation, Update
 from meter.ledger.positions import Positions
+from meter.ledger.projections.snapshot import load_snapshot
 from meter.money import INT64_MAX, SETTING_MAX
 from meter.prices import ModelPrice
 from meter.prices.recorded import Prices
@@ -36,12 +37,12 @@ pytest_plugins = ("support.ledgers",)
 
 
 @pytest.fixture
-def operations(ledger: Ledger) -> Operations:
-    return Operations(ledger)
+def operations(ledger: Ledger) -> OperationRecorder:
+    return OperationRecorder(ledger)
 
 
 def create(
-    operations: Operations,
+    operations: OperationRecorder,
     account_id: str = "acme",
     *,
     currency: str = "USD",
@@ -178,7 +179,7 @@ class TestOpening:
 
 def _grant_often(url: str, number: int) -> None:
     ledger = open_ledger(url)
-    operations = Operations(ledger)
+    operations = OperationRecorder(ledger)
     create(operations, f"account-{number}")
     for each in range(25):
         operations.grant_credits(
@@ -215,7 +216,7 @@ class TestPositions:
 
 class TestCreating:
     def test_an_account_has_its_settings_and_its_first_operation(
-        self, operations: Operations
+        self, operations: OperationRecorder, ledger: Ledger
     ) -> None:
         account, operation = create(
             operations, overage=5, limit=20, clock=86_400_000 * 3 + 1, request_id="r"
@@ -229,7 +230,7 @@ class TestCreating:
         )
         assert operations.account("acme") == account
         assert operations.pending() == [operation]
-        snapshot = operations.load_snapshot("acme")
+        snapshot = load_snapshot(ledger, "acme")
         assert snapshot is not None
         assert (snapshot.applied_op, snapshot.day, snapshot.state.remaining, snapshot.holds) == (
             0,
@@ -239,7 +240,7 @@ class TestCreating:
         )
 
     def test_it_is_created_once_however_often_it_is_asked_for(
-        self, ledger: Ledger, operations: Operations
+        self, ledger: Ledger, operations: OperationRecorder
     ) -> None:
         created = at_once(lambda _: create(operations, overage=5, request_id="r"), 8)
         assert created == [created[0]] * 8
@@ -248,7 +249,9 @@ class TestCreating:
         )  # no request id: the settings are what counts
         assert count(ledger, "operations") == 1
 
-    def test_without_a_request_id_equal_settings_are_enough(self, operations: Operations) -> None:
+    def test_without_a_request_id_equal_settings_are_enough(
+        self, operations: OperationRecorder
+    ) -> None:
         assert create(operations) == create(operations)
 
     @pytest.mark.parametrize(
@@ -256,18 +259,22 @@ class TestCreating:
         [{"currency": "EUR"}, {"overage": 1}, {"limit": 1}, {"clock": 1}, {"request_id": "other"}],
     )
     def test_another_account_of_that_id_is_refused(
-        self, operations: Operations, other: dict[str, str]
+        self, operations: OperationRecorder, other: dict[str, str]
     ) -> None:
         create(operations)
         with pytest.raises(AccountExists):
             create(operations, **other)  # type: ignore[arg-type]
 
-    def test_its_request_id_cannot_stand_for_other_settings(self, operations: Operations) -> None:
+    def test_its_request_id_cannot_stand_for_other_settings(
+        self, operations: OperationRecorder
+    ) -> None:
         create(operations, request_id="r")
         with pytest.raises(RequestIdReused):
             create(operations, overage=1, request_id="r")
 
-    def test_accounts_are_listed_by_id_and_page(self, operations: Operations) -> None:
+    def test_accounts_are_listed_by_id_and_page(
+        self, operations: OperationRecorder, ledger: Ledger
+    ) -> None:
         for account_id in ("b", "a", "d", "c"):
             create(operations, account_id)
         assert [account.account_id for account in operations.list_accounts("", 3)] == [
@@ -277,11 +284,11 @@ class TestCreating:
         ]
         assert [account.account_id for account in operations.list_accounts("c", 3)] == ["d"]
         assert operations.account("nobody") is None
-        assert operations.load_snapshot("nobody") is None
+        assert load_snapshot(ledger, "nobody") is None
 
 
 class TestChanging:
-    def test_only_what_is_named_is_changed(self, operations: Operations) -> None:
+    def test_only_what_is_named_is_changed(self, operations: OperationRecorder) -> None:
         create(operations, overage=5, limit=20)
         account, operation = operations.update_account(
             "acme", {"status": "suspended"}, request_id="u1"
@@ -298,7 +305,7 @@ class TestChanging:
         )
 
     def test_a_repeat_is_known_though_the_account_has_changed_since(
-        self, operations: Operations
+        self, operations: OperationRecorder
     ) -> None:
         create(operations, overage=5)
         _, first = operations.update_account(
@@ -313,7 +320,7 @@ class TestChanging:
         with pytest.raises(RequestIdReused):
             operations.update_account("acme", {"overage_protection_nanos": 8}, request_id="u1")
 
-    def test_a_clock_goes_forward_only(self, operations: Operations) -> None:
+    def test_a_clock_goes_forward_only(self, operations: OperationRecorder) -> None:
         create(operations, clock=1000)
         account, operation = operations.advance_clock("acme", 2000, request_id="c1")
         assert (account.test_clock_ms, operation.change) == (2000, AdvanceClock(2000))
@@ -323,12 +330,12 @@ class TestChanging:
         with pytest.raises(RequestIdReused):
             operations.advance_clock("acme", 3000, request_id="c1")
 
-    def test_the_real_clock_is_nobodys_to_move(self, operations: Operations) -> None:
+    def test_the_real_clock_is_nobodys_to_move(self, operations: OperationRecorder) -> None:
         create(operations)
         with pytest.raises(TestClockError, match="test clock"):
             operations.advance_clock("acme", 2000, request_id="c1")
 
-    def test_an_unknown_account_cannot_be_changed(self, operations: Operations) -> None:
+    def test_an_unknown_account_cannot_be_changed(self, operations: OperationRecorder) -> None:
         for change in (
             lambda: operations.update_account("nobody", {"status": "active"}, request_id="r"),
             lambda: operations.grant_credits("nobody", grant_of(1), request_id="r"),
@@ -339,7 +346,7 @@ class TestChanging:
 
 
 class TestGranting:
-    def test_grants_at_once_are_numbered_densely(self, operations: Operations) -> None:
+    def test_grants_at_once_are_numbered_densely(self, operations: OperationRecorder) -> None:
         create(operations)
         at_once(
             lambda n: operations.grant_credits(
@@ -354,7 +361,7 @@ class TestGranting:
         assert (account.granted_nanos, account.recorded_op) == (36, 9)
 
     def test_the_same_grant_at_once_is_recorded_once(
-        self, ledger: Ledger, operations: Operations
+        self, ledger: Ledger, operations: OperationRecorder
     ) -> None:
         create(operations)
         granted = at_once(
@@ -363,7 +370,9 @@ class TestGranting:
         assert granted == [granted[0]] * 8  # the first one's grant_id counts
         assert count(ledger, "operations") == 2
 
-    def test_a_request_id_cannot_stand_for_another_grant(self, operations: Operations) -> None:
+    def test_a_request_id_cannot_stand_for_another_grant(
+        self, operations: OperationRecorder
+    ) -> None:
         create(operations)
         operations.grant_credits("acme", grant_of(5), request_id="r")
         with pytest.raises(RequestIdReused):
@@ -372,7 +381,7 @@ class TestGranting:
             operations.update_account("acme", {"status": "active"}, request_id="r")
 
     def test_credits_and_overage_together_stay_within_int64(
-        self, ledger: Ledger, operations: Operations
+        self, ledger: Ledger, operations: OperationRecorder
     ) -> None:
         create(operations, overage=SETTING_MAX)
         operations.grant_credits("acme", grant_of(INT64_MAX - SETTING_MAX), request_id="r1")
@@ -402,7 +411,7 @@ class TestGranting:
 
 class TestPending:
     def test_they_come_by_account_in_their_order_and_by_page(
-        self, ledger: Ledger, operations: Operations
+        self, ledger: Ledger, operations: OperationRecorder
     ) -> None:
         for account_id in ("b", "a"):
             create(operations, account_id)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from meter.admin import budgets as module
 from meter.admin.budgets import MAX_BUDGETS, MAX_MATCHING, BudgetRow, Budgets, BudgetThreshold
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
 from meter.database.errors import RequestIdReused
 from meter.errors import FailedPrecondition, NotFound
@@ -116,7 +116,7 @@ def test_budgets_are_shown_by_id_as_they_were_given_with_the_window_that_runs(
         None,
         NOON // MS_PER_DAY + 1,
     ]
-    Operations(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
+    OperationRecorder(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
     assert Budgets(ledger).used("acme")[2].end_day == NOON // MS_PER_DAY + 2
 
 

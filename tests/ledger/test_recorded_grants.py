@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meter.admin.granting import MAX_LIVE_GRANTS
-from meter.admin.recorder import Operations, record_grant
+from meter.admin.recorder import OperationRecorder, record_grant
 from meter.database.engine import Ledger
 from meter.database.errors import AccountExists, RequestIdReused
 from meter.errors import FailedPrecondition, InvalidField, NotFound, ServiceError
@@ -47,14 +47,16 @@ def last(ledger: Ledger) -> Change:
 
 
 def give(ledger: Ledger, change: GrantCredits, request_id: str = "") -> Operation:
-    return Operations(ledger).grant_credits("acme", change, request_id=request_id or new_id())
+    return OperationRecorder(ledger).grant_credits(
+        "acme", change, request_id=request_id or new_id()
+    )
 
 
 def void(
     ledger: Ledger, grant_id: str, amount: int | None = None, kind: str = "VOID", **fields: Any
 ) -> Operation:
     given = {"reason": "by mistake", "request_id": new_id(), **fields}
-    return Operations(ledger).void_grant("acme", grant_id, amount, kind=kind, **given)
+    return OperationRecorder(ledger).void_grant("acme", grant_id, amount, kind=kind, **given)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_whether_a_grant_pays_debt_follows_from_its_type_and_the_policy(
 def test_a_new_policy_holds_for_the_grants_that_follow(ledger: Ledger) -> None:
     open_account(ledger)
     give(ledger, grant())
-    row, _ = Operations(ledger).update_account(
+    row, _ = OperationRecorder(ledger).update_account(
         "acme", {"overage_policy": NEXT_PURCHASE}, request_id=new_id()
     )
     give(ledger, grant())
@@ -97,7 +99,7 @@ def test_a_policy_alone_is_recorded_and_leaves_all_that_the_gate_goes_by(ledger:
         "graces": (INBOUND,),
     }
     open_account(ledger, **settings, thresholds=(FIVE_LEFT,))
-    Operations(ledger).update_account(
+    OperationRecorder(ledger).update_account(
         "acme", {"overage_policy": NEXT_PURCHASE}, request_id=new_id()
     )
     level = Level("five", "low_balance", 5 * CREDIT)
@@ -109,7 +111,7 @@ def test_a_policy_alone_is_recorded_and_leaves_all_that_the_gate_goes_by(ledger:
 def test_percentages_become_amounts_when_recorded_and_with_each_change_of_what_they_are_of(
     ledger: Ledger,
 ) -> None:
-    operations = Operations(ledger)
+    operations = OperationRecorder(ledger)
     open_account(ledger, thresholds=(HALF_OF_DAY, TENTH_LEFT, FIVE_LEFT))
     assert recorded(ledger)[0].change.levels == (Level("five", "low_balance", 5 * CREDIT),)
     give(ledger, grant(99))
@@ -141,7 +143,7 @@ def test_what_the_ledger_gives_back_by_itself_moves_no_level(ledger: Ledger) -> 
     with ledger.write() as connection:
         record_grant(connection, "acme", grant(3, type="REFUND", refund_of="0-1-7"), "refund 0-1-7")
     assert grants(ledger)[-1].levels is None
-    Operations(ledger).update_account("acme", {"status": "suspended"}, request_id=new_id())
+    OperationRecorder(ledger).update_account("acme", {"status": "suspended"}, request_id=new_id())
     assert last(ledger).levels == (Level("low", "low_balance", 100),)
 
 
@@ -153,7 +155,7 @@ def test_settings_are_read_as_they_were_given(ledger: Ledger) -> None:
         "graces": (INBOUND, Grace("batch", None, 9)),
     }
     open_account(ledger, **given)
-    row = Operations(ledger).account("acme")
+    row = OperationRecorder(ledger).account("acme")
     assert {name: getattr(row, name) for name in given} == given
     open_account(ledger, **given)
     for name, other in (
@@ -170,7 +172,7 @@ def test_an_update_repeated_with_other_content_is_told_even_if_the_gate_would_no
     ledger: Ledger,
 ) -> None:
     open_account(ledger)
-    call = Operations(ledger).update_account
+    call = OperationRecorder(ledger).update_account
     first = call(
         "acme", {"overage_policy": NEXT_PURCHASE, "thresholds": (TENTH_LEFT,)}, request_id="r"
     )
@@ -190,10 +192,10 @@ def test_a_repeated_grant_is_the_first_whatever_has_changed_since(ledger: Ledger
     open_account(ledger, thresholds=(TENTH_LEFT,))
     change = grant(expires_at_ms=NOON + 1)
     first = give(ledger, change, "r")
-    Operations(ledger).update_account(
+    OperationRecorder(ledger).update_account(
         "acme", {"overage_policy": NEXT_PURCHASE, "thresholds": ()}, request_id=new_id()
     )
-    Operations(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
+    OperationRecorder(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
     assert give(ledger, change, "r") == first
     for other in (
         grant(expires_at_ms=NOON + 2),
@@ -250,7 +252,7 @@ def test_a_grant_that_the_account_does_not_have_cannot_be_voided(
 ) -> None:
     open_account(ledger)
     open_account(ledger, "other")
-    Operations(ledger).grant_credits("other", grant(), request_id=new_id())
+    OperationRecorder(ledger).grant_credits("other", grant(), request_id=new_id())
     own = give(ledger, grant(description=f'"grant_id":"{strange}"')).change.grant_id
     for grant_id in (strange, own.upper()):
         with pytest.raises(NotFound) as refused:
@@ -276,7 +278,7 @@ def test_a_scheduled_grant_is_voided_whole_or_once_it_is_effective(ledger: Ledge
     assert refused.value.reason == "GRANT_SCHEDULED"
     void(ledger, grant_id, 10)
     void(ledger, grant_id)
-    Operations(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
+    OperationRecorder(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
     void(ledger, grant_id, 9)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from meter.admin.granting import MAX_LIVE_GRANTS
-from meter.admin.recorder import Operations, record_grant
+from meter.admin.recorder import OperationRecorder, record_grant
 from meter.admin.top_ups import TopUpRow, TopUps
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger
@@ -108,7 +108,7 @@ def test_another_call_under_the_id_of_a_pending_top_up_is_not_taken_for_it(ledge
     calls = TopUps(ledger, YEAR)
     wanted = top_up(status="PENDING", request_id="r")
     row, _ = calls.create(wanted)
-    Operations(ledger).grant_credits("acme", grant(1), request_id="r")
+    OperationRecorder(ledger).grant_credits("acme", grant(1), request_id="r")
     assert calls.create(wanted) == (row, None)
     _, operation = calls.complete("acme", row.top_up_id, "SUCCEEDED")
     assert operation.change.amount_nanos == 25 * CREDIT
@@ -131,11 +131,11 @@ def test_only_the_accounts_own_currency_is_taken(ledger: Ledger) -> None:
 
 def test_an_id_that_something_else_has_had_is_refused(ledger: Ledger) -> None:
     open_account(ledger)
-    Operations(ledger).grant_credits("acme", grant(), request_id="r")
+    OperationRecorder(ledger).grant_credits("acme", grant(), request_id="r")
     assert refused_as("REQUEST_ID_REUSED", ledger, top_up(request_id="r"))
     TopUps(ledger, YEAR).create(top_up(request_id="s"))
     with pytest.raises(RequestIdReused):
-        Operations(ledger).update_account("acme", {"status": "suspended"}, request_id="s")
+        OperationRecorder(ledger).update_account("acme", {"status": "suspended"}, request_id="s")
 
 
 def test_its_credits_expire_as_asked_and_never_before_they_are_added(ledger: Ledger) -> None:
@@ -145,7 +145,7 @@ def test_its_credits_expire_as_asked_and_never_before_they_are_added(ledger: Led
     slow, _ = calls.create(top_up(status="PENDING", expires_at_ms=NOON + DAY))
     quick, _ = calls.create(top_up(expires_at_ms=NOON + DAY))
     assert quick.expires_at_ms == NOON + DAY
-    Operations(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
+    OperationRecorder(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
     paid, _ = calls.complete("acme", slow.top_up_id, "SUCCEEDED")
     assert paid.expires_at_ms == NOON + 11 * DAY, (
         "the customer has paid for credits that can be spent"
@@ -201,6 +201,6 @@ def test_an_amount_beyond_what_an_account_can_hold_leaves_no_trace(
     ledger: Ledger, amount: int
 ) -> None:
     open_account(ledger)
-    Operations(ledger).grant_credits("acme", grant(2**63 - 1), request_id=new_id())
+    OperationRecorder(ledger).grant_credits("acme", grant(2**63 - 1), request_id=new_id())
     assert refused_as("AMOUNT_OUT_OF_RANGE", ledger, top_up(amount_nanos=amount))
     assert rows(ledger, top_ups) == []

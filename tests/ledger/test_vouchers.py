@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.admin.voucher_guesses import FREE_FAILURES, LONGEST_PAUSE_MS
 from meter.admin.vouchers import Vouchers
 from meter.database.admin_schema import (
@@ -105,7 +105,7 @@ def test_a_repeat_is_the_first_even_when_the_code_is_spent(ledger: Ledger) -> No
         with pytest.raises(ServiceError) as refused:
             again()
         assert refused.value.reason == "REQUEST_ID_REUSED"
-    Operations(ledger).grant_credits("acme", grant(), request_id="s")
+    OperationRecorder(ledger).grant_credits("acme", grant(), request_id="s")
     with pytest.raises(ServiceError) as refused:
         redeem(ledger, OTHER, request_id="s")
     assert refused.value.reason == "REQUEST_ID_REUSED"
@@ -119,7 +119,7 @@ def test_whatever_is_wrong_with_a_code_is_told_alike(ledger: Ledger) -> None:
     make(ledger, CODE, expires_at_ms=NOON + 1)
     assert outcome(ledger) == "redeemed"
     make(ledger, OTHER, batch_id="summer", expires_at_ms=NOON + 1)
-    Operations(ledger).advance_clock("expired", NOON + 1, request_id=new_id())
+    OperationRecorder(ledger).advance_clock("expired", NOON + 1, request_id=new_id())
     told = set()
     for code, name in (
         ("e" * 64, "unknown"),

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 from gate.store.keys import account_key, expiries_key, journal_key, replay_key, shard_of
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, GetBalanceRequest
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.journal.entry import Position
 from meter.journal.operations import GrantCredits
 from meter.v1.ledger_pb2 import DEBIT, GRANT
@@ -232,7 +232,7 @@ def test_an_operation_recorded_and_not_applied_is_applied_by_the_sweeper_once(
     grant = GrantCredits(
         "g-interrupted", "TOP_UP", 5 * CREDIT, 50, None, None, "its gate was killed"
     )
-    Operations(fault_stack.ledger).grant_credits(account, grant, request_id="interrupted")
+    OperationRecorder(fault_stack.ledger).grant_credits(account, grant, request_id="interrupted")
     wait_until(lambda: fault_stack.balance(account).remaining_nanos == 15 * CREDIT)
     assert [entry.amount_nanos for entry in fault_stack.entries(account, GRANT)] == [
         5 * CREDIT,
@@ -250,7 +250,7 @@ def test_an_operation_recorded_and_not_applied_needs_no_flusher_while_redis_has_
     grant = GrantCredits("g-present", "TOP_UP", 5 * CREDIT, 50, None, None, "its gate was killed")
     with without_flusher(fault_stack):
         fault_stack.debit(account, CREDIT)  # the ledger stays behind the journal
-        Operations(fault_stack.ledger).grant_credits(account, grant, request_id="no-flusher")
+        OperationRecorder(fault_stack.ledger).grant_credits(account, grant, request_id="no-flusher")
         wait_until(lambda: fault_stack.balance(account).remaining_nanos == 14 * CREDIT, 10)
     assert [entry.amount_nanos for entry in fault_stack.entries(account, GRANT)] == [
         5 * CREDIT,
@@ -263,7 +263,7 @@ def test_an_account_recorded_and_not_applied_is_created_by_its_first_call(
     fault_stack: FaultStack,
 ) -> None:
     account, shard = fault_stack.name()
-    Operations(fault_stack.ledger).create_account(
+    OperationRecorder(fault_stack.ledger).create_account(
         account,
         shard=shard,
         currency="USD",
@@ -289,7 +289,7 @@ def test_one_account_that_cannot_be_restored_does_not_keep_the_sweeper_from_othe
         fault_stack.debit(stuck, CREDIT)
         fault_stack.redis.delete(account_key(shard_of(stuck, SHARDS), stuck))
         for account in (stuck, other):
-            Operations(fault_stack.ledger).grant_credits(
+            OperationRecorder(fault_stack.ledger).grant_credits(
                 account, grant(account), request_id=f"swept-{account}"
             )
         wait_until(lambda: fault_stack.balance(other).remaining_nanos == 11 * CREDIT, 5)

@@ -18,7 +18,7 @@ from gate.store.redis_server import prepare_server
 from gate.store.restore import Restorer
 from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
 from meter.ledger.positions import Positions
 
@@ -38,12 +38,12 @@ class GateStore:
     ) -> None:
         metrics = GateMetrics(CollectorRegistry())
         self._positions = Positions(ledger)
-        self.recorded = Operations(ledger)
+        self.recorded = OperationRecorder(ledger)
         self.connections = Connections(endpoint, count=1, timeout_s=_TIMEOUT_S, prepare=prepare)
         self.runner = ScriptRunner(self.connections, metrics)
         self.shards = Shards(shards, self.connections, self.runner, self._positions, metrics)
         self.restorer = Restorer(
-            self.connections, self.runner, self.shards, self.recorded, metrics, REPLAY_MS
+            self.connections, self.runner, self.shards, ledger, self.recorded, metrics, REPLAY_MS
         )
         self.operations = OperationScripts(self.runner, self.shards, REPLAY_MS)
         scripts = AccountScripts(self.runner, self.shards, self.restorer)

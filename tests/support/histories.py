@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meter.admin.budgets import BudgetRow, Budgets
-from meter.admin.recorder import Operations, record_grant
+from meter.admin.recorder import OperationRecorder, record_grant
 from meter.audit import RedisSnapshot, StoreInspector
 from meter.database.engine import Ledger
 from meter.journal.entry import Method, Position, Pricing
@@ -48,7 +48,7 @@ class Scribe:
         self.journals: list[list[RawEntry]] = [[] for _ in range(SHARDS)]
         self.ends = [0] * SHARDS
         self.numbers = 0
-        self._operations = Operations(ledger)
+        self._operations = OperationRecorder(ledger)
 
     def create(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Table, select
 
-from meter.admin.recorder import Operations
+from meter.admin.recorder import OperationRecorder
 from meter.admin.top_ups import TopUpRow
 from meter.admin.vouchers import BatchRow
 from meter.database.engine import Ledger
@@ -31,7 +31,7 @@ def open_account(ledger: Ledger, account_id: str = "acme", **settings: Any) -> O
         "test_clock_ms": NOON,
         **settings,
     }
-    _, operation, _ = Operations(ledger).create_account(account_id, shard=0, **given)
+    _, operation, _ = OperationRecorder(ledger).create_account(account_id, shard=0, **given)
     return operation
 
 
@@ -50,7 +50,7 @@ def grant(amount_nanos: int = CREDIT, **fields: Any) -> GrantCredits:
 
 def recorded(ledger: Ledger, account_id: str = "acme") -> list[Operation]:
     """Returns all operations that the gate is still to apply."""
-    return Operations(ledger).pending(account_id)
+    return OperationRecorder(ledger).pending(account_id)
 
 
 def grants(ledger: Ledger, account_id: str = "acme") -> list[GrantCredits]:

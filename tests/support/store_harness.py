@@ -25,6 +25,7 @@ from meter.journal.effect import Effect
 from meter.journal.entry import Method, Pricing
 from meter.journal.operations import GrantCredits, Operation
 from meter.journal.redis_snapshot import StoreInspector
+from meter.ledger.projections.snapshot import load_snapshot
 from support.gate_store import REPLAY_MS, GateStore
 
 CREDIT = 10**9
@@ -212,7 +213,7 @@ class StoreHarness:
 
     def load(self, account_id: str) -> None:
         """Puts an account back that is missing in Redis, as the ledger knows it."""
-        snapshot = self.operations.load_snapshot(account_id)
+        snapshot = load_snapshot(self.ledger, account_id)
         assert snapshot is not None
         self._run(self._store.restorer.load(snapshot))
 

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, bindparam, select, update
 from meter.database.engine import write_many
 from meter.database.schema import accounts
 from meter.journal.account_sums import AccountSums
+from meter.journal.applied_settings import Settings
 from meter.journal.effect import NO_FLAGS
 from meter.journal.operations import AdvanceClock, Change, Update
 from meter.ledger.journal_records import JournalRecord
-from meter.ledger.projections.settings import Settings
 
 _IDS_PER_QUERY = 500
 _CHANGED = (

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select
 
+from meter.database.engine import Ledger
 from meter.database.schema import accounts, grants, open_holds
 from meter.journal.account_sums import ABSENT, AccountSums
+from meter.journal.applied_settings import Settings
 from meter.journal.operations import Grace, Level
 from meter.ledger.projections.budgets import BudgetState, budgets_of
-from meter.ledger.projections.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,16 @@ class AccountSnapshot:
     graces_begun: Mapping[str, int]  # class of traffic -> ms
 
 
-def snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None:
-    """Returns the account with its grants, budgets and open holds; None: no such account."""
+def load_snapshot(ledger: Ledger, account_id: str) -> AccountSnapshot | None:
+    """Returns the account as flushed, with its grants, budgets and open holds, all of one moment.
+
+    None for an unknown account. LedgerUnavailable if the ledger cannot be read.
+    """
+    with ledger.read() as connection:
+        return _snapshot(connection, account_id)
+
+
+def _snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None:
     wanted = select(accounts).where(accounts.c.account_id == account_id)
     row = connection.execute(wanted).mappings().first()
     if row is None:
