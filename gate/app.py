@@ -186,7 +186,11 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         services = {
             gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(parts.store, pricer, metrics),
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: _accounts_service(
-                settings, ledger, parts, reaper, pricer
+                settings,
+                ledger,
+                parts,
+                reaper,
+                pricer,
             ),
         }
         server = _new_server(
@@ -310,7 +314,11 @@ async def _open_store(
 
 
 def _accounts_service(
-    settings: Settings, ledger: Ledger, parts: _StoreParts, reaper: Reaper, pricer: Pricer
+    settings: Settings,
+    ledger: Ledger,
+    parts: _StoreParts,
+    reaper: Reaper,
+    pricer: Pricer,
 ) -> AccountsService:
     """Builds meter.v1.Accounts, whose changes are recorded in the ledger and act on the store."""
     operations = parts.operations

@@ -65,7 +65,10 @@ class GateMetrics:
             multiprocess_mode="livesum",
         )
         self.denials = Counter(
-            "creditgate_denials_total", "Denials, by reason.", ["reason"], registry=registry
+            "creditgate_denials_total",
+            "Denials, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self.refusals = Counter(
             "creditgate_refusals_total",
@@ -79,7 +82,9 @@ class GateMetrics:
             registry=registry,
         )
         self.late_debits = Counter(
-            "creditgate_late_debits_total", "Debits whose hold had expired.", registry=registry
+            "creditgate_late_debits_total",
+            "Debits whose hold had expired.",
+            registry=registry,
         )
         self.shortfall = Counter(
             "creditgate_shortfall_credits_total",
@@ -87,10 +92,14 @@ class GateMetrics:
             registry=registry,
         )
         self.charged = Counter(
-            "creditgate_charged_credits_total", "Usage charged.", registry=registry
+            "creditgate_charged_credits_total",
+            "Usage charged.",
+            registry=registry,
         )
         self.holds_expired = Counter(
-            "creditgate_holds_expired_total", "Holds given back by the reaper.", registry=registry
+            "creditgate_holds_expired_total",
+            "Holds given back by the reaper.",
+            registry=registry,
         )
         self.holds_open = Gauge(
             "creditgate_holds_open",

@@ -77,7 +77,10 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, validate_default=True, enable_decoding=False
+        env_prefix=PREFIX,
+        frozen=True,
+        validate_default=True,
+        enable_decoding=False,
     )
 
     listen: Annotated[Address, PlainValidator(read_listen)] = Field(
@@ -208,7 +211,10 @@ class Settings(BaseSettings):
         description="How long a stopping process finishes what it has begun, in ms.",
     )
     reap_interval_ms: int = Field(
-        default=500, ge=10, le=60_000, description="How often expired holds are looked for, in ms."
+        default=500,
+        ge=10,
+        le=60_000,
+        description="How often expired holds are looked for, in ms.",
     )
     embedded_fsync: Literal["always", "everysec"] = Field(
         default="always",
@@ -309,7 +315,10 @@ def masked(url: str) -> str:
     Works too where a stray `/` or `@` in the password makes the URL hard to parse.
     """
     without_userinfo = re.sub(
-        r"^((?:[a-z0-9+]+://)?[^:@/]*):.*@", r"\1:***@", url, flags=re.IGNORECASE
+        r"^((?:[a-z0-9+]+://)?[^:@/]*):.*@",
+        r"\1:***@",
+        url,
+        flags=re.IGNORECASE,
     )
     return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", without_userinfo, flags=re.IGNORECASE)
 

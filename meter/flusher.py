@@ -183,7 +183,9 @@ class Flusher:
             return False  # not opened yet
         if journal.end is None or journal.end < reached:
             self._stop(
-                journal.shard, LOST, f"journal ends at {journal.end}, the ledger holds {reached}"
+                journal.shard,
+                LOST,
+                f"journal ends at {journal.end}, the ledger holds {reached}",
             )
             return False
         return journal.length > 0

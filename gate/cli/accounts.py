@@ -45,7 +45,9 @@ _POLICIES = choices(OveragePolicy)
 Policy = Annotated[
     str | None,
     typer.Option(
-        "--overage-policy", metavar="|".join(_POLICIES), help="Who pays for overage in use."
+        "--overage-policy",
+        metavar="|".join(_POLICIES),
+        help="Who pays for overage in use.",
     ),
 ]
 SpendManagement = Annotated[

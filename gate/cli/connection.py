@@ -154,7 +154,9 @@ def print_json(message: Message) -> None:
     """Prints a message as protobuf's JSON, with int64 as strings, so that no reader rounds them."""
     print(
         MessageToJson(
-            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            message,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
         )
     )
 

@@ -163,7 +163,14 @@ def grants(
 def _grants_table(page: ListGrantsResponse) -> Table:
     table = Table("grant", "type", "state", box=None)
     add_number_columns(
-        table, "priority", "granted", "spent", "held", "expired", "voided", "remaining"
+        table,
+        "priority",
+        "granted",
+        "spent",
+        "held",
+        "expired",
+        "voided",
+        "remaining",
     )
     table.add_column("expires (UTC)", no_wrap=True)
     table.add_column("only for")

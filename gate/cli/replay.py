@@ -155,7 +155,11 @@ class _Run:
             raise CallFailed(explain(error, address, "listen")) from None
 
     async def _create_account(
-        self, stub: Any, account_id: str, currency: str, credits_nanos: int
+        self,
+        stub: Any,
+        account_id: str,
+        currency: str,
+        credits_nanos: int,
     ) -> None:
         """Creates an account with credits; an existing account gets none."""
         create = CreateAccountRequest(
@@ -232,7 +236,10 @@ class _Run:
         return Usage(model=self.model, input_tokens=input_tokens, output_tokens=output_tokens)
 
     async def _call(
-        self, name: str, method: Callable[..., Awaitable[_Reply]], request: object
+        self,
+        name: str,
+        method: Callable[..., Awaitable[_Reply]],
+        request: object,
     ) -> _Reply:
         """Returns the reply to a call.
 

@@ -165,7 +165,10 @@ class AsyncClient:
         return reply
 
     async def get_balance(
-        self, *, account_id: str, timeout_s: float | None = None
+        self,
+        *,
+        account_id: str,
+        timeout_s: float | None = None,
     ) -> GetBalanceResponse:
         """Returns what the account has, has used, and may still spend, in nanos.
 

@@ -197,7 +197,10 @@ class Child:
                     await self._unless(self._orders.kill, process.wait())
         if process.returncode is None:
             _log.warning(
-                "child_killed", child=self.spec.name, pid=process.pid, grace_s=self.spec.grace_s
+                "child_killed",
+                child=self.spec.name,
+                pid=process.pid,
+                grace_s=self.spec.grace_s,
             )
             with suppress(ProcessLookupError):
                 process.kill()

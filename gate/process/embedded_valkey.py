@@ -41,7 +41,12 @@ class EmbeddedStore:
     """
 
     def __init__(
-        self, binary: Path, directory: Path, socket: Path, fsync: str, lock: DataDirLock
+        self,
+        binary: Path,
+        directory: Path,
+        socket: Path,
+        fsync: str,
+        lock: DataDirLock,
     ) -> None:
         self._binary = binary
         self._directory = directory
@@ -124,7 +129,9 @@ class EmbeddedStore:
         self._log_read_bytes += len(news)
         if b"Truncating the AOF" in news:
             _log.warning(
-                "embedded_store_cut_torn_end_of_aof", log=str(self._log_file), fsync=self._fsync
+                "embedded_store_cut_torn_end_of_aof",
+                log=str(self._log_file),
+                fsync=self._fsync,
             )
 
 

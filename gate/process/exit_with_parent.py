@@ -13,7 +13,9 @@ def exit_with_parent() -> None:
     The end of stdin comes even if the parent is killed.
     """
     threading.Thread(
-        target=_terminate_at_end_of_stdin, name="exit-with-parent", daemon=True
+        target=_terminate_at_end_of_stdin,
+        name="exit-with-parent",
+        daemon=True,
     ).start()
 
 

@@ -180,7 +180,9 @@ async def _serve(settings: Settings) -> int:
 
 
 async def _supervise(
-    specs: Sequence[ChildSpec], announcement: str, metrics: ChildMetrics | None
+    specs: Sequence[ChildSpec],
+    announcement: str,
+    metrics: ChildMetrics | None,
 ) -> int:
     on_end = None
     if metrics is not None:
@@ -255,7 +257,9 @@ def _check_port(address: Address, setting: str) -> None:
 
 
 def _serve_children_metrics(
-    settings: Settings, directory: Path, opened: ExitStack
+    settings: Settings,
+    directory: Path,
+    opened: ExitStack,
 ) -> ChildMetrics | None:
     """Serves the metrics of all children together; returns None if no metrics are wanted."""
     if settings.metrics_listen is None:
@@ -266,7 +270,10 @@ def _serve_children_metrics(
 
 
 def _own_children(
-    settings: Settings, environment: dict[str, str], store: Sequence[str], lock_fd: int
+    settings: Settings,
+    environment: dict[str, str],
+    store: Sequence[str],
+    lock_fd: int,
 ) -> list[ChildSpec]:
     """Returns the children beside the store, in the order in which they start.
 
@@ -296,7 +303,10 @@ def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
 
 
 def _child(
-    name: str, words: tuple[str, ...], settings: Settings, environment: dict[str, str]
+    name: str,
+    words: tuple[str, ...],
+    settings: Settings,
+    environment: dict[str, str],
 ) -> ChildSpec:
     # -P: not a package named `gate` of the working directory
     return ChildSpec(

@@ -34,7 +34,11 @@ class GrpcioServer:
     transport: ClassVar[str] = "grpcio"
 
     def __init__(
-        self, services: Mapping[ServiceDescriptor, object], edge: Edge, *, shares_port: bool = False
+        self,
+        services: Mapping[ServiceDescriptor, object],
+        edge: Edge,
+        *,
+        shares_port: bool = False,
     ) -> None:
         # Without leave to share it, a second server on the same port is a mistake to tell.
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
@@ -83,7 +87,9 @@ def _handlers(descriptor: ServiceDescriptor, service: object, edge: Edge) -> grp
 
 
 def _handler(
-    method: MethodDescriptor, service: object, edge: Edge
+    method: MethodDescriptor,
+    service: object,
+    edge: Edge,
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     parse = GetMessageClass(method.input_type).FromString
     call = edge.wrap(method.name, getattr(service, method.name))

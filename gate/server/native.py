@@ -40,7 +40,11 @@ class NativeServer:
     transport: ClassVar[str] = "native"
 
     def __init__(
-        self, services: Mapping[ServiceDescriptor, object], edge: Edge, *, shares_port: bool = False
+        self,
+        services: Mapping[ServiceDescriptor, object],
+        edge: Edge,
+        *,
+        shares_port: bool = False,
     ) -> None:
         self._paths: list[tuple[str, bool]] = []
         self._methods: list[tuple[Callable[[bytes], Message], Method]] = []
@@ -117,7 +121,9 @@ class NativeServer:
                     task.cancel()
             elif self._draining:
                 self._fail(
-                    call_id, grpc.StatusCode.UNAVAILABLE, "the server is stopping; repeat the call"
+                    call_id,
+                    grpc.StatusCode.UNAVAILABLE,
+                    "the server is stopping; repeat the call",
                 )
             elif len(message) > MAX_MESSAGE_BYTES:
                 size = f"{len(message)} vs. {MAX_MESSAGE_BYTES} bytes"

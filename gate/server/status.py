@@ -42,7 +42,9 @@ def status_of(error: ServiceError) -> Status:
     status.details.append(_packed(ErrorInfo(reason=error.reason, domain=DOMAIN)))
     if error.field:
         violation = BadRequest.FieldViolation(
-            field=error.field, description=error.message, reason=error.reason
+            field=error.field,
+            description=error.message,
+            reason=error.reason,
         )
         status.details.append(_packed(BadRequest(field_violations=[violation])))
     if isinstance(error, ResourceExhausted):

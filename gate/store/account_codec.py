@@ -83,7 +83,10 @@ def epoch_of(settings: bytes | None) -> int | None:
 
 
 def encode_flags(
-    *, spend_management: bool, thresholds: tuple[Level, ...], graces: tuple[Grace, ...]
+    *,
+    spend_management: bool,
+    thresholds: tuple[Level, ...],
+    graces: tuple[Grace, ...],
 ) -> str:
     """Returns the flags of an account's settings; empty if no flag is set."""
     flags = ""
@@ -202,7 +205,10 @@ class GrantBalance(NamedTuple):
 
 
 def decode_grants(
-    current: int, left_of_current: int, held_of_current: int, fields: Sequence[bytes]
+    current: int,
+    left_of_current: int,
+    held_of_current: int,
+    fields: Sequence[bytes],
 ) -> dict[int, GrantBalance]:
     """Returns the grants by number, overage included.
 

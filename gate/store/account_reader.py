@@ -51,7 +51,10 @@ class AccountView(NamedTuple):
 
 
 def read_account_view(
-    line: bytes, currency: bytes, graces: bytes, grants: Sequence[bytes]
+    line: bytes,
+    currency: bytes,
+    graces: bytes,
+    grants: Sequence[bytes],
 ) -> AccountView:
     """Reads the reply of gate/lua/get_balance.lua, without its status."""
     text = line.decode()
@@ -64,7 +67,10 @@ def read_account_view(
 
 
 def read_snapshot(
-    journal_end: bytes, line: bytes, grants: Sequence[bytes], budgets: Sequence[bytes]
+    journal_end: bytes,
+    line: bytes,
+    grants: Sequence[bytes],
+    budgets: Sequence[bytes],
 ) -> RedisSnapshot:
     """Reads the reply of gate/lua/upkeep/inspect_account.lua, without its status."""
     text = line.decode()

@@ -35,7 +35,12 @@ class AccountScripts:
         return self._shards.epoch(shard)
 
     async def run(
-        self, name: str, shard: int, account_id: str, keys: list[str], arguments: Arguments
+        self,
+        name: str,
+        shard: int,
+        account_id: str,
+        keys: list[str],
+        arguments: Arguments,
     ) -> list[Reply]:
         """Returns the reply of a script whose first argument is the epoch.
 

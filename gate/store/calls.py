@@ -163,7 +163,12 @@ class Store:
         return read_account_view(*look)
 
     async def _decide(
-        self, name: str, shard: int, account_id: str, keys: list[str], arguments: Arguments
+        self,
+        name: str,
+        shard: int,
+        account_id: str,
+        keys: list[str],
+        arguments: Arguments,
     ) -> Outcome:
         """Runs a script that decides. Raises the ServiceError of a refusal."""
         status, *reply = await self._scripts.run(name, shard, account_id, keys, arguments)
@@ -175,7 +180,10 @@ class Store:
             case b"denied":
                 reason, look, budget_id, budget_labels = (part.decode() for part in reply)
                 return Outcome(
-                    decode_effect(look), denial=reason, budget_id=budget_id, labels=budget_labels
+                    decode_effect(look),
+                    denial=reason,
+                    budget_id=budget_id,
+                    labels=budget_labels,
                 )
             case _:
                 raise refusal(reply[0].decode())

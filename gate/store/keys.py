@@ -80,7 +80,11 @@ def hold_member(account_id: str, hold_id: str) -> str:
 
 
 def call_keys(
-    script: str, shard: int, account_id: str = "", request_id: str = "", hold_id: str = ""
+    script: str,
+    shard: int,
+    account_id: str = "",
+    request_id: str = "",
+    hold_id: str = "",
 ) -> list[str]:
     """Returns the KEYS of a script, in the order of its contract.
 

@@ -80,7 +80,11 @@ class OperationScripts:
         await self._run(name, shard, call_keys(name, shard, account_id), arguments)
 
     async def _run(
-        self, name: str, shard: int, keys: list[str], arguments: Arguments
+        self,
+        name: str,
+        shard: int,
+        keys: list[str],
+        arguments: Arguments,
     ) -> list[Reply]:
         reply = await self._runner.run(name, shard, keys, arguments)
         if reply[0] == b"stale":
@@ -123,7 +127,9 @@ def _script_of(operation: Operation, common: _Common) -> tuple[str, Arguments]:
             return "set_budget", _set_budget(common, change)
         case DeleteBudget() as change:
             return "delete_budget", DeleteBudgetArguments(
-                *common, budget_id=change.budget_id, labels=encode_labels(change.labels)
+                *common,
+                budget_id=change.budget_id,
+                labels=encode_labels(change.labels),
             )
         case AdvanceClock() as change:
             return "advance_clock", AdvanceClockArguments(*common, time_ms=change.time_ms)

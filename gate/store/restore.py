@@ -146,7 +146,10 @@ class Restorer:
 
     async def _is_present(self, shard: int, account_id: str) -> bool:
         settings = await self._connections.command(
-            shard, "HGET", account_key(shard, account_id), AccountField.SETTINGS
+            shard,
+            "HGET",
+            account_key(shard, account_id),
+            AccountField.SETTINGS,
         )
         return epoch_of(settings) == self._shards.epoch(shard)
 

@@ -25,7 +25,11 @@ class ScriptRunner:
         }
 
     async def run(
-        self, name: str, shard: int, keys: list[str], arguments: Arguments
+        self,
+        name: str,
+        shard: int,
+        keys: list[str],
+        arguments: Arguments,
     ) -> list[Reply]:
         """Returns the script's reply.
 

@@ -52,7 +52,10 @@ class AggregateRule:
 
 
 def _differences(
-    connection: Connection, table: Table, account_id: str, due: Mapping[_Key, _Sums]
+    connection: Connection,
+    table: Table,
+    account_id: str,
+    due: Mapping[_Key, _Sums],
 ) -> Iterator[str]:
     columns = [table.c[name] for name in _COLUMNS]
     wanted = select(*columns).where(table.c.account_id == account_id)

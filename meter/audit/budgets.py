@@ -26,7 +26,10 @@ class BudgetRule:
         self.counted = ABSENT
 
     def check(
-        self, entry: LedgerEntry, changes: Iterable[tuple[int, Change]], hold_windows: str
+        self,
+        entry: LedgerEntry,
+        changes: Iterable[tuple[int, Change]],
+        hold_windows: str,
     ) -> Iterator[str]:
         """Follows by one entry, which put `changes` into effect.
 

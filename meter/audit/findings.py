@@ -36,7 +36,11 @@ class Findings:
         self._left_out = 0
 
     def add(
-        self, invariant: Invariant, detail: str, account_id: str = "", shard: int | None = None
+        self,
+        invariant: Invariant,
+        detail: str,
+        account_id: str = "",
+        shard: int | None = None,
     ) -> None:
         """Adds one difference; `detail` has the numbers."""
         if len(self._kept) >= self.LIMIT:

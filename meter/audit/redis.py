@@ -15,7 +15,10 @@ class RedisRule:
     """Follows an account up to the snapshot's position, and compares once there."""
 
     def __init__(
-        self, snapshot: RedisSnapshot | None, grants: GrantRule, budgets: BudgetRule
+        self,
+        snapshot: RedisSnapshot | None,
+        grants: GrantRule,
+        budgets: BudgetRule,
     ) -> None:
         """Without a snapshot (the account is not in Redis) there is nothing to compare."""
         self._pending = snapshot

@@ -29,7 +29,9 @@ Key = TypeVar("Key", str, int, tuple[int, int])
 
 
 def check_open_holds(
-    connection: Connection, account_id: str, due: Mapping[str, OpenHold]
+    connection: Connection,
+    account_id: str,
+    due: Mapping[str, OpenHold],
 ) -> Iterator[str]:
     """Compares the open holds with the holds that the entries leave open."""
     columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
@@ -39,7 +41,9 @@ def check_open_holds(
 
 
 def check_grants(
-    connection: Connection, account_id: str, due: Mapping[int, Grant]
+    connection: Connection,
+    account_id: str,
+    due: Mapping[int, Grant],
 ) -> Iterator[str]:
     """Compares the grants, and each grant's sums and state."""
     rows = connection.execute(select(grants).where(grants.c.account_id == account_id)).mappings()
@@ -71,7 +75,9 @@ def check_budgets(connection: Connection, account_id: str, due: BudgetRule) -> I
 
 
 def check_events(
-    connection: Connection, account_id: str, told: Iterable[tuple[str, int, Crossing]]
+    connection: Connection,
+    account_id: str,
+    told: Iterable[tuple[str, int, Crossing]],
 ) -> Iterator[str]:
     """Compares the events with the crossings that entries tell: entry id, budget's number,
     crossing.
@@ -121,7 +127,9 @@ def _definition(budget: AppliedBudget) -> tuple[object, ...]:
 
 
 def _differences(
-    what: str, stored: Mapping[Key, object], due: Mapping[Key, object]
+    what: str,
+    stored: Mapping[Key, object],
+    due: Mapping[Key, object],
 ) -> Iterator[str]:
     for key in sorted(stored.keys() | due.keys()):
         if stored.get(key) != due.get(key):

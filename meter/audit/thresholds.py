@@ -35,7 +35,10 @@ class ThresholdRule:
                 self._due[crossing] = entry.id
 
     def _check_told(
-        self, entry: LedgerEntry, crossing: Crossing, budgets: BudgetRule
+        self,
+        entry: LedgerEntry,
+        crossing: Crossing,
+        budgets: BudgetRule,
     ) -> Iterator[str]:
         self.told.append((entry.id, budgets.number(crossing.budget_id), crossing))
         if self._due.pop(crossing, None) is None:

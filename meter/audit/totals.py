@@ -51,7 +51,10 @@ class TotalsRule:
 
 
 def check_last_state(
-    connection: Connection, account_id: str, day: int, state: AccountSums
+    connection: Connection,
+    account_id: str,
+    day: int,
+    state: AccountSums,
 ) -> Iterator[str]:
     """Yields a finding if the account's row is not as the last entry left the account."""
     wanted = select(accounts.c.day, accounts.c.state).where(accounts.c.account_id == account_id)

@@ -166,7 +166,9 @@ class AdvanceClock:
 
 
 def levels_of(
-    thresholds: Iterable[Threshold], daily_limit_nanos: int | None, newest_grant_nanos: int | None
+    thresholds: Iterable[Threshold],
+    daily_limit_nanos: int | None,
+    newest_grant_nanos: int | None,
 ) -> tuple[Level, ...]:
     """Returns the levels of the thresholds that have a level now."""
     levels = (threshold.level(daily_limit_nanos, newest_grant_nanos) for threshold in thresholds)

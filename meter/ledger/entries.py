@@ -41,7 +41,9 @@ def insert_entries(connection: Connection, records: Sequence[JournalRecord]) -> 
 
 
 def effects_of(
-    connection: Connection, shard: int, records: Sequence[JournalRecord]
+    connection: Connection,
+    shard: int,
+    records: Sequence[JournalRecord],
 ) -> dict[tuple[int, int], str]:
     """Returns the effect lines in the ledger, by (epoch, number), from the first record's position
     to the last record's.
@@ -165,7 +167,9 @@ def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> 
 
 
 def _unname_repeats(
-    records: Sequence[JournalRecord], rows: Sequence[Row], firsts: dict[Request, str]
+    records: Sequence[JournalRecord],
+    rows: Sequence[Row],
+    firsts: dict[Request, str],
 ) -> Duplicates:
     """Removes the request ids of repeats from the rows; adds the records' requests to `firsts`."""
     duplicates: Duplicates = {}

@@ -73,7 +73,11 @@ def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Post
 
 
 def _advance(
-    connection: Connection, batch: Batch, position: Position, fence: Fence, posted: Posted
+    connection: Connection,
+    batch: Batch,
+    position: Position,
+    fence: Fence,
+    posted: Posted,
 ) -> None:
     """Moves over the batch: notes new records, the epochs that begin, and what is missing."""
     old = []
@@ -99,7 +103,11 @@ def _advance(
 
 
 def _note_gap(
-    connection: Connection, shard: int, first: Position, last_seq: int, posted: Posted
+    connection: Connection,
+    shard: int,
+    first: Position,
+    last_seq: int,
+    posted: Posted,
 ) -> None:
     if record_gap(connection, shard, first, last_seq):
         posted.gaps += 1
@@ -108,7 +116,9 @@ def _note_gap(
 
 
 def _rewritten(
-    connection: Connection, shard: int, old: Sequence[JournalRecord]
+    connection: Connection,
+    shard: int,
+    old: Sequence[JournalRecord],
 ) -> list[tuple[Position, int]]:
     """Returns the positions whose entry is not the entry that the ledger has.
 
@@ -150,7 +160,9 @@ def _enter(connection: Connection, posted: Posted) -> None:
 
 
 def _add_usage(
-    connection: Connection, records: Iterable[JournalRecord], duplicates: Duplicates
+    connection: Connection,
+    records: Iterable[JournalRecord],
+    duplicates: Duplicates,
 ) -> None:
     usage = UsageProjection(connection)
     for record in records:
@@ -160,7 +172,9 @@ def _add_usage(
 
 
 def _give_back(
-    connection: Connection, records: Iterable[JournalRecord], duplicates: Duplicates
+    connection: Connection,
+    records: Iterable[JournalRecord],
+    duplicates: Duplicates,
 ) -> None:
     """Records a refund for each duplicate that charged something.
 

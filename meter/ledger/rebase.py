@@ -115,7 +115,10 @@ def _bounded(parts: Iterable[Part], left: Mapping[int, int]) -> tuple[Part, ...]
 
 
 def _planned(
-    amount: int, left: Mapping[int, int], grants: Iterable[GrantBalance], at_ms: int
+    amount: int,
+    left: Mapping[int, int],
+    grants: Iterable[GrantBalance],
+    at_ms: int,
 ) -> Iterable[Part]:
     """Yields parts of `amount` in burn order, from grants that every request may use at that time;
     the rest from overage.

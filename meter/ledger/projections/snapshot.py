@@ -151,7 +151,9 @@ def _state(state: str, left: int) -> str:
 
 
 def _holds(
-    connection: Connection, account_id: str, budgets: tuple[BudgetState, ...]
+    connection: Connection,
+    account_id: str,
+    budgets: tuple[BudgetState, ...],
 ) -> tuple[OpenHold, ...]:
     numbers = {budget.budget_id: str(budget.number) for budget in budgets}
     columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
