@@ -1,9 +1,10 @@
 """The effect: what one script did to an account, and the account as it stood before.
 
-A script that moves money writes one effect line (meter/journal/effect_codec.py). The same line is
-journaled, remembered for replays, and returned: the reply to the client and the row in the ledger
-are both computed from the effect here, in exact integers. So Lua adds nothing up for reporting, and
-a replayed reply cannot differ from the first reply.
+A script that moves money writes one effect line (meter/journal/effect_codec.py). The line is
+journaled and returned; a short form of the line is remembered for replays
+(meter/journal/replay_record.py). The reply to the client and the row in the ledger are both
+computed from the effect here, in exact integers. So Lua adds nothing up for reporting, and a
+replayed reply cannot differ from the first reply.
 """
 
 from collections.abc import Iterator

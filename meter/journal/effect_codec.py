@@ -1,7 +1,7 @@
 """The effect line: the text in which a script writes down what it did.
 
 One line is space-separated tokens, in the order in which `decode_effect` names them. `-` stands for
-a missing value. `effect_line` in gate/lua/lib/account.lua writes the line.
+a missing value. `encode_effect` in gate/lua/lib/journal.lua writes the line.
 
 The allocation is `-` in the usual case. For a crossed threshold it is
 `subject,budget id,threshold id,window,level,value`. Otherwise it is

@@ -1,8 +1,8 @@
 """The replay record: as much of an effect as the reply to a repeat needs.
 
 A record is kept for minutes, for every request, so a record is shorter than an effect line
-(meter/journal/effect_codec.py) and leaves out the time. `in_brief` in gate/lua/lib/account.lua
-writes records. The tokens, in order:
+(meter/journal/effect_codec.py) and leaves out the time. `encode_replay_record` in
+gate/lua/lib/journal.lua writes records. The tokens, in order:
 
 | token                                 | form                                                    |
 |---------------------------------------|---------------------------------------------------------|

@@ -7,7 +7,7 @@
 local NO_HOLD = {pins = ABSENT}
 local NOTHING_MOVED = '-/-/-/-'
 
--- The first letter of the effect line (meter/journal/effect.py).
+-- The first letter of the effect line (meter/journal/kinds.py).
 local KIND = {
   authorize = 'A',
   debit = 'D',
@@ -58,9 +58,9 @@ local function encode_allocation(taken, returned, lapsed, budgets, freed)
   return text
 end
 
--- The deed and the account as the deed finds it (meter/journal/effect.py reads it): kind at_ms day
--- amount hold_amount hold_day hold_expires_ms flags hold_id current_grant allocation, the sums,
--- total and the packed settings.
+-- The deed and the account as the deed finds it (meter/journal/effect_codec.py reads the line): kind
+-- at_ms day amount hold_amount hold_day hold_expires_ms flags hold_id current_grant allocation, the
+-- sums, total and the packed settings.
 local function encode_effect(kind, account, deed, flags)
   local hold = deed.hold or NO_HOLD
   if flags == '' then flags = ABSENT end
