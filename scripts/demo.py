@@ -184,15 +184,17 @@ def outcome(reply: DebitResponse) -> str:
 
 def write_trace(path: Path) -> None:
     """A made-up trace of a coding assistant: long contexts, short answers."""
-    dice = random.Random(2023)
+    random_source = random.Random(2023)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["TIMESTAMP", "ContextTokens", "GeneratedTokens"])
         for _ in range(ROWS):
-            moment += timedelta(seconds=dice.expovariate(2))
+            moment += timedelta(seconds=random_source.expovariate(2))
             stamp = f"{moment:%Y-%m-%d %H:%M:%S.%f}0"
-            rows.writerow([stamp, dice.randint(5_000, 60_000), dice.randint(50, 900)])
+            context_tokens = random_source.randint(5_000, 60_000)
+            generated_tokens = random_source.randint(50, 900)
+            rows.writerow([stamp, context_tokens, generated_tokens])
 
 
 def wait_until_ready(service: subprocess.Popen[str]) -> None:

@@ -195,7 +195,7 @@ def encode_scope(scope: Sequence[str]) -> str | None:
     return "\n".join(scope) or None
 
 
-class GrantBalance(NamedTuple):
+class StoredBalance(NamedTuple):
     """Holds the nanos left of a grant or of overage, and the nanos pinned by holds."""
 
     state: str  # as in StoredGrant
@@ -209,7 +209,7 @@ def decode_grants(
     left_of_current: int,
     held_of_current: int,
     fields: Sequence[bytes],
-) -> dict[int, GrantBalance]:
+) -> dict[int, StoredBalance]:
     """Returns the grants by number, overage included.
 
     `fields` are the names and values of the grants' hash in turn, with GRANT of the current grant.
@@ -224,15 +224,15 @@ def decode_grants(
     return {number: _decode_grant(number, values) for number in numbers}
 
 
-def _decode_grant(number: int, values: Mapping[str, str]) -> GrantBalance:
+def _decode_grant(number: int, values: Mapping[str, str]) -> StoredBalance:
     left = int(values.get(f"{number}{GrantField.LEFT}", "0"))
     held = int(values.get(f"{number}{GrantField.HELD}", "0"))
     stored = values.get(f"{number}{GrantField.GRANT}")
     if stored is None:
-        return GrantBalance("a", "", left, held)
+        return StoredBalance("a", "", left, held)
     state, terms = _tokens(" ", stored, StoredGrant._fields)
     _, grant_type, *_ = _tokens(" ", terms, GrantTerms._fields)
-    return GrantBalance(state, grant_type, left, held)
+    return StoredBalance(state, grant_type, left, held)
 
 
 class BudgetField(StrEnum):
@@ -302,17 +302,6 @@ def _budget_field(field: BudgetField, place: int, labels: str) -> str:
     if place == 1:
         return f"{field} {labels}"
     return f"{field}{place} {labels}"
-
-
-class StoredHold(NamedTuple):
-    """Lays out a hold: tokens between spaces."""
-
-    epoch: str  # an x behind it: expired, and kept so that a late debit is known as such
-    amount_nanos: int
-    days: int  # from the day that the hold counts on to the day of its expiry
-    expires_ms: int
-    pins: str | None  # "7:30,9s:10", nanos by grant, or "7" if all of the amount is of one grant
-    budgets: str  # `HeldBudget`s, left out with the space before them if there are none
 
 
 class HeldBudget(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gate.store.account_codec import (
     OVERAGE,
-    GrantBalance,
+    StoredBalance,
     StoredGrace,
     decode_budgets,
     decode_graces,
@@ -25,7 +25,7 @@ class AccountView(NamedTuple):
     effect: Effect  # of kind BALANCE
     currency: str
     graces: tuple[StoredGrace, ...]
-    grants: dict[int, GrantBalance]  # by number; 0 is overage
+    grants: dict[int, StoredBalance]  # by number; 0 is overage
 
     @property
     def debt(self) -> int:

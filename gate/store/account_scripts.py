@@ -62,7 +62,7 @@ class AccountScripts:
             arguments = (self._shards.epoch(shard), *arguments[1:])
         raise Unavailable(
             "ACCOUNT_RESTORING",
-            "the account is being restored from the ledger; repeat the call shortly",
+            "the account or its shard is being brought up to date; repeat the call shortly",
         )
 
     async def _process_due_grants(self, shard: int, account_id: str) -> None:

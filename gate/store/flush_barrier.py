@@ -30,7 +30,7 @@ class FlushBarrier:
         await asyncio.gather(*(self._shards.flushed(shard) for shard in shards))
 
     async def _process_due_grants(self, account_id: str) -> None:
-        """Has the account's grants begin and expire whose time has come, as every look does.
+        """Processes due grants; get_balance does so.
 
         Errors are left to the wait that follows, which needs the same store.
         """

@@ -30,7 +30,7 @@ def _check_invoice(connection: Connection, revisions: list[Row[Any]]) -> Iterato
         yield from _check_document(connection, row)
     for row in revisions[:-1]:
         if row.status == "FINAL":
-            yield f"{_name(row)}: was final, and drawn again"
+            yield f"{_name(row)}: was final, and computed again"
     numbers = [row.revision for row in revisions]
     if numbers != list(range(1, len(revisions) + 1)):
         yield f"{revisions[0].invoice_number}: its revisions are {numbers}"
@@ -107,14 +107,14 @@ def _check_recomputed(connection: Connection, row: Row[Any]) -> Iterator[str]:
             number=row.invoice_number,
         )
     except (UnbalancedError, ValueError) as error:
-        yield f"{_name(row)}: cannot be drawn again: {error}"
+        yield f"{_name(row)}: cannot be computed again: {error}"
         return
     if recomputed == stored:
         return
     if row.status == "DRAFT" and _has_moved(stored, recomputed):
         return
     numbers = _different_numbers(stored, recomputed) or "its lines"
-    yield f"{_name(row)}: drawn again from its entries it differs: {numbers}"
+    yield f"{_name(row)}: computed again from its entries it differs: {numbers}"
 
 
 def _has_moved(stored: pb.Invoice, recomputed: pb.Invoice) -> bool:

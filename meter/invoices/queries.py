@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, sel
 
 from meter.database.schema import accounts, entries, grants, operations, price_versions
 from meter.invoices.calculation import Charge, Heading, Period, Sums, compute
-from meter.journal.operations import NEXT_INVOICE, REFUND, Create, Operation, Update
+from meter.journal.operations import NEXT_INVOICE, REFUND_REQUEST_PREFIX, Create, Operation, Update
 from meter.prices.price import ModelPrice
 from meter.v1 import ledger_pb2 as pb
 
@@ -190,7 +190,7 @@ def _counted() -> ColumnElement[bool]:
     request_id = func.coalesce(entries.c.request_id, "")
     refund = and_(
         entries.c.kind == "GRANT",
-        request_id.startswith(REFUND),
+        request_id.startswith(REFUND_REQUEST_PREFIX),
     )
     return ~duplicate & ~refund
 

@@ -47,11 +47,6 @@ class AccountSums(NamedTuple):
     def used_this_month(self) -> int:
         return self.used - self.month_base
 
-    @property
-    def held_today(self) -> int:
-        limit = self.daily_limit or 0
-        return limit - self.day_remaining - self.used_today
-
     def encode(self) -> str:
         """Returns the sums as the ledger stores them: one token for each field, in order."""
         return " ".join([ABSENT if value is None else str(value) for value in self])

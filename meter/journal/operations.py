@@ -177,7 +177,7 @@ def levels_of(
 
 # How the request ids of duplicates' refunds begin: the ledger makes them, and clients' ids have no
 # space.
-REFUND = "refund "
+REFUND_REQUEST_PREFIX = "refund "
 
 Change = Create | Update | GrantCredits | VoidGrant | SetBudget | DeleteBudget | AdvanceClock
 

@@ -19,7 +19,7 @@ from meter.admin.recorder import record_grant
 from meter.database.errors import AmountOutOfRange
 from meter.journal.entry import Position
 from meter.journal.kinds import Kind
-from meter.journal.operations import REFUND, GrantCredits, Operation
+from meter.journal.operations import REFUND_REQUEST_PREFIX, GrantCredits, Operation
 from meter.ledger.entries import Duplicates, effects_of, insert_entries
 from meter.ledger.journal_records import EpochRecord, JournalRecord, gaps
 from meter.ledger.positions import enter_epoch, lock_free, lossy_epochs, move, record_gap
@@ -62,9 +62,9 @@ def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Post
     found = lock_free(connection, [batch.shard for batch in batches])
     for batch in batches:
         if batch.shard in found:
-            _advance(connection, batch, found[batch.shard], fence, posted)
+            _take_batch(connection, batch, found[batch.shard], fence, posted)
     if posted.records:
-        _enter(connection, posted)
+        _write_records(connection, posted)
     moved = {
         shard: position for shard, position in posted.positions.items() if position != found[shard]
     }
@@ -72,7 +72,7 @@ def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Post
     return posted
 
 
-def _advance(
+def _take_batch(
     connection: Connection,
     batch: Batch,
     position: Position,
@@ -136,7 +136,7 @@ def _rewritten(
     return rewritten
 
 
-def _enter(connection: Connection, posted: Posted) -> None:
+def _write_records(connection: Connection, posted: Posted) -> None:
     """Writes the records' entries and all projections."""
     lossy = lossy_epochs(connection, {record.shard for record in posted.records})
     projector = Projector(connection, posted.records, lossy)
@@ -201,7 +201,7 @@ def _refund(connection: Connection, record: JournalRecord, first: str) -> None:
         description=f"Entry {record.entry_id} repeated entry {first}, and is given back",
         refund_of=record.entry_id,
     )
-    _record(connection, record.account_id, change, f"{REFUND}{record.entry_id}")
+    _record(connection, record.account_id, change, f"{REFUND_REQUEST_PREFIX}{record.entry_id}")
 
 
 def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:

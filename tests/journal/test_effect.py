@@ -14,6 +14,7 @@ from meter.journal.effect_codec import decode_effect
 from meter.journal.kinds import Kind
 from meter.money import INT64_MAX
 from meter.times import date_of
+from support.held_today import held_today
 
 DAY = 19_781
 BEFORE = AccountSums(
@@ -261,7 +262,7 @@ def test_what_is_held_today_changes_by_holds_of_today_only(line: Effect) -> None
     now = line.after()
     of_today = line.hold_counts_today or line.kind is Kind.AUTHORIZE
     used = line.amount if line.kind is Kind.DEBIT else 0
-    assert now.held_today - was.held_today == (line.held_delta if of_today else 0)
+    assert held_today(now) - held_today(was) == (line.held_delta if of_today else 0)
     assert now.used_today - was.used_today == (used if line.charge_counts_today else 0)
     of_yesterday = not line.charge_counts_today and line.hold_day == line.day - 1
     assert now.used_yesterday - was.used_yesterday == (used if of_yesterday else 0)

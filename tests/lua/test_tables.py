@@ -11,6 +11,7 @@ from lua.rows.upkeep import ITS_HOLD, LOADED, loading
 from meter.journal.account_sums import AccountSums
 from meter.journal.effect_codec import decode_effect
 from meter.journal.replay_record import decode_replay_record
+from support.held_today import held_today
 from support.lua_account import MS_PER_DAY, NOON, TOP_UP, Changes, Grant
 from support.lua_table import (
     ACCOUNT_KEY,
@@ -35,7 +36,7 @@ from support.lua_table import (
 
 def is_in_order(state: AccountSums, flags: str) -> bool:
     """Whether its sums add up, as those of a row that looks at something else need not."""
-    return (state.scoped == 0 or "s" in flags) and (state.held != 0 or state.held_today == 0)
+    return (state.scoped == 0 or "s" in flags) and (state.held != 0 or held_today(state) == 0)
 
 
 ROWS = [

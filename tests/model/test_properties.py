@@ -24,6 +24,7 @@ from meter.journal.entry import Position
 from meter.journal.kinds import Kind
 from meter.v1.journal_pb2 import JournaledRequest
 from model import DAY_MS, OVERAGE, Account, Model, month_of, ms_of, window_of
+from support.held_today import held_today
 from support.in_process import PRICES_YAML, SHARDS, InProcessGate, engine_gate, real_gate
 from support.journal_reading import CALLS, Reading, owner_of, rolled
 from support.lua_table import LuaEngine, strangers
@@ -169,7 +170,7 @@ def check_store(seen: RedisSnapshot, reading: Reading, account: Account) -> None
         account.held,
         account.spendable,
     )
-    assert (state.used_today, state.held_today) == (
+    assert (state.used_today, held_today(state)) == (
         account.used_on(account.day),
         account.held_today,
     )

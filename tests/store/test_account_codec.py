@@ -7,9 +7,9 @@ import pytest
 from gate.store.account_codec import (
     AccountField,
     AccountFlag,
-    GrantBalance,
     GrantTerms,
     Settings,
+    StoredBalance,
     StoredGrace,
     StoredGrant,
     decode_budgets,
@@ -120,11 +120,11 @@ def test_grants_are_read_with_the_current_one_and_overage() -> None:
         b"-4",
     ]
     assert decode_grants(2, 30, 5, fields) == {
-        0: GrantBalance("a", "", -4, 0),
-        2: GrantBalance("a", "VOUCHER", 30, 5),
-        3: GrantBalance("p", "TOP_UP", 8, 0),
+        0: StoredBalance("a", "", -4, 0),
+        2: StoredBalance("a", "VOUCHER", 30, 5),
+        3: StoredBalance("p", "TOP_UP", 8, 0),
     }
-    assert decode_grants(0, 30, 5, []) == {0: GrantBalance("a", "", 30, 5)}
+    assert decode_grants(0, 30, 5, []) == {0: StoredBalance("a", "", 30, 5)}
 
 
 def test_budgets_are_read_with_the_sums_beside_them() -> None:

@@ -1,5 +1,5 @@
-"""An account as the rows of the Lua tables name it, and as Redis has it: the glossary of
-gate/store/keys.py, once more and by sums alone.
+"""An account as the rows of the Lua tables name it, and as Redis has it: the stored forms of
+gate/store/account_codec.py, once more and by sums alone.
 """
 
 from collections.abc import Mapping
@@ -203,7 +203,7 @@ class Account:
         return canonical(fields)
 
     @property
-    def decode_grant_balances(self) -> dict[str, str]:
+    def grant_fields(self) -> dict[str, str]:
         """As scripts that look return them: with the one being burned."""
         return self.grants_in_redis | (
             {f"{self['g']} m": self.burned.as_written} if self["g"] else {}
@@ -226,8 +226,8 @@ class Account:
 
 
 def canonical(fields: Mapping[str, str]) -> dict[str, str]:
-    """A hash as the glossary means it: what is left or held, if 0, may be absent; the letters of
-    the flags have no order.
+    """A hash as gate/store/account_codec.py means it: what is left or held, if 0, may be absent;
+    the letters of the flags have no order.
     """
     known = {
         name: value for name, value in fields.items() if value != "0" or not _may_be_absent(name)

@@ -6,7 +6,7 @@ from support.histories import FEBRUARY
 
 FIRST = "INV-000001"
 SECOND = "INV-000002"
-DIFFERS = ": drawn again from its entries it differs: "
+DIFFERS = ": computed again from its entries it differs: "
 
 PLAIN_ROWS = [
     Row(Rule.INVOICES, ": is recorded as ", row("invoices", {"total_nanos": 1}, invoice_number=FIRST)),
@@ -18,9 +18,9 @@ PLAIN_ROWS = [
     Row(Rule.INVOICES, DIFFERS, document(SECOND, closing_balance_nanos=1)),
     Row(Rule.INVOICES, DIFFERS, document(SECOND, entry_count=99)),
     Row(Rule.INVOICES, DIFFERS, entry("DEBIT", occurred_at_ms=FEBRUARY)),
-    Row(Rule.INVOICES, ": cannot be drawn again: ", entry("DEBIT", usage_lines="[]")),
+    Row(Rule.INVOICES, ": cannot be computed again: ", entry("DEBIT", usage_lines="[]")),
     Row(Rule.INVOICES, ", but there are ", no_invoice(FIRST)),
-    Row(Rule.INVOICES, ": was final, and drawn again", invoice_again(FIRST, revision=2)),
+    Row(Rule.INVOICES, ": was final, and computed again", invoice_again(FIRST, revision=2)),
     Row(Rule.INVOICES, ": its revisions are ", invoice_again(FIRST, revision=3)),
 ]  # fmt: skip
 
@@ -30,5 +30,5 @@ CREDIT_ROWS = [
     Row(Rule.INVOICES, "debt_paid_nanos 1 (now ", document(SECOND, debt_paid_nanos=1, entry_count=99)),
     Row(Rule.INVOICES, "credits_expired_nanos 1 (now ", document(FIRST, credits_expired_nanos=1)),
     Row(Rule.INVOICES, DIFFERS, row("grants", {"type": "REFUND"}, account_id="acme", number=2)),
-    Row(Rule.INVOICES, ": cannot be drawn again: ", entry("DEBIT", burned="[]")),
+    Row(Rule.INVOICES, ": cannot be computed again: ", entry("DEBIT", burned="[]")),
 ]  # fmt: skip
