@@ -58,7 +58,7 @@ local function encode_allocation(taken, returned, lapsed, budgets, freed)
   return text
 end
 
--- The deed and the account as the deed finds it (meter/journal/effect_codec.py reads the line): kind
+-- The deed and the account as the deed finds it (read by meter/journal/effect_codec.py): kind
 -- at_ms day amount hold_amount hold_day hold_expires_ms flags hold_id current_grant allocation, the
 -- sums, total and the packed settings.
 local function encode_effect(kind, account, deed, flags)
