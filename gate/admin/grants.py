@@ -17,6 +17,7 @@ from gate.store.restore import Restorer
 from meter.admin.recorder import OperationRecorder
 from meter.errors import InvalidField, Unavailable
 from meter.ids import check_description, check_id
+from meter.journal.grant_types import GRANT_TYPES
 from meter.journal.operations import GrantCredits
 from meter.statements.grants import grant_message
 from meter.v1.accounts_pb2 import (
@@ -27,9 +28,6 @@ from meter.v1.accounts_pb2 import (
     VoidGrantResponse,
     VoidType,
 )
-
-# Types whose description must tell the reason.
-_WITH_REASON = (GrantType.REFUND, GrantType.ADJUSTMENT)
 
 
 class GrantMethods:
@@ -116,7 +114,8 @@ def _grant_of(account_id: str, grant: Grant, canonical: Canonical) -> GrantCredi
     """Returns the grant as an operation with a new grant id; raises InvalidField."""
     check_choice("grant.type", grant.type, GrantType)
     check_amount("grant.amount_nanos", grant.amount_nanos)
-    if grant.type in _WITH_REASON:
+    grant_type = GrantType.Name(grant.type or GrantType.TOP_UP)
+    if GRANT_TYPES[grant_type].needs_reason:
         _check_reason("grant.description", grant.description)
     else:
         check_description("grant.description", grant.description)
@@ -126,7 +125,7 @@ def _grant_of(account_id: str, grant: Grant, canonical: Canonical) -> GrantCredi
         raise InvalidField("grant.expires_at", "must be after effective_at")
     return GrantCredits(
         grant_id=f"g{uuid.uuid4().hex}",
-        type=GrantType.Name(grant.type or GrantType.TOP_UP),
+        type=grant_type,
         amount_nanos=grant.amount_nanos,
         priority=priority_of("grant.priority", grant.priority),
         effective_at_ms=effective_ms,

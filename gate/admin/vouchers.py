@@ -19,11 +19,11 @@ from meter.admin.voucher_codes import digest, new_code, read_code
 from meter.admin.vouchers import BatchRow, Vouchers
 from meter.errors import FailedPrecondition, InvalidField
 from meter.ids import check_description, check_id
+from meter.journal.grant_types import VOUCHER_TYPES
 from meter.pagination import page_of
 from meter.statements.grants import grant_message, scope_of
 from meter.times import optional_timestamp, timestamp
 from meter.v1.accounts_pb2 import (
-    PROMOTION,
     VOUCHER,
     CreateVouchersRequest,
     CreateVouchersResponse,
@@ -130,8 +130,8 @@ def _check_batch(batch: VoucherBatch) -> None:
     check_name("batch.batch_id", batch.batch_id)
     check_amount("batch.amount_nanos", batch.amount_nanos)
     check_currency("batch.currency", batch.currency)
-    if batch.type not in (0, VOUCHER, PROMOTION):
-        raise InvalidField("batch.type", "must be VOUCHER or PROMOTION")
+    if batch.type and batch.type not in map(GrantType.Value, VOUCHER_TYPES):
+        raise InvalidField("batch.type", f"must be {' or '.join(VOUCHER_TYPES)}")
     check_description("batch.description", batch.description)
     _check_number("batch.credits_live_ms", batch.credits_live_ms, 0, MAX_CREDITS_LIVE_MS)
     _check_number("batch.codes", batch.codes, 1, MAX_CODES)

@@ -21,6 +21,7 @@ from gate.cli.options import (
     scope,
 )
 from gate.cli.output import add_number_columns, enum_text, print_page, print_reply, when_or
+from meter.journal.grant_types import VOUCHER_TYPES
 from meter.v1.accounts_pb2 import (
     CreateVouchersRequest,
     CreateVouchersResponse,
@@ -32,7 +33,7 @@ from meter.v1.accounts_pb2 import (
     VoucherBatch,
 )
 
-_TYPES = ["voucher", "promotion"]
+_TYPES = [name.lower() for name in VOUCHER_TYPES]
 
 
 def register(app: typer.Typer) -> None:

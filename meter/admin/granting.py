@@ -10,6 +10,7 @@ from meter.admin.recording import now_of, record
 from meter.database.errors import AmountOutOfRange
 from meter.database.schema import grants, operations
 from meter.errors import FailedPrecondition, InvalidField, NotFound
+from meter.journal.grant_types import GRANT_TYPES
 from meter.journal.operations import (
     NEXT_PURCHASE,
     Change,
@@ -21,9 +22,6 @@ from meter.journal.operations import (
 from meter.money import INT64_MAX
 
 MAX_LIVE_GRANTS = 500  # of one account: the gate keeps all of them at hand
-
-# Grants of these types pay overage in use, whatever the account's policy.
-_ALWAYS_PAY_DEBT = ("REFUND", "ADJUSTMENT")
 
 # Within an operation's JSON; a client's text cannot look the same, for its quotes are escaped.
 _IS_GRANT = operations.c.body.contains('"method":"grant"')
@@ -160,7 +158,7 @@ def _pays_debt(account: AccountRow, change: GrantCredits) -> bool:
     """Returns whether overage in use is paid from the grant at once."""
     if change.scope:
         return False
-    if change.type in _ALWAYS_PAY_DEBT:
+    if GRANT_TYPES[change.type].always_pays_debt:
         return True
     return change.type == "TOP_UP" and account.overage_policy == NEXT_PURCHASE
 

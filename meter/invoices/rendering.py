@@ -16,6 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from meter.journal.grant_types import GRANT_TYPES
 from meter.money import format_credits
 from meter.v1 import ledger_pb2 as pb
 
@@ -49,13 +50,6 @@ _SUMS = (
     "credits_expired",
     "closing_balance",
 )
-_SOURCES = {
-    "TOP_UP": "top-ups",
-    "VOUCHER": "vouchers",
-    "PROMOTION": "promotions",
-    "REFUND": "refunds",
-    "ADJUSTMENT": "adjustments",
-}
 _WIDTH = 80
 
 
@@ -218,7 +212,8 @@ def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
         debits = "debit"
     yield _SumRow(f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold")
     for payment in invoice.payments:
-        yield _SumRow(f"Paid from {_SOURCES[payment.type]}", -payment.amount_nanos, "")
+        source = GRANT_TYPES[payment.type].name_on_invoice
+        yield _SumRow(f"Paid from {source}", -payment.amount_nanos, "")
     carried_nanos = invoice.overage_carried_nanos
     repaid_nanos = invoice.overage_used_nanos - invoice.overage_due_nanos - carried_nanos
     if repaid_nanos:

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, sele
 from meter.admin.accounts import require_account
 from meter.database.schema import grants
 from meter.ids import check_id
+from meter.journal.grant_types import PROMOTIONAL_TYPES
 from meter.journal.operations import Change, GrantCredits
-from meter.ledger.projections.grants import PROMOTIONAL
 from meter.money import INT64_MAX
 from meter.pagination import Page, Place, page_of
 from meter.times import optional_timestamp
@@ -115,7 +115,7 @@ def _place() -> tuple[ColumnElement[int], ...]:
     table = grants.c
     ended = table.state.in_(_ENDED)
     no_expiry = table.expires_at_ms.is_(None)
-    is_promotional = table.type.in_(PROMOTIONAL)
+    is_promotional = table.type.in_(PROMOTIONAL_TYPES)
     return (
         case((ended, 1), else_=0),
         case((ended, 0), else_=table.priority),

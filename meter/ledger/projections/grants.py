@@ -21,11 +21,10 @@ from meter.database.schema import grants
 from meter.journal.account_sums import AccountSums
 from meter.journal.allocation import OVERAGE, Part
 from meter.journal.effect import Effect
+from meter.journal.grant_types import PROMOTIONAL_TYPES
 from meter.journal.kinds import Kind
 from meter.journal.operations import GrantCredits, VoidGrant
 from meter.ledger.journal_records import JournalRecord
-
-PROMOTIONAL = frozenset(("VOUCHER", "PROMOTION"))
 
 Key = tuple[str, int]  # account, grant's number
 GrantNames = dict[int, tuple[str, str]]  # id and type, by grant's number
@@ -91,7 +90,7 @@ class GrantBalance:
             self.priority,
             self.expires_ms is None,
             self.expires_ms or 0,
-            self.type not in PROMOTIONAL,
+            self.type not in PROMOTIONAL_TYPES,
             self.number,
         )
 
