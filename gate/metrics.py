@@ -34,7 +34,12 @@ SECONDS = (
 
 
 class GateMetrics:
-    """Holds every metric of the gate; each is described in docs/metrics-and-reasons.md."""
+    """Holds every metric of the gate; each is described in docs/metrics-and-reasons.md.
+
+    A metric that nearly every call changes is changed through `buffer`; the rest, such as denials
+    and errors, directly. GateService counts decisions, those of a Batch's items too; the server's
+    Edge counts RPCs, so a Batch counts once.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.buffer = MetricsBuffer(registry)
