@@ -81,5 +81,5 @@ def library() -> Library:
 
 @cache
 def lua_source(name: str) -> str:
-    """Returns the text of the file gate/lua/NAME.lua."""
+    """Returns the text of the script file of this name in gate/lua."""
     return (files("gate") / "lua" / f"{name}.lua").read_text("utf-8")

@@ -229,10 +229,57 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) - reached == set()
 
 
+ROOMS = "gate|meter|proto|tests|scripts|docs|benchmarks"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_file_that_a_page_names_exists_and_has_what_the_page_says(page: Path) -> None:
-    rooms = "gate|meter|proto|tests|scripts|docs|benchmarks"
-    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose_of(page)):
+    for path in re.findall(rf"`((?:{ROOMS})/[\w./-]*)`", prose_of(page)):
         assert (ROOT / path).exists(), path
     for path, name in re.findall(r"`([\w/]+\.py)`\s+`(\w+)`", prose_of(page)):
         assert re.search(rf"(def|class) {name}\b", text_of(ROOT / path)), (path, name)
+
+
+def docstrings_of(path: Path) -> Iterator[str]:
+    """Yields the docstrings of a file in Python."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(ast.parse(text_of(path))):
+        if isinstance(node, documented):
+            yield ast.get_docstring(node, clean=False) or ""
+
+
+def lua_comments_of(path: Path) -> Iterator[str]:
+    """Yields the comments of a file in Lua, as one text."""
+    yield " ".join(re.findall(r"--(.*)", text_of(path)))
+
+
+def code_with_prose() -> Iterator[tuple[Path, str]]:
+    """Yields what the code says in prose, by file: docstrings, and comments of the scripts."""
+    for room in ROOMS.split("|"):
+        for path in (ROOT / room).rglob("*.py"):
+            yield from ((path, text) for text in docstrings_of(path))
+    for path in (ROOT / "gate/lua").rglob("*.lua"):
+        yield from ((path, text) for text in lua_comments_of(path))
+
+
+def test_every_file_that_the_code_names_exists() -> None:
+    named = [
+        (path, target)
+        for path, text in code_with_prose()
+        for target in re.findall(rf"(?<![\w/.])(?:{ROOMS})/[\w./-]*\w", text)
+    ]
+    assert len(named) > 50, "the search finds them"
+    missing = {(name_of(path), target) for path, target in named if not (ROOT / target).exists()}
+    assert missing == set()
+
+
+def test_a_function_that_the_code_names_with_its_file_is_there() -> None:
+    named = [
+        (target, name)
+        for _, text in code_with_prose()
+        for name, target in re.findall(rf"`(\w+)`\s+in\s+((?:{ROOMS})/[\w./-]*\w)", text)
+    ]
+    assert ("gate/lua/lib/journal.lua", "encode_effect") in named, "the search finds them"
+    for target, name in named:
+        definition = rf"(def|class|function) {name}\b"
+        assert re.search(definition, text_of(ROOT / target)), (target, name)
