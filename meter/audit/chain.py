@@ -19,7 +19,11 @@ class ChainRule:
     the ledger had; such an entry is read here in the same way.
     """
 
-    def __init__(self, is_scoped: Callable[[int], bool], lossy: Collection[int]) -> None:
+    def __init__(
+        self,
+        is_scoped: Callable[[int], bool],
+        lossy: Collection[int],
+    ) -> None:
         """`lossy` are the epochs that lost entries."""
         self.last: Effect | None = None
         self._state: AccountSums | None = None
@@ -43,7 +47,8 @@ class ChainRule:
         else:
             if effect.day < self.last.day:
                 last_date = date_of(self.last.day)
-                yield (f"{entry.id}: the day went back from {last_date} to {date_of(effect.day)}")
+                new_date = date_of(effect.day)
+                yield f"{entry.id}: the day went back from {last_date} to {new_date}"
             found = effect.before
             due = _rolled(self._state, self.last.day, effect.day)
             if effect.kind is Kind.UPDATE:
@@ -57,17 +62,29 @@ class ChainRule:
         self.last = effect
         self._state = effect.after()
 
-    def _rebased(self, entry: LedgerEntry, known: AccountSums, pins: tuple[Part, ...]) -> Effect:
+    def _rebased(
+        self,
+        entry: LedgerEntry,
+        known: AccountSums,
+        pins: tuple[Part, ...],
+    ) -> Effect:
         """Returns the entry's effect as posted on top of the sums `known`."""
         kind = entry.effect.kind
         # An entry that ends a grant names the grant even if nothing was left.
         names_empty = kind in (Kind.GRANT_EXPIRED, Kind.GRANT_EXHAUSTED)
-        parts = tuple(
-            Part(number, nanos, self._is_scoped(number))
-            for number, nanos in entry.burned
-            if nanos or names_empty
+        burned = []
+        for number, nanos in entry.burned:
+            if nanos or names_empty:
+                is_scoped = self._is_scoped(number)
+                burned.append(Part(number, nanos, is_scoped))
+        parts = tuple(burned)
+        return rebased(
+            entry.effect,
+            known,
+            taken=parts,
+            pins=pins,
+            given=parts,
         )
-        return rebased(entry.effect, known, parts, pins, parts)
 
 
 def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
@@ -90,7 +107,9 @@ def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
 
 def _updated(state: AccountSums, settings: AccountSums) -> AccountSums:
     """Returns the sums under other settings: spendable credits move by the difference."""
-    limit_delta = (settings.daily_limit or 0) - (state.daily_limit or 0)
+    limit = settings.daily_limit or 0
+    limit_before = state.daily_limit or 0
+    limit_delta = limit - limit_before
     return state._replace(
         spendable=state.spendable + settings.overage - state.overage,
         overage=settings.overage,

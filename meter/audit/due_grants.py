@@ -37,7 +37,9 @@ class DueGrantRule:
         if entry.effect.kind.gives:
             for part in entry.effect.returned:
                 grant = self._grants.known.get(part.grant)
-                self._paying = part.grant if grant and grant.terms.pays_debt else 0
+                self._paying = 0
+                if grant and grant.terms.pays_debt:
+                    self._paying = part.grant
 
     def _check_paid(self, last: LedgerEntry) -> Iterator[str]:
         payer = self._grants.known.get(self._paying)

@@ -21,7 +21,12 @@ class ThresholdRule:
         self._due: dict[Crossing, str] = {}  # id of the entry that crossed
         self.told: list[tuple[str, int, Crossing]] = []  # entry's id, budget's number
 
-    def check(self, entry: LedgerEntry, settings: Settings, budgets: BudgetRule) -> Iterator[str]:
+    def check(
+        self,
+        entry: LedgerEntry,
+        settings: Settings,
+        budgets: BudgetRule,
+    ) -> Iterator[str]:
         """Follows by one entry, under the settings after the entry."""
         effect = entry.effect
         if not effect.kind.is_consequence:
@@ -40,12 +45,17 @@ class ThresholdRule:
         crossing: Crossing,
         budgets: BudgetRule,
     ) -> Iterator[str]:
-        self.told.append((entry.id, budgets.number(crossing.budget_id), crossing))
+        budget_number = budgets.number(crossing.budget_id)
+        self.told.append((entry.id, budget_number, crossing))
         if self._due.pop(crossing, None) is None:
             yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
 
 
-def _crossings(effect: Effect, settings: Settings, budgets: BudgetRule) -> Iterator[Crossing]:
+def _crossings(
+    effect: Effect,
+    settings: Settings,
+    budgets: BudgetRule,
+) -> Iterator[Crossing]:
     """Yields the thresholds that the effect crossed."""
     yield from _account_crossings(effect, settings)
     if effect.kind is Kind.DEBIT:
