@@ -277,7 +277,11 @@ class Flusher:
         pipeline = self._journals.pipeline(transaction=False)
         for shard, position in positions.items():
             next_position = Position(position.epoch, position.seq + 1)
-            pipeline.xtrim(journal_key(shard), minid=str(next_position), approximate=False)
+            pipeline.xtrim(
+                journal_key(shard),
+                minid=str(next_position),
+                approximate=False,
+            )
         pipeline.execute()
 
     def _fence(self, shard: int, epoch: int) -> None:
@@ -289,7 +293,11 @@ class Flusher:
             "p": "",
         }
         try:
-            self._journals.xadd(journal_key(shard), cast("Any", fields), id=f"{epoch}-0")
+            self._journals.xadd(
+                journal_key(shard),
+                cast("Any", fields),
+                id=f"{epoch}-0",
+            )
         except ResponseError as error:
             if "equal or smaller" not in str(error):
                 raise
@@ -297,7 +305,12 @@ class Flusher:
     def _stop(self, shard: int, reason: str, detail: str) -> None:
         self._stopped[shard] = reason
         if self._stopped_before.get(shard) != reason:
-            log.error("shard_not_flushed", shard=shard, reason=reason, detail=detail)
+            log.error(
+                "shard_not_flushed",
+                shard=shard,
+                reason=reason,
+                detail=detail,
+            )
 
     def _count(self, posted: Posted) -> None:
         kinds = Counter(record.effect.kind for record in posted.records)

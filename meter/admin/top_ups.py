@@ -100,7 +100,12 @@ class TopUps:
                 message = f"status: top-up {top_up_id} has {row.status.lower()}, and that is final"
                 raise FailedPrecondition("TOP_UP_FINAL", message, "status")
             if status == SUCCEEDED:
-                return self._succeed(connection, account, row, f"{TOP_UP}{top_up_id}")
+                return self._succeed(
+                    connection,
+                    account,
+                    row,
+                    f"{TOP_UP}{top_up_id}",
+                )
             return _store(connection, replace(row, status=status)), None
 
     def newest(
@@ -170,7 +175,11 @@ class TopUps:
         """Returns the operation that added the credits of a top-up that succeeded, or None."""
         if row.status != SUCCEEDED:
             return None
-        completed = operation_named(connection, row.account_id, f"{TOP_UP}{row.top_up_id}")
+        completed = operation_named(
+            connection,
+            row.account_id,
+            f"{TOP_UP}{row.top_up_id}",
+        )
         if completed is not None:
             return completed
         return operation_named(connection, row.account_id, row.request_id)

@@ -103,7 +103,11 @@ class AccountCheck:
         report(Invariant.BUDGETS, budget_details)
         report(Invariant.HOLDS, self._holds.check(entry, self._budgets.counted))
         settings = self._operations.settings
-        threshold_details = self._thresholds.check(entry, settings, self._budgets)
+        threshold_details = self._thresholds.check(
+            entry,
+            settings,
+            self._budgets,
+        )
         report(Invariant.THRESHOLDS, threshold_details)
         self._apply(entry)
 
@@ -170,7 +174,11 @@ class AccountCheck:
         self._report(Invariant.BUDGETS, budgets)
         events = check_events(connection, account_id, self._thresholds.told)
         self._report(Invariant.THRESHOLDS, events)
-        settings = check_settings(connection, account_id, self._operations.settings)
+        settings = check_settings(
+            connection,
+            account_id,
+            self._operations.settings,
+        )
         self._report(Invariant.OPERATIONS, settings)
 
     def _check_invoices(self) -> int:

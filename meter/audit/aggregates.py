@@ -43,7 +43,12 @@ class AggregateRule:
 
     def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
         """Yields the rows of both tables that differ from the debits."""
-        yield from _differences(connection, usage_hourly, account_id, self._hours)
+        yield from _differences(
+            connection,
+            usage_hourly,
+            account_id,
+            self._hours,
+        )
         days: dict[_Key, _Sums] = {}
         for hour_key, sums in self._hours.items():
             start_ms, model, unit, dimension, value = hour_key

@@ -85,7 +85,11 @@ class BudgetRule:
     def _apply_change(self, number: int, change: SetBudget | DeleteBudget) -> None:
         known = self.known.pop(change.budget_id, None)
         if isinstance(change, SetBudget):
-            self.known[change.budget_id] = changed_budget(known, number, change)
+            self.known[change.budget_id] = changed_budget(
+                known,
+                number,
+                change,
+            )
         if known and self.number(change.budget_id) != known.number:
             self._clear_held(known.number)
 

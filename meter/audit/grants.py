@@ -324,7 +324,11 @@ def _check_taken(
         yield from _check_usable(entry, part, grant)
 
 
-def _check_usable(entry: LedgerEntry, part: Part, grant: Grant) -> Iterator[str]:
+def _check_usable(
+    entry: LedgerEntry,
+    part: Part,
+    grant: Grant,
+) -> Iterator[str]:
     """Yields why the entry's request may not use the grant."""
     if not grant.lives_at(entry.effect.at_ms):
         yield (

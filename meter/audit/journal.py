@@ -11,7 +11,11 @@ from meter.journal.entry import Position
 Run = tuple[Position, int]  # first position, last number
 
 
-def check_journal(connection: Connection, shard: int, findings: Findings) -> None:
+def check_journal(
+    connection: Connection,
+    shard: int,
+    findings: Findings,
+) -> None:
     """Checks that the shard's journal is dense, and that the flushed position is right."""
     for detail in _check_dense(connection, shard):
         findings.add(Invariant.JOURNAL, detail, shard=shard)

@@ -74,10 +74,24 @@ def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]
         nanos = level.nanos
         if level.subject == DAILY_USE and used_before < nanos <= used:
             window = str(effect.day)
-            yield Crossing(DAILY_USE, "", level.threshold_id, window, nanos, used)
+            yield Crossing(
+                DAILY_USE,
+                "",
+                level.threshold_id,
+                window,
+                nanos,
+                used,
+            )
         if level.subject == LOW_BALANCE and remaining_before > nanos >= remaining:
             window = str(after.total)
-            yield Crossing(LOW_BALANCE, "", level.threshold_id, window, nanos, remaining)
+            yield Crossing(
+                LOW_BALANCE,
+                "",
+                level.threshold_id,
+                window,
+                nanos,
+                remaining,
+            )
 
 
 def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
@@ -89,7 +103,14 @@ def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]
         window = str(matched.start_day)
         for threshold_id, nanos in budgets.levels(matched.budget_id):
             if used_before < nanos <= used:
-                yield Crossing(_BUDGET, matched.budget_id, threshold_id, window, nanos, used)
+                yield Crossing(
+                    _BUDGET,
+                    matched.budget_id,
+                    threshold_id,
+                    window,
+                    nanos,
+                    used,
+                )
 
 
 def _name(crossing: Crossing) -> str:

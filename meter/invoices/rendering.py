@@ -216,21 +216,37 @@ def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
     debits = "debits"
     if invoice.entry_count == 1:
         debits = "debit"
-    yield _SumRow(f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold")
+    yield _SumRow(
+        f"Total of {invoice.entry_count:,} {debits}",
+        invoice.total_nanos,
+        "bold",
+    )
     for payment in invoice.payments:
-        yield _SumRow(f"Paid from {_SOURCES[payment.type]}", -payment.amount_nanos, "")
+        yield _SumRow(
+            f"Paid from {_SOURCES[payment.type]}",
+            -payment.amount_nanos,
+            "",
+        )
     carried_nanos = invoice.overage_carried_nanos
     repaid_nanos = invoice.overage_used_nanos - invoice.overage_due_nanos - carried_nanos
     if repaid_nanos:
         yield _SumRow("Overage, paid since", -repaid_nanos, "")
     if carried_nanos:
         yield _SumRow("Overage, left to the next purchase", -carried_nanos, "")
-    yield _SumRow(f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold")
+    yield _SumRow(
+        f"Overage due, {invoice.currency}",
+        invoice.overage_due_nanos,
+        "bold",
+    )
     yield _SumRow("", None, "")
     yield _SumRow("Opening balance", invoice.opening_balance_nanos, "dim")
     yield _SumRow("Credits granted", invoice.credits_granted_nanos, "dim")
     if invoice.credits_expired_nanos:
-        yield _SumRow("Credits expired or voided", -invoice.credits_expired_nanos, "dim")
+        yield _SumRow(
+            "Credits expired or voided",
+            -invoice.credits_expired_nanos,
+            "dim",
+        )
     yield _SumRow("Closing balance", invoice.closing_balance_nanos, "dim")
 
 

@@ -75,7 +75,12 @@ class ListInvoicesQuery:
             check_id("account_id", request.account_id)
         return cls(
             account_id=request.account_id,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 

@@ -54,7 +54,12 @@ class Positions:
         with self._ledger.read() as connection:
             return _positions(connection, query)
 
-    def begin_epoch(self, shard: int, expected: Position, reason: str) -> Position:
+    def begin_epoch(
+        self,
+        shard: int,
+        expected: Position,
+        reason: str,
+    ) -> Position:
         """Moves the shard into its next epoch, and returns the shard's position.
 
         Does nothing if the shard has left the epoch of `expected` already. What the journal still
@@ -102,7 +107,12 @@ def move(connection: Connection, positions: dict[int, Position]) -> None:
         connection.execute(statement)
 
 
-def enter_epoch(connection: Connection, shard: int, epoch: int, reason: str) -> None:
+def enter_epoch(
+    connection: Connection,
+    shard: int,
+    epoch: int,
+    reason: str,
+) -> None:
     """Records that the epoch began, and why; the first reason given stays."""
     row = _epoch(shard, epoch, reason)
     insert_or_ignore(connection, epochs, [row])

@@ -53,7 +53,11 @@ class Posted:
     oldest_ms: int | None = None  # of the records, by the real clock
 
 
-def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Posted:
+def post(
+    connection: Connection,
+    batches: Sequence[Batch],
+    fence: Fence,
+) -> Posted:
     """Posts the new records of the batches, and returns what was done.
 
     Leaves out shards that another flusher is posting at this moment.
@@ -229,7 +233,12 @@ def _refund(connection: Connection, record: JournalRecord, first: str) -> None:
         description=f"Entry {record.entry_id} repeated entry {first}, and is given back",
         refund_of=record.entry_id,
     )
-    _record(connection, record.account_id, change, f"{REFUND}{record.entry_id}")
+    _record(
+        connection,
+        record.account_id,
+        change,
+        f"{REFUND}{record.entry_id}",
+    )
 
 
 def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:
@@ -246,7 +255,12 @@ def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:
                 grant_id=f"{change.grant_id}-again",
                 description=f"{change.description} (lost, granted again)",
             )
-            _record(connection, operation.account_id, again, f"again {operation.seq}")
+            _record(
+                connection,
+                operation.account_id,
+                again,
+                f"again {operation.seq}",
+            )
 
 
 def _record(

@@ -65,7 +65,12 @@ class UsageQuery:
             hourly=hourly,
             model=request.model,
             dimension=request.dimension,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 

@@ -111,7 +111,11 @@ class AccountProjection:
         values: dict[str, object] = {name: bindparam(f"new_{name}") for name in _CHANGED}
         own = accounts.c.account_id == bindparam("account")
         rows = [_values(account) for account in self._accounts.values()]
-        write_many(self._connection, update(accounts).where(own).values(values), rows)
+        write_many(
+            self._connection,
+            update(accounts).where(own).values(values),
+            rows,
+        )
 
 
 def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:
@@ -129,7 +133,11 @@ def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAc
         some = account_ids[start : start + _IDS_PER_QUERY]
         wanted = select(*columns).where(accounts.c.account_id.in_(some))
         for account_id, state, *rest in connection.execute(wanted):
-            found[account_id] = AppliedAccount(account_id, AccountSums.decode(state), *rest)
+            found[account_id] = AppliedAccount(
+                account_id,
+                AccountSums.decode(state),
+                *rest,
+            )
     return found
 
 

@@ -233,7 +233,11 @@ def _set_budgets(connection: Connection, rows: list[Row]) -> None:
     write_many(connection, statement, rows)
 
 
-def budgets_of(connection: Connection, account_id: str, day: int) -> tuple[BudgetState, ...]:
+def budgets_of(
+    connection: Connection,
+    account_id: str,
+    day: int,
+) -> tuple[BudgetState, ...]:
     """Returns the account's budgets, by id.
 
     A budget that has matched nothing yet is in the window of `day`.
@@ -276,7 +280,11 @@ def _newest_windows(connection: Connection, account_id: str) -> dict[int, _Windo
     query = select(found).where(found.c.start_day == found.c.last)
     newest = {}
     for row in connection.execute(query):
-        newest[row.number] = _Window(row.start_day, row.used_nanos, row.held_nanos)
+        newest[row.number] = _Window(
+            row.start_day,
+            row.used_nanos,
+            row.held_nanos,
+        )
     return newest
 
 

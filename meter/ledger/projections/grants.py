@@ -247,7 +247,13 @@ class GrantProjection:
         elif kind is Kind.GRANT_VOIDED:
             self._void(record)
 
-    def _move(self, account_id: str, parts: Iterable[Part], source: int, target: int) -> None:
+    def _move(
+        self,
+        account_id: str,
+        parts: Iterable[Part],
+        source: int,
+        target: int,
+    ) -> None:
         """Moves each part from one sum of its grant to another sum; overage has no row."""
         for part in parts:
             if part.grant == OVERAGE:
@@ -281,7 +287,11 @@ class GrantProjection:
         return sums
 
 
-def names_of(connection: Connection, account_id: str, numbers: Collection[int]) -> GrantNames:
+def names_of(
+    connection: Connection,
+    account_id: str,
+    numbers: Collection[int],
+) -> GrantNames:
     """Returns id and type of the account's grants of these numbers."""
     columns = select(grants.c.number, grants.c.grant_id, grants.c.type)
     of_account = columns.where(grants.c.account_id == account_id)

@@ -63,7 +63,12 @@ class HoldProjection:
         if effect.kind is Kind.AUTHORIZE:
             self._authorized.add(key)
             budgets = self._budgets.counted_in(record)
-            self._open[key] = _row(record, effect.amount, _pins(effect), budgets)
+            self._open[key] = _row(
+                record,
+                effect.amount,
+                _pins(effect),
+                budgets,
+            )
         elif effect.kind is Kind.EXTEND:
             self._open[key] = self._extended(record)
         elif effect.kind.ends_hold:

@@ -94,7 +94,11 @@ class Projector:
         The settings of a lost operation hold; credits are lost with the entry.
         """
         for lost_seq in range(account.applied_op + 1, seq):
-            lost = recorded_operation(self._connection, account.account_id, lost_seq)
+            lost = recorded_operation(
+                self._connection,
+                account.account_id,
+                lost_seq,
+            )
             self.lost.append(lost)
             self._apply_lost(account, lost)
 
