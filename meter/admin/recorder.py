@@ -379,7 +379,7 @@ def _check_void(
 
 
 def _check_settings(settings: Create | Update, granted_nanos: int) -> None:
-    """Raises AmountOutOfRange for a setting outside its bounds, or sums that would leave int64."""
+    """Raises AmountOutOfRange for a setting out of bounds, or sums outside of int64."""
     _check_setting("overage_protection_nanos", settings.overage_protection_nanos)
     _check_setting("daily_limit_nanos", settings.daily_limit_nanos or 0)
     if granted_nanos + settings.overage_protection_nanos > INT64_MAX:

@@ -94,7 +94,7 @@ class BudgetRule:
             self._clear_held(known.number)
 
     def _clear_held(self, number: int) -> None:
-        """Notes that holds count no more in the budget of this number."""
+        """Clears the held nanos of the budget with the given number."""
         for key, sums in self.windows.items():
             window_number, _ = key
             if window_number == number:
@@ -113,19 +113,22 @@ class BudgetRule:
         self.counted = ";".join(counted) or ABSENT
 
     def _add(self, move: BudgetMove, number: int) -> None:
-        """Adds the move to its window of the budget of this number."""
+        """Adds the move to a window of the budget with the given number."""
         key = (number, move.budget.start_day)
         used, held = self.windows.get(key, (0, 0))
         self.windows[key] = (used + move.used, held + move.held)
 
     def _check_matched(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         matched = _ids(entry.effect.budgets)
-        if _goes_by_hold(entry.effect):
-            due = self._of_hold(hold_windows)
-        else:
-            due = self._on_call(entry.labels)
+        due = self._due(entry, hold_windows)
         if sorted(matched) != due:
             yield f"{entry.id}: matched the budgets {matched}, those on it are {due}"
+
+    def _due(self, entry: LedgerEntry, hold_windows: str) -> list[str]:
+        """Returns the budgets in which the entry should count."""
+        if _goes_by_hold(entry.effect):
+            return self._of_hold(hold_windows)
+        return self._on_call(entry.labels)
 
     def _check_freed(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         effect = entry.effect
@@ -139,10 +142,10 @@ class BudgetRule:
             yield f"{entry.id}: freed the budgets {freed}, its hold counted in {hold_windows}"
 
     def _on_call(self, labels: frozenset[str]) -> list[str]:
-        """Returns the budgets whose labels a call with these labels has."""
+        """Returns the budgets on a call with the given labels."""
         budgets = self.known.values()
-        matched = [budget for budget in budgets if labels.issuperset(budget.labels)]
-        return sorted(budget.budget_id for budget in matched)
+        matched = [budget.budget_id for budget in budgets if labels.issuperset(budget.labels)]
+        return sorted(matched)
 
     def _of_hold(self, hold_windows: str) -> list[str]:
         """Returns the budgets in which a hold counts, without ended budgets."""

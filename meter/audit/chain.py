@@ -40,27 +40,38 @@ class ChainRule:
     def check(self, entry: LedgerEntry, pins: tuple[Part, ...]) -> Iterator[str]:
         """Follows by one entry, whose hold, if the entry names a hold, had `pins`."""
         effect = entry.effect
-        if self.last is None or self._state is None:
+        if self.last is None:
             if effect.kind is not Kind.CREATE:
                 yield f"{entry.id}: the history begins with {entry.kind}, not with CREATE"
                 effect = self._rebased(entry, AccountSums(), pins)
         else:
-            if effect.day < self.last.day:
-                last_date = date_of(self.last.day)
-                new_date = date_of(effect.day)
-                yield f"{entry.id}: the day went back from {last_date} to {new_date}"
-            found = effect.before
-            due = _rolled(self._state, self.last.day, effect.day)
-            if effect.kind is Kind.UPDATE:
-                due = _updated(due, found)
-            if found != due:
-                yield (
-                    f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
-                )
-            if entry.position.epoch in self._lossy or not continues(due, found):
+            due = self._due(effect)
+            yield from self._check_found(entry, due)
+            is_lossy = entry.position.epoch in self._lossy
+            if is_lossy or not continues(due, effect.before):
                 effect = self._rebased(entry, due, pins)
         self.last = effect
         self._state = effect.after()
+
+    def _due(self, effect: Effect) -> AccountSums:
+        """Returns the sums for the effect to find."""
+        last, state = self.posted
+        due = _rolled(state, last.day, effect.day)
+        if effect.kind is Kind.UPDATE:
+            return _updated(due, effect.before)
+        return due
+
+    def _check_found(self, entry: LedgerEntry, due: AccountSums) -> Iterator[str]:
+        """Yields a finding for a day before the last, and for sums other than `due`."""
+        last, _ = self.posted
+        effect = entry.effect
+        if effect.day < last.day:
+            last_date = date_of(last.day)
+            new_date = date_of(effect.day)
+            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
+        found = effect.before
+        if found != due:
+            yield f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
 
     def _rebased(
         self,

@@ -45,14 +45,13 @@ class Grant:
 
         Of each key in the grant's scope (model, service), one label must be the request's.
         """
-        keys = set()
-        matched = set()
-        for label in self.terms.scope:
-            key, _, _ = label.partition("=")
-            keys.add(key)
-            if label in labels:
-                matched.add(key)
-        return keys == matched
+        scope = self.terms.scope
+        matched = [label for label in scope if label in labels]
+        return _keys(scope) == _keys(matched)
+
+    def serves(self, at_ms: int, labels: frozenset[str]) -> bool:
+        """Says whether a request with these labels may use the grant at that time."""
+        return self.lives_at(at_ms) and self.applies(labels)
 
     def withdraw(self) -> None:
         """Voids the grant before it begins."""
@@ -61,7 +60,7 @@ class Grant:
         self.left = 0
 
     def take(self, kind: Kind, amount: int) -> None:
-        """Moves credits that an effect of this kind takes."""
+        """Moves the credits taken by an effect of the given kind."""
         self.left -= amount
         match kind:
             case Kind.AUTHORIZE | Kind.EXTEND:
@@ -74,11 +73,16 @@ class Grant:
                 self.voided += amount
 
 
+def _keys(labels: Iterable[str]) -> set[str]:
+    """Returns the keys of "key=value" labels."""
+    return {label.partition("=")[0] for label in labels}
+
+
 class GrantRule:
     """Follows an account's grants and overage."""
 
     def __init__(self, recorded: Callable[[int], GrantCredits | None]) -> None:
-        """`recorded` returns the grant that an operation of this number made."""
+        """`recorded` returns the grant made by the operation of a number."""
         self._recorded = recorded
         self.known: dict[int, Grant] = {}
         self._overage_left = 0
@@ -98,11 +102,8 @@ class GrantRule:
         """Returns what scoped grants have for the entry's request, in nanos."""
         at_ms = entry.effect.at_ms
         labels = entry.labels
-        left = 0
-        for grant in self.known.values():
-            if grant.is_scoped and grant.lives_at(at_ms) and grant.applies(labels):
-                left += grant.left
-        return left
+        scoped = [grant for grant in self.known.values() if grant.is_scoped]
+        return sum(grant.left for grant in scoped if grant.serves(at_ms, labels))
 
     def sums(self) -> dict[int, tuple[int, int]]:
         """Returns left and held by grant and overage; a grant that has neither is left out."""
@@ -117,7 +118,7 @@ class GrantRule:
         entry: LedgerEntry,
         changes: Iterable[tuple[int, Change]],
     ) -> Iterator[str]:
-        """Follows by one entry, which put `changes` into effect."""
+        """Follows by an entry; the entry put `changes` into effect."""
         effect = entry.effect
         self._set_protection(effect.before.overage)
         if effect.kind is Kind.GRANT and entry.burned:
@@ -217,7 +218,7 @@ class GrantRule:
         entry: LedgerEntry,
         changes: Iterable[tuple[int, Change]],
     ) -> Iterator[str]:
-        """Checks the entries that end a grant, or that pay debt from a grant."""
+        """Checks the entries of a grant's end, or of debt paid from a grant."""
         match entry.effect.kind:
             case Kind.GRANT_EXPIRED:
                 for grant in self._taken_grants(entry):
@@ -269,7 +270,7 @@ class GrantRule:
             )
 
     def _begun_sums(self) -> "_BegunSums":
-        """Returns what overage and the grants that have begun have."""
+        """Returns the sums of overage and of all grants, except scheduled grants."""
         left = self._overage_left
         held = self._overage_held
         scoped = 0

@@ -36,7 +36,7 @@ class HoldRule:
         return hold.budgets
 
     def check(self, entry: LedgerEntry, windows: str) -> Iterator[str]:
-        """Follows by one entry; a hold that the entry places counts in `windows`."""
+        """Follows by an entry; a hold placed by the entry counts in `windows`."""
         effect = entry.effect
         hold = self.open.get(effect.hold_id)
         match effect.kind:
@@ -100,7 +100,7 @@ def _placed(effect: Effect, windows: str) -> OpenHold:
 
 
 def _known_from(effect: Effect) -> OpenHold:
-    """Returns a hold whose placing was lost, as far as its extension tells."""
+    """Returns a hold with a lost placing, as far as the extension tells."""
     placed = _placed(effect, ABSENT)
     return replace(
         placed,

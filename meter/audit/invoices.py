@@ -100,11 +100,11 @@ def _stored_lines(connection: Connection, row: Row[Any]) -> list[tuple[Any, ...]
 
 
 def _document_lines(invoice: pb.Invoice) -> list[tuple[Any, ...]]:
-    lines = []
-    for line in invoice.lines:
-        values = [getattr(line, name) for name in _LINE]
-        lines.append(tuple(values))
-    return lines
+    return [_line_values(line) for line in invoice.lines]
+
+
+def _line_values(line: pb.InvoiceLine) -> tuple[Any, ...]:
+    return tuple(getattr(line, name) for name in _LINE)
 
 
 def _check_recomputed(connection: Connection, row: Row[Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ def check_journal(
     shard: int,
     findings: Findings,
 ) -> None:
-    """Checks that the shard's journal is dense, and that the flushed position is right."""
+    """Checks the density of the shard's journal, and the flushed position."""
     for detail in _check_dense(connection, shard):
         findings.add(Invariant.JOURNAL, detail, shard=shard)
     for detail in _check_position(connection, shard):
@@ -50,16 +50,20 @@ def _highest_invoice_number(connection: Connection) -> str:
 def _check_dense(connection: Connection, shard: int) -> Iterator[str]:
     """Yields the entries that were lost, and the entries that are missing without a record."""
     known = list(_recorded_gaps(connection, shard))
-    for first, last_seq in known:
-        yield (
-            f"entries {first} to {first.epoch}-{last_seq} were lost,"
-            " or written anew, before the ledger had them"
-        )
+    yield from _tell_lost(known)
     for first, last_seq in _holes(connection, shard):
         if not _is_recorded(first, last_seq, known):
             yield (
                 f"entries {first} to {first.epoch}-{last_seq} are missing, and not recorded as lost"
             )
+
+
+def _tell_lost(known: list[Run]) -> Iterator[str]:
+    for first, last_seq in known:
+        yield (
+            f"entries {first} to {first.epoch}-{last_seq} were lost,"
+            " or written anew, before the ledger had them"
+        )
 
 
 def _recorded_gaps(connection: Connection, shard: int) -> Iterator[Run]:

@@ -156,11 +156,17 @@ def check_settings(
     settings: Settings,
 ) -> Iterator[str]:
     """Compares the settings as flushed with the settings that flushed operations have set."""
-    wanted = select(accounts.c.applied_settings).where(accounts.c.account_id == account_id)
-    stored = connection.execute(wanted).scalar_one()
+    stored = _stored_settings(connection, account_id)
     due = settings.to_json()
     if stored != due:
         yield f"applied_settings are {stored}, the entries come to {due}"
+
+
+def _stored_settings(connection: Connection, account_id: str) -> str:
+    columns = select(accounts.c.applied_settings)
+    query = columns.where(accounts.c.account_id == account_id)
+    settings: str = connection.execute(query).scalar_one()
+    return settings
 
 
 def _state(state: str, sums: tuple[int, ...]) -> str:

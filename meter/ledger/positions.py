@@ -86,9 +86,9 @@ def lock_free(
     wanted: list[int],
     wait: bool = False,
 ) -> dict[int, Position]:
-    """Locks those of the shards that nobody else has locked, and returns their positions.
+    """Locks the shards of `wanted` not locked by others, and returns the shards' positions.
 
-    SQLite has one writer, which locks all shards.
+    SQLite has a single writer: a lock is a lock of all shards.
     """
     query = (
         _select_positions().where(shards.c.shard.in_(wanted)).with_for_update(skip_locked=not wait)
@@ -140,7 +140,7 @@ def record_gap(
 
 
 def lossy_epochs(connection: Connection, wanted: Iterable[int]) -> set[tuple[int, int]]:
-    """Returns shard and epoch of everything that these shards have lost."""
+    """Returns shard and epoch of every gap in the shards' journals."""
     gaps = select(journal_gaps.c.shard, journal_gaps.c.epoch)
     query = gaps.where(journal_gaps.c.shard.in_(wanted))
     return {(row.shard, row.epoch) for row in connection.execute(query)}
@@ -155,10 +155,8 @@ def _positions(
     connection: Connection,
     query: Select[Any],
 ) -> dict[int, Position]:
-    positions = {}
-    for row in connection.execute(query):
-        positions[row.shard] = Position(row.epoch, row.watermark_seq)
-    return positions
+    rows = connection.execute(query)
+    return {row.shard: Position(row.epoch, row.watermark_seq) for row in rows}
 
 
 def _begin_shards(connection: Connection, count: int) -> None:

@@ -69,7 +69,7 @@ def _ending_hold(
     taken: tuple[Part, ...],
     pins: tuple[Part, ...],
 ) -> Effect:
-    """Returns the effect that ends a hold, with these parts."""
+    """Returns the effect of a hold's end, with other parts."""
     lapsed: tuple[Part, ...] = ()
     if pins == effect.returned:
         lapsed = effect.lapsed
@@ -86,7 +86,7 @@ def _taking(
     taken: tuple[Part, ...],
     pins: tuple[Part, ...],
 ) -> Effect:
-    """Returns the effect that takes credits and ends no hold, with these parts."""
+    """Returns an effect with other parts; the effect takes credits and ends no hold."""
     amount = total(taken)
     effect = effect._replace(amount=amount)
     if effect.kind is Kind.EXTEND:
@@ -98,9 +98,9 @@ def _taking(
 
 
 def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
-    """Returns the sums that were found, with the credits of `known`.
+    """Returns the sums found, with the credits of `known`.
 
-    What was used this day and this month stays as it was found.
+    The use of the day and of the month stays as found.
     """
     day_base = known.used - found.used_today
     return found._replace(
@@ -120,16 +120,15 @@ def _exhausted(
     grants: Mapping[int, GrantBalance],
 ) -> tuple[Part, ...]:
     """Returns the parts whose grants are empty."""
-    empty = []
-    for part in parts:
-        grant = grants.get(part.grant)
-        if grant is not None and grant.is_empty:
-            empty.append(part)
-    return tuple(empty)
+    return tuple(part for part in parts if _is_empty(grants.get(part.grant)))
+
+
+def _is_empty(grant: GrantBalance | None) -> bool:
+    return grant is not None and grant.is_empty
 
 
 def _left_in(grants: Iterable[GrantBalance]) -> dict[int, int]:
-    """Returns what is left of each grant that has begun, in nanos."""
+    """Returns the rest of each grant in nanos, except of scheduled grants."""
     left = {}
     for grant in grants:
         if not grant.is_scheduled:

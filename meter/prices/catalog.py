@@ -54,6 +54,11 @@ class ListedModel:
         """Returns the model's id without the provider."""
         return self._info.id
 
+    def is_own_name(self, name: str) -> bool:
+        """Says whether `name` is the model's id, with or without the provider."""
+        own_names = (self.id.lower(), self.bare_id.lower())
+        return name.lower() in own_names
+
     def window(self, at_ms: int) -> PriceWindow:
         """Returns the price at a UTC time, and how long around that time the price surely holds."""
         edges = list(_edges(self._conditions(), at_ms))

@@ -218,7 +218,7 @@ def _price(
 
 
 def _tiers(node: YamlNode, base: _UnitRates) -> list[tuple[int, _UnitRates]]:
-    """Returns the rates that change in each tier, by the input tokens above which they hold."""
+    """Returns the changed rates of each tier, by the tier's least input tokens, exclusive."""
     tiers: dict[int, _UnitRates] = {}
     for entry in node.items("a list of tiers, each beginning with '-'"):
         keys = entry.mapping("above_input_tokens, per_million, per_unit", _TIER_KEYS)

@@ -252,8 +252,7 @@ def _overridden_model(catalog: Catalog, name: str) -> str | None:
     model = catalog.find(name)
     if model is None:
         return None
-    own_names = (model.id.lower(), model.bare_id.lower())
-    if name.lower() not in own_names:
+    if not model.is_own_name(name):
         return None
     return model.id
 

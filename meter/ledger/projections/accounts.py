@@ -67,7 +67,7 @@ class AppliedAccount:
             self.settings = after.to_json()
 
     def apply_graces(self, record: JournalRecord) -> None:
-        """Notes a grace that began, or that all graces ended."""
+        """Notes the beginning of a grace, or the end of all graces."""
         flags = record.effect.flags
         if not (flags.grace_began or flags.graces_ended):
             return
@@ -95,7 +95,7 @@ class AccountProjection:
         return self._accounts[account_id]
 
     def apply(self, record: JournalRecord) -> None:
-        """Takes over the sums that the record left, and what an operation set."""
+        """Takes over the sums left by the record, and the settings of an operation."""
         account = self._accounts[record.account_id]
         effect = record.effect
         if record.operation is not None and not record.is_again:

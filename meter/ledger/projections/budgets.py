@@ -78,7 +78,7 @@ def changed_budget(
 
 
 def moves_of(effect: Effect) -> Iterator[BudgetMove]:
-    """Yields what the effect adds to the windows in which the effect counts."""
+    """Yields the effect's additions to the windows of budgets."""
     if effect.kind is not Kind.DEBIT:
         for budget in effect.budgets:
             yield BudgetMove(budget, 0, effect.held_delta)
@@ -255,7 +255,7 @@ def budgets_of(
 
 
 class _Window(NamedTuple):
-    """Holds what a budget's window has used, and what holds may still use."""
+    """Holds the use of a budget's window, and the amount held."""
 
     start_day: int
     used: int

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Connection,
+    Select,
     String,
     bindparam,
     case,
@@ -153,8 +154,7 @@ class GrantProjection:
 
     def _stored_values(self, account_id: str) -> Iterator[tuple[Any, ...]]:
         """Yields the values of _BALANCE_COLUMNS of the grants in the ledger."""
-        columns = [grants.c[name] for name in _BALANCE_COLUMNS]
-        query = select(*columns).where(grants.c.account_id == account_id)
+        query = _select_balances(account_id)
         for row in self._connection.execute(query):
             yield tuple(row)
 
@@ -275,7 +275,7 @@ class GrantProjection:
         self._voided.append(key)
 
     def _set_state(self, key: Key, state: str) -> None:
-        """Notes the new state; a grant that is over stays over, except that it may be used up."""
+        """Notes the new state; a grant stays over, except for becoming used up."""
         if state == "EXHAUSTED" or self._states.get(key, "LIVE") == "LIVE":
             self._states[key] = state
 
@@ -303,6 +303,11 @@ def names_of(
         for row in connection.execute(query):
             names[row.number] = (row.grant_id, row.type)
     return names
+
+
+def _select_balances(account_id: str) -> Select[Any]:
+    columns = [grants.c[name] for name in _BALANCE_COLUMNS]
+    return select(*columns).where(grants.c.account_id == account_id)
 
 
 def _row(

@@ -152,9 +152,8 @@ def _of_scheduled(
     grants: dict[int, GrantBalance],
 ) -> tuple[Part, ...]:
     """Returns the parts whose grants have not begun."""
-    found = []
-    for part in parts:
-        grant = grants.get(part.grant)
-        if grant is not None and grant.is_scheduled:
-            found.append(part)
-    return tuple(found)
+    return tuple(part for part in parts if _is_scheduled(grants.get(part.grant)))
+
+
+def _is_scheduled(grant: GrantBalance | None) -> bool:
+    return grant is not None and grant.is_scheduled
