@@ -101,22 +101,11 @@ class Flusher:
         failures = 0
         while not stop.is_set():
             try:
-                busy = self.flush_once() >= BATCH_ENTRIES
+                pause = self._flush_and_pace()
                 failures = 0
-                pause = 0.0 if busy else self._interval_s
             except Exception as error:
                 failures += 1
-                pause = min(_MOST_PAUSE_S, self._interval_s * 2 ** min(failures, 16))
-                self._metrics.ledger_failures.inc()
-                self._count_waiting(time.time())
-                surprising = not isinstance(error, LedgerUnavailable | RedisError)
-                log.error(
-                    "flush_failed",
-                    error=str(error),
-                    failures=failures,
-                    retry_in_s=pause,
-                    exc_info=surprising,
-                )
+                pause = self._note_failure(error, failures)
             stop.wait(pause)
 
     def drain(self, timeout_s: float) -> bool:
@@ -140,40 +129,67 @@ class Flusher:
 
         Raises LedgerUnavailable or RedisError; the rest is left for the next round.
         """
+        self._begin_round()
+        began = time.time()
+        statuses = self._journal_statuses()
+        waiting = [journal for journal in statuses if self._may_flush(journal)]
+        flushed = 0
+        for group in self._groups(waiting):
+            flushed += self._flush(group)
+        if not any(journal.length for journal in statuses):
+            self._metrics.lag_seconds.set(0)
+        self._count_waiting(began)
+        self._count_stopped()
+        self._count_holds()
+        return flushed
+
+    def _flush_and_pace(self) -> float:
+        """Flushes once, and returns the seconds to wait before the next round."""
+        flushed = self.flush_once()
+        if flushed >= BATCH_ENTRIES:
+            return 0.0
+        return self._interval_s
+
+    def _note_failure(self, error: Exception, failures: int) -> float:
+        """Logs and counts a failed round, and returns the seconds to wait before the next."""
+        doublings = min(failures, 16)
+        pause = min(_MOST_PAUSE_S, self._interval_s * 2.0**doublings)
+        self._metrics.ledger_failures.inc()
+        self._count_waiting(time.time())
+        is_surprising = not isinstance(error, LedgerUnavailable | RedisError)
+        log.error(
+            "flush_failed",
+            error=str(error),
+            failures=failures,
+            retry_in_s=pause,
+            exc_info=is_surprising,
+        )
+        return pause
+
+    def _begin_round(self) -> None:
         if not self._reached:
             self._reached = self._positions.all()
         self._stopped_before = self._stopped
         self._stopped = {}
-        began = time.time()
-        statuses = self._journal_statuses()
-        waiting = [journal for journal in statuses if self._may_flush(journal)]
-        flushed = sum(self._flush(group) for group in self._groups(waiting))
-        if not any(journal.length for journal in statuses):
-            self._metrics.lag_seconds.set(0)
-        self._count_waiting(began)
-        stopped = Counter(self._stopped.values())
-        for reason in STOPS:
-            self._metrics.shards_stopped.labels(reason).set(stopped[reason])
-        self._count_holds()
-        return flushed
 
     def _journal_statuses(self) -> list[_JournalStatus]:
         pipeline = self._journals.pipeline(transaction=False)
         for shard in range(self._shards):
             pipeline.xinfo_stream(journal_key(shard))
-        statuses = [
-            _journal_status(shard, reply)
-            for shard, reply in enumerate(pipeline.execute(raise_on_error=False))
-        ]
+        replies = pipeline.execute(raise_on_error=False)
+        statuses = [_journal_status(shard, reply) for shard, reply in enumerate(replies)]
         for journal in statuses:
             self._metrics.journal_length.labels(journal.shard).set(journal.length)
             self._note_head(journal)
         return statuses
 
     def _note_head(self, journal: _JournalStatus) -> None:
+        """Notes since when the journal's oldest entry has been waiting."""
         if journal.head is None:
             self._heads.pop(journal.shard, None)
-        elif journal.shard not in self._heads or self._heads[journal.shard][0] != journal.head:
+            return
+        known_head, _ = self._heads.get(journal.shard, (None, 0.0))
+        if journal.head != known_head:
             self._heads[journal.shard] = (journal.head, time.time())
 
     def _may_flush(self, journal: _JournalStatus) -> bool:
@@ -212,20 +228,32 @@ class Flusher:
 
     def _flush(self, group: Sequence[int]) -> int:
         batches = [batch for batch in self._take(group) if batch.records]
+        if not batches:
+            return 0
         try:
-            return self._post(batches) if batches else 0
+            return self._post(batches)
         except (DBAPIError, UnknownAccount) as error:
             if len(batches) > 1:
-                return sum(self._flush([batch.shard]) for batch in batches)
+                return self._flush_apart(batches)
             self._stop(batches[0].shard, REJECTED, str(error))
             return 0
+
+    def _flush_apart(self, batches: Iterable[Batch]) -> int:
+        """Flushes each batch's shard in a transaction of its own."""
+        flushed = 0
+        for batch in batches:
+            flushed += self._flush([batch.shard])
+        return flushed
 
     def _take(self, group: Sequence[int]) -> list[Batch]:
         pipeline = self._journals.pipeline(transaction=False)
         for shard in group:
             pipeline.xrange(journal_key(shard), count=BATCH_ENTRIES)
         found: list[list[RawEntry]] = pipeline.execute()
-        return [self._read(shard, raw) for shard, raw in zip(group, found, strict=True)]
+        batches = []
+        for shard, raw_entries in zip(group, found, strict=True):
+            batches.append(self._read(shard, raw_entries))
+        return batches
 
     def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
         """Returns the entries' records, up to the first unreadable entry, which stops the shard."""
@@ -249,7 +277,11 @@ class Flusher:
         pipeline = self._journals.pipeline(transaction=False)
         for shard, position in positions.items():
             next_position = Position(position.epoch, position.seq + 1)
-            pipeline.xtrim(journal_key(shard), minid=str(next_position), approximate=False)
+            pipeline.xtrim(
+                journal_key(shard),
+                minid=str(next_position),
+                approximate=False,
+            )
         pipeline.execute()
 
     def _fence(self, shard: int, epoch: int) -> None:
@@ -261,7 +293,11 @@ class Flusher:
             "p": "",
         }
         try:
-            self._journals.xadd(journal_key(shard), cast("Any", fields), id=f"{epoch}-0")
+            self._journals.xadd(
+                journal_key(shard),
+                cast("Any", fields),
+                id=f"{epoch}-0",
+            )
         except ResponseError as error:
             if "equal or smaller" not in str(error):
                 raise
@@ -269,23 +305,37 @@ class Flusher:
     def _stop(self, shard: int, reason: str, detail: str) -> None:
         self._stopped[shard] = reason
         if self._stopped_before.get(shard) != reason:
-            log.error("shard_not_flushed", shard=shard, reason=reason, detail=detail)
+            log.error(
+                "shard_not_flushed",
+                shard=shard,
+                reason=reason,
+                detail=detail,
+            )
 
     def _count(self, posted: Posted) -> None:
-        for kind, rows in Counter(record.effect.kind for record in posted.records).items():
+        kinds = Counter(record.effect.kind for record in posted.records)
+        for kind, rows in kinds.items():
             self._metrics.rows.labels(kind.name).inc(rows)
         self._metrics.batch_rows.observe(len(posted.records))
         self._metrics.duplicates.inc(posted.duplicates)
         self._metrics.drifts.inc(posted.drifts)
         self._metrics.gaps.inc(posted.gaps)
         if posted.oldest_ms is not None:
-            self._metrics.lag_seconds.set(max(0.0, time.time() - posted.oldest_ms / 1000))
+            lag_s = _age_s(posted.oldest_ms)
+            self._metrics.lag_seconds.set(lag_s)
+
+    def _count_stopped(self) -> None:
+        stopped = Counter(self._stopped.values())
+        for reason in STOPS:
+            shards = stopped[reason]
+            self._metrics.shards_stopped.labels(reason).set(shards)
 
     def _count_waiting(self, before: float) -> None:
         """Sets the lag, if an entry has been waiting since `before`."""
         waiting = [since for _, since in self._heads.values() if since < before]
         if waiting:
-            self._metrics.lag_seconds.set(time.time() - min(waiting))
+            lag_s = time.time() - min(waiting)
+            self._metrics.lag_seconds.set(lag_s)
 
     def _count_holds(self) -> None:
         """Counts the open holds, but not in every round, since counting reads a table."""
@@ -294,9 +344,16 @@ class Flusher:
         self._holds_due = time.monotonic() + _HOLDS_EVERY_S
         with self._ledger.read() as connection:
             holds = count_open_holds(connection)
+        oldest_s = 0.0
+        if holds.oldest_ms is not None:
+            oldest_s = _age_s(holds.oldest_ms)
         self._metrics.holds_open.set(holds.count)
-        age_s = 0.0 if holds.oldest_ms is None else time.time() - holds.oldest_ms / 1000
-        self._metrics.holds_oldest_seconds.set(max(0.0, age_s))
+        self._metrics.holds_oldest_seconds.set(oldest_s)
+
+
+def _age_s(since_ms: int) -> float:
+    """Returns the seconds since a time of the real clock; 0 if the time is yet to come."""
+    return max(0.0, time.time() - since_ms / 1000)
 
 
 def _journal_status(shard: int, reply: Any) -> _JournalStatus:
@@ -304,6 +361,13 @@ def _journal_status(shard: int, reply: Any) -> _JournalStatus:
         return _JournalStatus(shard, 0)
     if isinstance(reply, Exception):
         raise reply
-    first = reply["first-entry"]
-    end = Position.from_id(reply["last-generated-id"].decode())
-    return _JournalStatus(shard, reply["length"], end, first[0] if first else None)
+    newest_id: bytes = reply["last-generated-id"]
+    head = None
+    if reply["first-entry"]:
+        head = reply["first-entry"][0]
+    return _JournalStatus(
+        shard=shard,
+        length=reply["length"],
+        end=Position.from_id(newest_id.decode()),
+        head=head,
+    )

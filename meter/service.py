@@ -69,11 +69,20 @@ class LedgerService:
         # and so outside a period that has ended.
         now_ms = await self._clock()
         await self._wait_until_flushed(query.account_id)
-        return await asyncio.to_thread(create_invoice, self._ledger, query, now_ms)
+        return await asyncio.to_thread(
+            create_invoice,
+            self._ledger,
+            query,
+            now_ms,
+        )
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest) -> pb.Invoice:
         check_id("invoice_number", request.invoice_number)
-        return await asyncio.to_thread(self._read, get_invoice, request.invoice_number)
+        return await asyncio.to_thread(
+            self._read,
+            get_invoice,
+            request.invoice_number,
+        )
 
     async def ListInvoices(self, request: pb.ListInvoicesRequest) -> pb.ListInvoicesResponse:
         query = ListInvoicesQuery.of(request)

@@ -191,7 +191,7 @@ def _in_windows(
     found: list[BudgetRow],
     today: int,
 ) -> list[BudgetUse]:
-    """Returns the budgets with their use in the windows that contain the day `today`."""
+    """Returns the budgets with each budget's use in the window of the day `today`."""
     windows = {budget.period: window_of(budget.period, today) for budget in found}
     start_days = [start_day for start_day, _ in windows.values()]
     uses = _uses(connection, account_id, start_days)

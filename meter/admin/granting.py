@@ -91,7 +91,13 @@ def add_grant(
         pays_debt=_pays_debt(account, change),
         levels=_moved_levels(account, change),
     )
-    return record(connection, account, request_id, completed, granted_nanos=granted_nanos)
+    return record(
+        connection,
+        account,
+        request_id,
+        completed,
+        granted_nanos=granted_nanos,
+    )
 
 
 def same_grant(was: Change, change: GrantCredits) -> bool:
@@ -172,4 +178,8 @@ def _moved_levels(
         return None
     if not any(threshold.moves_with_grants for threshold in account.thresholds):
         return None
-    return levels_of(account.thresholds, account.daily_limit_nanos, change.amount_nanos)
+    return levels_of(
+        account.thresholds,
+        account.daily_limit_nanos,
+        change.amount_nanos,
+    )

@@ -59,7 +59,12 @@ def creation(
 ) -> Operation:
     """Returns the operation that created the account; raises AccountExists for another account."""
     if request_id:
-        operation = recorded(connection, account, request_id, lambda was: was == change)
+        operation = recorded(
+            connection,
+            account,
+            request_id,
+            lambda was: was == change,
+        )
         if operation is None:
             raise AccountExists(account.account_id)
         return operation

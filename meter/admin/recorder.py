@@ -98,7 +98,11 @@ class OperationRecorder:
             daily_limit_nanos=daily_limit_nanos,
             test_clock_ms=test_clock_ms,
             spend_management=spend_management,
-            levels=levels_of(thresholds, daily_limit_nanos, newest_grant_nanos=None),
+            levels=levels_of(
+                thresholds,
+                daily_limit_nanos,
+                newest_grant_nanos=None,
+            ),
             graces=graces,
             overage_policy=overage_policy,
             thresholds=thresholds,
@@ -137,7 +141,13 @@ class OperationRecorder:
             change = _update(connection, account, changes)
             _check_settings(change, account.granted_nanos)
             columns = settings_columns(change)
-            operation = record(connection, account, request_id, change, **columns)
+            operation = record(
+                connection,
+                account,
+                request_id,
+                change,
+                **columns,
+            )
             return lock_account(connection, account_id), operation
 
     def grant_credits(
@@ -245,7 +255,13 @@ class OperationRecorder:
             if operation is not None:
                 return account, operation
             _check_clock(account, time_ms)
-            operation = record(connection, account, request_id, change, test_clock_ms=time_ms)
+            operation = record(
+                connection,
+                account,
+                request_id,
+                change,
+                test_clock_ms=time_ms,
+            )
             return lock_account(connection, account_id), operation
 
     def pending(
@@ -299,7 +315,12 @@ def record_grant(
     Raises AmountOutOfRange.
     """
     account = lock_account(connection, account_id)
-    operation = recorded(connection, account, request_id, lambda was: same_grant(was, change))
+    operation = recorded(
+        connection,
+        account,
+        request_id,
+        lambda was: same_grant(was, change),
+    )
     if operation is not None:
         return operation
     return add_grant(connection, account, change, request_id)
@@ -325,7 +346,11 @@ def _update(
     newest_nanos = None
     if any(threshold.moves_with_grants for threshold in change.thresholds):
         newest_nanos = newest_grant_nanos(connection, account.account_id)
-    levels = levels_of(change.thresholds, change.daily_limit_nanos, newest_nanos)
+    levels = levels_of(
+        change.thresholds,
+        change.daily_limit_nanos,
+        newest_nanos,
+    )
     return replace(change, levels=levels)
 
 
@@ -354,7 +379,7 @@ def _check_void(
 
 
 def _check_settings(settings: Create | Update, granted_nanos: int) -> None:
-    """Raises AmountOutOfRange for a setting outside its bounds, or sums that would leave int64."""
+    """Raises AmountOutOfRange for a setting out of bounds, or sums outside of int64."""
     _check_setting("overage_protection_nanos", settings.overage_protection_nanos)
     _check_setting("daily_limit_nanos", settings.daily_limit_nanos or 0)
     if granted_nanos + settings.overage_protection_nanos > INT64_MAX:

@@ -28,7 +28,7 @@ _PRIORITY = 50
 
 @dataclass(frozen=True, slots=True)
 class TopUpRow:
-    """Holds a top-up as its table has it (meter/database/admin_schema.py)."""
+    """Holds a row of the table of top-ups (meter/database/admin_schema.py)."""
 
     top_up_id: str
     account_id: str
@@ -168,7 +168,7 @@ class TopUps:
         connection: Connection,
         row: TopUpRow,
     ) -> Operation | None:
-        """Returns the operation that added the credits of a top-up that succeeded, or None."""
+        """Returns the operation with the credits of a successful top-up, or None."""
         if row.status != SUCCEEDED:
             return None
         request_id = f"{TOP_UP_REQUEST_PREFIX}{row.top_up_id}"

@@ -31,7 +31,7 @@ from meter.journal.operations import GrantCredits, Operation
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """Holds a batch as its table has it (meter/database/admin_schema.py)."""
+    """Holds a row of the table of batches (meter/database/admin_schema.py)."""
 
     batch_id: str
     request_id: str | None

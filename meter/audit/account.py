@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from meter.admin.accounts import AccountRow
-from meter.audit import stored_projections
 from meter.audit.admission import check_admission
 from meter.audit.aggregates import AggregateRule
 from meter.audit.applied_operations import OperationRule
@@ -22,6 +21,13 @@ from meter.audit.holds import HoldRule
 from meter.audit.invoices import check_invoices
 from meter.audit.overage import OverageRule
 from meter.audit.redis import RedisRule
+from meter.audit.stored_projections import (
+    check_budgets,
+    check_events,
+    check_grants,
+    check_open_holds,
+    check_settings,
+)
 from meter.audit.thresholds import ThresholdRule
 from meter.audit.totals import TotalsRule, check_last_state
 from meter.journal.redis_snapshot import RedisSnapshot
@@ -76,7 +82,8 @@ class AccountCheck:
             else:
                 self._follow(entry)
         self._compare()
-        return Checked(entries, self._check_invoices())
+        invoices = self._check_invoices()
+        return Checked(entries, invoices)
 
     def _follow(self, entry: LedgerEntry) -> None:
         """Lets every rule follow by one entry.
@@ -87,23 +94,45 @@ class AccountCheck:
         report(Invariant.REDIS, self._redis.check_before(entry))
         hold_id = entry.effect.hold_id
         hold_windows = self._holds.windows(hold_id)
-        report(Invariant.CHAIN, self._chain.check(entry, self._holds.pins(hold_id)))
-        effect, state = self._chain.posted
-        if effect is not entry.effect:
-            entry = replace(entry, effect=effect)
+        entry = self._follow_chain(entry)
+        self._check_alone(entry)
+        report(Invariant.OPERATIONS, self._operations.check(entry))
+        changes = self._operations.changes
+        report(Invariant.GRANTS, self._grants.check(entry, changes))
+        budget_details = self._budgets.check(entry, changes, hold_windows)
+        report(Invariant.BUDGETS, budget_details)
+        report(Invariant.HOLDS, self._holds.check(entry, self._budgets.counted))
+        settings = self._operations.settings
+        threshold_details = self._thresholds.check(
+            entry,
+            settings,
+            self._budgets,
+        )
+        report(Invariant.THRESHOLDS, threshold_details)
+        self._apply(entry)
+
+    def _follow_chain(self, entry: LedgerEntry) -> LedgerEntry:
+        """Returns the entry with its effect as posted."""
+        pins = self._holds.pins(entry.effect.hold_id)
+        self._report(Invariant.CHAIN, self._chain.check(entry, pins))
+        effect, _ = self._chain.posted
+        if effect is entry.effect:
+            return entry
+        return replace(entry, effect=effect)
+
+    def _check_alone(self, entry: LedgerEntry) -> None:
+        """Checks the entry before its operation takes effect."""
+        report = self._report
         report(Invariant.ENTRY, check_columns(entry))
         report(Invariant.ENTRY, check_shard(entry, self._account.shard))
         report(Invariant.GRANTS, self._due_grants.check(entry))
-        scoped = self._grants.scoped_for(entry)
-        report(Invariant.ADMISSION, check_admission(entry, self._operations.settings, scoped))
-        report(Invariant.OVERAGE, self._overage.check(entry))
-        report(Invariant.OPERATIONS, self._operations.check(entry))
-        changes = self._operations.changes
         settings = self._operations.settings
-        report(Invariant.GRANTS, self._grants.check(entry, changes))
-        report(Invariant.BUDGETS, self._budgets.check(entry, changes, hold_windows))
-        report(Invariant.HOLDS, self._holds.check(entry, self._budgets.counted))
-        report(Invariant.THRESHOLDS, self._thresholds.check(entry, settings, self._budgets))
+        scoped = self._grants.scoped_for(entry)
+        report(Invariant.ADMISSION, check_admission(entry, settings, scoped))
+        report(Invariant.OVERAGE, self._overage.check(entry))
+
+    def _apply(self, entry: LedgerEntry) -> None:
+        _, state = self._chain.posted
         self._due_grants.apply(entry)
         self._redis.apply(entry, state)
         self._totals.apply(entry)
@@ -116,42 +145,41 @@ class AccountCheck:
         report = self._report
         report(Invariant.REDIS, self._redis.compare())
         report(Invariant.ACCOUNT, self._totals.compare(connection, account_id))
-        if self._chain.last is not None:
-            effect, state = self._chain.posted
-            last_state = check_last_state(connection, account_id, effect.day, state)
-            report(Invariant.ACCOUNT, last_state)
+        report(Invariant.ACCOUNT, self._compare_last_state())
         report(Invariant.OPERATIONS, self._operations.compare())
-        report(Invariant.DUPLICATES, self._duplicates.compare(self._operations.recorded))
+        recorded = self._operations.recorded
+        report(Invariant.DUPLICATES, self._duplicates.compare(recorded))
         report(Invariant.AGGREGATES, self._aggregates.compare(connection, account_id))
         self._compare_projections()
+
+    def _compare_last_state(self) -> Iterable[str]:
+        if self._chain.last is None:
+            return ()
+        effect, state = self._chain.posted
+        return check_last_state(
+            self._connection,
+            self._account.account_id,
+            effect.day,
+            state,
+        )
 
     def _compare_projections(self) -> None:
         connection = self._connection
         account_id = self._account.account_id
-        settings = self._operations.settings
-        for invariant, details in (
-            (
-                Invariant.GRANTS,
-                stored_projections.check_grants(connection, account_id, self._grants.known),
-            ),
-            (
-                Invariant.HOLDS,
-                stored_projections.check_open_holds(connection, account_id, self._holds.open),
-            ),
-            (
-                Invariant.BUDGETS,
-                stored_projections.check_budgets(connection, account_id, self._budgets),
-            ),
-            (
-                Invariant.THRESHOLDS,
-                stored_projections.check_events(connection, account_id, self._thresholds.told),
-            ),
-            (
-                Invariant.OPERATIONS,
-                stored_projections.check_settings(connection, account_id, settings),
-            ),
-        ):
-            self._report(invariant, details)
+        grants = check_grants(connection, account_id, self._grants.known)
+        self._report(Invariant.GRANTS, grants)
+        holds = check_open_holds(connection, account_id, self._holds.open)
+        self._report(Invariant.HOLDS, holds)
+        budgets = check_budgets(connection, account_id, self._budgets)
+        self._report(Invariant.BUDGETS, budgets)
+        events = check_events(connection, account_id, self._thresholds.told)
+        self._report(Invariant.THRESHOLDS, events)
+        settings = check_settings(
+            connection,
+            account_id,
+            self._operations.settings,
+        )
+        self._report(Invariant.OPERATIONS, settings)
 
     def _check_invoices(self) -> int:
         count = 0
@@ -162,4 +190,9 @@ class AccountCheck:
 
     def _report(self, invariant: Invariant, details: Iterable[str]) -> None:
         for detail in details:
-            self._findings.add(invariant, detail, self._account.account_id, self._account.shard)
+            self._findings.add(
+                invariant,
+                detail,
+                self._account.account_id,
+                self._account.shard,
+            )

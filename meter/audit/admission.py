@@ -9,7 +9,11 @@ from meter.journal.kinds import Kind
 from meter.journal.operations import Grace
 
 
-def check_admission(entry: LedgerEntry, settings: Settings, scoped: int) -> Iterator[str]:
+def check_admission(
+    entry: LedgerEntry,
+    settings: Settings,
+    scoped: int,
+) -> Iterator[str]:
     """Yields what was admitted and should have been denied.
 
     `scoped` is the sum, in nanos, that scoped grants had for the request.
@@ -39,7 +43,11 @@ def _is_deniable(effect: Effect) -> bool:
             return False
 
 
-def _check_credits(entry: LedgerEntry, settings: Settings, covered: int) -> Iterator[str]:
+def _check_credits(
+    entry: LedgerEntry,
+    settings: Settings,
+    covered: int,
+) -> Iterator[str]:
     effect = entry.effect
     in_grace = effect.flags.in_grace
     if (effect.amount > covered) != in_grace:
@@ -81,7 +89,12 @@ def _is_graced(entry: LedgerEntry, settings: Settings, covered: int) -> bool:
     )
 
 
-def _allows(grace: Grace, began_ms: int | None, effect: Effect, covered: int) -> bool:
+def _allows(
+    grace: Grace,
+    began_ms: int | None,
+    effect: Effect,
+    covered: int,
+) -> bool:
     if not _goes_on(grace, began_ms, effect.at_ms):
         return False
     return grace.amount_nanos is None or effect.amount <= covered + grace.amount_nanos

@@ -43,11 +43,18 @@ class AggregateRule:
 
     def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
         """Yields the rows of both tables that differ from the debits."""
-        yield from _differences(connection, usage_hourly, account_id, self._hours)
+        yield from _differences(
+            connection,
+            usage_hourly,
+            account_id,
+            self._hours,
+        )
         days: dict[_Key, _Sums] = {}
-        for (start_ms, model, unit, dimension, value), sums in self._hours.items():
+        for hour_key, sums in self._hours.items():
+            start_ms, model, unit, dimension, value = hour_key
             day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
-            _add(days, (day_ms, model, unit, dimension, value), sums)
+            day_key = (day_ms, model, unit, dimension, value)
+            _add(days, day_key, sums)
         yield from _differences(connection, usage_daily, account_id, days)
 
 
@@ -73,6 +80,15 @@ def _differences(
         yield f"{table.name} {key}: is missing, the debits come to {due[key]}"
 
 
-def _add(sums: dict[_Key, _Sums], key: _Key, more: _Sums) -> None:
+def _add(
+    sums: dict[_Key, _Sums],
+    key: _Key,
+    more: _Sums,
+) -> None:
     quantity, nanos, requests = sums.get(key, (0, 0, 0))
-    sums[key] = (quantity + more[0], nanos + more[1], requests + more[2])
+    more_quantity, more_nanos, more_requests = more
+    sums[key] = (
+        quantity + more_quantity,
+        nanos + more_nanos,
+        requests + more_requests,
+    )

@@ -52,8 +52,10 @@ class OperationRule:
             .where(operations.c.account_id == account.account_id)
             .order_by(operations.c.seq)
         )
-        rows = connection.execute(wanted)
-        return cls({row.seq: Operation.from_json(row.body) for row in rows}, account)
+        recorded = {}
+        for row in connection.execute(wanted):
+            recorded[row.seq] = Operation.from_json(row.body)
+        return cls(recorded, account)
 
     def check(self, entry: LedgerEntry) -> Iterator[str]:
         """Follows by one entry."""
@@ -62,10 +64,14 @@ class OperationRule:
             yield from self._check_operation(entry)
         for _, change in self.changes:
             self.settings = self.settings.changed(change)
-        flags = entry.effect.flags
-        if flags.grace_began:
-            self.settings = self.settings.with_grace_begun(entry.traffic_class, entry.effect.at_ms)
-        elif flags.graces_ended:
+        self._follow_graces(entry)
+
+    def _follow_graces(self, entry: LedgerEntry) -> None:
+        effect = entry.effect
+        if effect.flags.grace_began:
+            traffic_class = entry.traffic_class
+            self.settings = self.settings.with_grace_begun(traffic_class, effect.at_ms)
+        elif effect.flags.graces_ended:
             self.settings = self.settings.with_graces_over()
 
     def grant(self, number: int) -> GrantCredits | None:
@@ -77,24 +83,28 @@ class OperationRule:
 
     def compare(self) -> Iterator[str]:
         """Yields counters and settings of the account's row that differ from the operations."""
+        yield from self._compare_numbers()
         account = self._account
-        numbers = list(self.recorded)
-        if numbers != list(range(1, account.recorded_op + 1)):
-            yield (
-                f"recorded_op is {account.recorded_op}, {len(numbers)} changes are recorded,"
-                f" numbered up to {max(numbers, default=0)}"
-            )
         changes = [operation.change for operation in self.recorded.values()]
-        granted = sum(change.amount_nanos for change in changes if isinstance(change, GrantCredits))
         due = {
             "applied_op": self._applied_op,
-            "granted_nanos": granted,
+            "granted_nanos": _granted_nanos(changes),
             **_recorded_settings(changes),
         }
         for name, recomputed in due.items():
             recorded = getattr(account, name)
             if recorded != recomputed:
                 yield f"{name} is {recorded}, the changes recorded come to {recomputed}"
+
+    def _compare_numbers(self) -> Iterator[str]:
+        """Yields a finding unless the operations are numbered from 1 to the account's last."""
+        last = self._account.recorded_op
+        numbers = list(self.recorded)
+        if numbers != list(range(1, last + 1)):
+            yield (
+                f"recorded_op is {last}, {len(numbers)} changes are recorded,"
+                f" numbered up to {max(numbers, default=0)}"
+            )
 
     def _is_again(self, entry: LedgerEntry) -> bool:
         """Says whether Redis had lost the operation and applied it again."""
@@ -124,9 +134,7 @@ class OperationRule:
             return
         self.changes.append((number, operation.change))
         if isinstance(operation.change, GrantCredits):
-            due = 0 if entry.effect.flags.is_scheduled else operation.change.amount_nanos
-            if entry.amount_nanos != due:
-                yield f"{entry.id}: {entry.amount_nanos} nanos were granted, recorded are {due}"
+            yield from _check_granted(entry, operation.change)
 
     def _pass_over(self, entry: LedgerEntry, number: int) -> Iterator[str]:
         """Puts the operations before `number` into effect, whose entries were lost."""
@@ -150,6 +158,22 @@ class OperationRule:
         return following
 
 
+def _check_granted(entry: LedgerEntry, change: GrantCredits) -> Iterator[str]:
+    due = change.amount_nanos
+    if entry.effect.flags.is_scheduled:
+        due = 0
+    if entry.amount_nanos != due:
+        yield f"{entry.id}: {entry.amount_nanos} nanos were granted, recorded are {due}"
+
+
+def _granted_nanos(changes: Sequence[Change]) -> int:
+    granted = 0
+    for change in changes:
+        if isinstance(change, GrantCredits):
+            granted += change.amount_nanos
+    return granted
+
+
 def _recorded_settings(changes: Sequence[Change]) -> dict[str, object]:
     """Returns the settings after all recorded changes."""
     latest: Create | Update = Create("", 0, None, None)
@@ -162,7 +186,9 @@ def _recorded_settings(changes: Sequence[Change]) -> dict[str, object]:
         elif isinstance(change, AdvanceClock):
             clock_ms = change.time_ms
     settings: dict[str, object] = {name: getattr(latest, name) for name in _SETTINGS}
-    settings["status"] = latest.status if isinstance(latest, Update) else "active"
+    settings["status"] = "active"
+    if isinstance(latest, Update):
+        settings["status"] = latest.status
     settings["test_clock_ms"] = clock_ms
     return settings
 

@@ -10,7 +10,12 @@ from meter.journal.allocation import MatchedBudget
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import Change, DeleteBudget, SetBudget
-from meter.ledger.projections.budgets import AppliedBudget, changed_budget, moves_of
+from meter.ledger.projections.budgets import (
+    AppliedBudget,
+    BudgetMove,
+    changed_budget,
+    moves_of,
+)
 from meter.windows import window_of
 
 WindowKey = tuple[int, int]  # budget's number, window's first day
@@ -51,14 +56,22 @@ class BudgetRule:
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
         """Returns the budget's thresholds: id and nanos used."""
         budget = self.known.get(budget_id)
-        return budget.levels if budget else ()
+        if budget is None:
+            return ()
+        return budget.levels
 
     def number(self, budget_id: str) -> int:
         """Returns the number of the operation that made the budget; 0: there is no such budget."""
         budget = self.known.get(budget_id)
-        return budget.number if budget else 0
+        if budget is None:
+            return 0
+        return budget.number
 
-    def in_redis(self, budget_id: str, start_day: int) -> tuple[int, int, int] | None:
+    def in_redis(
+        self,
+        budget_id: str,
+        start_day: int,
+    ) -> tuple[int, int, int] | None:
         """Returns what Redis should have: the window's first day, remaining and held nanos.
 
         None: there is no such budget.
@@ -72,50 +85,67 @@ class BudgetRule:
     def _apply_change(self, number: int, change: SetBudget | DeleteBudget) -> None:
         known = self.known.pop(change.budget_id, None)
         if isinstance(change, SetBudget):
-            self.known[change.budget_id] = changed_budget(known, number, change)
+            self.known[change.budget_id] = changed_budget(
+                known,
+                number,
+                change,
+            )
         if known and self.number(change.budget_id) != known.number:
             self._clear_held(known.number)
 
     def _clear_held(self, number: int) -> None:
-        """Notes that holds count no more in the budget of this number."""
-        for (window_number, start_day), (used, _) in self.windows.items():
+        """Clears the held nanos of the budget with the given number."""
+        for key, sums in self.windows.items():
+            window_number, _ = key
             if window_number == number:
-                self.windows[window_number, start_day] = (used, 0)
+                used, _ = sums
+                self.windows[key] = (used, 0)
 
     def _count(self, effect: Effect) -> None:
         """Adds the effect to the windows in which the effect counts."""
         counted = []
-        for matched, used, held in moves_of(effect):
-            budget = self.known.get(matched.budget_id)
-            if budget is not None:
-                key = (budget.number, matched.start_day)
-                used_before, held_before = self.windows.get(key, (0, 0))
-                self.windows[key] = (used_before + used, held_before + held)
-                counted.append(f"{matched.budget_id},{matched.start_day},{budget.number}")
+        for move in moves_of(effect):
+            matched = move.budget
+            number = self.number(matched.budget_id)
+            if number:
+                self._add(move, number)
+                counted.append(f"{matched.budget_id},{matched.start_day},{number}")
         self.counted = ";".join(counted) or ABSENT
+
+    def _add(self, move: BudgetMove, number: int) -> None:
+        """Adds the move to a window of the budget with the given number."""
+        key = (number, move.budget.start_day)
+        used, held = self.windows.get(key, (0, 0))
+        self.windows[key] = (used + move.used, held + move.held)
 
     def _check_matched(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         matched = _ids(entry.effect.budgets)
-        if _goes_by_hold(entry.effect):
-            due = self._of_hold(hold_windows)
-        else:
-            due = self._on_call(entry.labels)
+        due = self._due(entry, hold_windows)
         if sorted(matched) != due:
             yield f"{entry.id}: matched the budgets {matched}, those on it are {due}"
+
+    def _due(self, entry: LedgerEntry, hold_windows: str) -> list[str]:
+        """Returns the budgets in which the entry should count."""
+        if _goes_by_hold(entry.effect):
+            return self._of_hold(hold_windows)
+        return self._on_call(entry.labels)
 
     def _check_freed(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         effect = entry.effect
         if not effect.flags.late:
             return
         freed = _ids(effect.freed)
-        due = self._of_hold(hold_windows) if effect.hold_amount else []
+        due = []
+        if effect.hold_amount:
+            due = self._of_hold(hold_windows)
         if freed != due:
             yield f"{entry.id}: freed the budgets {freed}, its hold counted in {hold_windows}"
 
     def _on_call(self, labels: frozenset[str]) -> list[str]:
-        return sorted(
-            budget.budget_id for budget in self.known.values() if labels.issuperset(budget.labels)
-        )
+        """Returns the budgets on a call with the given labels."""
+        budgets = self.known.values()
+        matched = [budget.budget_id for budget in budgets if labels.issuperset(budget.labels)]
+        return sorted(matched)
 
     def _of_hold(self, hold_windows: str) -> list[str]:
         """Returns the budgets in which a hold counts, without ended budgets."""
@@ -135,8 +165,20 @@ class BudgetRule:
             return
         start_day, end_day = window_of(budget.window, entry.effect.day)
         remaining, held = self._remaining(budget, start_day)
-        left = (end_day, remaining, held, budget.limit, budget.hard)
-        found = (matched.end_day, matched.remaining, matched.held, matched.limit, matched.hard)
+        left = (
+            end_day,
+            remaining,
+            held,
+            budget.limit,
+            budget.hard,
+        )
+        found = (
+            matched.end_day,
+            matched.remaining,
+            matched.held,
+            matched.limit,
+            matched.hard,
+        )
         if found != left:
             yield (
                 f"{entry.id}: found budget {matched.budget_id} at"
@@ -150,8 +192,10 @@ class BudgetRule:
 
     def _remaining(self, budget: AppliedBudget, start_day: int) -> tuple[int, int]:
         """Returns the remaining and the held nanos of a budget's window."""
-        used, held = self.windows.get((budget.number, start_day), (0, 0))
-        return budget.limit - used - held, held
+        key = (budget.number, start_day)
+        used, held = self.windows.get(key, (0, 0))
+        remaining = budget.limit - used - held
+        return remaining, held
 
 
 def _ids(budgets: Sequence[MatchedBudget]) -> list[str]:

@@ -19,7 +19,11 @@ class ChainRule:
     the ledger had; such an entry is read here in the same way.
     """
 
-    def __init__(self, is_scoped: Callable[[int], bool], lossy: Collection[int]) -> None:
+    def __init__(
+        self,
+        is_scoped: Callable[[int], bool],
+        lossy: Collection[int],
+    ) -> None:
         """`lossy` are the epochs that lost entries."""
         self.last: Effect | None = None
         self._state: AccountSums | None = None
@@ -36,38 +40,62 @@ class ChainRule:
     def check(self, entry: LedgerEntry, pins: tuple[Part, ...]) -> Iterator[str]:
         """Follows by one entry, whose hold, if the entry names a hold, had `pins`."""
         effect = entry.effect
-        if self.last is None or self._state is None:
+        if self.last is None:
             if effect.kind is not Kind.CREATE:
                 yield f"{entry.id}: the history begins with {entry.kind}, not with CREATE"
                 effect = self._rebased(entry, AccountSums(), pins)
         else:
-            if effect.day < self.last.day:
-                last_date = date_of(self.last.day)
-                yield (f"{entry.id}: the day went back from {last_date} to {date_of(effect.day)}")
-            found = effect.before
-            due = _rolled(self._state, self.last.day, effect.day)
-            if effect.kind is Kind.UPDATE:
-                due = _updated(due, found)
-            if found != due:
-                yield (
-                    f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
-                )
-            if entry.position.epoch in self._lossy or not continues(due, found):
+            due = self._due(effect)
+            yield from self._check_found(entry, due)
+            is_lossy = entry.position.epoch in self._lossy
+            if is_lossy or not continues(due, effect.before):
                 effect = self._rebased(entry, due, pins)
         self.last = effect
         self._state = effect.after()
 
-    def _rebased(self, entry: LedgerEntry, known: AccountSums, pins: tuple[Part, ...]) -> Effect:
+    def _due(self, effect: Effect) -> AccountSums:
+        """Returns the sums for the effect to find."""
+        last, state = self.posted
+        due = _rolled(state, last.day, effect.day)
+        if effect.kind is Kind.UPDATE:
+            return _updated(due, effect.before)
+        return due
+
+    def _check_found(self, entry: LedgerEntry, due: AccountSums) -> Iterator[str]:
+        """Yields a finding for a day before the last, and for sums other than `due`."""
+        last, _ = self.posted
+        effect = entry.effect
+        if effect.day < last.day:
+            last_date = date_of(last.day)
+            new_date = date_of(effect.day)
+            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
+        found = effect.before
+        if found != due:
+            yield f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
+
+    def _rebased(
+        self,
+        entry: LedgerEntry,
+        known: AccountSums,
+        pins: tuple[Part, ...],
+    ) -> Effect:
         """Returns the entry's effect as posted on top of the sums `known`."""
         kind = entry.effect.kind
         # An entry that ends a grant names the grant even if nothing was left.
         names_empty = kind in (Kind.GRANT_EXPIRED, Kind.GRANT_EXHAUSTED)
-        parts = tuple(
-            Part(number, nanos, self._is_scoped(number))
-            for number, nanos in entry.burned
-            if nanos or names_empty
+        burned = []
+        for number, nanos in entry.burned:
+            if nanos or names_empty:
+                is_scoped = self._is_scoped(number)
+                burned.append(Part(number, nanos, is_scoped))
+        parts = tuple(burned)
+        return rebased(
+            entry.effect,
+            known,
+            taken=parts,
+            pins=pins,
+            given=parts,
         )
-        return rebased(entry.effect, known, parts, pins, parts)
 
 
 def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
@@ -90,7 +118,9 @@ def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
 
 def _updated(state: AccountSums, settings: AccountSums) -> AccountSums:
     """Returns the sums under other settings: spendable credits move by the difference."""
-    limit_delta = (settings.daily_limit or 0) - (state.daily_limit or 0)
+    limit = settings.daily_limit or 0
+    limit_before = state.daily_limit or 0
+    limit_delta = limit - limit_before
     return state._replace(
         spendable=state.spendable + settings.overage - state.overage,
         overage=settings.overage,

@@ -36,8 +36,14 @@ class DueGrantRule:
         self._last = entry
         if entry.effect.kind.gives:
             for part in entry.effect.returned:
-                grant = self._grants.known.get(part.grant)
-                self._paying = part.grant if grant and grant.terms.pays_debt else 0
+                self._paying = self._payer(part.grant)
+
+    def _payer(self, number: int) -> int:
+        """Returns `number` if the grant must pay debt, else 0."""
+        grant = self._grants.known.get(number)
+        if grant and grant.terms.pays_debt:
+            return number
+        return 0
 
     def _check_paid(self, last: LedgerEntry) -> Iterator[str]:
         payer = self._grants.known.get(self._paying)

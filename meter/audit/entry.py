@@ -1,4 +1,4 @@
-"""One entry of the ledger, as the rules read it."""
+"""Reads an entry of the ledger for the rules."""
 
 import json
 from collections.abc import Iterator

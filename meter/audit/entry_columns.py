@@ -29,8 +29,15 @@ def check_columns(entry: LedgerEntry) -> Iterator[str]:
         if column != value:
             yield f"{entry.id}: {name} is {column}, its effect line says {value}"
     yield from _check_burned(entry)
+    yield from _check_usage(entry)
+
+
+def _check_usage(entry: LedgerEntry) -> Iterator[str]:
+    """Yields a finding if the usage lines of a debit do not add up to its charge."""
+    if entry.kind != Kind.DEBIT.name:
+        return
     charged = sum(nanos for _, _, nanos in entry.usage)
-    if entry.kind == Kind.DEBIT.name and charged != -entry.amount_nanos:
+    if charged != -entry.amount_nanos:
         yield (
             f"{entry.id}: its usage lines add up to {charged} nanos,"
             f" it charged {-entry.amount_nanos}"

@@ -4,6 +4,7 @@ part belongs.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from meter.audit.entry import LedgerEntry
 from meter.journal.account_sums import AccountSums
@@ -44,12 +45,22 @@ class Grant:
 
         Of each key in the grant's scope (model, service), one label must be the request's.
         """
-        keys = {label.partition("=")[0] for label in self.terms.scope}
-        matched = {label.partition("=")[0] for label in self.terms.scope if label in labels}
-        return keys == matched
+        scope = self.terms.scope
+        matched = [label for label in scope if label in labels]
+        return _keys(scope) == _keys(matched)
+
+    def serves(self, at_ms: int, labels: frozenset[str]) -> bool:
+        """Says whether a request with these labels may use the grant at that time."""
+        return self.lives_at(at_ms) and self.applies(labels)
+
+    def withdraw(self) -> None:
+        """Voids the grant before it begins."""
+        self.state = "VOIDED"
+        self.voided = self.left
+        self.left = 0
 
     def take(self, kind: Kind, amount: int) -> None:
-        """Moves credits that an effect of this kind takes."""
+        """Moves the credits taken by an effect of the given kind."""
         self.left -= amount
         match kind:
             case Kind.AUTHORIZE | Kind.EXTEND:
@@ -62,11 +73,16 @@ class Grant:
                 self.voided += amount
 
 
+def _keys(labels: Iterable[str]) -> set[str]:
+    """Returns the keys of "key=value" labels."""
+    return {label.partition("=")[0] for label in labels}
+
+
 class GrantRule:
     """Follows an account's grants and overage."""
 
     def __init__(self, recorded: Callable[[int], GrantCredits | None]) -> None:
-        """`recorded` returns the grant that an operation of this number made."""
+        """`recorded` returns the grant made by the operation of a number."""
         self._recorded = recorded
         self.known: dict[int, Grant] = {}
         self._overage_left = 0
@@ -86,20 +102,23 @@ class GrantRule:
         """Returns what scoped grants have for the entry's request, in nanos."""
         at_ms = entry.effect.at_ms
         labels = entry.labels
-        return sum(
-            grant.left
-            for grant in self.known.values()
-            if grant.is_scoped and grant.lives_at(at_ms) and grant.applies(labels)
-        )
+        scoped = [grant for grant in self.known.values() if grant.is_scoped]
+        return sum(grant.left for grant in scoped if grant.serves(at_ms, labels))
 
     def sums(self) -> dict[int, tuple[int, int]]:
         """Returns left and held by grant and overage; a grant that has neither is left out."""
-        sums = {number: (grant.left, grant.held) for number, grant in self.known.items()}
+        sums = {}
+        for number, grant in self.known.items():
+            sums[number] = (grant.left, grant.held)
         sums[OVERAGE] = (self._overage_left, self._overage_held)
         return {number: pair for number, pair in sums.items() if pair != (0, 0)}
 
-    def check(self, entry: LedgerEntry, changes: Iterable[tuple[int, Change]]) -> Iterator[str]:
-        """Follows by one entry, which put `changes` into effect."""
+    def check(
+        self,
+        entry: LedgerEntry,
+        changes: Iterable[tuple[int, Change]],
+    ) -> Iterator[str]:
+        """Follows by an entry; the entry put `changes` into effect."""
         effect = entry.effect
         self._set_protection(effect.before.overage)
         if effect.kind is Kind.GRANT and entry.burned:
@@ -121,8 +140,11 @@ class GrantRule:
         if terms is None:
             yield f"{entry.id}: is about grant {number}, which nobody recorded"
             return
-        state = "SCHEDULED" if entry.effect.flags.is_scheduled else "LIVE"
-        grant = self.known.setdefault(number, Grant(number, terms, state, left=0))
+        state = "LIVE"
+        if entry.effect.flags.is_scheduled:
+            state = "SCHEDULED"
+        new_grant = Grant(number, terms, state, left=0)
+        grant = self.known.setdefault(number, new_grant)
         grant.left += terms.amount_nanos
 
     def _start(self, entry: LedgerEntry) -> Iterator[str]:
@@ -132,7 +154,8 @@ class GrantRule:
                 yield f"{entry.id}: grant {part.grant} was not waiting to begin"
                 continue
             grant.state = "LIVE"
-            is_early = entry.effect.at_ms < (grant.terms.effective_at_ms or 0)
+            due_ms = grant.terms.effective_at_ms or 0
+            is_early = entry.effect.at_ms < due_ms
             if is_early or part.amount != grant.terms.amount_nanos:
                 yield (
                     f"{entry.id}: grant {grant.number} began too early,"
@@ -172,22 +195,30 @@ class GrantRule:
 
     def _take(self, entry: LedgerEntry) -> Iterator[str]:
         effect = entry.effect
-        pinned = _settled_pins(effect)
+        pins = _settled_pins(effect)
         for part in effect.taken:
             if part.grant == OVERAGE:
-                self._overage_left -= part.amount
-                if effect.kind in (Kind.AUTHORIZE, Kind.EXTEND):
-                    self._overage_held += part.amount
+                self._take_overage(effect.kind, part.amount)
                 continue
             grant = self.known.get(part.grant)
             if grant is None:
                 yield f"{entry.id}: grant {part.grant} is not known"
                 continue
-            yield from _check_taken(entry, part, grant, pinned.get(part.grant, 0))
+            pinned = pins.get(part.grant, 0)
+            yield from _check_taken(entry, part, grant, pinned)
             grant.take(effect.kind, part.amount)
 
-    def _end(self, entry: LedgerEntry, changes: Iterable[tuple[int, Change]]) -> Iterator[str]:
-        """Checks the entries that end a grant, or that pay debt from a grant."""
+    def _take_overage(self, kind: Kind, amount: int) -> None:
+        self._overage_left -= amount
+        if kind in (Kind.AUTHORIZE, Kind.EXTEND):
+            self._overage_held += amount
+
+    def _end(
+        self,
+        entry: LedgerEntry,
+        changes: Iterable[tuple[int, Change]],
+    ) -> Iterator[str]:
+        """Checks the entries of a grant's end, or of debt paid from a grant."""
         match entry.effect.kind:
             case Kind.GRANT_EXPIRED:
                 for grant in self._taken_grants(entry):
@@ -197,8 +228,7 @@ class GrantRule:
                     yield from _exhaust(entry, grant)
             case Kind.DEBT_PAID:
                 for grant in self._taken_grants(entry):
-                    if not grant.terms.pays_debt:
-                        yield f"{entry.id}: grant {grant.number} paid debt, which it is not to"
+                    yield from _check_pays_debt(entry, grant)
             case Kind.GRANT_VOIDED:
                 for _, change in changes:
                     if isinstance(change, VoidGrant):
@@ -214,9 +244,7 @@ class GrantRule:
         if grant is None or grant.is_over:
             return
         if grant.state == "SCHEDULED":
-            grant.state = "VOIDED"
-            grant.voided = grant.left
-            grant.left = 0
+            grant.withdraw()
             return
         voided = entry.effect.amount
         left_before = grant.left + voided
@@ -233,15 +261,36 @@ class GrantRule:
 
     def _check_sums(self, entry: LedgerEntry) -> Iterator[str]:
         state: AccountSums = entry.effect.after()
-        begun = [grant for grant in self.known.values() if grant.state != "SCHEDULED"]
-        left = self._overage_left + sum(grant.left for grant in begun if not grant.is_scoped)
-        held = self._overage_held + sum(grant.held for grant in begun)
-        scoped = sum(grant.left for grant in begun if grant.is_scoped)
-        if (left, held, scoped) != (state.spendable, state.held, state.scoped):
+        have = self._begun_sums()
+        if have != (state.spendable, state.scoped, state.held):
             yield (
-                f"{entry.id}: grants and overage have {left} left, {scoped} in scopes,"
-                f" and {held} held; the account {state.spendable}, {state.scoped} and {state.held}"
+                f"{entry.id}: grants and overage have {have.left} left, {have.scoped} in scopes,"
+                f" and {have.held} held;"
+                f" the account {state.spendable}, {state.scoped} and {state.held}"
             )
+
+    def _begun_sums(self) -> "_BegunSums":
+        """Returns the sums of overage and of all grants, except scheduled grants."""
+        left = self._overage_left
+        held = self._overage_held
+        scoped = 0
+        for grant in self.known.values():
+            if grant.state == "SCHEDULED":
+                continue
+            held += grant.held
+            if grant.is_scoped:
+                scoped += grant.left
+            else:
+                left += grant.left
+        return _BegunSums(left, scoped, held)
+
+
+class _BegunSums(NamedTuple):
+    """Holds nanos left for any request, left in scopes, and held."""
+
+    left: int
+    scoped: int
+    held: int
 
 
 def _settled_pins(effect: Effect) -> dict[int, int]:
@@ -251,7 +300,12 @@ def _settled_pins(effect: Effect) -> dict[int, int]:
     return {part.grant: part.amount for part in effect.returned}
 
 
-def _check_taken(entry: LedgerEntry, part: Part, grant: Grant, pinned: int) -> Iterator[str]:
+def _check_taken(
+    entry: LedgerEntry,
+    part: Part,
+    grant: Grant,
+    pinned: int,
+) -> Iterator[str]:
     """Yields what was wrong with taking the part.
 
     `pinned` is what the hold that the entry settles had of the same grant: such credits may be used
@@ -263,12 +317,21 @@ def _check_taken(entry: LedgerEntry, part: Part, grant: Grant, pinned: int) -> I
             f"{entry.id}: {part.amount} nanos were taken of grant {grant.number},"
             f" which had {grant.left}"
         )
-    if part.scoped != grant.is_scoped:
-        manner = "scoped" if part.scoped else "for any request"
-        yield f"{entry.id}: grant {grant.number} is told to be {manner}"
-    if not effect.kind.spends or part.amount <= pinned:
-        return
-    if not grant.lives_at(effect.at_ms):
+    if part.scoped and not grant.is_scoped:
+        yield f"{entry.id}: grant {grant.number} is told to be scoped"
+    if grant.is_scoped and not part.scoped:
+        yield f"{entry.id}: grant {grant.number} is told to be for any request"
+    if effect.kind.spends and part.amount > pinned:
+        yield from _check_usable(entry, part, grant)
+
+
+def _check_usable(
+    entry: LedgerEntry,
+    part: Part,
+    grant: Grant,
+) -> Iterator[str]:
+    """Yields why the entry's request may not use the grant."""
+    if not grant.lives_at(entry.effect.at_ms):
         yield (
             f"{entry.id}: {part.amount} nanos were taken of grant {grant.number},"
             f" which is {grant.state} or has expired"
@@ -278,6 +341,11 @@ def _check_taken(entry: LedgerEntry, part: Part, grant: Grant, pinned: int) -> I
             f"{entry.id}: {part.amount} nanos were taken of grant {grant.number},"
             " which is not for such a request"
         )
+
+
+def _check_pays_debt(entry: LedgerEntry, grant: Grant) -> Iterator[str]:
+    if not grant.terms.pays_debt:
+        yield f"{entry.id}: grant {grant.number} paid debt, which it is not to"
 
 
 def _expire(entry: LedgerEntry, grant: Grant) -> Iterator[str]:

@@ -24,15 +24,19 @@ class HoldRule:
     def pins(self, hold_id: str) -> tuple[Part, ...]:
         """Returns what the hold pins; nothing, if the hold is not open."""
         hold = self.open.get(hold_id)
-        return decode_parts(hold.pins) if hold else ()
+        if hold is None:
+            return ()
+        return decode_parts(hold.pins)
 
     def windows(self, hold_id: str) -> str:
         """Returns the budgets' windows in which the hold counts."""
         hold = self.open.get(hold_id)
-        return hold.budgets if hold else ABSENT
+        if hold is None:
+            return ABSENT
+        return hold.budgets
 
     def check(self, entry: LedgerEntry, windows: str) -> Iterator[str]:
-        """Follows by one entry; a hold that the entry places counts in `windows`."""
+        """Follows by an entry; a hold placed by the entry counts in `windows`."""
         effect = entry.effect
         hold = self.open.get(effect.hold_id)
         match effect.kind:
@@ -42,7 +46,8 @@ class HoldRule:
                 self.open[effect.hold_id] = _placed(effect, windows)
             case Kind.EXTEND:
                 yield from _check_amount(entry, hold, effect.hold_amount)
-                self.open[effect.hold_id] = _extended(hold or _known_from(effect), effect)
+                known = hold or _known_from(effect)
+                self.open[effect.hold_id] = _extended(known, effect)
             case Kind.RELEASE | Kind.EXPIRE:
                 yield from self._check_end(entry, effect.amount)
             case Kind.DEBIT if effect.hold_id:
@@ -66,7 +71,11 @@ class HoldRule:
             )
 
 
-def _check_amount(entry: LedgerEntry, hold: OpenHold | None, amount: int) -> Iterator[str]:
+def _check_amount(
+    entry: LedgerEntry,
+    hold: OpenHold | None,
+    amount: int,
+) -> Iterator[str]:
     if hold is None:
         yield f"{entry.id}: hold {entry.effect.hold_id} is not open"
     elif hold.amount_nanos != amount:
@@ -77,10 +86,13 @@ def _check_amount(entry: LedgerEntry, hold: OpenHold | None, amount: int) -> Ite
 
 
 def _placed(effect: Effect, windows: str) -> OpenHold:
+    day = effect.hold_day
+    if day is None:
+        day = effect.day
     return OpenHold(
         effect.hold_id,
         effect.amount,
-        effect.day if effect.hold_day is None else effect.hold_day,
+        day,
         effect.expires_ms or 0,
         encode_parts(effect.taken),
         windows,
@@ -88,8 +100,13 @@ def _placed(effect: Effect, windows: str) -> OpenHold:
 
 
 def _known_from(effect: Effect) -> OpenHold:
-    """Returns a hold whose placing was lost, as far as its extension tells."""
-    return replace(_placed(effect, ABSENT), amount_nanos=effect.hold_amount, pins=ABSENT)
+    """Returns a hold with a lost placing, as far as the extension tells."""
+    placed = _placed(effect, ABSENT)
+    return replace(
+        placed,
+        amount_nanos=effect.hold_amount,
+        pins=ABSENT,
+    )
 
 
 def _extended(hold: OpenHold, effect: Effect) -> OpenHold:

@@ -19,8 +19,9 @@ _MOVES = (*GROWING, "opening_balance_nanos", "overage_due_nanos")
 
 def check_invoices(connection: Connection, account_id: str) -> Iterator[list[str]]:
     """Yields, for each of the account's invoices, the list of what does not hold."""
-    wanted = select(invoices).where(invoices.c.account_id == account_id)
-    rows = connection.execute(wanted.order_by(invoices.c.invoice_number, invoices.c.revision)).all()
+    of_account = select(invoices).where(invoices.c.account_id == account_id)
+    query = of_account.order_by(invoices.c.invoice_number, invoices.c.revision)
+    rows = connection.execute(query).all()
     for _, revisions in groupby(rows, key=lambda row: row.invoice_number):
         yield list(_check_invoice(connection, list(revisions)))
 
@@ -40,6 +41,17 @@ def _check_invoice(connection: Connection, revisions: list[Row[Any]]) -> Iterato
 def _check_document(connection: Connection, row: Row[Any]) -> Iterator[str]:
     """Compares the columns and lines of an invoice with its document, and adds the lines up."""
     invoice = pb.Invoice.FromString(row.body)
+    yield from _check_columns(row, invoice)
+    lines = _stored_lines(connection, row)
+    if lines != _document_lines(invoice):
+        yield f"{_name(row)}: the lines recorded are not those of its document"
+    total = sum(amount_nanos for *_, amount_nanos in lines)
+    if total != row.total_nanos:
+        yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
+    yield from _check_payments(row, invoice)
+
+
+def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     columns = (
         row.invoice_number,
         row.account_id,
@@ -58,13 +70,6 @@ def _check_document(connection: Connection, row: Row[Any]) -> Iterator[str]:
     )
     if columns != document:
         yield f"{_name(row)}: is recorded as {columns}, its document says {document}"
-    lines = _stored_lines(connection, row)
-    if lines != [tuple(getattr(line, name) for name in _LINE) for line in invoice.lines]:
-        yield f"{_name(row)}: the lines recorded are not those of its document"
-    total = sum(amount_nanos for *_, amount_nanos in lines)
-    if total != row.total_nanos:
-        yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
-    yield from _check_payments(row, invoice)
 
 
 def _check_payments(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
@@ -74,7 +79,9 @@ def _check_payments(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
             f"{_name(row)}: credits applied and overage are not its total"
             f" of {invoice.total_nanos} nanos"
         )
-    paid = sum(payment.amount_nanos for payment in invoice.payments) + invoice.overage_used_nanos
+    paid = invoice.overage_used_nanos
+    for payment in invoice.payments:
+        paid += payment.amount_nanos
     if paid != invoice.total_nanos:
         yield (
             f"{_name(row)}: payments and overage used add up to {paid} nanos,"
@@ -83,12 +90,21 @@ def _check_payments(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
 
 
 def _stored_lines(connection: Connection, row: Row[Any]) -> list[tuple[Any, ...]]:
-    own = (invoice_lines.c.invoice_number == row.invoice_number) & (
-        invoice_lines.c.revision == row.revision
-    )
     columns = [invoice_lines.c[name] for name in _LINE]
-    wanted = select(*columns).where(own).order_by(invoice_lines.c.line)
-    return [tuple(line) for line in connection.execute(wanted)]
+    of_invoice = select(*columns).where(
+        invoice_lines.c.invoice_number == row.invoice_number,
+        invoice_lines.c.revision == row.revision,
+    )
+    query = of_invoice.order_by(invoice_lines.c.line)
+    return [tuple(line) for line in connection.execute(query)]
+
+
+def _document_lines(invoice: pb.Invoice) -> list[tuple[Any, ...]]:
+    return [_line_values(line) for line in invoice.lines]
+
+
+def _line_values(line: pb.InvoiceLine) -> tuple[Any, ...]:
+    return tuple(getattr(line, name) for name in _LINE)
 
 
 def _check_recomputed(connection: Connection, row: Row[Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Subquery, func, select
 
 from meter.audit.findings import Findings, Invariant
 from meter.database.schema import entries, epochs, invoices, journal_gaps, shards
@@ -11,21 +11,14 @@ from meter.journal.entry import Position
 Run = tuple[Position, int]  # first position, last number
 
 
-def check_journal(connection: Connection, shard: int, findings: Findings) -> None:
-    """Checks that the shard's journal is dense, and that the flushed position is right."""
-    known = list(_recorded_gaps(connection, shard))
-    for first, last_seq in known:
-        detail = (
-            f"entries {first} to {first.epoch}-{last_seq} were lost,"
-            " or written anew, before the ledger had them"
-        )
+def check_journal(
+    connection: Connection,
+    shard: int,
+    findings: Findings,
+) -> None:
+    """Checks the density of the shard's journal, and the flushed position."""
+    for detail in _check_dense(connection, shard):
         findings.add(Invariant.JOURNAL, detail, shard=shard)
-    for first, last_seq in _holes(connection, shard):
-        if not _is_recorded(first, last_seq, known):
-            detail = (
-                f"entries {first} to {first.epoch}-{last_seq} are missing, and not recorded as lost"
-            )
-            findings.add(Invariant.JOURNAL, detail, shard=shard)
     for detail in _check_position(connection, shard):
         findings.add(Invariant.WATERMARK, detail, shard=shard)
 
@@ -33,15 +26,44 @@ def check_journal(connection: Connection, shard: int, findings: Findings) -> Non
 def check_invoice_numbers(connection: Connection, findings: Findings) -> None:
     """Checks that invoices are numbered from 1 without gaps."""
     number = invoices.c.invoice_number
-    counted = select(func.count(func.distinct(number)), func.max(func.length(number)))
-    count, length = connection.execute(counted).one()
+    count_query = select(func.count(number.distinct()))
+    count = connection.scalar(count_query)
     if not count:
         return
-    # Of the longest numbers, the highest text is the highest number.
-    highest = connection.scalar(select(func.max(number)).where(func.length(number) == length))
-    if int(highest.rpartition("-")[2]) != count:
+    highest = _highest_invoice_number(connection)
+    _, _, digits = highest.rpartition("-")
+    if int(digits) != count:
         detail = f"the highest number is {highest}, but there are {count} invoices"
         findings.add(Invariant.INVOICES, detail)
+
+
+def _highest_invoice_number(connection: Connection) -> str:
+    """Returns the highest number: of the longest numbers, the number with the highest text."""
+    number = invoices.c.invoice_number
+    length = func.length(number)
+    longest = select(func.max(length)).scalar_subquery()
+    query = select(func.max(number)).where(length == longest)
+    highest: str = connection.execute(query).scalar_one()
+    return highest
+
+
+def _check_dense(connection: Connection, shard: int) -> Iterator[str]:
+    """Yields the entries that were lost, and the entries that are missing without a record."""
+    known = list(_recorded_gaps(connection, shard))
+    yield from _tell_lost(known)
+    for first, last_seq in _holes(connection, shard):
+        if not _is_recorded(first, last_seq, known):
+            yield (
+                f"entries {first} to {first.epoch}-{last_seq} are missing, and not recorded as lost"
+            )
+
+
+def _tell_lost(known: list[Run]) -> Iterator[str]:
+    for first, last_seq in known:
+        yield (
+            f"entries {first} to {first.epoch}-{last_seq} were lost,"
+            " or written anew, before the ledger had them"
+        )
 
 
 def _recorded_gaps(connection: Connection, shard: int) -> Iterator[Run]:
@@ -52,49 +74,79 @@ def _recorded_gaps(connection: Connection, shard: int) -> Iterator[Run]:
         .order_by(journal_gaps.c.epoch, journal_gaps.c.first_seq)
     )
     for row in connection.execute(wanted):
-        yield Position(row.epoch, row.first_seq), row.last_seq
+        first = Position(row.epoch, row.first_seq)
+        yield first, row.last_seq
 
 
 def _is_recorded(first: Position, last_seq: int, known: list[Run]) -> bool:
-    return any(
-        gap.epoch == first.epoch and gap.seq <= first.seq and last_seq <= gap_last_seq
-        for gap, gap_last_seq in known
-    )
+    """Says whether one of the known runs covers the run from `first` to `last_seq`."""
+    for gap, gap_last_seq in known:
+        if gap.epoch == first.epoch and gap.seq <= first.seq and last_seq <= gap_last_seq:
+            return True
+    return False
 
 
 def _holes(connection: Connection, shard: int) -> Iterator[Run]:
     """Yields runs of numbers without an entry, before the last entry of each epoch."""
-    previous = (
-        func.lag(entries.c.seq, 1, 0)
-        .over(partition_by=entries.c.epoch, order_by=entries.c.seq)
-        .label("previous")
-    )
-    pairs = (
-        select(entries.c.epoch, entries.c.seq, previous).where(entries.c.shard == shard).subquery()
-    )
-    apart = (
+    pairs = _pairs_of_neighbours(shard)
+    query = (
         select(pairs)
         .where(pairs.c.seq != pairs.c.previous + 1)
         .order_by(pairs.c.epoch, pairs.c.seq)
+        .limit(Findings.LIMIT)
     )
-    for row in connection.execute(apart.limit(Findings.LIMIT)):
-        yield Position(row.epoch, row.previous + 1), row.seq - 1
+    for row in connection.execute(query):
+        first = Position(row.epoch, row.previous + 1)
+        yield first, row.seq - 1
+
+
+def _pairs_of_neighbours(shard: int) -> Subquery:
+    """Returns each entry's number with the number before, or 0, in the same epoch."""
+    previous = func.lag(entries.c.seq, 1, 0).over(
+        partition_by=entries.c.epoch,
+        order_by=entries.c.seq,
+    )
+    columns = (
+        entries.c.epoch,
+        entries.c.seq,
+        previous.label("previous"),
+    )
+    query = select(*columns).where(entries.c.shard == shard)
+    return query.subquery()
 
 
 def _check_position(connection: Connection, shard: int) -> Iterator[str]:
-    row = connection.execute(select(shards).where(shards.c.shard == shard)).one()
-    of_epoch = (entries.c.shard == shard, entries.c.epoch == row.epoch)
-    newest = connection.scalar(select(func.max(entries.c.seq)).where(*of_epoch)) or 0
+    query = select(shards).where(shards.c.shard == shard)
+    row = connection.execute(query).one()
+    newest = _newest_number(connection, shard, row.epoch)
     if row.watermark_seq != newest:
         yield (
             f"the flushed position is {row.epoch}-{row.watermark_seq},"
             f" the newest entry of that epoch is {row.epoch}-{newest}"
         )
-    begun = set(connection.scalars(select(epochs.c.epoch).where(epochs.c.shard == shard)))
-    of_shard = select(entries.c.epoch).where(entries.c.shard == shard).distinct()
-    used = set(connection.scalars(of_shard))
+    begun = _begun_epochs(connection, shard)
+    used = _used_epochs(connection, shard)
     if not used <= begun or row.epoch != max(begun, default=0):
         yield (
             f"the flushed position is of epoch {row.epoch},"
             f" entries are of {sorted(used)}, begun are {sorted(begun)}"
         )
+
+
+def _newest_number(connection: Connection, shard: int, epoch: int) -> int:
+    """Returns the number of the epoch's newest entry; 0: the epoch has none."""
+    newest = select(func.max(entries.c.seq))
+    query = newest.where(entries.c.shard == shard, entries.c.epoch == epoch)
+    return connection.scalar(query) or 0
+
+
+def _begun_epochs(connection: Connection, shard: int) -> set[int]:
+    query = select(epochs.c.epoch).where(epochs.c.shard == shard)
+    return set(connection.scalars(query))
+
+
+def _used_epochs(connection: Connection, shard: int) -> set[int]:
+    """Returns the epochs of the shard's entries."""
+    of_shard = select(entries.c.epoch).where(entries.c.shard == shard)
+    query = of_shard.distinct()
+    return set(connection.scalars(query))

@@ -46,7 +46,14 @@ async def check_books(
             *(redis.inspect_account(account.shard, account.account_id) for account in batch)
         )
         await wait_until_flushed(account_id)
-        await asyncio.to_thread(_check_batch, ledger, batch, snapshots, findings, response)
+        await asyncio.to_thread(
+            _check_batch,
+            ledger,
+            batch,
+            snapshots,
+            findings,
+            response,
+        )
         after = batch[-1].account_id
         if account_id is not None:
             break
@@ -54,7 +61,11 @@ async def check_books(
     return response
 
 
-def _check_shards(ledger: Ledger, account_id: str | None, findings: Findings) -> None:
+def _check_shards(
+    ledger: Ledger,
+    account_id: str | None,
+    findings: Findings,
+) -> None:
     """Checks the account's shard; without an account, all shards and the invoices' numbers."""
     with ledger.read() as connection:
         if account_id is None:
@@ -70,7 +81,11 @@ def _check_shards(ledger: Ledger, account_id: str | None, findings: Findings) ->
             check_journal(connection, shard, findings)
 
 
-def _batch(ledger: Ledger, account_id: str | None, after: str) -> list[AccountRow]:
+def _batch(
+    ledger: Ledger,
+    account_id: str | None,
+    after: str,
+) -> list[AccountRow]:
     with ledger.read() as connection:
         if account_id is None:
             return list_accounts(connection, after, _BATCH)

@@ -1,9 +1,9 @@
 """The rules of stored projections: the tables have what the account's entries come to."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, RowMapping, select
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.grants import Grant
@@ -35,8 +35,10 @@ def check_open_holds(
 ) -> Iterator[str]:
     """Compares the open holds with the holds that the entries leave open."""
     columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
-    rows = connection.execute(select(*columns).where(open_holds.c.account_id == account_id))
-    stored = {row.hold_id: OpenHold(*row) for row in rows}
+    query = select(*columns).where(open_holds.c.account_id == account_id)
+    stored = {}
+    for row in connection.execute(query):
+        stored[row.hold_id] = OpenHold(*row)
     yield from _differences("hold", stored, due)
 
 
@@ -46,32 +48,71 @@ def check_grants(
     due: Mapping[int, Grant],
 ) -> Iterator[str]:
     """Compares the grants, and each grant's sums and state."""
-    rows = connection.execute(select(grants).where(grants.c.account_id == account_id)).mappings()
+    query = select(grants).where(grants.c.account_id == account_id)
     stored: dict[int, object] = {}
-    for row in rows:
-        terms = tuple(row[name] for name in _GRANT)
-        sums = tuple(row[f"{name}_nanos"] for name in _SUMS)
-        stored[row["number"]] = (terms, _state(row["state"], sums), sums)
+    for row in connection.execute(query).mappings():
+        stored[row["number"]] = _stored_grant(row)
     entries_say: dict[int, object] = {}
     for number, grant in due.items():
-        terms = tuple(getattr(grant.terms, name) for name in _GRANT)
-        sums = tuple(getattr(grant, name) for name in _SUMS)
-        entries_say[number] = (terms, _state(grant.state, sums), sums)
+        entries_say[number] = _due_grant(grant)
     yield from _differences("grant", stored, entries_say)
 
 
-def check_budgets(connection: Connection, account_id: str, due: BudgetRule) -> Iterator[str]:
+def _stored_grant(row: RowMapping) -> tuple[object, ...]:
+    """Returns a grant's terms, state and sums as the table has them."""
+    terms = tuple(row[name] for name in _GRANT)
+    sums = tuple(row[f"{name}_nanos"] for name in _SUMS)
+    state = _state(row["state"], sums)
+    return (terms, state, sums)
+
+
+def _due_grant(grant: Grant) -> tuple[object, ...]:
+    """Returns a grant's terms, state and sums as the entries have them."""
+    terms = tuple(getattr(grant.terms, name) for name in _GRANT)
+    sums = tuple(getattr(grant, name) for name in _SUMS)
+    state = _state(grant.state, sums)
+    return (terms, state, sums)
+
+
+def check_budgets(
+    connection: Connection,
+    account_id: str,
+    due: BudgetRule,
+) -> Iterator[str]:
     """Compares the budgets as set, and the sums of each budget's windows."""
-    stored = {
-        budget.budget_id: _definition(budget) for budget in budgets_of(connection, account_id, 0)
-    }
-    entries_say = {budget_id: _definition(budget) for budget_id, budget in due.known.items()}
+    stored = {}
+    for budget in budgets_of(connection, account_id, 0):
+        stored[budget.budget_id] = _definition(budget)
+    entries_say = {}
+    for budget_id, known in due.known.items():
+        entries_say[budget_id] = _definition(known)
     yield from _differences("budget", stored, entries_say)
+    windows = _stored_windows(connection, account_id)
+    yield from _differences(
+        "budget's window (its number, first day)",
+        windows,
+        due.windows,
+    )
+
+
+def _stored_windows(
+    connection: Connection,
+    account_id: str,
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """Returns used and held nanos by budget's number and window's first day."""
     table = budget_windows.c
-    wanted = select(table.number, table.start_day, table.used_nanos, table.held_nanos)
-    rows = connection.execute(wanted.where(table.account_id == account_id))
-    windows = {(row.number, row.start_day): (row.used_nanos, row.held_nanos) for row in rows}
-    yield from _differences("budget's window (its number, first day)", windows, due.windows)
+    columns = (
+        table.number,
+        table.start_day,
+        table.used_nanos,
+        table.held_nanos,
+    )
+    query = select(*columns).where(table.account_id == account_id)
+    windows = {}
+    for row in connection.execute(query):
+        key = (row.number, row.start_day)
+        windows[key] = (row.used_nanos, row.held_nanos)
+    return windows
 
 
 def check_events(
@@ -84,17 +125,10 @@ def check_events(
 
     A crossing that is told again has no event of its own.
     """
-    rows = connection.execute(select(events).where(events.c.account_id == account_id))
+    query = select(events).where(events.c.account_id == account_id)
     stored: dict[str, object] = {}
-    for row in rows:
-        stored[row.entry_id] = Crossing(
-            row.subject.lower(),
-            row.budget_id,
-            row.threshold_id,
-            row.period,
-            row.level_nanos,
-            row.value_nanos,
-        )
+    for row in connection.execute(query):
+        stored[row.entry_id] = _stored_crossing(row)
     due: dict[str, object] = {}
     known = set()
     for entry_id, budget_number, crossing in told:
@@ -105,13 +139,34 @@ def check_events(
     yield from _differences("event of entry", stored, due)
 
 
-def check_settings(connection: Connection, account_id: str, settings: Settings) -> Iterator[str]:
+def _stored_crossing(row: Row[Any]) -> Crossing:
+    return Crossing(
+        row.subject.lower(),
+        row.budget_id,
+        row.threshold_id,
+        row.period,
+        row.level_nanos,
+        row.value_nanos,
+    )
+
+
+def check_settings(
+    connection: Connection,
+    account_id: str,
+    settings: Settings,
+) -> Iterator[str]:
     """Compares the settings as flushed with the settings that flushed operations have set."""
-    wanted = select(accounts.c.applied_settings).where(accounts.c.account_id == account_id)
-    stored = connection.execute(wanted).scalar_one()
+    stored = _stored_settings(connection, account_id)
     due = settings.to_json()
     if stored != due:
         yield f"applied_settings are {stored}, the entries come to {due}"
+
+
+def _stored_settings(connection: Connection, account_id: str) -> str:
+    columns = select(accounts.c.applied_settings)
+    query = columns.where(accounts.c.account_id == account_id)
+    settings: str = connection.execute(query).scalar_one()
+    return settings
 
 
 def _state(state: str, sums: tuple[int, ...]) -> str:
@@ -132,5 +187,7 @@ def _differences(
     due: Mapping[Key, object],
 ) -> Iterator[str]:
     for key in sorted(stored.keys() | due.keys()):
-        if stored.get(key) != due.get(key):
-            yield f"{what} {key} is recorded as {stored.get(key)}, the entries say {due.get(key)}"
+        recorded = stored.get(key)
+        expected = due.get(key)
+        if recorded != expected:
+            yield f"{what} {key} is recorded as {recorded}, the entries say {expected}"

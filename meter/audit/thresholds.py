@@ -21,7 +21,12 @@ class ThresholdRule:
         self._due: dict[Crossing, str] = {}  # id of the entry that crossed
         self.told: list[tuple[str, int, Crossing]] = []  # entry's id, budget's number
 
-    def check(self, entry: LedgerEntry, settings: Settings, budgets: BudgetRule) -> Iterator[str]:
+    def check(
+        self,
+        entry: LedgerEntry,
+        settings: Settings,
+        budgets: BudgetRule,
+    ) -> Iterator[str]:
         """Follows by one entry, under the settings after the entry."""
         effect = entry.effect
         if not effect.kind.is_consequence:
@@ -40,12 +45,17 @@ class ThresholdRule:
         crossing: Crossing,
         budgets: BudgetRule,
     ) -> Iterator[str]:
-        self.told.append((entry.id, budgets.number(crossing.budget_id), crossing))
+        budget_number = budgets.number(crossing.budget_id)
+        self.told.append((entry.id, budget_number, crossing))
         if self._due.pop(crossing, None) is None:
             yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
 
 
-def _crossings(effect: Effect, settings: Settings, budgets: BudgetRule) -> Iterator[Crossing]:
+def _crossings(
+    effect: Effect,
+    settings: Settings,
+    budgets: BudgetRule,
+) -> Iterator[Crossing]:
     """Yields the thresholds that the effect crossed."""
     yield from _account_crossings(effect, settings)
     if effect.kind is Kind.DEBIT:
@@ -64,10 +74,24 @@ def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]
         nanos = level.nanos
         if level.subject == DAILY_USE and used_before < nanos <= used:
             window = str(effect.day)
-            yield Crossing(DAILY_USE, "", level.threshold_id, window, nanos, used)
+            yield Crossing(
+                DAILY_USE,
+                "",
+                level.threshold_id,
+                window,
+                nanos,
+                used,
+            )
         if level.subject == LOW_BALANCE and remaining_before > nanos >= remaining:
             window = str(after.total)
-            yield Crossing(LOW_BALANCE, "", level.threshold_id, window, nanos, remaining)
+            yield Crossing(
+                LOW_BALANCE,
+                "",
+                level.threshold_id,
+                window,
+                nanos,
+                remaining,
+            )
 
 
 def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
@@ -79,7 +103,14 @@ def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]
         window = str(matched.start_day)
         for threshold_id, nanos in budgets.levels(matched.budget_id):
             if used_before < nanos <= used:
-                yield Crossing(_BUDGET, matched.budget_id, threshold_id, window, nanos, used)
+                yield Crossing(
+                    _BUDGET,
+                    matched.budget_id,
+                    threshold_id,
+                    window,
+                    nanos,
+                    used,
+                )
 
 
 def _name(crossing: Crossing) -> str:

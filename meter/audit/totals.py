@@ -34,7 +34,8 @@ class TotalsRule:
 
     def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
         """Yields what the account's row, or the row's state, has otherwise."""
-        row = connection.execute(select(accounts).where(accounts.c.account_id == account_id)).one()
+        query = select(accounts).where(accounts.c.account_id == account_id)
+        row = connection.execute(query).one()
         state = AccountSums.decode(row.state)
         remaining = self._granted - self._debited - self._expired
         for name, recorded, recomputed in (
@@ -57,8 +58,9 @@ def check_last_state(
     state: AccountSums,
 ) -> Iterator[str]:
     """Yields a finding if the account's row is not as the last entry left the account."""
-    wanted = select(accounts.c.day, accounts.c.state).where(accounts.c.account_id == account_id)
-    row = connection.execute(wanted).one()
+    columns = select(accounts.c.day, accounts.c.state)
+    query = columns.where(accounts.c.account_id == account_id)
+    row = connection.execute(query).one()
     if (row.day, row.state) != (day, state.encode()):
         yield (
             f"day {row.day} and state [{row.state}] are recorded,"

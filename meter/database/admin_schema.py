@@ -15,6 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from meter.database.columns import key_column, required
 from meter.database.schema import metadata
 
 __all__ = [
@@ -31,20 +32,20 @@ __all__ = [
 top_ups = Table(
     "top_ups",
     metadata,
-    Column("top_up_id", String(64), primary_key=True),
-    Column("account_id", String(128), nullable=False),
-    Column("request_id", String(128), nullable=False),
-    Column("fingerprint", String(64), nullable=False),  # of the request that made it
-    Column("amount_nanos", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("payment_reference", String(128), nullable=False),
-    Column("payment_method", String(64), nullable=False),
-    Column("status", String(16), nullable=False),  # a name of meter.v1.TopUpStatus
+    key_column("top_up_id", String(64)),
+    required("account_id", String(128)),
+    required("request_id", String(128)),
+    required("fingerprint", String(64)),  # of the request that made it
+    required("amount_nanos", BigInteger),
+    required("currency", String(3)),
+    required("payment_reference", String(128)),
+    required("payment_method", String(64)),
+    required("status", String(16)),  # a name of meter.v1.TopUpStatus
     # When the credits expire: as asked for, and as granted once the top-up has succeeded.
     Column("expires_at_ms", BigInteger),
-    Column("non_refundable", Boolean, nullable=False),
-    Column("grant_id", String(64), nullable=False),  # empty until it succeeds
-    Column("create_time_ms", BigInteger, nullable=False),
+    required("non_refundable", Boolean),
+    required("grant_id", String(64)),  # empty until it succeeds
+    required("create_time_ms", BigInteger),
     UniqueConstraint("account_id", "request_id", name="top_ups_request"),
     UniqueConstraint("account_id", "payment_reference", name="top_ups_payment"),
     Index("top_ups_newest", "account_id", "create_time_ms", "top_up_id"),
@@ -53,61 +54,61 @@ top_ups = Table(
 voucher_batches = Table(
     "voucher_batches",
     metadata,
-    Column("batch_id", String(64), primary_key=True),
+    key_column("batch_id", String(64)),
     Column("request_id", String(128), unique=True),
-    Column("amount_nanos", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("type", String(16), nullable=False),  # VOUCHER or PROMOTION
+    required("amount_nanos", BigInteger),
+    required("currency", String(3)),
+    required("type", String(16)),  # VOUCHER or PROMOTION
     Column("expires_at_ms", BigInteger),  # until when a code can be redeemed
-    Column("credits_live_ms", BigInteger, nullable=False),  # 0: for good
-    Column("codes", Integer, nullable=False),
-    Column("uses_per_code", Integer, nullable=False),
-    Column("uses_per_account", Integer, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("description", Text, nullable=False),
+    required("credits_live_ms", BigInteger),  # 0: for good
+    required("codes", Integer),
+    required("uses_per_code", Integer),
+    required("uses_per_account", Integer),
+    required("priority", Integer),
+    required("description", Text),
     # JSON list of labels, as in meter.journal.operations.GrantCredits.
-    Column("scope", Text, nullable=False),
-    Column("create_time_ms", BigInteger, nullable=False),
+    required("scope", Text),
+    required("create_time_ms", BigInteger),
 )
 
 # The codes, by their keyed hashes: a reader of the table can redeem none of the codes.
 voucher_codes = Table(
     "voucher_codes",
     metadata,
-    Column("digest", String(64), primary_key=True),  # meter.admin.voucher_codes.digest, as hex
+    key_column("digest", String(64)),  # meter.admin.voucher_codes.digest, as hex
     Column("batch_id", String(64), nullable=False, index=True),
-    Column("uses", Integer, nullable=False),
+    required("uses", Integer),
 )
 
 voucher_redemptions = Table(
     "voucher_redemptions",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("request_id", String(128), primary_key=True),
+    key_column("account_id", String(128)),
+    key_column("request_id", String(128)),
     Column("digest", String(64), nullable=False, index=True),
-    Column("redeemed_at_ms", BigInteger, nullable=False),
+    required("redeemed_at_ms", BigInteger),
 )
 
 # Codes that an account tried in vain, one after the other.
 voucher_guesses = Table(
     "voucher_guesses",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("failures", Integer, nullable=False),
+    key_column("account_id", String(128)),
+    required("failures", Integer),
     # By the real clock; a time up to the last failure is no pause.
-    Column("paused_until_ms", BigInteger, nullable=False),
+    required("paused_until_ms", BigInteger),
 )
 
 # Budgets as set; what is used of each is counted from the entries.
 budgets = Table(
     "budgets",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("budget_id", String(64), primary_key=True),
-    Column("labels", Text, nullable=False),  # JSON list of "key=value", sorted
-    Column("period", String(16), nullable=False),  # day, week, month or lifetime
-    Column("hard", Boolean, nullable=False),
-    Column("limit_nanos", BigInteger, nullable=False),
+    key_column("account_id", String(128)),
+    key_column("budget_id", String(64)),
+    required("labels", Text),  # JSON list of "key=value", sorted
+    required("period", String(16)),  # day, week, month or lifetime
+    required("hard", Boolean),
+    required("limit_nanos", BigInteger),
     # JSON: [[threshold id, amount | null, percent | null], ...], as given.
-    Column("thresholds", Text, nullable=False),
+    required("thresholds", Text),
 )

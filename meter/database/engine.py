@@ -74,7 +74,7 @@ class Ledger:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Opens a transaction whose reads all see the ledger at one moment."""
+        """Opens a transaction in which all reads see the ledger at the same moment."""
         with self._translated(), self._reading.begin() as connection:
             yield connection
 

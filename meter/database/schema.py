@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from meter.database.columns import key_column, required
+
 metadata = MetaData()
 
 _PENDING = text("recorded_op > applied_op")
@@ -29,19 +31,19 @@ _PENDING = text("recorded_op > applied_op")
 shards = Table(
     "shards",
     metadata,
-    Column("shard", Integer, primary_key=True, autoincrement=False),
-    Column("epoch", BigInteger, nullable=False),
-    Column("watermark_seq", BigInteger, nullable=False),
+    key_column("shard", Integer),
+    required("epoch", BigInteger),
+    required("watermark_seq", BigInteger),
 )
 
 # Every epoch that began, and why.
 epochs = Table(
     "epochs",
     metadata,
-    Column("shard", Integer, primary_key=True, autoincrement=False),
-    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
-    Column("opened_at_ms", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
+    key_column("shard", Integer),
+    key_column("epoch", BigInteger),
+    required("opened_at_ms", BigInteger),
+    required("reason", Text),
 )
 
 # Positions of journal entries that were lost: never in the ledger, or written anew after Redis had
@@ -49,44 +51,44 @@ epochs = Table(
 journal_gaps = Table(
     "journal_gaps",
     metadata,
-    Column("shard", Integer, primary_key=True, autoincrement=False),
-    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
-    Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("last_seq", BigInteger, nullable=False),
-    Column("found_at_ms", BigInteger, nullable=False),
+    key_column("shard", Integer),
+    key_column("epoch", BigInteger),
+    key_column("first_seq", BigInteger),
+    required("last_seq", BigInteger),
+    required("found_at_ms", BigInteger),
 )
 
 # Settings as recorded (they are durable here before they act), sums as flushed.
 accounts = Table(
     "accounts",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("shard", Integer, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("overage_protection_nanos", BigInteger, nullable=False),
+    key_column("account_id", String(128)),
+    required("shard", Integer),
+    required("currency", String(3)),
+    required("status", String(16)),
+    required("overage_protection_nanos", BigInteger),
     Column("daily_limit_nanos", BigInteger),
     Column("test_clock_ms", BigInteger),
-    Column("overage_policy", String(16), nullable=False),
-    Column("spend_management", Boolean, nullable=False),
+    required("overage_policy", String(16)),
+    required("spend_management", Boolean),
     # JSON: meter.journal.operations.Threshold, as given.
-    Column("thresholds", Text, nullable=False),
-    Column("graces", Text, nullable=False),  # JSON: meter.journal.operations.Grace
-    Column("create_time_ms", BigInteger, nullable=False),
+    required("thresholds", Text),
+    required("graces", Text),  # JSON: meter.journal.operations.Grace
+    required("create_time_ms", BigInteger),
     # Recorded grants, applied or not: keeps the sums within int64.
-    Column("granted_nanos", BigInteger, nullable=False),
-    Column("recorded_op", BigInteger, nullable=False),  # number of the last operation recorded
+    required("granted_nanos", BigInteger),
+    required("recorded_op", BigInteger),  # number of the last operation recorded
     # Number of the last operation flushed; later operations are pending.
-    Column("applied_op", BigInteger, nullable=False),
-    Column("applied_status", String(16), nullable=False),  # as of `applied_op`
+    required("applied_op", BigInteger),
+    required("applied_status", String(16)),  # as of `applied_op`
     Column("applied_clock_ms", BigInteger),  # as of `applied_op`
     # meter.journal.applied_settings.Settings, as of `applied_op`.
-    Column("applied_settings", Text, nullable=False),
-    Column("remaining_nanos", BigInteger, nullable=False),
-    Column("held_nanos", BigInteger, nullable=False),
-    Column("day", BigInteger, nullable=False),  # the day of `state`
+    required("applied_settings", Text),
+    required("remaining_nanos", BigInteger),
+    required("held_nanos", BigInteger),
+    required("day", BigInteger),  # the day of `state`
     # meter.journal.account_sums.AccountSums after the last entry flushed, as tokens.
-    Column("state", Text, nullable=False),
+    required("state", Text),
     Index(
         "accounts_pending",
         "account_id",
@@ -98,11 +100,11 @@ accounts = Table(
 operations = Table(
     "operations",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("request_id", String(160), nullable=False),
-    Column("body", Text, nullable=False),  # meter.journal.operations.Operation as JSON
-    Column("recorded_at_ms", BigInteger, nullable=False),
+    key_column("account_id", String(128)),
+    key_column("seq", BigInteger),
+    required("request_id", String(160)),
+    required("body", Text),  # meter.journal.operations.Operation as JSON
+    required("recorded_at_ms", BigInteger),
     UniqueConstraint("account_id", "request_id", name="operations_request"),
 )
 
@@ -110,37 +112,37 @@ operations = Table(
 entries = Table(
     "entries",
     metadata,
-    Column("shard", Integer, primary_key=True, autoincrement=False),
-    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("account_id", String(128), nullable=False),
+    key_column("shard", Integer),
+    key_column("epoch", BigInteger),
+    key_column("seq", BigInteger),
+    required("account_id", String(128)),
     Column("request_id", String(160)),  # null: no request caused it, or it is a duplicate
     # Entry id of the first of this request id; this one's credits are given back.
     Column("duplicate_of", String(64)),
-    Column("kind", String(16), nullable=False),  # a name of meter.v1.EntryKind
-    Column("occurred_at_ms", BigInteger, nullable=False),
-    Column("usage_day", BigInteger, nullable=False),
-    Column("amount_nanos", BigInteger, nullable=False),
-    Column("balance_nanos", BigInteger, nullable=False),
-    Column("held_nanos", BigInteger, nullable=False),
-    Column("shortfall_nanos", BigInteger, nullable=False),
-    Column("grace_nanos", BigInteger, nullable=False),  # what grace carried
+    required("kind", String(16)),  # a name of meter.v1.EntryKind
+    required("occurred_at_ms", BigInteger),
+    required("usage_day", BigInteger),
+    required("amount_nanos", BigInteger),
+    required("balance_nanos", BigInteger),
+    required("held_nanos", BigInteger),
+    required("shortfall_nanos", BigInteger),
+    required("grace_nanos", BigInteger),  # what grace carried
     # JSON: [[grant's number, nanos], ...]; number 0 is overage. Says whose credits were pinned,
     # charged or taken away, and which grant a grant's entry is about.
-    Column("burned", Text, nullable=False),
+    required("burned", Text),
     # Of a debit: taken from overage. Of DEBT_PAID: overage paid back, negative.
-    Column("overage_nanos", BigInteger, nullable=False),
-    Column("hold_id", String(128), nullable=False),  # empty: none
-    Column("model", String(256), nullable=False),
-    Column("price_version", String(32), nullable=False),
+    required("overage_nanos", BigInteger),
+    required("hold_id", String(128)),  # empty: none
+    required("model", String(256)),
+    required("price_version", String(32)),
     # JSON: [[unit, quantity, nanos], ...], adding up to a debit.
-    Column("usage_lines", Text, nullable=False),
-    Column("dimensions", Text, nullable=False),  # JSON object
-    Column("traffic_class", String(128), nullable=False),
-    Column("description", Text, nullable=False),
-    Column("late", Boolean, nullable=False),
-    Column("incurred", Boolean, nullable=False),
-    Column("effect", Text, nullable=False),  # the effect line, for whoever replays the journal
+    required("usage_lines", Text),
+    required("dimensions", Text),  # JSON object
+    required("traffic_class", String(128)),
+    required("description", Text),
+    required("late", Boolean),
+    required("incurred", Boolean),
+    required("effect", Text),  # the effect line, for whoever replays the journal
     UniqueConstraint("account_id", "request_id", name="entries_request"),
     Index("entries_history", "account_id", "epoch", "seq"),
 )
@@ -155,15 +157,15 @@ def _usage_table(name: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("account_id", String(128), primary_key=True),
-        Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
-        Column("model", String(256), primary_key=True),
-        Column("unit", String(64), primary_key=True),
-        Column("dimension", String(64), primary_key=True),
-        Column("value", String(256), primary_key=True),
-        Column("quantity", BigInteger, nullable=False),
-        Column("amount_nanos", BigInteger, nullable=False),
-        Column("requests", BigInteger, nullable=False),
+        key_column("account_id", String(128)),
+        key_column("start_ms", BigInteger),
+        key_column("model", String(256)),
+        key_column("unit", String(64)),
+        key_column("dimension", String(64)),
+        key_column("value", String(256)),
+        required("quantity", BigInteger),
+        required("amount_nanos", BigInteger),
+        required("requests", BigInteger),
         sqlite_with_rowid=False,
     )
 
@@ -175,28 +177,28 @@ usage_daily = _usage_table("usage_daily")
 grants = Table(
     "grants",
     metadata,
-    Column("grant_id", String(64), primary_key=True),
+    key_column("grant_id", String(64)),
     Column("account_id", String(128), nullable=False, index=True),
     # Of the operation that made it: how effect lines name it.
-    Column("number", BigInteger, nullable=False),
-    Column("request_id", String(160), nullable=False),
-    Column("type", String(16), nullable=False),
-    Column("amount_nanos", BigInteger, nullable=False),
-    Column("priority", Integer, nullable=False),
+    required("number", BigInteger),
+    required("request_id", String(160)),
+    required("type", String(16)),
+    required("amount_nanos", BigInteger),
+    required("priority", Integer),
     Column("effective_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
-    Column("description", Text, nullable=False),
+    required("description", Text),
     # JSON: labels, as in meter.journal.operations.GrantCredits.
-    Column("scope", Text, nullable=False),
-    Column("pays_debt", Boolean, nullable=False),
-    Column("non_refundable", Boolean, nullable=False),
-    Column("create_time_ms", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),  # a name of meter.v1.GrantState
-    Column("left_nanos", BigInteger, nullable=False),  # not pinned by holds
-    Column("held_nanos", BigInteger, nullable=False),
-    Column("spent_nanos", BigInteger, nullable=False),
-    Column("expired_nanos", BigInteger, nullable=False),
-    Column("voided_nanos", BigInteger, nullable=False),
+    required("scope", Text),
+    required("pays_debt", Boolean),
+    required("non_refundable", Boolean),
+    required("create_time_ms", BigInteger),
+    required("state", String(16)),  # a name of meter.v1.GrantState
+    required("left_nanos", BigInteger),  # not pinned by holds
+    required("held_nanos", BigInteger),
+    required("spent_nanos", BigInteger),
+    required("expired_nanos", BigInteger),
+    required("voided_nanos", BigInteger),
     Index("grants_number", "account_id", "number", unique=True),
 )
 
@@ -205,44 +207,44 @@ grants = Table(
 applied_budgets = Table(
     "applied_budgets",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("budget_id", String(64), primary_key=True),
-    Column("number", BigInteger, nullable=False),  # of the operation that made it
-    Column("labels", Text, nullable=False),  # JSON: one or two "key=value"
-    Column("period", String(16), nullable=False),
-    Column("hard", Boolean, nullable=False),
-    Column("limit_nanos", BigInteger, nullable=False),
-    Column("levels", Text, nullable=False),  # JSON: [[threshold id, nanos], ...], ascending
+    key_column("account_id", String(128)),
+    key_column("budget_id", String(64)),
+    required("number", BigInteger),  # of the operation that made it
+    required("labels", Text),  # JSON: one or two "key=value"
+    required("period", String(16)),
+    required("hard", Boolean),
+    required("limit_nanos", BigInteger),
+    required("levels", Text),  # JSON: [[threshold id, nanos], ...], ascending
 )
 
 budget_windows = Table(
     "budget_windows",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("start_day", BigInteger, primary_key=True, autoincrement=False),
-    Column("used_nanos", BigInteger, nullable=False),
-    Column("held_nanos", BigInteger, nullable=False),
+    key_column("account_id", String(128)),
+    key_column("number", BigInteger),
+    key_column("start_day", BigInteger),
+    required("used_nanos", BigInteger),
+    required("held_nanos", BigInteger),
 )
 
 # Thresholds that were crossed, each once in its window, numbered in the order of their commits.
 events = Table(
     "events",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("account_id", String(128), nullable=False),
+    key_column("number", BigInteger),
+    required("account_id", String(128)),
     # A name of meter.v1.Event's: DAILY_USE, LOW_BALANCE, BUDGET.
-    Column("subject", String(16), nullable=False),
-    Column("budget_id", String(64), nullable=False),  # empty: none
+    required("subject", String(16)),
+    required("budget_id", String(64)),  # empty: none
     # Of the operation that made the budget; 0: none.
-    Column("budget_number", BigInteger, nullable=False),
-    Column("threshold_id", String(64), nullable=False),
+    required("budget_number", BigInteger),
+    required("threshold_id", String(64)),
     # The window in which the threshold was crossed, as meter.journal.effect.Crossing has it.
-    Column("period", String(32), nullable=False),
-    Column("level_nanos", BigInteger, nullable=False),
-    Column("value_nanos", BigInteger, nullable=False),
-    Column("occurred_at_ms", BigInteger, nullable=False),
-    Column("entry_id", String(64), nullable=False),
+    required("period", String(32)),
+    required("level_nanos", BigInteger),
+    required("value_nanos", BigInteger),
+    required("occurred_at_ms", BigInteger),
+    required("entry_id", String(64)),
     UniqueConstraint(
         "account_id",
         "subject",
@@ -260,24 +262,24 @@ events = Table(
 open_holds = Table(
     "open_holds",
     metadata,
-    Column("account_id", String(128), primary_key=True),
-    Column("hold_id", String(128), primary_key=True),
-    Column("amount_nanos", BigInteger, nullable=False),
-    Column("day", BigInteger, nullable=False),
-    Column("expires_ms", BigInteger, nullable=False),
-    Column("authorized_at_ms", BigInteger, nullable=False),
-    Column("pins", Text, nullable=False),  # "7:30,9s:10": nanos by grant, as in effect lines
+    key_column("account_id", String(128)),
+    key_column("hold_id", String(128)),
+    required("amount_nanos", BigInteger),
+    required("day", BigInteger),
+    required("expires_ms", BigInteger),
+    required("authorized_at_ms", BigInteger),
+    required("pins", Text),  # "7:30,9s:10": nanos by grant, as in effect lines
     # "id,start day,number;..." of the budgets that the hold counts in.
-    Column("budgets", Text, nullable=False),
+    required("budgets", Text),
 )
 
 price_versions = Table(
     "price_versions",
     metadata,
-    Column("version", String(32), primary_key=True),
-    Column("model", String(256), nullable=False),
-    Column("body", Text, nullable=False),  # meter.prices.ModelPrice as JSON
-    Column("recorded_at_ms", BigInteger, nullable=False),
+    key_column("version", String(32)),
+    required("model", String(256)),
+    required("body", Text),  # meter.prices.ModelPrice as JSON
+    required("recorded_at_ms", BigInteger),
 )
 
 # A draft has a row for each time the draft came out differently, and the last row counts. A final
@@ -285,27 +287,27 @@ price_versions = Table(
 invoices = Table(
     "invoices",
     metadata,
-    Column("invoice_number", String(32), primary_key=True),
-    Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("account_id", String(128), nullable=False),
-    Column("period_start_ms", BigInteger, nullable=False),
-    Column("period_end_ms", BigInteger, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("total_nanos", BigInteger, nullable=False),
+    key_column("invoice_number", String(32)),
+    key_column("revision", Integer),
+    required("account_id", String(128)),
+    required("period_start_ms", BigInteger),
+    required("period_end_ms", BigInteger),
+    required("status", String(16)),
+    required("total_nanos", BigInteger),
     # meter.v1.Invoice, serialized deterministically: the same bytes on every reading.
-    Column("body", LargeBinary, nullable=False),
+    required("body", LargeBinary),
     Index("invoices_period", "account_id", "period_start_ms", "period_end_ms"),
 )
 
 invoice_lines = Table(
     "invoice_lines",
     metadata,
-    Column("invoice_number", String(32), primary_key=True),
-    Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("model", String(256), nullable=False),
-    Column("unit", String(64), nullable=False),
-    Column("price_version", String(32), nullable=False),
-    Column("quantity", BigInteger, nullable=False),
-    Column("amount_nanos", BigInteger, nullable=False),
+    key_column("invoice_number", String(32)),
+    key_column("revision", Integer),
+    key_column("line", Integer),
+    required("model", String(256)),
+    required("unit", String(64)),
+    required("price_version", String(32)),
+    required("quantity", BigInteger),
+    required("amount_nanos", BigInteger),
 )

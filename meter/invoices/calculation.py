@@ -42,7 +42,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Holds a debit: the lines of its amount, and the grants that paid."""
+    """Holds a debit: the lines of the amount, and the paying grants."""
 
     model: str
     price_version: str
@@ -52,7 +52,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Holds what an invoice says apart from its amounts."""
+    """Holds the content of an invoice apart from the amounts."""
 
     number: str
     account_id: str

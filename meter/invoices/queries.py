@@ -3,8 +3,20 @@
 import json
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    true,
+)
 
 from meter.database.schema import accounts, entries, grants, operations, price_versions
 from meter.invoices.calculation import Charge, Heading, Period, Sums, compute
@@ -13,6 +25,7 @@ from meter.prices.price import ModelPrice
 from meter.v1 import ledger_pb2 as pb
 
 _ROWS_AT_A_TIME = 2000
+_CHARGE_COLUMNS = ("model", "price_version", "usage_lines", "burned")
 
 
 def compute_invoice(
@@ -27,9 +40,8 @@ def compute_invoice(
 
     Raises UnbalancedError if the rows contradict each other.
     """
-    currency = connection.execute(
-        select(accounts.c.currency).where(accounts.c.account_id == account_id)
-    ).scalar_one()
+    currency_query = select(accounts.c.currency).where(accounts.c.account_id == account_id)
+    currency = connection.execute(currency_query).scalar_one()
     heading = Heading(
         number=number,
         account_id=account_id,
@@ -57,20 +69,9 @@ def _overage_policy(
     The last operation applied by then marks the place; operations before that place count even if
     their journal entries were lost.
     """
-    of_account = operations.c.account_id == account_id
-    same_request = and_(
-        entries.c.account_id == operations.c.account_id,
-        entries.c.request_id == operations.c.request_id,
-    )
-    last_applied = (
-        select(func.max(operations.c.seq))
-        .join(entries, same_request)
-        .where(of_account, entries.c.occurred_at_ms < end_ms)
-        .scalar_subquery()
-    )
     statement = select(operations.c.body).where(
-        of_account,
-        operations.c.seq <= last_applied,
+        operations.c.account_id == account_id,
+        operations.c.seq <= _last_applied(account_id, end_ms),
         operations.c.body.contains('"overage_policy"'),
     )
     newest_first = statement.order_by(operations.c.seq.desc())
@@ -79,6 +80,21 @@ def _overage_policy(
         if isinstance(change, Create | Update):
             return change.overage_policy
     return NEXT_INVOICE
+
+
+def _last_applied(account_id: str, end_ms: int) -> ScalarSelect[int]:
+    """Selects the number of the last operation with an entry before `end_ms`."""
+    same_request = and_(
+        entries.c.account_id == operations.c.account_id,
+        entries.c.request_id == operations.c.request_id,
+    )
+    of_account = operations.c.account_id == account_id
+    return (
+        select(func.max(operations.c.seq))
+        .join(entries, same_request)
+        .where(of_account, entries.c.occurred_at_ms < end_ms)
+        .scalar_subquery()
+    )
 
 
 def _sums(
@@ -128,12 +144,8 @@ def _charges(
     account_id: str,
     period: Period,
 ) -> Iterator[Charge]:
-    statement = select(
-        entries.c.model,
-        entries.c.price_version,
-        entries.c.usage_lines,
-        entries.c.burned,
-    ).where(
+    columns = [entries.c[name] for name in _CHARGE_COLUMNS]
+    statement = select(*columns).where(
         entries.c.account_id == account_id,
         _in_period(period, ("DEBIT",)),
         _counted(),
@@ -141,20 +153,23 @@ def _charges(
     streamed = {"yield_per": _ROWS_AT_A_TIME}
     with connection.execute(statement, execution_options=streamed) as rows:
         for row in rows:
-            usage_lines = json.loads(row.usage_lines)
-            burned = json.loads(row.burned)
-            yield Charge(
-                model=row.model,
-                price_version=row.price_version,
-                lines=tuple((unit, quantity, nanos) for unit, quantity, nanos in usage_lines),
-                burned=tuple((number, nanos) for number, nanos in burned),
-            )
+            yield _charge(row)
+
+
+def _charge(row: Row[Any]) -> Charge:
+    usage_lines = json.loads(row.usage_lines)
+    burned = json.loads(row.burned)
+    return Charge(
+        model=row.model,
+        price_version=row.price_version,
+        lines=tuple((unit, quantity, nanos) for unit, quantity, nanos in usage_lines),
+        burned=tuple((number, nanos) for number, nanos in burned),
+    )
 
 
 def _price(connection: Connection, version: str) -> ModelPrice | None:
-    body = connection.scalar(
-        select(price_versions.c.body).where(price_versions.c.version == version)
-    )
+    query = select(price_versions.c.body).where(price_versions.c.version == version)
+    body = connection.scalar(query)
     if body is None:
         return None
     return ModelPrice.from_json(body)

@@ -210,7 +210,11 @@ def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
     debits = "debits"
     if invoice.entry_count == 1:
         debits = "debit"
-    yield _SumRow(f"Total of {invoice.entry_count:,} {debits}", invoice.total_nanos, "bold")
+    yield _SumRow(
+        f"Total of {invoice.entry_count:,} {debits}",
+        invoice.total_nanos,
+        "bold",
+    )
     for payment in invoice.payments:
         source = GRANT_TYPES[payment.type].name_on_invoice
         yield _SumRow(f"Paid from {source}", -payment.amount_nanos, "")
@@ -220,12 +224,20 @@ def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
         yield _SumRow("Overage, paid since", -repaid_nanos, "")
     if carried_nanos:
         yield _SumRow("Overage, left to the next purchase", -carried_nanos, "")
-    yield _SumRow(f"Overage due, {invoice.currency}", invoice.overage_due_nanos, "bold")
+    yield _SumRow(
+        f"Overage due, {invoice.currency}",
+        invoice.overage_due_nanos,
+        "bold",
+    )
     yield _SumRow("", None, "")
     yield _SumRow("Opening balance", invoice.opening_balance_nanos, "dim")
     yield _SumRow("Credits granted", invoice.credits_granted_nanos, "dim")
     if invoice.credits_expired_nanos:
-        yield _SumRow("Credits expired or voided", -invoice.credits_expired_nanos, "dim")
+        yield _SumRow(
+            "Credits expired or voided",
+            -invoice.credits_expired_nanos,
+            "dim",
+        )
     yield _SumRow("Closing balance", invoice.closing_balance_nanos, "dim")
 
 

@@ -75,7 +75,12 @@ class ListInvoicesQuery:
             check_id("account_id", request.account_id)
         return cls(
             account_id=request.account_id,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 
@@ -113,12 +118,9 @@ def create_invoice(
 
 def get_invoice(connection: Connection, number: str) -> pb.Invoice:
     """Returns the latest revision of an invoice; raises NotFound for an unknown number."""
-    body = connection.scalar(
-        select(invoices.c.body)
-        .where(invoices.c.invoice_number == number)
-        .order_by(invoices.c.revision.desc())
-        .limit(1)
-    )
+    revisions = select(invoices.c.body).where(invoices.c.invoice_number == number)
+    newest_first = revisions.order_by(invoices.c.revision.desc())
+    body = connection.scalar(newest_first.limit(1))
     if body is None:
         message = f"invoice_number: no invoice {number}"
         raise NotFound("INVOICE_NOT_FOUND", message, "invoice_number")
@@ -203,9 +205,8 @@ def _account_time(
     A test clock counts as applied by the gate: a later time may be recorded already, but is not in
     effect yet.
     """
-    row = connection.execute(
-        select(accounts.c.applied_clock_ms).where(accounts.c.account_id == account_id)
-    ).one_or_none()
+    query = select(accounts.c.applied_clock_ms).where(accounts.c.account_id == account_id)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise AccountNotFound(account_id)
     if row.applied_clock_ms is None:
@@ -245,8 +246,7 @@ def _store(
     supersede that revision.
     """
     with ledger.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_NUMBERING_LOCK)))
+        _lock_numbering(connection)
         latest = _latest(connection, computed.account_id, period)
         if latest is None:
             computed.invoice_number = _next_number(connection)
@@ -257,6 +257,13 @@ def _store(
             return latest.invoice
         _insert(connection, computed, period, revision=latest.revision + 1)
         return computed
+
+
+def _lock_numbering(connection: Connection) -> None:
+    """Lets one transaction at a time number invoices; SQLite's writers wait by themselves."""
+    if connection.dialect.name == "postgresql":
+        lock = func.pg_advisory_xact_lock(_NUMBERING_LOCK)
+        connection.execute(select(lock))
 
 
 def _next_number(connection: Connection) -> str:
@@ -293,13 +300,17 @@ def _insert(
         "total_nanos": invoice.total_nanos,
         "body": _serialize(invoice),
     }
-    connection.execute(insert(invoices).values(key | columns))
+    statement = insert(invoices).values(key | columns)
+    connection.execute(statement)
     lines = []
     for place, line in enumerate(invoice.lines, 1):
-        columns = {name: getattr(line, name) for name in _LINE_COLUMNS}
-        lines.append(key | columns | {"line": place})
+        lines.append(key | _line_columns(line) | {"line": place})
     if lines:
         connection.execute(insert(invoice_lines), lines)
+
+
+def _line_columns(line: pb.InvoiceLine) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in _LINE_COLUMNS}
 
 
 def _serialize(invoice: pb.Invoice) -> bytes:

@@ -64,7 +64,7 @@ def encode_parts(parts: Iterable[Part]) -> str:
 
 
 def joined(parts: Iterable[Part], more: Iterable[Part]) -> tuple[Part, ...]:
-    """Returns one list of all the parts, in which each grant comes once."""
+    """Returns all the parts in a single list, each grant once."""
     sums: dict[int, Part] = {}
     for part in (*parts, *more):
         known = sums.get(part.grant)

@@ -29,7 +29,12 @@ class Settings:
                     for name, began_ms in self.graces_begun.items()
                     if name in classes
                 }
-                return Settings(change.spend_management, change.levels, change.graces, begun)
+                return Settings(
+                    change.spend_management,
+                    change.levels,
+                    change.graces,
+                    begun,
+                )
             case GrantCredits(levels=levels) if levels is not None:
                 return replace(self, levels=levels)
             case _:
@@ -44,7 +49,12 @@ class Settings:
         return replace(self, graces_begun={})
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+        return json.dumps(
+            asdict(self),
+            separators=(",", ":"),
+            sort_keys=True,
+            ensure_ascii=False,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Settings":

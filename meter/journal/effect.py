@@ -116,7 +116,7 @@ class Effect(NamedTuple):
 
     @property
     def budgets(self) -> tuple[MatchedBudget, ...]:
-        """Returns the budgets that the call matched, or in which its hold was counted."""
+        """Returns the budgets matched by the call, or by the call's hold."""
         if self.allocation is None:
             return ()
         return self.allocation.budgets

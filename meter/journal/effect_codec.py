@@ -127,7 +127,14 @@ def _decode_crossing(kind: str, text: str) -> Crossing | None:
     subject, budget_id, threshold_id, window, level, value = text.split(",")
     if budget_id == ABSENT:
         budget_id = ""
-    return Crossing(subject, budget_id, threshold_id, window, int(level), int(value))
+    return Crossing(
+        subject,
+        budget_id,
+        threshold_id,
+        window,
+        int(level),
+        int(value),
+    )
 
 
 def _decode_budgets(text: str = ABSENT) -> tuple[MatchedBudget, ...]:

@@ -60,7 +60,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """Says how a usage came to its amount: (unit, quantity, nanos) lines that add up to it."""
+    """Says how usage was priced: (unit, quantity, nanos) lines adding up to the amount."""
 
     model: str
     version: str

@@ -218,14 +218,24 @@ class Operation:
             "method": self.method,
             "change": asdict(self.change),
         }
-        return json.dumps(record, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+        return json.dumps(
+            record,
+            separators=(",", ":"),
+            sort_keys=True,
+            ensure_ascii=False,
+        )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Operation":
         record = json.loads(text)
         change_type = _CHANGE[Method(record["method"])]
         change = change_type(**_tuples(record["change"]))
-        return cls(record["account_id"], record["seq"], record["request_id"], change)
+        return cls(
+            record["account_id"],
+            record["seq"],
+            record["request_id"],
+            change,
+        )
 
 
 def _tuples(change: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,19 @@ from meter.ledger.journal_records import JournalRecord
 from meter.ledger.projections.usage import usage_lines
 
 _KEYS_PER_QUERY = 500
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
+_FIRST_COLUMNS = (
+    entries.c.account_id,
+    entries.c.request_id,
+    entries.c.shard,
+    entries.c.epoch,
+    entries.c.seq,
+)
+_encoder = json.JSONEncoder(
+    separators=(",", ":"),
+    ensure_ascii=False,
+    sort_keys=True,
+)
+_encode = _encoder.encode
 
 Request = tuple[str, str]  # account, request id
 Duplicates = dict[str, str]  # entry id -> id of the first entry of the same request
@@ -51,12 +63,16 @@ def effects_of(
     place = tuple_(entries.c.epoch, entries.c.seq)
     first = records[0].position
     last = records[-1].position
-    found = select(entries.c.epoch, entries.c.seq, entries.c.effect).where(
+    columns = select(entries.c.epoch, entries.c.seq, entries.c.effect)
+    query = columns.where(
         entries.c.shard == shard,
         place >= tuple_(first.epoch, first.seq),
         place <= tuple_(last.epoch, last.seq),
     )
-    return {(epoch, seq): effect for epoch, seq, effect in connection.execute(found)}
+    effects = {}
+    for epoch, seq, effect in connection.execute(query):
+        effects[epoch, seq] = effect
+    return effects
 
 
 def burned_parts(effect: Effect, subject: int | None) -> tuple[Part, ...]:
@@ -85,7 +101,11 @@ def overage_of(effect: Effect) -> int:
 
 def _row(record: JournalRecord) -> Row:
     effect = record.effect
-    pricing = record.pricing
+    model = ""
+    price_version = ""
+    if record.pricing:
+        model = record.pricing.model
+        price_version = record.pricing.version
     return {
         "shard": record.shard,
         "epoch": record.position.epoch,
@@ -104,8 +124,8 @@ def _row(record: JournalRecord) -> Row:
         "burned": _burned(record),
         "overage_nanos": overage_of(effect),
         "hold_id": effect.hold_id,
-        "model": pricing.model if pricing else "",
-        "price_version": pricing.version if pricing else "",
+        "model": model,
+        "price_version": price_version,
         "usage_lines": _encode_list(usage_lines(record)),
         "dimensions": _encode_object(record.dimensions),
         "traffic_class": record.traffic_class,
@@ -121,7 +141,9 @@ def _burned(record: JournalRecord) -> str:
     effect = record.effect
     if effect.allocation is None and effect.kind.spends:
         # The usual entry, written without a Part: most rows take this way.
-        return f"[[{effect.current_grant},{effect.amount}]]" if effect.amount else "[]"
+        if not effect.amount:
+            return "[]"
+        return f"[[{effect.current_grant},{effect.amount}]]"
     parts = burned_parts(effect, _subject(record))
     return _encode([(part.grant, part.amount) for part in parts])
 
@@ -138,11 +160,15 @@ def _subject(record: JournalRecord) -> int | None:
 
 
 def _encode_list(values: Sequence[object]) -> str:
-    return _encode(values) if values else "[]"
+    if not values:
+        return "[]"
+    return _encode(values)
 
 
 def _encode_object(values: Mapping[str, str] | None) -> str:
-    return _encode(values) if values else "{}"
+    if not values:
+        return "{}"
+    return _encode(values)
 
 
 def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> dict[Request, str]:
@@ -150,18 +176,11 @@ def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> 
     requests = [_request(record) for record in records]
     wanted = [request for request in requests if request is not None]
     name = tuple_(entries.c.account_id, entries.c.request_id)
-    columns = (
-        entries.c.account_id,
-        entries.c.request_id,
-        entries.c.shard,
-        entries.c.epoch,
-        entries.c.seq,
-    )
     firsts = {}
     for start in range(0, len(wanted), _KEYS_PER_QUERY):
         some = wanted[start : start + _KEYS_PER_QUERY]
-        found = connection.execute(select(*columns).where(name.in_(some)))
-        for account_id, request_id, shard, epoch, seq in found:
+        query = select(*_FIRST_COLUMNS).where(name.in_(some))
+        for account_id, request_id, shard, epoch, seq in connection.execute(query):
             firsts[account_id, request_id] = f"{shard}-{epoch}-{seq}"
     return firsts
 

@@ -103,7 +103,11 @@ def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, 
     return missing
 
 
-def _record(shard: int, entry: JournalEntry, line: bytes) -> JournalRecord | EpochRecord:
+def _record(
+    shard: int,
+    entry: JournalEntry,
+    line: bytes,
+) -> JournalRecord | EpochRecord:
     if entry.method is Method.EPOCH:
         return EpochRecord(entry.position, entry.request.decode())
     effect = entry.effect
@@ -113,7 +117,14 @@ def _record(shard: int, entry: JournalEntry, line: bytes) -> JournalRecord | Epo
         return _call(shard, entry, effect, line.decode())
     if entry.method is Method.CONSEQUENCE:
         account_id = entry.request.decode()
-        return JournalRecord(shard, entry.position, account_id, None, effect, line.decode())
+        return JournalRecord(
+            shard,
+            entry.position,
+            account_id,
+            None,
+            effect,
+            line.decode(),
+        )
     operation = Operation.from_json(entry.request)
     return JournalRecord(
         shard,
@@ -127,7 +138,12 @@ def _record(shard: int, entry: JournalEntry, line: bytes) -> JournalRecord | Epo
     )
 
 
-def _call(shard: int, entry: JournalEntry, effect: Effect, line: str) -> JournalRecord:
+def _call(
+    shard: int,
+    entry: JournalEntry,
+    effect: Effect,
+    line: str,
+) -> JournalRecord:
     request = JournaledRequest.FromString(entry.request)
     if not request.account_id:
         raise ValueError("a request without an account_id")

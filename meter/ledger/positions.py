@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from meter.database.engine import Ledger, insert_or_ignore
 from meter.database.errors import LedgerError
@@ -29,10 +30,11 @@ class Positions:
         shards.
         """
         with self._ledger.write() as connection:
-            present = connection.scalars(select(shards.c.shard).with_for_update()).all()
+            query = select(shards.c.shard)
+            present = connection.scalars(query.with_for_update()).all()
             if not present:
                 _begin_shards(connection, count)
-                present = connection.scalars(select(shards.c.shard)).all()
+                present = connection.scalars(query).all()
         if len(present) != count:
             raise LedgerError(
                 f"this ledger has {len(present)} shards, but CREDITGATE_SHARDS is {count}:"
@@ -48,12 +50,16 @@ class Positions:
 
     def all(self) -> dict[int, Position]:
         """Returns every shard's position."""
-        wanted = select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
+        query = _select_positions()
         with self._ledger.read() as connection:
-            rows = connection.execute(wanted.order_by(shards.c.shard))
-            return {shard: Position(epoch, seq) for shard, epoch, seq in rows}
+            return _positions(connection, query)
 
-    def begin_epoch(self, shard: int, expected: Position, reason: str) -> Position:
+    def begin_epoch(
+        self,
+        shard: int,
+        expected: Position,
+        reason: str,
+    ) -> Position:
         """Moves the shard into its next epoch, and returns the shard's position.
 
         Does nothing if the shard has left the epoch of `expected` already. What the journal still
@@ -75,33 +81,49 @@ def lock(connection: Connection, shard: int) -> Position:
     return rows[shard]
 
 
-def lock_free(connection: Connection, wanted: list[int], wait: bool = False) -> dict[int, Position]:
-    """Locks those of the shards that nobody else has locked, and returns their positions.
+def lock_free(
+    connection: Connection,
+    wanted: list[int],
+    wait: bool = False,
+) -> dict[int, Position]:
+    """Locks the shards of `wanted` not locked by others, and returns the shards' positions.
 
-    SQLite has one writer, which locks all shards.
+    SQLite has a single writer: a lock is a lock of all shards.
     """
     query = (
-        select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
-        .where(shards.c.shard.in_(wanted))
-        .order_by(shards.c.shard)
-        .with_for_update(skip_locked=not wait)
+        _select_positions().where(shards.c.shard.in_(wanted)).with_for_update(skip_locked=not wait)
     )
-    return {shard: Position(epoch, seq) for shard, epoch, seq in connection.execute(query)}
+    return _positions(connection, query)
 
 
 def move(connection: Connection, positions: dict[int, Position]) -> None:
     """Sets the positions of shards that are locked."""
     for shard, position in positions.items():
-        values = {"epoch": position.epoch, "watermark_seq": position.seq}
-        connection.execute(update(shards).where(shards.c.shard == shard).values(values))
+        of_shard = update(shards).where(shards.c.shard == shard)
+        statement = of_shard.values(
+            epoch=position.epoch,
+            watermark_seq=position.seq,
+        )
+        connection.execute(statement)
 
 
-def enter_epoch(connection: Connection, shard: int, epoch: int, reason: str) -> None:
+def enter_epoch(
+    connection: Connection,
+    shard: int,
+    epoch: int,
+    reason: str,
+) -> None:
     """Records that the epoch began, and why; the first reason given stays."""
-    insert_or_ignore(connection, epochs, [_epoch(shard, epoch, reason)])
+    row = _epoch(shard, epoch, reason)
+    insert_or_ignore(connection, epochs, [row])
 
 
-def record_gap(connection: Connection, shard: int, first: Position, last_seq: int) -> bool:
+def record_gap(
+    connection: Connection,
+    shard: int,
+    first: Position,
+    last_seq: int,
+) -> bool:
     """Records that the shard lost the positions from `first` to `last_seq`.
 
     Returns False if the gap was known.
@@ -113,21 +135,39 @@ def record_gap(connection: Connection, shard: int, first: Position, last_seq: in
         "last_seq": last_seq,
         "found_at_ms": _now_ms(),
     }
-    return insert_or_ignore(connection, journal_gaps, [gap]) == 1
+    inserted = insert_or_ignore(connection, journal_gaps, [gap])
+    return inserted == 1
 
 
 def lossy_epochs(connection: Connection, wanted: Iterable[int]) -> set[tuple[int, int]]:
-    """Returns shard and epoch of everything that these shards have lost."""
+    """Returns shard and epoch of every gap in the shards' journals."""
     gaps = select(journal_gaps.c.shard, journal_gaps.c.epoch)
-    found = connection.execute(gaps.where(journal_gaps.c.shard.in_(wanted)))
-    return {(shard, epoch) for shard, epoch in found}
+    query = gaps.where(journal_gaps.c.shard.in_(wanted))
+    return {(row.shard, row.epoch) for row in connection.execute(query)}
+
+
+def _select_positions() -> Select[Any]:
+    columns = select(shards.c.shard, shards.c.epoch, shards.c.watermark_seq)
+    return columns.order_by(shards.c.shard)
+
+
+def _positions(
+    connection: Connection,
+    query: Select[Any],
+) -> dict[int, Position]:
+    rows = connection.execute(query)
+    return {row.shard: Position(row.epoch, row.watermark_seq) for row in rows}
 
 
 def _begin_shards(connection: Connection, count: int) -> None:
     new_shards = []
     new_epochs = []
     for shard in range(count):
-        row = {"shard": shard, "epoch": FIRST.epoch, "watermark_seq": FIRST.seq}
+        row = {
+            "shard": shard,
+            "epoch": FIRST.epoch,
+            "watermark_seq": FIRST.seq,
+        }
         new_shards.append(row)
         new_epochs.append(_epoch(shard, FIRST.epoch, "first start"))
     if insert_or_ignore(connection, shards, new_shards):
@@ -135,7 +175,12 @@ def _begin_shards(connection: Connection, count: int) -> None:
 
 
 def _epoch(shard: int, epoch: int, reason: str) -> dict[str, object]:
-    return {"shard": shard, "epoch": epoch, "opened_at_ms": _now_ms(), "reason": reason}
+    return {
+        "shard": shard,
+        "epoch": epoch,
+        "opened_at_ms": _now_ms(),
+        "reason": reason,
+    }
 
 
 def _now_ms() -> int:

@@ -53,7 +53,11 @@ class Posted:
     oldest_ms: int | None = None  # of the records, by the real clock
 
 
-def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Posted:
+def post(
+    connection: Connection,
+    batches: Sequence[Batch],
+    fence: Fence,
+) -> Posted:
     """Posts the new records of the batches, and returns what was done.
 
     Leaves out shards that another flusher is posting at this moment.
@@ -65,9 +69,8 @@ def post(connection: Connection, batches: Sequence[Batch], fence: Fence) -> Post
             _take_batch(connection, batch, found[batch.shard], fence, posted)
     if posted.records:
         _write_records(connection, posted)
-    moved = {
-        shard: position for shard, position in posted.positions.items() if position != found[shard]
-    }
+    reached = posted.positions.items()
+    moved = {shard: position for shard, position in reached if position != found[shard]}
     move(connection, moved)
     return posted
 
@@ -80,13 +83,7 @@ def _take_batch(
     posted: Posted,
 ) -> None:
     """Moves over the batch: notes new records, the epochs that begin, and what is missing."""
-    old = []
-    new = []
-    for record in batch.records:
-        if record.position > position:
-            new.append(record)
-        elif isinstance(record, JournalRecord):
-            old.append(record)
+    old, new = _split(batch, position)
     missing = gaps(position, [record.position for record in new])
     missing += _rewritten(connection, batch.shard, old)
     for first, last_seq in missing:
@@ -96,10 +93,28 @@ def _take_batch(
         _note_gap(connection, batch.shard, first, last_seq, posted)
     for record in new:
         if isinstance(record, EpochRecord):
-            enter_epoch(connection, batch.shard, record.position.epoch, record.reason)
+            epoch = record.position.epoch
+            enter_epoch(connection, batch.shard, epoch, record.reason)
         else:
             posted.records.append(record)
-    posted.positions[batch.shard] = new[-1].position if new else position
+    if new:
+        position = new[-1].position
+    posted.positions[batch.shard] = position
+
+
+def _split(
+    batch: Batch,
+    position: Position,
+) -> tuple[list[JournalRecord], list[JournalRecord | EpochRecord]]:
+    """Returns the records up to the position, without those of epochs, and all later records."""
+    old = []
+    new = []
+    for record in batch.records:
+        if record.position > position:
+            new.append(record)
+        elif isinstance(record, JournalRecord):
+            old.append(record)
+    return old, new
 
 
 def _note_gap(
@@ -111,8 +126,13 @@ def _note_gap(
 ) -> None:
     if record_gap(connection, shard, first, last_seq):
         posted.gaps += 1
-        last = f"{first.epoch}-{last_seq}"
-        log.error("journal_gap", shard=shard, first=str(first), last=last, action="shard fenced")
+        log.error(
+            "journal_gap",
+            shard=shard,
+            first=str(first),
+            last=f"{first.epoch}-{last_seq}",
+            action="shard fenced",
+        )
 
 
 def _rewritten(
@@ -130,15 +150,22 @@ def _rewritten(
     rewritten = []
     for record in old:
         position = record.position
-        if effects.get((position.epoch, position.seq)) != record.effect_text:
-            log.error("journal_entry_given_up", entry=record.entry_id, effect=record.effect_text)
-            rewritten.append((position, position.seq))
+        place = (position.epoch, position.seq)
+        if effects.get(place) == record.effect_text:
+            continue
+        log.error(
+            "journal_entry_given_up",
+            entry=record.entry_id,
+            effect=record.effect_text,
+        )
+        rewritten.append((position, position.seq))
     return rewritten
 
 
 def _write_records(connection: Connection, posted: Posted) -> None:
     """Writes the records' entries and all projections."""
-    lossy = lossy_epochs(connection, {record.shard for record in posted.records})
+    shards = {record.shard for record in posted.records}
+    lossy = lossy_epochs(connection, shards)
     projector = Projector(connection, posted.records, lossy)
     posted.records = [projector.apply(record) for record in posted.records]
     posted.drifts = projector.drifts
@@ -149,14 +176,15 @@ def _write_records(connection: Connection, posted: Posted) -> None:
     if duplicates:
         _give_back(connection, posted.records, duplicates)
     _grant_again(connection, projector.lost)
-    posted.oldest_ms = min(
-        (
-            record.effect.at_ms
-            for record in posted.records
-            if not projector.has_test_clock(record.account_id)
-        ),
-        default=None,
-    )
+    posted.oldest_ms = _oldest_ms(posted.records, projector)
+
+
+def _oldest_ms(records: Iterable[JournalRecord], projector: Projector) -> int | None:
+    """Returns when the oldest of the records occurred by the real clock, if any did."""
+    times = [
+        record.effect.at_ms for record in records if not projector.has_test_clock(record.account_id)
+    ]
+    return min(times, default=None)
 
 
 def _add_usage(
@@ -184,8 +212,12 @@ def _give_back(
         first = duplicates.get(record.entry_id)
         if first is None:
             continue
-        charged = -record.effect.balance_delta
-        log.warning("duplicate", entry=record.entry_id, first=first, charged_nanos=charged)
+        log.warning(
+            "duplicate",
+            entry=record.entry_id,
+            first=first,
+            charged_nanos=-record.effect.balance_delta,
+        )
         if record.effect.kind is Kind.DEBIT and record.effect.amount > 0:
             _refund(connection, record, first)
 
@@ -218,10 +250,20 @@ def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:
                 grant_id=f"{change.grant_id}-again",
                 description=f"{change.description} (lost, granted again)",
             )
-            _record(connection, operation.account_id, again, f"again {operation.seq}")
+            _record(
+                connection,
+                operation.account_id,
+                again,
+                f"again {operation.seq}",
+            )
 
 
-def _record(connection: Connection, account_id: str, change: GrantCredits, request_id: str) -> None:
+def _record(
+    connection: Connection,
+    account_id: str,
+    change: GrantCredits,
+    request_id: str,
+) -> None:
     """Records credits of the ledger's own accord.
 
     The request id has a space, so that no client can have chosen the same id.
@@ -229,4 +271,8 @@ def _record(connection: Connection, account_id: str, change: GrantCredits, reque
     try:
         record_grant(connection, account_id, change, request_id)
     except AmountOutOfRange as error:
-        log.error("credits_not_given_back", amount_nanos=change.amount_nanos, error=str(error))
+        log.error(
+            "credits_not_given_back",
+            amount_nanos=change.amount_nanos,
+            error=str(error),
+        )

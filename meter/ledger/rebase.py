@@ -28,7 +28,7 @@ def taken_from(
         return _exhausted(effect.taken, grants)
     if not kind.spends and not kind.loses:
         return ()
-    left = {grant.number: grant.left for grant in grants.values() if not grant.is_scheduled}
+    left = _left_in(grants.values())
     if kind.ends_hold:
         for part in pins:
             left[part.grant] = left.get(part.grant, 0) + part.amount
@@ -37,12 +37,7 @@ def taken_from(
         return first_of(there, max(0, debt))
     if kind.loses:
         return there
-    for part in there:
-        left[part.grant] -= part.amount
-    of_overage = tuple(part for part in effect.taken if part.grant == OVERAGE)
-    missing = effect.amount - total(there) - total(of_overage)
-    planned = _planned(missing, left, grants.values(), effect.at_ms)
-    return joined(there, (*of_overage, *planned))
+    return _with_missing(effect, there, left, grants.values())
 
 
 def rebased(
@@ -60,29 +55,52 @@ def rebased(
     kind = effect.kind
     effect = effect._replace(before=rebased_sums(known, effect.before))
     if kind.ends_hold:
-        lapsed = effect.lapsed if pins == effect.returned else ()
-        effect = effect._replace(
-            amount=total(taken) if kind is Kind.DEBIT else total(pins),
-            hold_amount=total(pins),
-        )
-        return _reallocated(effect, taken, pins, lapsed)
+        return _ending_hold(effect, taken, pins)
     if kind.gives:
-        return _reallocated(effect._replace(amount=total(given)), (), given)
+        effect = effect._replace(amount=total(given))
+        return _reallocated(effect, taken=(), returned=given)
     if kind.spends or kind.loses or kind is Kind.GRANT_EXHAUSTED:
-        effect = effect._replace(amount=total(taken))
-        if kind is Kind.EXTEND:
-            effect = effect._replace(hold_amount=total(pins))
-        returned: tuple[Part, ...] = ()
-        if kind is Kind.DEBT_PAID:
-            returned = (Part(OVERAGE, total(taken)),)
-        return _reallocated(effect, taken, returned)
+        return _taking(effect, taken, pins)
     return effect
 
 
-def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
-    """Returns the sums that were found, with the credits of `known`.
+def _ending_hold(
+    effect: Effect,
+    taken: tuple[Part, ...],
+    pins: tuple[Part, ...],
+) -> Effect:
+    """Returns the effect of a hold's end, with other parts."""
+    lapsed: tuple[Part, ...] = ()
+    if pins == effect.returned:
+        lapsed = effect.lapsed
+    hold_amount = total(pins)
+    amount = hold_amount
+    if effect.kind is Kind.DEBIT:
+        amount = total(taken)
+    effect = effect._replace(amount=amount, hold_amount=hold_amount)
+    return _reallocated(effect, taken, pins, lapsed)
 
-    What was used this day and this month stays as it was found.
+
+def _taking(
+    effect: Effect,
+    taken: tuple[Part, ...],
+    pins: tuple[Part, ...],
+) -> Effect:
+    """Returns an effect with other parts; the effect takes credits and ends no hold."""
+    amount = total(taken)
+    effect = effect._replace(amount=amount)
+    if effect.kind is Kind.EXTEND:
+        effect = effect._replace(hold_amount=total(pins))
+    returned: tuple[Part, ...] = ()
+    if effect.kind is Kind.DEBT_PAID:
+        returned = (Part(OVERAGE, amount),)
+    return _reallocated(effect, taken, returned)
+
+
+def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
+    """Returns the sums found, with the credits of `known`.
+
+    The use of the day and of the month stays as found.
     """
     day_base = known.used - found.used_today
     return found._replace(
@@ -97,11 +115,49 @@ def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
     )
 
 
-def _exhausted(parts: Iterable[Part], grants: Mapping[int, GrantBalance]) -> tuple[Part, ...]:
-    return tuple(part for part in parts if part.grant in grants and grants[part.grant].is_empty)
+def _exhausted(
+    parts: Iterable[Part],
+    grants: Mapping[int, GrantBalance],
+) -> tuple[Part, ...]:
+    """Returns the parts whose grants are empty."""
+    return tuple(part for part in parts if _is_empty(grants.get(part.grant)))
 
 
-def _bounded(parts: Iterable[Part], left: Mapping[int, int]) -> tuple[Part, ...]:
+def _is_empty(grant: GrantBalance | None) -> bool:
+    return grant is not None and grant.is_empty
+
+
+def _left_in(grants: Iterable[GrantBalance]) -> dict[int, int]:
+    """Returns the rest of each grant in nanos, except of scheduled grants."""
+    left = {}
+    for grant in grants:
+        if not grant.is_scheduled:
+            left[grant.number] = grant.left
+    return left
+
+
+def _with_missing(
+    effect: Effect,
+    there: tuple[Part, ...],
+    left: dict[int, int],
+    grants: Iterable[GrantBalance],
+) -> tuple[Part, ...]:
+    """Returns the parts that are there, and new parts for the rest of the effect's amount.
+
+    `left` is what the grants have before the parts are taken; the parts are subtracted.
+    """
+    for part in there:
+        left[part.grant] -= part.amount
+    of_overage = [part for part in effect.taken if part.grant == OVERAGE]
+    missing = effect.amount - total(there) - total(of_overage)
+    planned = _planned(missing, left, grants, effect.at_ms)
+    return joined(there, (*of_overage, *planned))
+
+
+def _bounded(
+    parts: Iterable[Part],
+    left: Mapping[int, int],
+) -> tuple[Part, ...]:
     """Returns the parts, each no larger than what is left of the grant.
 
     A grant whose own entry, or the entry of whose start, was lost has nothing.
@@ -109,7 +165,8 @@ def _bounded(parts: Iterable[Part], left: Mapping[int, int]) -> tuple[Part, ...]
     bounded = []
     for part in parts:
         if part.grant in left:
-            amount = min(part.amount, max(0, left[part.grant]))
+            available = max(0, left[part.grant])
+            amount = min(part.amount, available)
             bounded.append(part._replace(amount=amount))
     return tuple(bounded)
 
@@ -141,5 +198,9 @@ def _reallocated(
 ) -> Effect:
     """Returns the effect with other parts; the budgets stay."""
     allocation = effect.allocation or Allocation()
-    changed = allocation._replace(taken=taken, returned=returned, lapsed=lapsed)
+    changed = allocation._replace(
+        taken=taken,
+        returned=returned,
+        lapsed=lapsed,
+    )
     return effect._replace(allocation=changed)

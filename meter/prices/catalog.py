@@ -54,13 +54,21 @@ class ListedModel:
         """Returns the model's id without the provider."""
         return self._info.id
 
+    def is_own_name(self, name: str) -> bool:
+        """Says whether `name` is the model's id, with or without the provider."""
+        own_names = (self.id.lower(), self.bare_id.lower())
+        return name.lower() in own_names
+
     def window(self, at_ms: int) -> PriceWindow:
         """Returns the price at a UTC time, and how long around that time the price surely holds."""
         edges = list(_edges(self._conditions(), at_ms))
-        listed = self._info.get_prices(_EPOCH + at_ms * _MS)
+        before = [edge for edge in edges if edge <= at_ms]
+        after = [edge for edge in edges if edge > at_ms]
+        moment = _EPOCH + at_ms * _MS
+        listed = self._info.get_prices(moment)
         return PriceWindow(
-            from_ms=max((edge for edge in edges if edge <= at_ms), default=-ALWAYS_MS),
-            until_ms=min((edge for edge in edges if edge > at_ms), default=ALWAYS_MS),
+            from_ms=max(before, default=-ALWAYS_MS),
+            until_ms=min(after, default=ALWAYS_MS),
             price=self._compile(listed),
         )
 
@@ -90,10 +98,12 @@ class Catalog:
         self._by_id: dict[str, tuple[Provider, ModelInfo]] = {}
         for provider in providers:
             for info in provider.models:
-                self._by_id[f"{provider.id}/{info.id}".lower()] = (provider, info)
+                model_id = f"{provider.id}/{info.id}"
+                self._by_id[model_id.lower()] = (provider, info)
         # Bounded by the catalog: the keys are ids of models, not names that clients choose.
         self._models: dict[str, ListedModel] = {}
-        self._named = lru_cache(maxsize=_NAMES_REMEMBERED)(self._look_up)
+        remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
+        self._named = remembered(self._look_up)
 
     @classmethod
     def installed(cls) -> "Catalog":
@@ -134,14 +144,19 @@ def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
     for price_key, unit in UNIT_OF_PRICE_KEY.items():
         price: Decimal | TieredPrices | None = getattr(listed, price_key)
         if price is not None:
-            yield unit, _unit_price(price, UNITS[unit].per)
+            per = UNITS[unit].per
+            yield unit, _unit_price(price, per)
 
 
 def _unit_price(price: Decimal | TieredPrices, per: int) -> UnitPrice:
     if not isinstance(price, TieredPrices):
         return UnitPrice(picos(price, per))
-    tiers = [(tier.start, picos(tier.price, per)) for tier in price.tiers]
-    return UnitPrice(picos(price.base, per), tuple(tiers))
+    tiers = []
+    for tier in price.tiers:
+        rate = picos(tier.price, per)
+        tiers.append((tier.start, rate))
+    base = picos(price.base, per)
+    return UnitPrice(base, tuple(tiers))
 
 
 def _edges(conditions: Sequence[ConditionalPrice], at_ms: int) -> Iterator[int]:

@@ -87,12 +87,16 @@ def rate_changes(
     new_bands = _bands(after)
     changes: list[RateChange] = []
     below: dict[str, _Pair] = {}
-    for start in sorted({start for start, _ in old_bands + new_bands}):
-        pairs = _pairs(_rates_above(old_bands, start), _rates_above(new_bands, start))
+    starts = {start for start, _ in old_bands + new_bands}
+    for start in sorted(starts):
+        old_rates = _rates_above(old_bands, start)
+        new_rates = _rates_above(new_bands, start)
+        pairs = _pairs(old_rates, new_rates)
         for unit in sorted(without_repeats(pairs), key=unit_order):
             pair = pairs[unit]
             if pair != below.get(unit) and pair.before != pair.after:
-                changes.append(RateChange(unit, start, pair.before, pair.after))
+                change = RateChange(unit, start, pair.before, pair.after)
+                changes.append(change)
         below = pairs
     return changes
 
@@ -109,7 +113,9 @@ def markup_changes(
     instants = _instants(old, new, at_ms)
     changes = []
     for account_id in _accounts(old, new):
-        has_markups = _terms(old, account_id).markups or _terms(new, account_id).markups
+        old_terms = _terms(old, account_id)
+        new_terms = _terms(new, account_id)
+        has_markups = old_terms.markups or new_terms.markups
         if account_id and not has_markups:
             continue
         pairs = []
@@ -118,7 +124,8 @@ def markup_changes(
             after = new.markup(ms, account_id)
             pairs.append((ms, before, after))
         for from_ms, before, after in _told_once(pairs):
-            changes.append(MarkupChange(account_id, from_ms, before, after))
+            change = MarkupChange(account_id, from_ms, before, after)
+            changes.append(change)
     return changes
 
 
@@ -135,9 +142,13 @@ def price_changes(
     changes = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            pairs = [(ms, *_own_prices(old, new, name, ms, account_id)) for ms in instants]
+            pairs = []
+            for ms in instants:
+                before, after = _own_prices(old, new, name, ms, account_id)
+                pairs.append((ms, before, after))
             for from_ms, before, after in _told_once(pairs):
-                changes.append(PriceChange(account_id, from_ms, before, after))
+                change = PriceChange(account_id, from_ms, before, after)
+                changes.append(change)
     return changes
 
 
@@ -181,7 +192,12 @@ def _rates_above(bands: _Bands, start: int) -> _UnitRates:
 
 def _pairs(old_rates: _UnitRates, new_rates: _UnitRates) -> dict[str, _Pair]:
     units = {**old_rates, **new_rates}
-    return {unit: _Pair(old_rates.get(unit), new_rates.get(unit)) for unit in units}
+    pairs = {}
+    for unit in units:
+        before = old_rates.get(unit)
+        after = new_rates.get(unit)
+        pairs[unit] = _Pair(before, after)
+    return pairs
 
 
 def _terms(table: PriceTable, account_id: str) -> Terms:
@@ -192,7 +208,8 @@ def _terms(table: PriceTable, account_id: str) -> Terms:
 
 def _accounts(old: PriceTable, new: PriceTable) -> list[str]:
     """Returns everyone, as an empty id, and the accounts that either price file names."""
-    return ["", *sorted({*old.overrides.accounts, *new.overrides.accounts})]
+    named = {*old.overrides.accounts, *new.overrides.accounts}
+    return ["", *sorted(named)]
 
 
 def _names(
@@ -205,7 +222,8 @@ def _names(
     for table in (old, new):
         for owner in sorted({"", account_id}):
             for name in _terms(table, owner).models:
-                by_canonical[old.canonical(name).lower()] = name
+                canonical = old.canonical(name)
+                by_canonical[canonical.lower()] = name
     return sorted(by_canonical.values())
 
 
@@ -218,7 +236,8 @@ def _instants(
     instants = {at_ms}
     for table in (old, new):
         for account_id in _accounts(old, new):
-            instants.update(ms for ms in _step_times(_terms(table, account_id)) if ms > at_ms)
+            terms = _terms(table, account_id)
+            instants.update(ms for ms in _step_times(terms) if ms > at_ms)
     return sorted(instants)
 
 

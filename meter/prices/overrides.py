@@ -79,10 +79,11 @@ def read_overrides(path: Path, text: bytes) -> Overrides:
     accounts: _Keys = {}
     if "accounts" in keys:
         accounts = keys["accounts"].mapping("accounts by id, each with its terms")
-    return Overrides(
-        everyone=_terms(keys, currency),
-        accounts={name: _account(name, node, currency) for name, node in accounts.items()},
-    )
+    everyone = _terms(keys, currency)
+    account_terms = {}
+    for account_id, node in accounts.items():
+        account_terms[account_id] = _account(account_id, node, currency)
+    return Overrides(everyone, account_terms)
 
 
 def _compose(path: Path, text: bytes) -> yaml.Node | None:
@@ -120,7 +121,9 @@ def _terms(keys: _Keys, currency: str) -> Terms:
     if "models" in keys:
         models = keys["models"].mapping("at least one model, each with a list of prices")
     _check_names(models)
-    prices = {name: _prices(name, currency, node) for name, node in models.items()}
+    prices = {}
+    for name, node in models.items():
+        prices[name] = _prices(name, currency, node)
     markups: Steps[Decimal] = ()
     if "markup_percent" in keys:
         markups = _markups(keys["markup_percent"])
@@ -131,13 +134,17 @@ def _check_names(models: _Keys) -> None:
     """Refuses a name that is empty, padded or too long, and two names that differ by case alone."""
     seen: dict[str, str] = {}
     for name, node in models.items():
-        is_padded = len(name.strip()) != len(name)
-        if not name or is_padded or len(name) > MAX_MODEL_NAME or not name.isprintable():
+        if not _is_model_name(name):
             node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
         lower = name.lower()
         if lower in seen:
             node.wrong(f"names the same model as {seen[lower]!r}: case does not matter; keep one")
         seen[lower] = name
+
+
+def _is_model_name(name: str) -> bool:
+    is_padded = name.strip() != name
+    return 1 <= len(name) <= MAX_MODEL_NAME and not is_padded and name.isprintable()
 
 
 def _prices(
@@ -155,7 +162,8 @@ def _prices(
 def _markups(node: YamlNode) -> Steps[Decimal]:
     if not node.is_list:
         return ((_SINCE_ALWAYS_MS, _percent(node)),)
-    return _steps(node.items("a percentage"), ("percent",), _entry_percent)
+    entries = node.items("a percentage")
+    return _steps(entries, ("percent",), _entry_percent)
 
 
 def _entry_percent(entry: YamlNode, keys: _Keys) -> Decimal:
@@ -176,7 +184,8 @@ def _steps(
     """Returns the entries' values, each from its `effective_at` on, in the order of time."""
     steps: dict[int, T] = {}
     for entry in entries:
-        keys = entry.mapping(f"effective_at, {', '.join(allowed)}", ("effective_at", *allowed))
+        all_allowed = ("effective_at", *allowed)
+        keys = entry.mapping(", ".join(all_allowed), all_allowed)
         from_ms = _SINCE_ALWAYS_MS
         if "effective_at" in keys:
             from_ms = keys["effective_at"].time_ms()
@@ -185,7 +194,8 @@ def _steps(
                 "takes effect when another one here does; keep one, or change its effective_at"
             )
         steps[from_ms] = read_value(entry, keys)
-    return tuple(sorted(steps.items(), key=lambda step: step[0]))
+    in_order = sorted(steps.items(), key=lambda step: step[0])
+    return tuple(in_order)
 
 
 def _price(
@@ -208,7 +218,7 @@ def _price(
 
 
 def _tiers(node: YamlNode, base: _UnitRates) -> list[tuple[int, _UnitRates]]:
-    """Returns the rates that change in each tier, by the input tokens above which they hold."""
+    """Returns the changed rates of each tier, by the tier's least input tokens, exclusive."""
     tiers: dict[int, _UnitRates] = {}
     for entry in node.items("a list of tiers, each beginning with '-'"):
         keys = entry.mapping("above_input_tokens, per_million, per_unit", _TIER_KEYS)

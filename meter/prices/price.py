@@ -51,6 +51,13 @@ class Tier:
     above_input_tokens: int
     rates: Rates
 
+    def content(self) -> dict[str, Any]:
+        """Returns the tier as JSON has it."""
+        return {
+            "above_input_tokens": self.above_input_tokens,
+            "pico": dict(self.rates),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Markup:
@@ -61,6 +68,14 @@ class Markup:
 
     percent: str
     listed: "ModelPrice"
+
+    def content(self) -> dict[str, Any]:
+        """Returns the markup, with the whole list price, as JSON has it."""
+        return {
+            "listed": self.listed.content(),
+            "listed_version": self.listed.version,
+            "percent": self.percent,
+        }
 
 
 _Band = dict[str, tuple[int, int]]  # unit -> (place in unit order, picos x per)
@@ -169,17 +184,21 @@ class ModelPrice:
         raised = [_multiplied(rates, factor.numerator) for rates in self._every_rates()]
         common = gcd(per, *_numerators(raised))
         base, *above = [_divided(rates, common) for rates in raised]
-        tiers = [
-            Tier(tier.above_input_tokens, rates)
-            for tier, rates in zip(self.tiers, above, strict=True)
-        ]
+        markup = Markup(_plain(percent), listed=self)
         return replace(
             self,
             per=per // common,
             rates=base,
-            tiers=tuple(tiers),
-            markup=Markup(_plain(percent), self),
+            tiers=self._tiers_with(above),
+            markup=markup,
         )
+
+    def _tiers_with(self, every_rates: Sequence[Rates]) -> tuple[Tier, ...]:
+        """Returns the tiers with other rates."""
+        tiers = []
+        for tier, rates in zip(self.tiers, every_rates, strict=True):
+            tiers.append(replace(tier, rates=rates))
+        return tuple(tiers)
 
     def bands(self) -> list[tuple[int, dict[str, Fraction]]]:
         """Returns the credits per unit, exact, by the input tokens above which they hold.
@@ -199,7 +218,11 @@ class ModelPrice:
 
         The version is the hash of this text, and the ledger keeps the text.
         """
-        return json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
+        return json.dumps(
+            self.content(),
+            sort_keys=True,
+            separators=(",", ":"),
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "ModelPrice":
@@ -212,30 +235,19 @@ class ModelPrice:
             raise ValueError(f"not the canonical JSON of a price of {price.model!r}")
         return price
 
-    def _content(self) -> dict[str, Any]:
-        tiers = [
-            {
-                "above_input_tokens": tier.above_input_tokens,
-                "pico": dict(tier.rates),
-            }
-            for tier in self.tiers
-        ]
+    def content(self) -> dict[str, Any]:
+        """Returns what `to_json` writes."""
         content = {
             "currency": self.currency,
             "minimums": dict(self.minimums),
             "model": self.model,
             "per": self.per,
             "pico": dict(self.rates),
-            "tiers": tiers,
+            "tiers": [tier.content() for tier in self.tiers],
         }
         # Left out where there is none, so that the versions of list prices do not change.
         if self.markup:
-            listed = self.markup.listed
-            content["markup"] = {
-                "listed": listed._content(),
-                "listed_version": listed.version,
-                "percent": self.markup.percent,
-            }
+            content["markup"] = self.markup.content()
         return content
 
     def _every_rates(self) -> tuple[Rates, ...]:
@@ -271,7 +283,8 @@ class ModelPrice:
         input_tokens = [
             quantity for unit, quantity in quantities.items() if unit in INPUT_TOKEN_UNITS
         ]
-        return self._bands[bisect_left(self._starts, sum(input_tokens))]
+        place = bisect_left(self._starts, sum(input_tokens))
+        return self._bands[place]
 
     def _raised_to_minimums(self, quantities: Mapping[str, int]) -> Mapping[str, int]:
         raised = dict(quantities)
@@ -288,11 +301,15 @@ class ModelPrice:
 
 def in_unit_order(rates: Mapping[str, int]) -> Rates:
     """Returns the pairs of `rates`, in the order of invoice lines."""
-    return tuple(sorted(rates.items(), key=lambda rate: unit_order(rate[0])))
+    in_order = sorted(rates.items(), key=lambda rate: unit_order(rate[0]))
+    return tuple(in_order)
 
 
 def _band(rates: Rates) -> _Band:
-    return {unit: (place, rate) for place, (unit, rate) in enumerate(rates)}
+    band = {}
+    for place, (unit, rate) in enumerate(rates):
+        band[unit] = (place, rate)
+    return band
 
 
 def _total(charges: Sequence[_Charge]) -> int:
@@ -360,9 +377,7 @@ def _plain(value: Decimal) -> str:
 
 
 def _from_content(content: Mapping[str, Any]) -> ModelPrice:
-    tiers = [
-        Tier(each["above_input_tokens"], in_unit_order(each["pico"])) for each in content["tiers"]
-    ]
+    tiers = [_read_tier(each) for each in content["tiers"]]
     return ModelPrice(
         model=content["model"],
         currency=content["currency"],
@@ -374,10 +389,16 @@ def _from_content(content: Mapping[str, Any]) -> ModelPrice:
     )
 
 
+def _read_tier(content: Mapping[str, Any]) -> Tier:
+    rates = in_unit_order(content["pico"])
+    return Tier(content["above_input_tokens"], rates)
+
+
 def _read_markup(content: Mapping[str, Any] | None) -> Markup | None:
     if not content:
         return None
-    return Markup(content["percent"], _from_content(content["listed"]))
+    listed = _from_content(content["listed"])
+    return Markup(content["percent"], listed)
 
 
 def _refuse_float(text: str) -> NoReturn:

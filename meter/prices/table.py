@@ -24,10 +24,11 @@ class PriceTable:
         self.overrides = overrides
         self._catalog = catalog
         self._everyone = _OwnPrices(catalog, overrides.everyone)
-        self._accounts = {
-            name: _OwnPrices(catalog, terms) for name, terms in overrides.accounts.items()
-        }
-        self._listing = lru_cache(maxsize=_NAMES_REMEMBERED)(self._list)
+        self._accounts: dict[str, _OwnPrices] = {}
+        for account_id, terms in overrides.accounts.items():
+            self._accounts[account_id] = _OwnPrices(catalog, terms)
+        remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
+        self._listing = remembered(self._list)
 
     @classmethod
     def load(
@@ -60,7 +61,12 @@ class PriceTable:
         """
         catalog = catalog or Catalog.installed()
         overrides = read_overrides(path, text)
-        _refuse_two_names_of_one_model(path, "models", catalog, overrides.everyone)
+        _refuse_two_names_of_one_model(
+            path,
+            "models",
+            catalog,
+            overrides.everyone,
+        )
         for account_id, terms in overrides.accounts.items():
             where = f"accounts.{account_id}.models"
             _refuse_two_names_of_one_model(path, where, catalog, terms)
@@ -131,10 +137,12 @@ class PriceTable:
         model = None
         if len(name) <= MAX_MODEL_NAME:
             model = self._catalog.find(name)
-        layers = [(Source.FILE, self._everyone.prices(name, model))]
+        for_everyone = self._everyone.prices(name, model)
+        layers = [(Source.FILE, for_everyone)]
         own = self._accounts.get(account_id)
         if own is not None:
-            layers.append((Source.ACCOUNT, own.prices(name, model)))
+            own_prices = own.prices(name, model)
+            layers.append((Source.ACCOUNT, own_prices))
         markups = [owner.markups for owner in self._owners(account_id)]
         return _Listing(model, layers, markups)
 
@@ -197,7 +205,8 @@ class _Listing:
         """Returns the price in force at a time; the last window is remembered."""
         window = self._window
         if not window.from_ms <= at_ms < window.until_ms:
-            window = self._marked_up(self._list_price(at_ms), at_ms)
+            listed = self._list_price(at_ms)
+            window = self._marked_up(listed, at_ms)
             self._window = window
         return window
 
@@ -221,12 +230,16 @@ class _Listing:
             span = span_at(markups, at_ms)
             window = window.within(span)
             if span.value is not None:
-                return replace(window, price=price.marked_up(span.value))
+                raised = price.marked_up(span.value)
+                return replace(window, price=raised)
         return window
 
 
 def _named(steps: Steps[ModelPrice], model_id: str) -> Steps[ModelPrice]:
-    return tuple((from_ms, replace(price, model=model_id)) for from_ms, price in steps)
+    named = []
+    for from_ms, price in steps:
+        named.append((from_ms, replace(price, model=model_id)))
+    return tuple(named)
 
 
 def _overridden_model(catalog: Catalog, name: str) -> str | None:
@@ -239,8 +252,7 @@ def _overridden_model(catalog: Catalog, name: str) -> str | None:
     model = catalog.find(name)
     if model is None:
         return None
-    own_names = (model.id.lower(), model.bare_id.lower())
-    if name.lower() not in own_names:
+    if not model.is_own_name(name):
         return None
     return model.id
 

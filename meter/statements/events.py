@@ -30,7 +30,12 @@ class EventQuery:
             check_id("account_id", request.account_id)
         return cls(
             account_id=request.account_id,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 

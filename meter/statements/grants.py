@@ -38,7 +38,12 @@ class GrantQuery:
         return cls(
             account_id=request.account_id,
             include_ended=request.include_ended,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 

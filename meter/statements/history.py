@@ -56,7 +56,12 @@ class EntryQuery:
             span=span,
             kinds=kinds or _ABOUT_CREDITS,
             model=request.model,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
 
 

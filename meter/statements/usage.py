@@ -10,6 +10,7 @@ from sqlalchemy import (
     Row,
     Select,
     String,
+    Table,
     collate,
     func,
     literal,
@@ -56,17 +57,26 @@ class UsageQuery:
         if request.granularity not in pb.Granularity.values():
             raise InvalidField("granularity", "must be HOUR or DAY")
         hourly = request.granularity == pb.HOUR
-        bucket_ms = MS_PER_DAY
-        if hourly:
-            bucket_ms = MS_PER_HOUR
+        span = read_time_span(request)
         return cls(
             account_id=request.account_id,
-            span=read_time_span(request).rounded_outwards(bucket_ms),
+            span=span.rounded_outwards(_bucket_ms(hourly)),
             hourly=hourly,
             model=request.model,
             dimension=request.dimension,
-            page=page_of(request, request.page_size, request.page_token, _PLACE_TYPES),
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
         )
+
+
+def _bucket_ms(hourly: bool) -> int:
+    if hourly:
+        return MS_PER_HOUR
+    return MS_PER_DAY
 
 
 def query_usage(
@@ -112,25 +122,36 @@ def _select_usage(query: UsageQuery) -> Select[Any]:
 
     Usage without the dimension stays under the empty value, so that all values add up to the whole.
     """
-    table = usage_daily
-    if query.hourly:
-        table = usage_hourly
+    table = _table(query)
     key = (table.c.start_ms, table.c.model, table.c.unit)
     sums = (table.c.quantity, table.c.amount_nanos, table.c.requests)
+    conditions = _conditions(query, table)
+    of_whole = table.c.dimension == ""
+    empty_value = literal("", String).label("value")
+    whole = select(*key, empty_value, *sums).where(*conditions, of_whole)
+    if not query.dimension:
+        return whole
+
+    of_dimension = table.c.dimension == query.dimension
+    split = select(*key, table.c.value, *sums).where(*conditions, of_dimension)
+    negated = [-column for column in sums]
+    subtracted = select(*key, empty_value, *negated).where(*conditions, of_dimension)
+    return _added_up(whole, split, subtracted)
+
+
+def _table(query: UsageQuery) -> Table:
+    if query.hourly:
+        return usage_hourly
+    return usage_daily
+
+
+def _conditions(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
+    """Returns the query's conditions on account, time and model."""
     conditions = [table.c.account_id == query.account_id]
     conditions += query.span.conditions(table.c.start_ms)
     if query.model:
         conditions.append(table.c.model == query.model)
-    empty_value = literal("", String).label("value")
-    whole = select(*key, empty_value, *sums).where(*conditions, table.c.dimension == "")
-    if not query.dimension:
-        return whole
-
-    conditions.append(table.c.dimension == query.dimension)
-    split = select(*key, table.c.value, *sums).where(*conditions)
-    negated = [-column for column in sums]
-    subtracted = select(*key, empty_value, *negated).where(*conditions)
-    return _added_up(whole, split, subtracted)
+    return conditions
 
 
 def _added_up(*parts: Select[Any]) -> Select[Any]:

@@ -67,7 +67,7 @@ class AppliedAccount:
             self.settings = after.to_json()
 
     def apply_graces(self, record: JournalRecord) -> None:
-        """Notes a grace that began, or that all graces ended."""
+        """Notes the beginning of a grace, or the end of all graces."""
         flags = record.effect.flags
         if not (flags.grace_began or flags.graces_ended):
             return
@@ -95,7 +95,7 @@ class AccountProjection:
         return self._accounts[account_id]
 
     def apply(self, record: JournalRecord) -> None:
-        """Takes over the sums that the record left, and what an operation set."""
+        """Takes over the sums left by the record, and the settings of an operation."""
         account = self._accounts[record.account_id]
         effect = record.effect
         if record.operation is not None and not record.is_again:
@@ -111,7 +111,11 @@ class AccountProjection:
         values: dict[str, object] = {name: bindparam(f"new_{name}") for name in _CHANGED}
         own = accounts.c.account_id == bindparam("account")
         rows = [_values(account) for account in self._accounts.values()]
-        write_many(self._connection, update(accounts).where(own).values(values), rows)
+        write_many(
+            self._connection,
+            update(accounts).where(own).values(values),
+            rows,
+        )
 
 
 def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:
@@ -129,7 +133,11 @@ def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAc
         some = account_ids[start : start + _IDS_PER_QUERY]
         wanted = select(*columns).where(accounts.c.account_id.in_(some))
         for account_id, state, *rest in connection.execute(wanted):
-            found[account_id] = AppliedAccount(account_id, AccountSums.decode(state), *rest)
+            found[account_id] = AppliedAccount(
+                account_id,
+                AccountSums.decode(state),
+                *rest,
+            )
     return found
 
 

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Row as DatabaseRow
 
 from meter.database.engine import upsert, write_many
 from meter.database.schema import applied_budgets, budget_windows
@@ -36,6 +37,10 @@ class AppliedBudget:
     levels: tuple[tuple[str, int], ...]
 
 
+Row = dict[str, object]
+BudgetsByAccount = dict[str, dict[str, AppliedBudget]]  # by account and budget id
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetState(AppliedBudget):
     """Holds a budget with the sums of its newest known window, which may have ended since."""
@@ -53,21 +58,27 @@ class BudgetMove(NamedTuple):
     held: int
 
 
-def changed_budget(known: AppliedBudget | None, number: int, change: SetBudget) -> AppliedBudget:
+def changed_budget(
+    known: AppliedBudget | None,
+    number: int,
+    change: SetBudget,
+) -> AppliedBudget:
     """Returns the budget as operation `number` leaves it."""
+    if known is not None and not change.anew:
+        number = known.number
     return AppliedBudget(
-        change.budget_id,
-        number if known is None or change.anew else known.number,
-        change.labels,
-        change.window,
-        change.hard,
-        change.limit_nanos,
-        change.levels,
+        budget_id=change.budget_id,
+        number=number,
+        labels=change.labels,
+        window=change.window,
+        hard=change.hard,
+        limit=change.limit_nanos,
+        levels=change.levels,
     )
 
 
 def moves_of(effect: Effect) -> Iterator[BudgetMove]:
-    """Yields what the effect adds to the windows in which the effect counts."""
+    """Yields the effect's additions to the windows of budgets."""
     if effect.kind is not Kind.DEBIT:
         for budget in effect.budgets:
             yield BudgetMove(budget, 0, effect.held_delta)
@@ -102,7 +113,12 @@ class BudgetProjection:
         elif record.effect.allocation is not None:
             self._count(record)
 
-    def apply_change(self, account_id: str, number: int, change: SetBudget | DeleteBudget) -> None:
+    def apply_change(
+        self,
+        account_id: str,
+        number: int,
+        change: SetBudget | DeleteBudget,
+    ) -> None:
         """Puts operation `number` into effect."""
         budgets = self._budgets.setdefault(account_id, {})
         known = budgets.pop(change.budget_id, None)
@@ -114,8 +130,10 @@ class BudgetProjection:
 
     def number(self, account_id: str, budget_id: str) -> int:
         """Returns the number of the operation that made the budget; 0: there is no such budget."""
-        budget = self._budgets.get(account_id, {}).get(budget_id)
-        return budget.number if budget else 0
+        budgets = self._budgets.get(account_id, {})
+        if budget_id not in budgets:
+            return 0
+        return budgets[budget_id].number
 
     def counted_in(self, record: JournalRecord) -> str:
         """Returns the windows that the record's hold counts in, as `open_holds` stores windows."""
@@ -135,11 +153,12 @@ class BudgetProjection:
     def _count(self, record: JournalRecord) -> None:
         for budget, used, held in moves_of(record.effect):
             number = self.number(record.account_id, budget.budget_id)
-            if number:
-                key = (record.account_id, number, budget.start_day)
-                sums = self._windows.setdefault(key, [0, 0])
-                sums[0] += used
-                sums[1] += held
+            if not number:
+                continue
+            key = (record.account_id, number, budget.start_day)
+            sums = self._windows.setdefault(key, [0, 0])
+            sums[0] += used
+            sums[1] += held
 
     def _save_windows(self) -> None:
         insert = upsert(self._connection, budget_windows)
@@ -151,9 +170,14 @@ class BudgetProjection:
                 "held_nanos": table.held_nanos + insert.excluded.held_nanos,
             },
         )
-        rows = []
-        for (account_id, number, start_day), (used, held) in sorted(self._windows.items()):
-            row = {
+        write_many(self._connection, statement, self._window_rows())
+
+    def _window_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        for key, sums in sorted(self._windows.items()):
+            account_id, number, start_day = key
+            used, held = sums
+            row: Row = {
                 "account_id": account_id,
                 "number": number,
                 "start_day": start_day,
@@ -161,7 +185,7 @@ class BudgetProjection:
                 "held_nanos": held,
             }
             rows.append(row)
-        write_many(self._connection, statement, rows)
+        return rows
 
     def _clear_ended(self) -> None:
         """Sets held to 0 in ended budgets: such a budget's holds count in nothing."""
@@ -180,60 +204,107 @@ class BudgetProjection:
         write_many(self._connection, ended, rows)
 
     def _save_budgets(self) -> None:
-        gone = []
-        present = []
+        gone: list[Row] = []
+        present: list[Row] = []
         for account_id, budget_id in sorted(self._changed):
             budget = self._budgets[account_id].get(budget_id)
             if budget is None:
                 gone.append({"account": account_id, "id": budget_id})
             else:
                 present.append(_row(account_id, budget))
-        own = (applied_budgets.c.account_id == bindparam("account")) & (
-            applied_budgets.c.budget_id == bindparam("id")
-        )
-        write_many(self._connection, delete(applied_budgets).where(own), gone)
-        insert = upsert(self._connection, applied_budgets)
-        statement = insert.on_conflict_do_update(
-            index_elements=["account_id", "budget_id"],
-            set_={name: insert.excluded[name] for name in _CHANGED},
-        )
-        write_many(self._connection, statement, present)
+        _delete_budgets(self._connection, gone)
+        _set_budgets(self._connection, present)
 
 
-def budgets_of(connection: Connection, account_id: str, day: int) -> tuple[BudgetState, ...]:
+def _delete_budgets(connection: Connection, rows: list[Row]) -> None:
+    statement = delete(applied_budgets).where(
+        applied_budgets.c.account_id == bindparam("account"),
+        applied_budgets.c.budget_id == bindparam("id"),
+    )
+    write_many(connection, statement, rows)
+
+
+def _set_budgets(connection: Connection, rows: list[Row]) -> None:
+    insert = upsert(connection, applied_budgets)
+    statement = insert.on_conflict_do_update(
+        index_elements=["account_id", "budget_id"],
+        set_={name: insert.excluded[name] for name in _CHANGED},
+    )
+    write_many(connection, statement, rows)
+
+
+def budgets_of(
+    connection: Connection,
+    account_id: str,
+    day: int,
+) -> tuple[BudgetState, ...]:
     """Returns the account's budgets, by id.
 
     A budget that has matched nothing yet is in the window of `day`.
     """
+    windows = _newest_windows(connection, account_id)
+    known = _load(connection, [account_id]).get(account_id, {})
+    states = []
+    for budget_id in sorted(known):
+        budget = known[budget_id]
+        window = windows.get(budget.number)
+        if window is None:
+            window = _empty_window(budget, day)
+        states.append(_state(budget, window))
+    return tuple(states)
+
+
+class _Window(NamedTuple):
+    """Holds the use of a budget's window, and the amount held."""
+
+    start_day: int
+    used: int
+    held: int
+
+
+def _newest_windows(connection: Connection, account_id: str) -> dict[int, _Window]:
+    """Returns the newest window of each of the account's budgets, by the budget's number."""
     windows = budget_windows.c
-    last = func.max(windows.start_day).over(partition_by=windows.number).label("last")
+    last = func.max(windows.start_day).over(partition_by=windows.number)
     found = (
-        select(windows.number, windows.start_day, windows.used_nanos, windows.held_nanos, last)
+        select(
+            windows.number,
+            windows.start_day,
+            windows.used_nanos,
+            windows.held_nanos,
+            last.label("last"),
+        )
         .where(windows.account_id == account_id)
         .subquery()
     )
-    newest = select(found).where(found.c.start_day == found.c.last)
-    sums = {
-        row.number: (row.start_day, row.used_nanos, row.held_nanos)
-        for row in connection.execute(newest)
-    }
-    known = _load(connection, [account_id]).get(account_id, {})
-    budgets = [known[budget_id] for budget_id in sorted(known)]
-    return tuple(_state(budget, sums.get(budget.number), day) for budget in budgets)
+    query = select(found).where(found.c.start_day == found.c.last)
+    newest = {}
+    for row in connection.execute(query):
+        newest[row.number] = _Window(
+            row.start_day,
+            row.used_nanos,
+            row.held_nanos,
+        )
+    return newest
 
 
-def _state(budget: AppliedBudget, sums: tuple[int, int, int] | None, day: int) -> BudgetState:
-    if sums is None:
-        sums = (window_of(budget.window, day)[0], 0, 0)
+def _empty_window(budget: AppliedBudget, day: int) -> _Window:
+    start_day, _ = window_of(budget.window, day)
+    return _Window(start_day, used=0, held=0)
+
+
+def _state(budget: AppliedBudget, window: _Window) -> BudgetState:
     return BudgetState(
-        budget.budget_id,
-        budget.number,
-        budget.labels,
-        budget.window,
-        budget.hard,
-        budget.limit,
-        budget.levels,
-        *sums,
+        budget_id=budget.budget_id,
+        number=budget.number,
+        labels=budget.labels,
+        window=budget.window,
+        hard=budget.hard,
+        limit=budget.limit,
+        levels=budget.levels,
+        start_day=window.start_day,
+        used=window.used,
+        held=window.held,
     )
 
 
@@ -250,27 +321,34 @@ def _concerns_budgets(record: JournalRecord) -> bool:
     )
 
 
-def _load(connection: Connection, account_ids: list[str]) -> dict[str, dict[str, AppliedBudget]]:
+def _load(connection: Connection, account_ids: list[str]) -> BudgetsByAccount:
     """Returns the accounts' budgets, by account and budget id."""
-    found: dict[str, dict[str, AppliedBudget]] = {}
+    found: BudgetsByAccount = {}
     for start in range(0, len(account_ids), _IDS_PER_QUERY):
         some = account_ids[start : start + _IDS_PER_QUERY]
         own = applied_budgets.c.account_id.in_(some)
-        for row in connection.execute(select(applied_budgets).where(own)):
-            budget = AppliedBudget(
-                row.budget_id,
-                row.number,
-                tuple(json.loads(row.labels)),
-                row.period,
-                row.hard,
-                row.limit_nanos,
-                tuple((threshold_id, nanos) for threshold_id, nanos in json.loads(row.levels)),
-            )
-            found.setdefault(row.account_id, {})[row.budget_id] = budget
+        query = select(applied_budgets).where(own)
+        for row in connection.execute(query):
+            budgets = found.setdefault(row.account_id, {})
+            budgets[row.budget_id] = _budget(row)
     return found
 
 
-def _row(account_id: str, budget: AppliedBudget) -> dict[str, object]:
+def _budget(row: DatabaseRow[Any]) -> AppliedBudget:
+    labels = json.loads(row.labels)
+    levels = json.loads(row.levels)
+    return AppliedBudget(
+        budget_id=row.budget_id,
+        number=row.number,
+        labels=tuple(labels),
+        window=row.period,
+        hard=row.hard,
+        limit=row.limit_nanos,
+        levels=tuple((threshold_id, nanos) for threshold_id, nanos in levels),
+    )
+
+
+def _row(account_id: str, budget: AppliedBudget) -> Row:
     return {
         "account_id": account_id,
         "budget_id": budget.budget_id,

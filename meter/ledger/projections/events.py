@@ -48,7 +48,11 @@ class EventProjection:
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         last = connection.scalar(select(func.max(events.c.number))) or 0
         rows = [_row(crossed, number) for number, crossed in enumerate(self._crossed, last + 1)]
-        write_many(connection, upsert(connection, events).on_conflict_do_nothing(), rows)
+        write_many(
+            connection,
+            upsert(connection, events).on_conflict_do_nothing(),
+            rows,
+        )
 
 
 def _row(crossed: _CrossedThreshold, number: int) -> dict[str, object]:

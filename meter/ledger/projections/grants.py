@@ -1,13 +1,15 @@
 """The projection of grants: how much of each grant is left, held, spent, expired and voided."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     Connection,
+    Select,
     String,
     bindparam,
     case,
@@ -32,6 +34,7 @@ GrantNames = dict[int, tuple[str, str]]  # id and type, by grant's number
 _NUMBERS_PER_QUERY = 500
 
 _SUMS = ("left_nanos", "held_nanos", "spent_nanos", "expired_nanos", "voided_nanos")
+_NO_CHANGE = (0,) * len(_SUMS)
 _LEFT, _HELD, _SPENT, _EXPIRED, _VOIDED = range(len(_SUMS))
 # The sum into which each kind moves what the kind takes.
 _TAKEN_TO = {
@@ -101,9 +104,14 @@ class GrantBalance:
 
 def debt_of(state: AccountSums, balances: Collection[GrantBalance]) -> int:
     """Returns the overage in use: the part that is neither left nor held."""
-    unscoped = [grant for grant in balances if not grant.is_scoped and not grant.is_scheduled]
-    overage_left = state.spendable - sum(grant.left for grant in unscoped)
-    overage_held = state.held - sum(grant.held for grant in balances)
+    left = 0
+    held = 0
+    for grant in balances:
+        held += grant.held
+        if not grant.is_scoped and not grant.is_scheduled:
+            left += grant.left
+    overage_left = state.spendable - left
+    overage_held = state.held - held
     return state.overage - overage_left - overage_held
 
 
@@ -129,34 +137,44 @@ class GrantProjection:
 
     def balances(self, account_id: str) -> dict[int, GrantBalance]:
         """Returns the account's grants by number, as the applied records left the grants."""
-        columns = [grants.c[name] for name in _BALANCE_COLUMNS]
-        stored = select(*columns).where(grants.c.account_id == account_id)
-        found = [tuple(row) for row in self._connection.execute(stored)]
-        for (owner, _), row in self._new.items():
-            if owner == account_id:
-                found.append(tuple(row[name] for name in _BALANCE_COLUMNS))
+        found = [*self._stored_values(account_id), *self._new_values(account_id)]
         balances = [self._balance(account_id, *values) for values in found]
         return {grant.number: grant for grant in balances}
 
     def save(self) -> None:
         """Writes new grants, and the changes of all others."""
         insert_many(self._connection, grants, list(self._new.values()))
-        rows = []
-        for account_id, number in sorted(self._sums.keys() | self._states.keys()):
-            key = (account_id, number)
-            row: dict[str, object] = {
-                "account": account_id,
-                "grant": number,
-                "new_state": self._states.get(key, ""),
-            }
-            sums = self._sums.get(key, [0] * len(_SUMS))
-            for name, nanos in zip(_SUMS, sums, strict=True):
-                row[f"add_{name}"] = nanos
-            rows.append(row)
+        changed = sorted(self._sums.keys() | self._states.keys())
+        rows = [self._changes(key) for key in changed]
         write_many(self._connection, _MOVE, rows)
         voided = [{"account": account_id, "grant": number} for account_id, number in self._voided]
         write_many(self._connection, _WITHDRAW, voided)
         write_many(self._connection, _END_EMPTIED, voided)
+
+    def _stored_values(self, account_id: str) -> Iterator[tuple[Any, ...]]:
+        """Yields the values of _BALANCE_COLUMNS of the grants in the ledger."""
+        query = _select_balances(account_id)
+        for row in self._connection.execute(query):
+            yield tuple(row)
+
+    def _new_values(self, account_id: str) -> Iterator[tuple[Any, ...]]:
+        """Yields the values of _BALANCE_COLUMNS of the grants that the records make."""
+        for (owner, _), row in self._new.items():
+            if owner == account_id:
+                yield tuple(row[name] for name in _BALANCE_COLUMNS)
+
+    def _changes(self, key: Key) -> dict[str, object]:
+        """Returns the parameters of _MOVE for a grant."""
+        account_id, number = key
+        row: dict[str, object] = {
+            "account": account_id,
+            "grant": number,
+            "new_state": self._states.get(key, ""),
+        }
+        sums = self._sums.get(key, _NO_CHANGE)
+        for name, nanos in zip(_SUMS, sums, strict=True):
+            row[f"add_{name}"] = nanos
+        return row
 
     def _balance(
         self,
@@ -177,15 +195,26 @@ class GrantProjection:
             held += sums[_HELD]
         if state in ("LIVE", "SCHEDULED"):
             state = self._states.get(key, state)
-        return GrantBalance(number, type, priority, expires_ms, scope != "[]", state, left, held)
+        return GrantBalance(
+            number=number,
+            type=type,
+            priority=priority,
+            expires_ms=expires_ms,
+            is_scoped=scope != "[]",
+            state=state,
+            left=left,
+            held=held,
+        )
 
     def _add_grant(self, record: JournalRecord) -> None:
         operation = record.operation
         assert operation is not None, "a grant's record has its operation"
         change = operation.change
         assert isinstance(change, GrantCredits), "and the operation grants credits"
-        if not record.is_again:
-            self._new[record.account_id, operation.seq] = _row(record, operation.seq, change)
+        if record.is_again:
+            return
+        key = (record.account_id, operation.seq)
+        self._new[key] = _row(record, operation.seq, change)
 
     def _move_current(self, account_id: str, effect: Effect) -> None:
         """Moves credits of the current grant: the usual call, without a Part for each move."""
@@ -210,18 +239,27 @@ class GrantProjection:
         if kind in _TAKEN_TO:
             self._move(record.account_id, effect.taken, _LEFT, _TAKEN_TO[kind])
         if kind in _NEW_STATE:
+            state = _NEW_STATE[kind]
             for part in (*effect.taken, *effect.returned):
-                self._set_state((record.account_id, part.grant), _NEW_STATE[kind])
+                key = (record.account_id, part.grant)
+                self._set_state(key, state)
         elif kind is Kind.GRANT_VOIDED:
             self._void(record)
 
-    def _move(self, account_id: str, parts: Iterable[Part], source: int, target: int) -> None:
+    def _move(
+        self,
+        account_id: str,
+        parts: Iterable[Part],
+        source: int,
+        target: int,
+    ) -> None:
         """Moves each part from one sum of its grant to another sum; overage has no row."""
         for part in parts:
-            if part.grant != OVERAGE:
-                sums = self._sums_of((account_id, part.grant))
-                sums[source] -= part.amount
-                sums[target] += part.amount
+            if part.grant == OVERAGE:
+                continue
+            sums = self._sums_of((account_id, part.grant))
+            sums[source] -= part.amount
+            sums[target] += part.amount
 
     def _void(self, record: JournalRecord) -> None:
         assert record.operation is not None, "a voiding is an operation"
@@ -236,7 +274,7 @@ class GrantProjection:
         self._voided.append(key)
 
     def _set_state(self, key: Key, state: str) -> None:
-        """Notes the new state; a grant that is over stays over, except that it may be used up."""
+        """Notes the new state; a grant stays over, except for becoming used up."""
         if state == "EXHAUSTED" or self._states.get(key, "LIVE") == "LIVE":
             self._states[key] = state
 
@@ -248,20 +286,38 @@ class GrantProjection:
         return sums
 
 
-def names_of(connection: Connection, account_id: str, numbers: Collection[int]) -> GrantNames:
+def names_of(
+    connection: Connection,
+    account_id: str,
+    numbers: Collection[int],
+) -> GrantNames:
     """Returns id and type of the account's grants of these numbers."""
     columns = select(grants.c.number, grants.c.grant_id, grants.c.type)
-    wanted = columns.where(grants.c.account_id == account_id)
+    of_account = columns.where(grants.c.account_id == account_id)
     ordered = sorted(numbers)
     names = {}
     for start in range(0, len(ordered), _NUMBERS_PER_QUERY):
         some = ordered[start : start + _NUMBERS_PER_QUERY]
-        for row in connection.execute(wanted.where(grants.c.number.in_(some))):
+        query = of_account.where(grants.c.number.in_(some))
+        for row in connection.execute(query):
             names[row.number] = (row.grant_id, row.type)
     return names
 
 
-def _row(record: JournalRecord, number: int, change: GrantCredits) -> dict[str, object]:
+def _select_balances(account_id: str) -> Select[Any]:
+    columns = [grants.c[name] for name in _BALANCE_COLUMNS]
+    return select(*columns).where(grants.c.account_id == account_id)
+
+
+def _row(
+    record: JournalRecord,
+    number: int,
+    change: GrantCredits,
+) -> dict[str, object]:
+    scope = json.dumps(change.scope, separators=(",", ":"), ensure_ascii=False)
+    state = "LIVE"
+    if record.effect.flags.is_scheduled:
+        state = "SCHEDULED"
     return {
         "grant_id": change.grant_id,
         "account_id": record.account_id,
@@ -273,11 +329,11 @@ def _row(record: JournalRecord, number: int, change: GrantCredits) -> dict[str, 
         "effective_at_ms": change.effective_at_ms,
         "expires_at_ms": change.expires_at_ms,
         "description": change.description,
-        "scope": json.dumps(change.scope, separators=(",", ":"), ensure_ascii=False),
+        "scope": scope,
         "pays_debt": change.pays_debt,
         "non_refundable": change.non_refundable,
         "create_time_ms": record.effect.at_ms,
-        "state": "SCHEDULED" if record.effect.flags.is_scheduled else "LIVE",
+        "state": state,
         "left_nanos": change.amount_nanos,
         "held_nanos": 0,
         "spent_nanos": 0,
@@ -294,26 +350,27 @@ _EXHAUSTED = literal_column("'EXHAUSTED'", String)
 _UNCHANGED = literal_column("''", String)
 _ZERO = literal_column("0", BigInteger)
 
-_OWN = (grants.c.account_id == bindparam("account")) & (grants.c.number == bindparam("grant"))
+_OF_ACCOUNT = grants.c.account_id == bindparam("account")
+_OWN = _OF_ACCOUNT & (grants.c.number == bindparam("grant"))
 _NOT_OVER = (grants.c.state == _LIVE) | (grants.c.state == _SCHEDULED)
 _NEW_VALUE: BindParameter[str] = bindparam("new_state")
 # A grant is over once. But a grant may become exhausted after it was over: between two entries of
 # one script, the grant only looked voided.
-_BECOMES = (_NEW_VALUE == _EXHAUSTED) | ((_NEW_VALUE != _UNCHANGED) & _NOT_OVER)
+_IS_ENDED = (_NEW_VALUE != _UNCHANGED) & _NOT_OVER
+_BECOMES = (_NEW_VALUE == _EXHAUSTED) | _IS_ENDED
 
-_MOVE = (
-    update(grants)
-    .where(_OWN)
-    .values(
-        {name: grants.c[name] + bindparam(f"add_{name}") for name in _SUMS}
-        | {"state": case((_BECOMES, _NEW_VALUE), else_=grants.c.state)}
-    )
-)
+_ADDED = {name: grants.c[name] + bindparam(f"add_{name}") for name in _SUMS}
+_STATE = case((_BECOMES, _NEW_VALUE), else_=grants.c.state)
+_MOVE = update(grants).where(_OWN).values({**_ADDED, "state": _STATE})
 # Voided before it began: nobody could take of the grant, so no record says how much was left.
 _WITHDRAW = (
     update(grants)
     .where(_OWN, grants.c.state == _SCHEDULED)
-    .values(voided_nanos=grants.c.voided_nanos + grants.c.left_nanos, left_nanos=_ZERO, state=_VOID)
+    .values(
+        voided_nanos=grants.c.voided_nanos + grants.c.left_nanos,
+        left_nanos=_ZERO,
+        state=_VOID,
+    )
 )
 # Voided in part, and the part was all that was left.
 _END_EMPTIED = (

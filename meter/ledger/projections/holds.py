@@ -46,11 +46,11 @@ class HoldProjection:
         self._ended: set[Key] = set()
         # An extension's record says what was added. What was there must be loaded, except in the
         # usual case.
-        extended = {
-            _key(record)
-            for record in records
-            if record.effect.kind is Kind.EXTEND and not _tells_all_pins(record.effect)
-        }
+        extended = set()
+        for record in records:
+            effect = record.effect
+            if effect.kind is Kind.EXTEND and not _tells_all_pins(effect):
+                extended.add(_key(record))
         self._known: dict[Key, Row | None] = dict.fromkeys(extended)
         self._known |= _load(connection, sorted(extended))
 
@@ -63,7 +63,12 @@ class HoldProjection:
         if effect.kind is Kind.AUTHORIZE:
             self._authorized.add(key)
             budgets = self._budgets.counted_in(record)
-            self._open[key] = _row(record, effect.amount, _pins(effect), budgets)
+            self._open[key] = _row(
+                record,
+                effect.amount,
+                _pins(effect),
+                budgets,
+            )
         elif effect.kind is Kind.EXTEND:
             self._open[key] = self._extended(record)
         elif effect.kind.ends_hold:
@@ -73,7 +78,9 @@ class HoldProjection:
     def pins(self, record: JournalRecord) -> tuple[Part, ...]:
         """Returns what the record's hold pins; nothing, if the hold is not open."""
         row = self._hold(_key(record))
-        return () if row is None else decode_parts(str(row["pins"]))
+        if row is None:
+            return ()
+        return _pinned(row)
 
     def save(self) -> None:
         """Writes the open holds, and deletes the ended holds."""
@@ -82,25 +89,29 @@ class HoldProjection:
             index_elements=["account_id", "hold_id"],
             set_={name: insert.excluded[name] for name in _CHANGED},
         )
-        write_many(self._connection, statement, list(self._open.values()))
-        _delete(self._connection, self._ended - self._authorized)
+        rows = list(self._open.values())
+        write_many(self._connection, statement, rows)
+        ended = self._ended - self._authorized
+        _delete(self._connection, ended)
 
     def _extended(self, record: JournalRecord) -> Row:
         effect = record.effect
         key = _key(record)
         amount = effect.hold_amount + effect.amount
         if _tells_all_pins(effect) and key not in self._open:
-            pins = encode_parts((Part(effect.current_grant, amount),))
+            pin = Part(effect.current_grant, amount)
+            pins = encode_parts((pin,))
             return _row(record, amount, pins, ABSENT)
         known = self._hold(key)
         if known is None:
             return _row(record, amount, _pins(effect), ABSENT)
-        pinned = joined(decode_parts(str(known["pins"])), effect.taken)
-        return known | {
+        pinned = joined(_pinned(known), effect.taken)
+        changed = {
             "amount_nanos": amount,
             "expires_ms": effect.expires_ms,
             "pins": encode_parts(pinned),
         }
+        return known | changed
 
     def _hold(self, key: Key) -> Row | None:
         """Returns the hold as the applied records left it; None: the hold is not open."""
@@ -113,14 +124,23 @@ class HoldProjection:
 
 def count_open_holds(connection: Connection) -> OpenHoldCount:
     """Returns how many holds are open in the ledger, and since when."""
-    count = connection.scalar(select(func.count()).select_from(open_holds))
-    with_account = open_holds.join(accounts, accounts.c.account_id == open_holds.c.account_id)
-    oldest = (
+    count_query = select(func.count()).select_from(open_holds)
+    count = connection.scalar(count_query)
+    oldest_ms = _oldest_hold_ms(connection)
+    return OpenHoldCount(count or 0, oldest_ms)
+
+
+def _oldest_hold_ms(connection: Connection) -> int | None:
+    """Returns when the oldest hold of an account without a test clock was authorized."""
+    same_account = accounts.c.account_id == open_holds.c.account_id
+    with_account = open_holds.join(accounts, same_account)
+    query = (
         select(func.min(open_holds.c.authorized_at_ms))
         .select_from(with_account)
         .where(accounts.c.test_clock_ms.is_(None))
     )
-    return OpenHoldCount(count or 0, connection.scalar(oldest))
+    oldest_ms: int | None = connection.scalar(query)
+    return oldest_ms
 
 
 def _key(record: JournalRecord) -> Key:
@@ -133,6 +153,11 @@ def _tells_all_pins(effect: Effect) -> bool:
     In the usual case the hold pins credits of one grant, before and after, and counts in no budget.
     """
     return effect.allocation is None and effect.amount > 0
+
+
+def _pinned(row: Row) -> tuple[Part, ...]:
+    pins = str(row["pins"])
+    return decode_parts(pins)
 
 
 def _pins(effect: Effect) -> str:
@@ -160,15 +185,20 @@ def _load(connection: Connection, keys: list[Key]) -> dict[Key, Row | None]:
     own = tuple_(open_holds.c.account_id, open_holds.c.hold_id)
     found: dict[Key, Row | None] = {}
     for start in range(0, len(keys), _KEYS_PER_QUERY):
-        wanted = select(open_holds).where(own.in_(keys[start : start + _KEYS_PER_QUERY]))
-        for row in connection.execute(wanted).mappings():
-            found[row["account_id"], row["hold_id"]] = dict(row)
+        some = keys[start : start + _KEYS_PER_QUERY]
+        query = select(open_holds).where(own.in_(some))
+        for row in connection.execute(query).mappings():
+            key = (row["account_id"], row["hold_id"])
+            found[key] = dict(row)
     return found
 
 
 def _delete(connection: Connection, keys: set[Key]) -> None:
-    own = (open_holds.c.account_id == bindparam("account")) & (
-        open_holds.c.hold_id == bindparam("hold")
+    statement = delete(open_holds).where(
+        open_holds.c.account_id == bindparam("account"),
+        open_holds.c.hold_id == bindparam("hold"),
     )
-    rows = [{"account": account_id, "hold": hold_id} for account_id, hold_id in sorted(keys)]
-    write_many(connection, delete(open_holds).where(own), rows)
+    rows = []
+    for account_id, hold_id in sorted(keys):
+        rows.append({"account": account_id, "hold": hold_id})
+    write_many(connection, statement, rows)

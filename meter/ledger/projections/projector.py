@@ -77,11 +77,16 @@ class Projector:
         if not continues(account.state, record.effect.before):
             self._note_drift(account, record)
             return self._rebased(account, record)
-        if self._lossy and (record.shard, record.position.epoch) in self._lossy:
+        if self._lossy and self._is_lossy(record):
             # The sums may agree by chance (a hold lost, another of the same size placed); grants
             # and holds then do not.
             return self._rebased(account, record)
         return record
+
+    def _is_lossy(self, record: JournalRecord) -> bool:
+        """Says whether the record's shard lost entries in the record's epoch."""
+        place = (record.shard, record.position.epoch)
+        return place in self._lossy
 
     def _pass_over(self, account: AppliedAccount, seq: int) -> None:
         """Applies the operations before `seq` whose entries were lost.
@@ -89,13 +94,21 @@ class Projector:
         The settings of a lost operation hold; credits are lost with the entry.
         """
         for lost_seq in range(account.applied_op + 1, seq):
-            lost = recorded_operation(self._connection, account.account_id, lost_seq)
-            change = lost.change
-            log.error("operation_lost", account_operation=lost.seq, change=type(change).__name__)
+            lost = recorded_operation(
+                self._connection,
+                account.account_id,
+                lost_seq,
+            )
             self.lost.append(lost)
-            account.apply_change(change)
-            if isinstance(change, SetBudget | DeleteBudget):
-                self._budgets.apply_change(lost.account_id, lost.seq, change)
+            self._apply_lost(account, lost)
+
+    def _apply_lost(self, account: AppliedAccount, lost: Operation) -> None:
+        change = lost.change
+        name = type(change).__name__
+        log.error("operation_lost", account_operation=lost.seq, change=name)
+        account.apply_change(change)
+        if isinstance(change, SetBudget | DeleteBudget):
+            self._budgets.apply_change(lost.account_id, lost.seq, change)
 
     def _note_drift(self, account: AppliedAccount, record: JournalRecord) -> None:
         self.drifts += 1
@@ -110,23 +123,37 @@ class Projector:
         """Returns the record on top of what the ledger has."""
         effect = record.effect
         grants = self._grants.balances(record.account_id)
-        pins = self._holds.pins(record) if effect.hold_id else ()
+        pins: tuple[Part, ...] = ()
+        if effect.hold_id:
+            pins = self._holds.pins(record)
         debt = debt_of(account.state, grants.values())
         taken = taken_from(effect, pins, grants, debt)
         given = _given(record, grants)
-        return record.with_effect(rebased(effect, account.state, taken, pins, given))
+        on_top = rebased(effect, account.state, taken, pins, given)
+        return record.with_effect(on_top)
 
 
-def _given(record: JournalRecord, grants: dict[int, GrantBalance]) -> tuple[Part, ...]:
+def _given(
+    record: JournalRecord,
+    grants: dict[int, GrantBalance],
+) -> tuple[Part, ...]:
     """Returns the credits that a grant, or the start of a grant, gives."""
     effect = record.effect
     if effect.kind is Kind.GRANT and record.operation is not None and effect.amount:
         scoped = any(part.scoped for part in effect.returned)
         return (Part(record.operation.seq, effect.amount, scoped),)
     if effect.kind is Kind.GRANT_STARTED:
-        return tuple(
-            part
-            for part in effect.returned
-            if part.grant in grants and grants[part.grant].is_scheduled
-        )
+        return _of_scheduled(effect.returned, grants)
     return ()
+
+
+def _of_scheduled(
+    parts: tuple[Part, ...],
+    grants: dict[int, GrantBalance],
+) -> tuple[Part, ...]:
+    """Returns the parts whose grants have not begun."""
+    return tuple(part for part in parts if _is_scheduled(grants.get(part.grant)))
+
+
+def _is_scheduled(grant: GrantBalance | None) -> bool:
+    return grant is not None and grant.is_scheduled

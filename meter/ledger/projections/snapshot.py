@@ -32,7 +32,7 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True)
 class GrantLeft:
-    """Holds a grant that is scheduled, or of which something is left or held."""
+    """Holds a grant with credits left or held, or a scheduled grant."""
 
     number: int
     left: int

@@ -17,6 +17,7 @@ Sums = dict[Key, list[int]]  # quantity, nanos, requests
 
 _KEY = ("account_id", "start_ms", "model", "unit", "dimension", "value")
 _SUMS = ("quantity", "amount_nanos", "requests")
+_COLUMNS = _KEY + _SUMS
 
 
 def usage_lines(record: JournalRecord) -> tuple[tuple[str, int, int], ...]:
@@ -44,7 +45,9 @@ class UsageProjection:
         if record.effect.kind is not Kind.DEBIT:
             return
         start_ms = record.effect.at_ms // MS_PER_HOUR * MS_PER_HOUR
-        model = record.pricing.model if record.pricing else ""
+        model = ""
+        if record.pricing:
+            model = record.pricing.model
         dimensions = [("", ""), *_items(record.dimensions)]
         for unit, quantity, nanos in usage_lines(record):
             for dimension, value in dimensions:
@@ -59,10 +62,18 @@ class UsageProjection:
 
 
 def _items(dimensions: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
-    return dimensions.items() if dimensions else ()
+    if not dimensions:
+        return ()
+    return dimensions.items()
 
 
-def _add(sums: Sums, key: Key, quantity: int, nanos: int, requests: int) -> None:
+def _add(
+    sums: Sums,
+    key: Key,
+    quantity: int,
+    nanos: int,
+    requests: int,
+) -> None:
     present = sums.get(key)
     if present is None:
         sums[key] = [quantity, nanos, requests]
@@ -74,19 +85,26 @@ def _add(sums: Sums, key: Key, quantity: int, nanos: int, requests: int) -> None
 
 def _by_day(hours: Sums) -> Sums:
     days: Sums = {}
-    for (account_id, start_ms, model, unit, dimension, value), sums in hours.items():
+    for hour_key, sums in hours.items():
+        account_id, start_ms, model, unit, dimension, value = hour_key
         day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
-        _add(days, (account_id, day_ms, model, unit, dimension, value), *sums)
+        day_key = (account_id, day_ms, model, unit, dimension, value)
+        _add(days, day_key, *sums)
     return days
 
 
 def _save(connection: Connection, table: Table, sums: Sums) -> None:
     insert = upsert(connection, table)
     added = {name: table.c[name] + insert.excluded[name] for name in _SUMS}
-    statement = insert.on_conflict_do_update(index_elements=list(_KEY), set_=added)
-    rows = []
+    statement = insert.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_=added,
+    )
     # Sorted: transactions that touch the same rows lock the rows in the same order.
-    for key in sorted(sums):
-        values = (*key, *sums[key])
-        rows.append(dict(zip(_KEY + _SUMS, values, strict=True)))
+    rows = [_row(key, sums[key]) for key in sorted(sums)]
     write_many(connection, statement, rows)
+
+
+def _row(key: Key, sums: list[int]) -> dict[str, object]:
+    values = (*key, *sums)
+    return dict(zip(_COLUMNS, values, strict=True))
