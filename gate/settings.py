@@ -320,7 +320,12 @@ def masked(url: str) -> str:
         url,
         flags=re.IGNORECASE,
     )
-    return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", without_userinfo, flags=re.IGNORECASE)
+    return re.sub(
+        r"([?&][a-z_]*password=)[^&]*",
+        r"\1***",
+        without_userinfo,
+        flags=re.IGNORECASE,
+    )
 
 
 def _text(value: object) -> str:
@@ -343,7 +348,11 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    alike = get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, n=1)
+    alike = get_close_matches(
+        name[len(PREFIX) :].lower(),
+        Settings.model_fields,
+        n=1,
+    )
     advice = "unset it"
     if alike:
         advice = f"did you mean {env_name(alike[0])}?"

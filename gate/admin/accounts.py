@@ -104,7 +104,11 @@ class AccountMethods:
         )
         return ListAccountsResponse(
             accounts=map(_account_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, lambda row: (row.account_id,)),
+            next_page_token=next_page_token(
+                page,
+                rows,
+                lambda row: (row.account_id,),
+            ),
         )
 
     async def UpdateAccount(self, request: UpdateAccountRequest) -> Account:

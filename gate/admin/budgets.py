@@ -92,7 +92,11 @@ class BudgetMethods:
         rows = [use for use in uses if use.budget.budget_id > after]
         return pb.ListBudgetsResponse(
             budgets=map(_budget_use_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, lambda use: (use.budget.budget_id,)),
+            next_page_token=next_page_token(
+                page,
+                rows,
+                lambda use: (use.budget.budget_id,),
+            ),
         )
 
     def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
@@ -113,7 +117,11 @@ class BudgetMethods:
             thresholds=_thresholds_of(budget.thresholds),
         )
 
-    def _labels(self, account_id: str, scope: Mapping[str, str]) -> tuple[str, ...]:
+    def _labels(
+        self,
+        account_id: str,
+        scope: Mapping[str, str],
+    ) -> tuple[str, ...]:
         """Returns the scope as sorted "key=value" labels, a model by the canonical name."""
         _check_scope(scope)
         labels = []

@@ -35,10 +35,18 @@ from meter.v1.accounts_pb2 import (
 )
 
 Overage = Annotated[
-    str | None, typer.Option(metavar="CREDITS", help="How far below zero the account may go.")
+    str | None,
+    typer.Option(
+        metavar="CREDITS",
+        help="How far below zero the account may go.",
+    ),
 ]
 DailyLimit = Annotated[
-    str | None, typer.Option(metavar="CREDITS", help="Most that may be used in one UTC day.")
+    str | None,
+    typer.Option(
+        metavar="CREDITS",
+        help="Most that may be used in one UTC day.",
+    ),
 ]
 
 _POLICIES = choices(OveragePolicy)
@@ -114,7 +122,11 @@ def show(account_id: AccountId, as_json: AsJson = False) -> None:
     print_reply(account, as_json, _account_table)
 
 
-def list_accounts(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
+def list_accounts(
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
     """List accounts by id."""
     request = ListAccountsRequest(page_size=limit, page_token=page_token)
     with service() as call:
@@ -222,7 +234,14 @@ def _graces(texts: Sequence[str] | None) -> list[Grace]:
 
 
 def _accounts_table(page: ListAccountsResponse) -> Table:
-    table = Table("account", "currency", "status", "overage", "daily limit", box=None)
+    table = Table(
+        "account",
+        "currency",
+        "status",
+        "overage",
+        "daily limit",
+        box=None,
+    )
     for account in page.accounts:
         table.add_row(
             account.account_id,

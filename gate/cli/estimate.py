@@ -21,7 +21,13 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Such as gpt-4o or openai/gpt-4o.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Such as gpt-4o or openai/gpt-4o.",
+        ),
+    ],
     units: Annotated[
         list[str],
         typer.Argument(
@@ -39,7 +45,10 @@ def estimate(
     """Tell what a request would cost, and how many such requests an amount, or an account's
     credits, buys.
     """
-    request = EstimateCostRequest(account_id=account, usage=_parse_usage(model, units))
+    request = EstimateCostRequest(
+        account_id=account,
+        usage=_parse_usage(model, units),
+    )
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)
     with service() as call:

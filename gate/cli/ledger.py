@@ -39,7 +39,13 @@ Since = Annotated[
         metavar="TIME", help="From this UTC time on, such as 2026-11-01 or 2026-11-01T12:00."
     ),
 ]
-Until = Annotated[str, typer.Option(metavar="TIME", help="Before this UTC time.")]
+Until = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="Before this UTC time.",
+    ),
+]
 Model = Annotated[str, typer.Option(help="Only this model.")]
 
 
@@ -108,13 +114,23 @@ def usage(
 
 
 def events(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account's.")] = "",
+    account_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Only this account's.",
+        ),
+    ] = "",
     limit: Limit = 50,
     page_token: PageToken = "",
     as_json: AsJson = False,
 ) -> None:
     """Show thresholds that were crossed, oldest first."""
-    request = ListEventsRequest(account_id=account_id, page_size=limit, page_token=page_token)
+    request = ListEventsRequest(
+        account_id=account_id,
+        page_size=limit,
+        page_token=page_token,
+    )
     with ledger_service() as ledger:
         page = ledger.ListEvents(request, timeout=TIMEOUT_S)
     print_reply(page, as_json, _events_table)

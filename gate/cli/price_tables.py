@@ -48,7 +48,10 @@ def print_price(price: ModelPrice, window: PriceWindow | None = None) -> None:
     console.print(_rates_table(price))
 
 
-def print_changes(markups: Iterable[MarkupChange], prices: Iterable[PriceChange]) -> None:
+def print_changes(
+    markups: Iterable[MarkupChange],
+    prices: Iterable[PriceChange],
+) -> None:
     """Prints the differences between two price tables, by account and time."""
     table = _changes_table("account", "from")
     for markup in markups:
@@ -99,7 +102,10 @@ def _changes_table(*first_headings: str) -> Table:
     return table
 
 
-def _change_rows(before: ModelPrice | None, after: ModelPrice | None) -> Iterator[list[str]]:
+def _change_rows(
+    before: ModelPrice | None,
+    after: ModelPrice | None,
+) -> Iterator[list[str]]:
     if before and after and before.currency != after.currency:
         yield ["currency", "", "", before.currency, after.currency, ""]
     for change in rate_changes(before, after):
@@ -116,7 +122,10 @@ def _change_rows(before: ModelPrice | None, after: ModelPrice | None) -> Iterato
         ]
 
 
-def _facts(price: ModelPrice, window: PriceWindow | None) -> Iterator[tuple[str, str]]:
+def _facts(
+    price: ModelPrice,
+    window: PriceWindow | None,
+) -> Iterator[tuple[str, str]]:
     yield "version", price.version
     yield "currency", price.currency
     if window:

@@ -66,7 +66,13 @@ def show(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model's name, or provider/model.")
     ] = "",
-    at: Annotated[str, typer.Option(metavar="TIME", help="In force then (UTC), not now.")] = "",
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="In force then (UTC), not now.",
+        ),
+    ] = "",
     account: Account = "",
     version: Annotated[
         str, typer.Option(help="Show this version instead, as the ledger keeps it.")
@@ -94,7 +100,13 @@ def diff(
         str,
         typer.Argument(metavar="OLD", help="A price file or a version; alone: the new price file."),
     ],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="A price file or a version.")] = "",
+    new: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEW",
+            help="A price file or a version.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what changes, from what is in force to a price file, or between two price files or two
@@ -162,7 +174,11 @@ def _differences(
     before: PriceTable, after: PriceTable
 ) -> tuple[list[MarkupChange], list[PriceChange]]:
     now_ms = _now_ms()
-    return markup_changes(before, after, now_ms), price_changes(before, after, now_ms)
+    return markup_changes(
+        before,
+        after,
+        now_ms,
+    ), price_changes(before, after, now_ms)
 
 
 def _in_force(settings: Settings) -> PriceTable:

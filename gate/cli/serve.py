@@ -11,13 +11,25 @@ from gate.process.logging import configure_logging
 from gate.settings import SettingsError, effective, load_settings, unknown_variables
 
 Listen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for gRPC.",
+    ),
 ]
 BillingListen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for the ledger's gRPC.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for the ledger's gRPC.",
+    ),
 ]
 MetricsListen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for Prometheus.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for Prometheus.",
+    ),
 ]
 DataDir = Annotated[
     Path | None,
@@ -86,7 +98,10 @@ def serve(
     )
 
 
-def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:
+def flush(
+    metrics_listen: MetricsListen = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
     """Run the flusher alone: journal into ledger."""
     from gate import app
 

@@ -117,10 +117,18 @@ def redeem(
     )
     with service() as call:
         granted = call.accounts.RedeemVoucher(request, timeout=TIMEOUT_S)
-    print_reply(granted, as_json, lambda granted: _granted_text(account_id, granted))
+    print_reply(
+        granted,
+        as_json,
+        lambda granted: _granted_text(account_id, granted),
+    )
 
 
-def list_batches(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
+def list_batches(
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
     """List batches of vouchers by id; their codes are known to nobody."""
     request = ListVoucherBatchesRequest(page_size=limit, page_token=page_token)
     with service() as call:

@@ -65,7 +65,12 @@ class Sender:
 
         A caller that is cancelled leaves the call's outcome unknown.
         """
-        call = Call(method, request, self._loop.create_future(), self._loop.time() + timeout_s)
+        call = Call(
+            method,
+            request,
+            self._loop.create_future(),
+            self._loop.time() + timeout_s,
+        )
         self._accept(call)
         timer = self._loop.call_at(call.deadline_s, call.expire)
         try:

@@ -63,7 +63,11 @@ class _Orders:
 class Child:
     """Runs a child: starts the process, restarts a dead process, ends the process when told so."""
 
-    def __init__(self, spec: ChildSpec, on_end: Callable[[ChildEnd], None] | None) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        on_end: Callable[[ChildEnd], None] | None,
+    ) -> None:
         self.spec = spec
         self.ready = asyncio.Event()
         self._on_end = on_end
@@ -220,7 +224,10 @@ class Child:
         return f"exit status {status}"
 
     @staticmethod
-    async def _unless(order: asyncio.Event, waiting: Coroutine[object, object, object]) -> None:
+    async def _unless(
+        order: asyncio.Event,
+        waiting: Coroutine[object, object, object],
+    ) -> None:
         """Waits, but no longer than until the order is given."""
         awaited = asyncio.ensure_future(waiting)
         ordered = asyncio.ensure_future(order.wait())

@@ -212,7 +212,10 @@ def _with_voucher_key(settings: Settings) -> Settings:
     return settings.model_copy(update={"voucher_key": key})
 
 
-async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> DataDirLock:
+async def _outlive_earlier_children(
+    settings: Settings,
+    opened: ExitStack,
+) -> DataDirLock:
     """Returns the lock that our own children hold, once no child of an earlier run holds the lock.
 
     A child of an earlier run whose supervisor was killed is still draining. StartupError if such a
@@ -280,8 +283,18 @@ def _own_children(
     The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
     """
     migrate = _child("migrate", ("migrate",), settings, environment)
-    flusher = _child("flusher", ("flush", "--exit-with-parent"), settings, environment)
-    billing = _child("billing", ("billing", "--exit-with-parent"), settings, environment)
+    flusher = _child(
+        "flusher",
+        ("flush", "--exit-with-parent"),
+        settings,
+        environment,
+    )
+    billing = _child(
+        "billing",
+        ("billing", "--exit-with-parent"),
+        settings,
+        environment,
+    )
     gates = _gates(settings, environment)
     lasting = [flusher, replace(billing, stage=_SERVING), *gates]
     after = (*store, "migrate")
@@ -317,7 +330,10 @@ def _child(
     )
 
 
-def _environment(settings: Settings, metrics: ChildMetrics | None) -> dict[str, str]:
+def _environment(
+    settings: Settings,
+    metrics: ChildMetrics | None,
+) -> dict[str, str]:
     """Returns the children's environment: our settings, but for this process's own business."""
     dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
     environment = {

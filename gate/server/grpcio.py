@@ -44,7 +44,8 @@ class GrpcioServer:
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
         self._health = health.aio.HealthServicer()
         for descriptor, service in services.items():
-            self._server.add_generic_rpc_handlers((_handlers(descriptor, service, edge),))
+            handlers = _handlers(descriptor, service, edge)
+            self._server.add_generic_rpc_handlers((handlers,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [descriptor.full_name for descriptor in services]
         reflection.enable_server_reflection(
@@ -79,7 +80,11 @@ class GrpcioServer:
         await self._server.stop(timeout_s)
 
 
-def _handlers(descriptor: ServiceDescriptor, service: object, edge: Edge) -> grpc.GenericRpcHandler:
+def _handlers(
+    descriptor: ServiceDescriptor,
+    service: object,
+    edge: Edge,
+) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(
         descriptor.full_name,
         {method.name: _handler(method, service, edge) for method in descriptor.methods},
@@ -94,12 +99,19 @@ def _handler(
     parse = GetMessageClass(method.input_type).FromString
     call = edge.wrap(method.name, getattr(service, method.name))
 
-    async def answer(message: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def answer(
+        message: bytes,
+        context: "grpc.aio.ServicerContext[bytes, bytes]",
+    ) -> bytes:
         try:
             response = await call(parse(message))
             return response.SerializeToString()
         except ServiceError as refused:
-            await context.abort(code_of(refused), refused.message, details_of(refused))
+            await context.abort(
+                code_of(refused),
+                refused.message,
+                details_of(refused),
+            )
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
 
