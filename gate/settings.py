@@ -298,10 +298,13 @@ def unknown_variables() -> list[str]:
 
 def effective(settings: Settings) -> list[EffectiveSetting]:
     """Returns every setting with the value in force, in the order of declaration."""
-    return [
-        EffectiveSetting(env_name(field), _shown(getattr(settings, field)), info.description or "")
-        for field, info in type(settings).model_fields.items()
-    ]
+    return [_effective(settings, field) for field in type(settings).model_fields]
+
+
+def _effective(settings: Settings, field: str) -> EffectiveSetting:
+    info = type(settings).model_fields[field]
+    value = _shown(getattr(settings, field))
+    return EffectiveSetting(env_name(field), value, info.description or "")
 
 
 def env_name(field: str) -> str:

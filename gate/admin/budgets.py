@@ -146,16 +146,26 @@ def _check_scope(scope: Mapping[str, str]) -> None:
             f"one or two dimensions, such as api_key; there are {len(scope)}",
         )
     for key, value in scope.items():
-        if not 1 <= len(key) <= MAX_DIMENSION_KEY or not key.isprintable() or "=" in key:
-            raise InvalidField(
-                "budget.scope",
-                f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
-            )
-        if not 1 <= len(value) <= MAX_DIMENSION_VALUE or not value.isprintable():
-            raise InvalidField(
-                "budget.scope",
-                f"values are 1 to {MAX_DIMENSION_VALUE} printable characters",
-            )
+        _check_scope_key(key)
+        _check_scope_value(value)
+
+
+def _check_scope_key(key: str) -> None:
+    has_length = 1 <= len(key) <= MAX_DIMENSION_KEY
+    if not has_length or not key.isprintable() or "=" in key:
+        raise InvalidField(
+            "budget.scope",
+            f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
+        )
+
+
+def _check_scope_value(value: str) -> None:
+    has_length = 1 <= len(value) <= MAX_DIMENSION_VALUE
+    if not has_length or not value.isprintable():
+        raise InvalidField(
+            "budget.scope",
+            f"values are 1 to {MAX_DIMENSION_VALUE} printable characters",
+        )
 
 
 def _thresholds_of(messages: Sequence[pb.BudgetThreshold]) -> tuple[BudgetThreshold, ...]:

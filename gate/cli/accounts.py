@@ -7,6 +7,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
 from gate.cli.output import enum_text, facts_table, money_or, print_page, print_reply
@@ -69,13 +70,18 @@ SpendManagement = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    account = typer.Typer(no_args_is_help=True, help="Create, show, list and update accounts.")
-    account.command("create")(create)
-    account.command("show")(show)
-    account.command("list")(list_accounts)
-    account.command("update")(update)
-    account.command("advance-clock")(advance_clock)
-    app.add_typer(account, name="account")
+    add_group(
+        app,
+        "account",
+        "Create, show, list and update accounts.",
+        {
+            "create": create,
+            "show": show,
+            "list": list_accounts,
+            "update": update,
+            "advance-clock": advance_clock,
+        },
+    )
 
 
 def create(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
 from gate.cli.output import add_number_columns, print_page, print_reply, when_or
@@ -29,13 +30,16 @@ _LEVEL_FORM = "ID=LEVEL, such as most=80% or ten=10"
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    budget = typer.Typer(
-        no_args_is_help=True, help="Set, delete and list budgets on dimension values."
+    add_group(
+        app,
+        "budget",
+        "Set, delete and list budgets on dimension values.",
+        {
+            "set": set_budget,
+            "delete": delete,
+            "list": list_budgets,
+        },
     )
-    budget.command("set")(set_budget)
-    budget.command("delete")(delete)
-    budget.command("list")(list_budgets)
-    app.add_typer(budget, name="budget")
 
 
 def set_budget(

@@ -1,5 +1,6 @@
 """Commands to read the ledger: entries, usage, events."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from gate.cli.connection import (
     print_next,
     when,
 )
-from gate.cli.options import AccountId, Limit, PageToken
+from gate.cli.options import AccountId, Limit, PageToken, typed
 from gate.cli.output import add_number_columns, print_page, print_reply
 from meter.v1.ledger_pb2 import (
     DAY,
@@ -144,8 +145,12 @@ def _parse_kind(name: str) -> EntryKind:
     try:
         return EntryKind.Value(name.upper())  # type: ignore[return-value]  # its stub says int
     except ValueError:
-        names = ", ".join(known.lower() for known in EntryKind.keys()[1:])
-        raise typer.BadParameter(f"--kind is one of {names}") from None
+        raise typer.BadParameter(f"--kind is one of {_kind_names()}") from None
+
+
+def _kind_names() -> str:
+    names = EntryKind.keys()[1:]
+    return ", ".join(names).lower()
 
 
 def _entries_table(page: ListEntriesResponse) -> Table:
@@ -190,13 +195,17 @@ def _entry_details(entry: Entry) -> Iterator[str]:
 
 def _burned_text(entry: Entry) -> str:
     """Returns the credits burned by an entry, added up by type of grant."""
-    amounts: dict[str, int] = {}
+    parts = []
+    for grant_type, nanos in _burned_by_type(entry).items():
+        parts.append(f"{money(nanos)} {typed(grant_type)}")
+    return ", ".join(parts)
+
+
+def _burned_by_type(entry: Entry) -> Counter[str]:
+    amounts: Counter[str] = Counter()
     for burn in entry.burned:
-        amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos
-    return ", ".join(
-        f"{money(nanos)} {grant_type.lower().replace('_', '-')}"
-        for grant_type, nanos in amounts.items()
-    )
+        amounts[burn.type] += burn.amount_nanos
+    return amounts
 
 
 def _usage_table(page: QueryUsageResponse, by: str, dimension: str) -> Table:

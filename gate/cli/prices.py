@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import CallFailed, console, parse_time
 from gate.cli.price_json import changes_json, price_change_json, price_json, print_as_json
 from gate.cli.price_tables import print_changes, print_list, print_price, print_price_changes
@@ -26,14 +27,17 @@ Account = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    prices = typer.Typer(
-        no_args_is_help=True, help="List, show and compare prices, and put a price file in force."
+    add_group(
+        app,
+        "prices",
+        "List, show and compare prices, and put a price file in force.",
+        {
+            "list": list_prices,
+            "show": show,
+            "diff": diff,
+            "import": import_file,
+        },
     )
-    prices.command("list")(list_prices)
-    prices.command("show")(show)
-    prices.command("diff")(diff)
-    prices.command("import")(import_file)
-    app.add_typer(prices, name="prices")
 
 
 def list_prices(

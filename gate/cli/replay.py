@@ -19,7 +19,14 @@ from rich.table import Table
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.cli.output import facts_table
 from gate.settings import load_settings
-from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, Reason, Usage
+from gate.v1.gate_pb2 import (
+    ALLOWED,
+    AuthorizeRequest,
+    DebitRequest,
+    DebitResponse,
+    Reason,
+    Usage,
+)
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
@@ -52,6 +59,13 @@ class Tally:
     retries: int = 0
     denied: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, row: Row, debited: DebitResponse) -> None:
+        """Adds a row that was charged."""
+        self.input_tokens += row.input_tokens
+        self.output_tokens += row.output_tokens
+        self.charged_nanos += debited.charged_nanos
+        self.shortfall_nanos += debited.shortfall_nanos
 
 
 def register(app: typer.Typer) -> None:
@@ -250,10 +264,7 @@ class _Run:
             hold_id=hold.hold_id,
         )
         debited = await self._call("Debit", stub.Debit, debit)
-        self.tally.input_tokens += row.input_tokens
-        self.tally.output_tokens += row.output_tokens
-        self.tally.charged_nanos += debited.charged_nanos
-        self.tally.shortfall_nanos += debited.shortfall_nanos
+        self.tally.add(row, debited)
 
     def _usage(self, input_tokens: int, output_tokens: int) -> Usage:
         return Usage(

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from gate.cli.connection import console
 from gate.process.logging import configure_logging
-from gate.settings import SettingsError, effective, load_settings, unknown_variables
+from gate.settings import Settings, SettingsError, effective, load_settings, unknown_variables
 
 Listen = Annotated[
     str | None,
@@ -132,7 +132,11 @@ def config() -> None:
     settings = load_settings()
     if problems := unknown_variables():
         raise SettingsError(problems)
+    console.print(_settings_table(settings))
+
+
+def _settings_table(settings: Settings) -> Table:
     table = Table("variable", "value", "meaning", box=None)
     for setting in effective(settings):
         table.add_row(setting.env_name, setting.value, setting.description)
-    console.print(table)
+    return table

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
 from gate.cli.options import (
     AccountId,
@@ -33,14 +34,16 @@ _STATUSES = choices(TopUpStatus)
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    top_up = typer.Typer(
-        no_args_is_help=True,
-        help="Purchases of credits: record, complete and list them.",
+    add_group(
+        app,
+        "top-up",
+        "Purchases of credits: record, complete and list them.",
+        {
+            "create": create,
+            "complete": complete,
+            "list": list_top_ups,
+        },
     )
-    top_up.command("create")(create)
-    top_up.command("complete")(complete)
-    top_up.command("list")(list_top_ups)
-    app.add_typer(top_up, name="top-up")
 
 
 def create(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
 from gate.cli.options import (
     AccountId,
@@ -37,11 +38,16 @@ _TYPES = ["voucher", "promotion"]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    voucher = typer.Typer(no_args_is_help=True, help="Make, redeem and list vouchers.")
-    voucher.command("create")(create)
-    voucher.command("redeem")(redeem)
-    voucher.command("list")(list_batches)
-    app.add_typer(voucher, name="voucher")
+    add_group(
+        app,
+        "voucher",
+        "Make, redeem and list vouchers.",
+        {
+            "create": create,
+            "redeem": redeem,
+            "list": list_batches,
+        },
+    )
 
 
 def create(

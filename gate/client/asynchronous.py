@@ -183,11 +183,7 @@ class AsyncClient:
         Raises CallFailed.
         """
         request = GetBalanceRequest(account_id=account_id)
-        reply: GetBalanceResponse = await self._send(
-            "get_balance",
-            request,
-            timeout_s,
-        )
+        reply: GetBalanceResponse = await self._send("get_balance", request, timeout_s)
         return reply
 
     @asynccontextmanager

@@ -237,11 +237,7 @@ class BlockingHold:
     named `affordable_output_tokens`.
     """
 
-    def __init__(
-        self,
-        hold: Hold,
-        wait: _Wait,
-    ) -> None:
+    def __init__(self, hold: Hold, wait: _Wait) -> None:
         self._hold = hold
         self._wait = wait
         self.account_id = hold.account_id

@@ -92,12 +92,12 @@ def failure_of(status: Status) -> Failure:
     for detail in status.details:
         if not detail.Unpack(info):
             detail.Unpack(blame)
-    field = " ".join(violation.field for violation in blame.field_violations)
+    fields = [violation.field for violation in blame.field_violations]
     return Failure(
         _CODES.get(status.code, "UNKNOWN"),
         info.reason,
         status.message,
-        field,
+        " ".join(fields),
     )
 
 

@@ -55,6 +55,11 @@ class GrpcioServer:
 
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
+        self._bind(address)
+        await self._server.start()
+        await self.set_serving(True)
+
+    def _bind(self, address: Address) -> None:
         try:
             clear_socket(address)
             port = self._server.add_insecure_port(address.grpc_target)
@@ -62,15 +67,10 @@ class GrpcioServer:
             raise OSError(address.refused(error)) from None
         if port == 0:
             raise OSError(f"cannot listen on {address}")
-        await self._server.start()
-        await self.set_serving(True)
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of all services."""
-        name_of_status = "NOT_SERVING"
-        if serving:
-            name_of_status = "SERVING"
-        status = health_pb2.HealthCheckResponse.ServingStatus.Value(name_of_status)
+        status = _health_status(serving)
         for name in self._names:
             await self._health.set(name, status)
 
@@ -78,6 +78,12 @@ class GrpcioServer:
         """Takes no new calls, lets those in flight end, and stops."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(timeout_s)
+
+
+def _health_status(serving: bool) -> int:
+    if serving:
+        return health_pb2.HealthCheckResponse.SERVING
+    return health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def _handlers(

@@ -154,11 +154,7 @@ def _encode_grace(grace: Grace, began_ms: int | None) -> str:
 
 
 def _decode_grace(line: str) -> StoredGrace:
-    duration_ms, amount_nanos, began_ms, traffic_class = _tokens(
-        " ",
-        line,
-        StoredGrace._fields,
-    )
+    duration_ms, amount_nanos, began_ms, traffic_class = _tokens(" ", line, StoredGrace._fields)
     return StoredGrace(
         _number(duration_ms),
         int(amount_nanos),
