@@ -112,7 +112,11 @@ class MetricsBuffer(Collector):
         self._buffer.append(buffered)
         return buffered
 
-    def histogram(self, histogram: Histogram, bounds: tuple[float, ...]) -> BufferedHistogram:
+    def histogram(
+        self,
+        histogram: Histogram,
+        bounds: tuple[float, ...],
+    ) -> BufferedHistogram:
         buffered = BufferedHistogram(histogram, bounds)
         self._buffer.append(buffered)
         return buffered

@@ -81,7 +81,11 @@ class Pricer:
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        price = await self._price(request.usage.model, request.account_id, version_of(hold_id))
+        price = await self._price(
+            request.usage.model,
+            request.account_id,
+            version_of(hold_id),
+        )
         return _cost(price, request.usage)
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
@@ -106,9 +110,18 @@ class Pricer:
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
             with suppress(ServiceError):  # the item's own call raises it again
-                await self._price(request.usage.model, request.account_id, version_of(hold_id))
+                await self._price(
+                    request.usage.model,
+                    request.account_id,
+                    version_of(hold_id),
+                )
 
-    async def _price(self, model: str, account_id: str, pinned_version: str) -> ModelPrice:
+    async def _price(
+        self,
+        model: str,
+        account_id: str,
+        pinned_version: str,
+    ) -> ModelPrice:
         """Returns the pinned price if it is of this model, else the account's price in force."""
         pinned = None
         if pinned_version:
@@ -128,7 +141,12 @@ class Pricer:
             self._remember(current)
         return current
 
-    def _is_same_model(self, model: str, pinned: ModelPrice, current: ModelPrice) -> bool:
+    def _is_same_model(
+        self,
+        model: str,
+        pinned: ModelPrice,
+        current: ModelPrice,
+    ) -> bool:
         return pinned.model == current.model or self._table.means(model, pinned.model)
 
     async def _recall(self, version: str) -> ModelPrice | None:

@@ -57,23 +57,31 @@ def read_existing_file(value: str | Path | None) -> Path | None:
 
 
 def read_redis_url(value: str) -> str:
-    scheme, _, rest = value.partition("://")
-    is_tcp = scheme in {"redis", "rediss"} and rest != ""
-    is_socket = scheme == "unix" and rest.startswith("/")
-    if value == EMBEDDED or is_tcp or is_socket:
+    if value == EMBEDDED or _is_redis_url(value):
         return value
     raise ValueError("write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
 
 
+def _is_redis_url(text: str) -> bool:
+    scheme, _, rest = text.partition("://")
+    if scheme == "unix":
+        return rest.startswith("/")
+    return scheme in {"redis", "rediss"} and rest != ""
+
+
 def read_ledger_url(value: str) -> str:
-    scheme, _, rest = value.partition("://")
-    # SQLite in memory is no ledger: gate and flusher are two processes, and such a database ends
-    # with either.
-    is_sqlite = scheme == "sqlite" and len(rest) > 1 and rest != "/:memory:"
-    is_postgresql = scheme == "postgresql" and rest != ""
-    if is_sqlite or is_postgresql:
+    if _is_ledger_url(value):
         return value
     raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+
+def _is_ledger_url(text: str) -> bool:
+    scheme, _, rest = text.partition("://")
+    if scheme == "sqlite":
+        # SQLite in memory is no ledger: gate and flusher are two processes, and such a database
+        # ends with either.
+        return len(rest) > 1 and rest != "/:memory:"
+    return scheme == "postgresql" and rest != ""
 
 
 def read_top_up_bounds(value: str | TopUpBounds) -> TopUpBounds:

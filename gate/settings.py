@@ -298,10 +298,13 @@ def unknown_variables() -> list[str]:
 
 def effective(settings: Settings) -> list[EffectiveSetting]:
     """Returns every setting with the value in force, in the order of declaration."""
-    return [
-        EffectiveSetting(env_name(field), _shown(getattr(settings, field)), info.description or "")
-        for field, info in type(settings).model_fields.items()
-    ]
+    return [_effective(settings, field) for field in type(settings).model_fields]
+
+
+def _effective(settings: Settings, field: str) -> EffectiveSetting:
+    info = type(settings).model_fields[field]
+    value = _shown(getattr(settings, field))
+    return EffectiveSetting(env_name(field), value, info.description or "")
 
 
 def env_name(field: str) -> str:
@@ -320,7 +323,12 @@ def masked(url: str) -> str:
         url,
         flags=re.IGNORECASE,
     )
-    return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", without_userinfo, flags=re.IGNORECASE)
+    return re.sub(
+        r"([?&][a-z_]*password=)[^&]*",
+        r"\1***",
+        without_userinfo,
+        flags=re.IGNORECASE,
+    )
 
 
 def _text(value: object) -> str:
@@ -343,7 +351,11 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    alike = get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, n=1)
+    alike = get_close_matches(
+        name[len(PREFIX) :].lower(),
+        Settings.model_fields,
+        n=1,
+    )
     advice = "unset it"
     if alike:
         advice = f"did you mean {env_name(alike[0])}?"

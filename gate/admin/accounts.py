@@ -49,6 +49,7 @@ _UPDATABLE = {
     "thresholds": "thresholds",
     "graces": "graces",
 }
+_UPDATABLE_PATHS = ", ".join(_UPDATABLE)
 
 
 class AccountMethods:
@@ -104,7 +105,11 @@ class AccountMethods:
         )
         return ListAccountsResponse(
             accounts=map(_account_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, lambda row: (row.account_id,)),
+            next_page_token=next_page_token(
+                page,
+                rows,
+                lambda row: (row.account_id,),
+            ),
         )
 
     async def UpdateAccount(self, request: UpdateAccountRequest) -> Account:
@@ -142,12 +147,16 @@ def _check_new_account(request: CreateAccountRequest) -> None:
     account = request.account
     check_id("account.account_id", account.account_id)
     check_currency("account.currency", account.currency)
+    _check_new_status(account)
+    check_request_id(request.request_id, required=False)
+
+
+def _check_new_status(account: Account) -> None:
     if account.status not in (AccountStatus.ACCOUNT_STATUS_UNSPECIFIED, ACTIVE):
         raise InvalidField(
             "account.status",
             "an account begins ACTIVE; suspend it with UpdateAccount",
         )
-    check_request_id(request.request_id, required=False)
 
 
 def _changes(request: UpdateAccountRequest) -> dict[str, Any]:
@@ -191,16 +200,21 @@ def _status(account: Account) -> str:
 
 def _paths(mask: FieldMask) -> set[str]:
     paths = set(mask.paths)
+    unknown = paths - set(_UPDATABLE)
     if not paths:
-        raise InvalidField("update_mask", f"name what to change: {', '.join(_UPDATABLE)}")
-    if unknown := paths - set(_UPDATABLE):
-        # One is enough: a message of many would not fit into a status.
-        first = min(unknown)[:64]
-        raise InvalidField(
-            "update_mask",
-            f"{first!r} cannot be changed; what can: {', '.join(_UPDATABLE)}",
-        )
+        raise InvalidField("update_mask", f"name what to change: {_UPDATABLE_PATHS}")
+    if unknown:
+        raise _not_updatable(unknown)
     return paths
+
+
+def _not_updatable(paths: set[str]) -> InvalidField:
+    # One is enough: a message of many would not fit into a status.
+    first = min(paths)[:64]
+    return InvalidField(
+        "update_mask",
+        f"{first!r} cannot be changed; what can: {_UPDATABLE_PATHS}",
+    )
 
 
 def _account_message(row: AccountRow) -> Account:

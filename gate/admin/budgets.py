@@ -92,7 +92,11 @@ class BudgetMethods:
         rows = [use for use in uses if use.budget.budget_id > after]
         return pb.ListBudgetsResponse(
             budgets=map(_budget_use_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, lambda use: (use.budget.budget_id,)),
+            next_page_token=next_page_token(
+                page,
+                rows,
+                lambda use: (use.budget.budget_id,),
+            ),
         )
 
     def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
@@ -113,7 +117,11 @@ class BudgetMethods:
             thresholds=_thresholds_of(budget.thresholds),
         )
 
-    def _labels(self, account_id: str, scope: Mapping[str, str]) -> tuple[str, ...]:
+    def _labels(
+        self,
+        account_id: str,
+        scope: Mapping[str, str],
+    ) -> tuple[str, ...]:
         """Returns the scope as sorted "key=value" labels, a model by the canonical name."""
         _check_scope(scope)
         labels = []
@@ -138,16 +146,26 @@ def _check_scope(scope: Mapping[str, str]) -> None:
             f"one or two dimensions, such as api_key; there are {len(scope)}",
         )
     for key, value in scope.items():
-        if not 1 <= len(key) <= MAX_DIMENSION_KEY or not key.isprintable() or "=" in key:
-            raise InvalidField(
-                "budget.scope",
-                f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
-            )
-        if not 1 <= len(value) <= MAX_DIMENSION_VALUE or not value.isprintable():
-            raise InvalidField(
-                "budget.scope",
-                f"values are 1 to {MAX_DIMENSION_VALUE} printable characters",
-            )
+        _check_scope_key(key)
+        _check_scope_value(value)
+
+
+def _check_scope_key(key: str) -> None:
+    has_length = 1 <= len(key) <= MAX_DIMENSION_KEY
+    if not has_length or not key.isprintable() or "=" in key:
+        raise InvalidField(
+            "budget.scope",
+            f'keys are 1 to {MAX_DIMENSION_KEY} printable characters without "="',
+        )
+
+
+def _check_scope_value(value: str) -> None:
+    has_length = 1 <= len(value) <= MAX_DIMENSION_VALUE
+    if not has_length or not value.isprintable():
+        raise InvalidField(
+            "budget.scope",
+            f"values are 1 to {MAX_DIMENSION_VALUE} printable characters",
+        )
 
 
 def _thresholds_of(messages: Sequence[pb.BudgetThreshold]) -> tuple[BudgetThreshold, ...]:

@@ -46,7 +46,12 @@ def check_name(field: str, name: str) -> None:
         raise InvalidField(field, 'must be 1 to 64 of a-z, 0-9, "_", "-" and "."')
 
 
-def check_names(field: str, name_field: str, names: Sequence[str], most: int) -> None:
+def check_names(
+    field: str,
+    name_field: str,
+    names: Sequence[str],
+    most: int,
+) -> None:
     """Checks the ids in a repeated field: at most `most`, each valid, none twice.
 
     `name_field` is the name of the item's field for the id.
@@ -125,7 +130,12 @@ def labels_of(
     return tuple(sorted(labels))
 
 
-def _canonical_model(field: str, model: str, canonical: Canonical, account_id: str) -> str:
+def _canonical_model(
+    field: str,
+    model: str,
+    canonical: Canonical,
+    account_id: str,
+) -> str:
     try:
         return canonical(model, account_id)
     except UnknownModel as error:

@@ -110,7 +110,11 @@ def _check_reason(field: str, reason: str) -> None:
     check_description(field, reason)
 
 
-def _grant_of(account_id: str, grant: Grant, canonical: Canonical) -> GrantCredits:
+def _grant_of(
+    account_id: str,
+    grant: Grant,
+    canonical: Canonical,
+) -> GrantCredits:
     """Returns the grant as an operation with a new grant id; raises InvalidField."""
     check_choice("grant.type", grant.type, GrantType)
     check_amount("grant.amount_nanos", grant.amount_nanos)

@@ -15,7 +15,11 @@ def page_starts_after(page: Page) -> str:
     return str(page.after[0])
 
 
-def next_page_token(page: Page, rows: Sequence[Row], place_of: Callable[[Row], Place]) -> str:
+def next_page_token(
+    page: Page,
+    rows: Sequence[Row],
+    place_of: Callable[[Row], Place],
+) -> str:
     """Returns the token of the page behind the page's rows; empty if no more rows follow."""
     if len(rows) <= page.size:
         return ""

@@ -83,7 +83,12 @@ class TopUpMethods:
 
     async def ListTopUps(self, request: ListTopUpsRequest) -> ListTopUpsResponse:
         check_id("account_id", request.account_id)
-        page = page_of(request, request.page_size, request.page_token, (int, str))
+        page = page_of(
+            request,
+            request.page_size,
+            request.page_token,
+            (int, str),
+        )
         rows = await asyncio.to_thread(
             self._top_ups.newest,
             request.account_id,

@@ -94,7 +94,11 @@ class VoucherMethods:
         )
         return ListVoucherBatchesResponse(
             batches=map(_batch_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, lambda row: (row.batch_id,)),
+            next_page_token=next_page_token(
+                page,
+                rows,
+                lambda row: (row.batch_id,),
+            ),
         )
 
     def _required_key(self) -> str:

@@ -7,6 +7,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
 from gate.cli.output import enum_text, facts_table, money_or, print_page, print_reply
@@ -35,10 +36,18 @@ from meter.v1.accounts_pb2 import (
 )
 
 Overage = Annotated[
-    str | None, typer.Option(metavar="CREDITS", help="How far below zero the account may go.")
+    str | None,
+    typer.Option(
+        metavar="CREDITS",
+        help="How far below zero the account may go.",
+    ),
 ]
 DailyLimit = Annotated[
-    str | None, typer.Option(metavar="CREDITS", help="Most that may be used in one UTC day.")
+    str | None,
+    typer.Option(
+        metavar="CREDITS",
+        help="Most that may be used in one UTC day.",
+    ),
 ]
 
 _POLICIES = choices(OveragePolicy)
@@ -61,13 +70,18 @@ SpendManagement = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    account = typer.Typer(no_args_is_help=True, help="Create, show, list and update accounts.")
-    account.command("create")(create)
-    account.command("show")(show)
-    account.command("list")(list_accounts)
-    account.command("update")(update)
-    account.command("advance-clock")(advance_clock)
-    app.add_typer(account, name="account")
+    add_group(
+        app,
+        "account",
+        "Create, show, list and update accounts.",
+        {
+            "create": create,
+            "show": show,
+            "list": list_accounts,
+            "update": update,
+            "advance-clock": advance_clock,
+        },
+    )
 
 
 def create(
@@ -114,7 +128,11 @@ def show(account_id: AccountId, as_json: AsJson = False) -> None:
     print_reply(account, as_json, _account_table)
 
 
-def list_accounts(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
+def list_accounts(
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
     """List accounts by id."""
     request = ListAccountsRequest(page_size=limit, page_token=page_token)
     with service() as call:
@@ -222,7 +240,14 @@ def _graces(texts: Sequence[str] | None) -> list[Grace]:
 
 
 def _accounts_table(page: ListAccountsResponse) -> Table:
-    table = Table("account", "currency", "status", "overage", "daily limit", box=None)
+    table = Table(
+        "account",
+        "currency",
+        "status",
+        "overage",
+        "daily limit",
+        box=None,
+    )
     for account in page.accounts:
         table.add_row(
             account.account_id,

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from gate.cli.connection import TIMEOUT_S, AsJson, money, service, when
-from gate.cli.options import AccountId
+from gate.cli.options import AccountId, typed
 from gate.cli.output import facts_table, money_or, print_reply
 from gate.v1.gate_pb2 import GetBalanceRequest, GetBalanceResponse, GraceState
 
@@ -50,7 +50,7 @@ def _balance_table(reply: GetBalanceResponse) -> Table:
 def _breakdown(reply: GetBalanceResponse) -> Iterator[tuple[str, str]]:
     """Yields the parts of the remaining credits, each with a name."""
     for part in reply.breakdown:
-        yield part.type.lower().replace("_", "-"), money(part.remaining_nanos)
+        yield typed(part.type), money(part.remaining_nanos)
     if reply.debt_nanos:
         yield "overage in use", money(-reply.debt_nanos)
     if reply.balance.scoped_nanos:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, service
 from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
 from gate.cli.output import add_number_columns, print_page, print_reply, when_or
@@ -29,13 +30,16 @@ _LEVEL_FORM = "ID=LEVEL, such as most=80% or ten=10"
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    budget = typer.Typer(
-        no_args_is_help=True, help="Set, delete and list budgets on dimension values."
+    add_group(
+        app,
+        "budget",
+        "Set, delete and list budgets on dimension values.",
+        {
+            "set": set_budget,
+            "delete": delete,
+            "list": list_budgets,
+        },
     )
-    budget.command("set")(set_budget)
-    budget.command("delete")(delete)
-    budget.command("list")(list_budgets)
-    app.add_typer(budget, name="budget")
 
 
 def set_budget(
@@ -53,7 +57,11 @@ def set_budget(
         ),
     ],
     window: Annotated[
-        str, typer.Option(metavar="|".join(_WINDOWS), help="When it begins anew (UTC).")
+        str,
+        typer.Option(
+            metavar="|".join(_WINDOWS),
+            help="When it begins anew (UTC).",
+        ),
     ] = "monthly",
     soft: Annotated[bool, typer.Option("--soft", help="Only raise events, deny nothing.")] = False,
     threshold: Annotated[
@@ -72,7 +80,11 @@ def set_budget(
         limit_nanos=parse_amount("CREDITS", credits),
         thresholds=map(_parse_threshold, threshold or ()),
     )
-    request = SetBudgetRequest(account_id=account_id, request_id=request_id, budget=budget)
+    request = SetBudgetRequest(
+        account_id=account_id,
+        request_id=request_id,
+        budget=budget,
+    )
     with service() as call:
         made = call.accounts.SetBudget(request, timeout=TIMEOUT_S)
     print_reply(
@@ -89,7 +101,11 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a budget."""
-    request = DeleteBudgetRequest(account_id=account_id, budget_id=budget_id, request_id=request_id)
+    request = DeleteBudgetRequest(
+        account_id=account_id,
+        budget_id=budget_id,
+        request_id=request_id,
+    )
     with service() as call:
         deleted = call.accounts.DeleteBudget(request, timeout=TIMEOUT_S)
     print_reply(deleted, as_json, lambda _: f"deleted budget {budget_id} of {account_id}")
@@ -102,7 +118,11 @@ def list_budgets(
     as_json: AsJson = False,
 ) -> None:
     """List an account's budgets, and what is used of each."""
-    request = ListBudgetsRequest(account_id=account_id, page_size=limit, page_token=page_token)
+    request = ListBudgetsRequest(
+        account_id=account_id,
+        page_size=limit,
+        page_token=page_token,
+    )
     with service() as call:
         page = call.accounts.ListBudgets(request, timeout=TIMEOUT_S)
     print_page(page, as_json, _budgets_table)

@@ -17,7 +17,13 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account.")] = "",
+    account_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Only this account.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Recompute the books and compare them with Redis. Exits with 1 if anything is wrong."""

@@ -182,8 +182,13 @@ def parse_time(option: str, text: str) -> Timestamp | None:
         raise CallFailed(
             f"{option}: {text!r} is no time; write it as 2026-11-01 or 2026-11-01T12:00"
         ) from None
+    return _timestamp(moment)
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    in_zone = moment.replace(tzinfo=moment.tzinfo or UTC)
     stamp = Timestamp()
-    stamp.FromDatetime(moment.replace(tzinfo=moment.tzinfo or UTC))
+    stamp.FromDatetime(in_zone)
     return stamp
 
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from gate.cli.connection import TIMEOUT_S, AsJson, CallFailed, money, parse_amount, service
-from gate.cli.options import pair
+from gate.cli.options import is_whole_number, pair
 from gate.cli.output import add_number_columns, print_reply
 from gate.v1.gate_pb2 import EstimateCostRequest, EstimateCostResponse, Usage
 
@@ -21,7 +21,13 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Such as gpt-4o or openai/gpt-4o.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Such as gpt-4o or openai/gpt-4o.",
+        ),
+    ],
     units: Annotated[
         list[str],
         typer.Argument(
@@ -39,7 +45,10 @@ def estimate(
     """Tell what a request would cost, and how many such requests an amount, or an account's
     credits, buys.
     """
-    request = EstimateCostRequest(account_id=account, usage=_parse_usage(model, units))
+    request = EstimateCostRequest(
+        account_id=account,
+        usage=_parse_usage(model, units),
+    )
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)
     with service() as call:
@@ -52,15 +61,19 @@ def _parse_usage(model: str, units: list[str]) -> Usage:
     for text in units:
         unit, number = pair("UNIT=QUANTITY", text, "as input_tokens=1000")
         quantity = _parse_quantity(unit, number)
-        if unit in _TOKEN_FIELDS:
-            setattr(usage, unit, quantity)
-        else:
-            usage.units[unit] = quantity
+        _set_quantity(usage, unit, quantity)
     return usage
 
 
+def _set_quantity(usage: Usage, unit: str, quantity: int) -> None:
+    if unit in _TOKEN_FIELDS:
+        setattr(usage, unit, quantity)
+    else:
+        usage.units[unit] = quantity
+
+
 def _parse_quantity(unit: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+    if not is_whole_number(text, _MAX_DIGITS):
         raise CallFailed(f"{unit}: {text!r} is no whole number of units, such as 1000")
     return int(text)
 
@@ -78,9 +91,13 @@ def _render(estimated: EstimateCostResponse) -> RenderableType:
 
 def _affordable_text(estimated: EstimateCostResponse) -> str:
     amount = money(estimated.amount_nanos, estimated.currency)
-    count = estimated.affordable_requests
-    requests = "request" if count == 1 else "requests"
-    text = f"{amount} buy {count:,} such {requests}"
+    text = f"{amount} buy {_requests_text(estimated.affordable_requests)}"
     if estimated.HasField("affordable_output_tokens"):
         text += f", or {estimated.affordable_output_tokens:,} output tokens in one"
     return text
+
+
+def _requests_text(count: int) -> str:
+    if count == 1:
+        return "1 such request"
+    return f"{count:,} such requests"

@@ -38,7 +38,13 @@ def register(app: typer.Typer) -> None:
 
 
 def invoice(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id.")] = "",
+    account_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Account id.",
+        ),
+    ] = "",
     month: Annotated[
         str, typer.Option(metavar="YYYY-MM", help="Calendar month (UTC); default: this one.")
     ] = "",
@@ -88,8 +94,16 @@ def _get_invoice(number: str) -> Invoice:
     return found
 
 
-def _create_invoice(account_id: str, start: Timestamp | None, end: Timestamp | None) -> Invoice:
-    request = CreateInvoiceRequest(account_id=account_id, period_start=start, period_end=end)
+def _create_invoice(
+    account_id: str,
+    start: Timestamp | None,
+    end: Timestamp | None,
+) -> Invoice:
+    request = CreateInvoiceRequest(
+        account_id=account_id,
+        period_start=start,
+        period_end=end,
+    )
     with ledger_service() as ledger:
         made: Invoice = ledger.CreateInvoice(request, timeout=TIMEOUT_S)
     return made

@@ -1,5 +1,6 @@
 """Commands to read the ledger: entries, usage, events."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from gate.cli.connection import (
     print_next,
     when,
 )
-from gate.cli.options import AccountId, Limit, PageToken
+from gate.cli.options import AccountId, Limit, PageToken, typed
 from gate.cli.output import add_number_columns, print_page, print_reply
 from meter.v1.ledger_pb2 import (
     DAY,
@@ -39,7 +40,13 @@ Since = Annotated[
         metavar="TIME", help="From this UTC time on, such as 2026-11-01 or 2026-11-01T12:00."
     ),
 ]
-Until = Annotated[str, typer.Option(metavar="TIME", help="Before this UTC time.")]
+Until = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="Before this UTC time.",
+    ),
+]
 Model = Annotated[str, typer.Option(help="Only this model.")]
 
 
@@ -108,13 +115,23 @@ def usage(
 
 
 def events(
-    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account's.")] = "",
+    account_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Only this account's.",
+        ),
+    ] = "",
     limit: Limit = 50,
     page_token: PageToken = "",
     as_json: AsJson = False,
 ) -> None:
     """Show thresholds that were crossed, oldest first."""
-    request = ListEventsRequest(account_id=account_id, page_size=limit, page_token=page_token)
+    request = ListEventsRequest(
+        account_id=account_id,
+        page_size=limit,
+        page_token=page_token,
+    )
     with ledger_service() as ledger:
         page = ledger.ListEvents(request, timeout=TIMEOUT_S)
     print_reply(page, as_json, _events_table)
@@ -128,8 +145,12 @@ def _parse_kind(name: str) -> EntryKind:
     try:
         return EntryKind.Value(name.upper())  # type: ignore[return-value]  # its stub says int
     except ValueError:
-        names = ", ".join(known.lower() for known in EntryKind.keys()[1:])
-        raise typer.BadParameter(f"--kind is one of {names}") from None
+        raise typer.BadParameter(f"--kind is one of {_kind_names()}") from None
+
+
+def _kind_names() -> str:
+    names = EntryKind.keys()[1:]
+    return ", ".join(names).lower()
 
 
 def _entries_table(page: ListEntriesResponse) -> Table:
@@ -174,13 +195,17 @@ def _entry_details(entry: Entry) -> Iterator[str]:
 
 def _burned_text(entry: Entry) -> str:
     """Returns the credits burned by an entry, added up by type of grant."""
-    amounts: dict[str, int] = {}
+    parts = []
+    for grant_type, nanos in _burned_by_type(entry).items():
+        parts.append(f"{money(nanos)} {typed(grant_type)}")
+    return ", ".join(parts)
+
+
+def _burned_by_type(entry: Entry) -> Counter[str]:
+    amounts: Counter[str] = Counter()
     for burn in entry.burned:
-        amounts[burn.type] = amounts.get(burn.type, 0) + burn.amount_nanos
-    return ", ".join(
-        f"{money(nanos)} {grant_type.lower().replace('_', '-')}"
-        for grant_type, nanos in amounts.items()
-    )
+        amounts[burn.type] += burn.amount_nanos
+    return amounts
 
 
 def _usage_table(page: QueryUsageResponse, by: str, dimension: str) -> Table:

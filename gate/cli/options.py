@@ -42,9 +42,15 @@ def request_id_or_new(request_id: str) -> str:
     return request_id or f"cli-{uuid.uuid4().hex}"
 
 
+def typed(name: str) -> str:
+    """Returns a name of an enum, or of a kind of credits, as people type the name."""
+    return name.lower().replace("_", "-")
+
+
 def choices(enum: "EnumTypeWrapper") -> list[str]:
     """Returns an enum's names as people type the names."""
-    return [name.lower().replace("_", "-") for name in enum.keys()[1:]]
+    names = enum.keys()[1:]
+    return [typed(name) for name in names]
 
 
 def choice(option: str, text: str, names: Iterable[str]) -> str:
@@ -75,6 +81,11 @@ def duration(ms: int) -> str:
     whole = [name for name, size in _UNITS_MS.items() if ms % size == 0]
     unit = whole[-1]
     return f"{ms // _UNITS_MS[unit]}{unit}"
+
+
+def is_whole_number(text: str, most_digits: int) -> bool:
+    """Tells whether a text consists of the digits 0 to 9 alone, at most `most_digits`."""
+    return text.isascii() and text.isdigit() and len(text) <= most_digits
 
 
 def pair(option: str, text: str, form: str) -> tuple[str, str]:

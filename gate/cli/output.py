@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from gate.cli.connection import console, money, print_json, print_next, when
+from gate.cli.options import typed
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -49,7 +50,7 @@ def add_number_columns(table: Table, *headings: str) -> None:
 
 def enum_text(enum: EnumTypeWrapper, number: int) -> str:
     """Returns an enum's value as people type the value: lower case, with hyphens."""
-    return str(enum.Name(number)).lower().replace("_", "-")
+    return typed(enum.Name(number))
 
 
 def money_or(absent: str, message: Message, field: str) -> str:

@@ -19,7 +19,10 @@ def print_as_json(content: object) -> None:
     print(json.dumps(content, indent=2))
 
 
-def price_json(price: ModelPrice, window: PriceWindow | None = None) -> dict[str, Any]:
+def price_json(
+    price: ModelPrice,
+    window: PriceWindow | None = None,
+) -> dict[str, Any]:
     """Returns a price; `window` adds since when the price is in force, and why."""
     content: dict[str, Any] = {
         "model": price.model,
@@ -42,7 +45,10 @@ def price_json(price: ModelPrice, window: PriceWindow | None = None) -> dict[str
     return content
 
 
-def changes_json(markups: Iterable[MarkupChange], prices: Iterable[PriceChange]) -> dict[str, Any]:
+def changes_json(
+    markups: Iterable[MarkupChange],
+    prices: Iterable[PriceChange],
+) -> dict[str, Any]:
     """Returns the differences between two price tables, by account and time."""
     return {
         "markups": [_markup_change_json(change) for change in markups],
@@ -57,7 +63,10 @@ def changes_json(markups: Iterable[MarkupChange], prices: Iterable[PriceChange])
     }
 
 
-def price_change_json(before: ModelPrice | None, after: ModelPrice | None) -> dict[str, Any]:
+def price_change_json(
+    before: ModelPrice | None,
+    after: ModelPrice | None,
+) -> dict[str, Any]:
     """Returns the differences between two versions of a price; None: no price."""
     model = ""
     if after is not None:

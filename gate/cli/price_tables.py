@@ -41,34 +41,45 @@ def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
 
 def print_price(price: ModelPrice, window: PriceWindow | None = None) -> None:
     """Prints everything about a price; `window` tells since when it is in force, and why."""
-    heading = facts_table(price.model)
-    for name, value in _facts(price, window):
-        heading.add_row(name, value)
-    console.print(heading)
+    console.print(_facts_table(price, window))
     console.print(_rates_table(price))
 
 
-def print_changes(markups: Iterable[MarkupChange], prices: Iterable[PriceChange]) -> None:
+def _facts_table(price: ModelPrice, window: PriceWindow | None) -> Table:
+    table = facts_table(price.model)
+    for name, value in _facts(price, window):
+        table.add_row(name, value)
+    return table
+
+
+def print_changes(
+    markups: Iterable[MarkupChange],
+    prices: Iterable[PriceChange],
+) -> None:
     """Prints the differences between two price tables, by account and time."""
     table = _changes_table("account", "from")
     for markup in markups:
-        table.add_row(
-            markup.account_id or _EVERYONE,
-            instant(markup.from_ms) or "",
-            "(list prices)",
-            "markup",
-            "",
-            "",
-            f"{markup.before:f}%",
-            f"{markup.after:f}%",
-            "",
-        )
+        table.add_row(*_markup_cells(markup))
     for change in prices:
         owner = change.account_id or _EVERYONE
         start = instant(change.from_ms) or ""
         for row in _change_rows(change.before, change.after):
             table.add_row(owner, start, change.model, *row)
     _print_unless_empty(table)
+
+
+def _markup_cells(markup: MarkupChange) -> list[str]:
+    return [
+        markup.account_id or _EVERYONE,
+        instant(markup.from_ms) or "",
+        "(list prices)",
+        "markup",
+        "",
+        "",
+        f"{markup.before:f}%",
+        f"{markup.after:f}%",
+        "",
+    ]
 
 
 def print_price_changes(before: ModelPrice, after: ModelPrice) -> None:
@@ -99,7 +110,10 @@ def _changes_table(*first_headings: str) -> Table:
     return table
 
 
-def _change_rows(before: ModelPrice | None, after: ModelPrice | None) -> Iterator[list[str]]:
+def _change_rows(
+    before: ModelPrice | None,
+    after: ModelPrice | None,
+) -> Iterator[list[str]]:
     if before and after and before.currency != after.currency:
         yield ["currency", "", "", before.currency, after.currency, ""]
     for change in rate_changes(before, after):
@@ -116,7 +130,10 @@ def _change_rows(before: ModelPrice | None, after: ModelPrice | None) -> Iterato
         ]
 
 
-def _facts(price: ModelPrice, window: PriceWindow | None) -> Iterator[tuple[str, str]]:
+def _facts(
+    price: ModelPrice,
+    window: PriceWindow | None,
+) -> Iterator[tuple[str, str]]:
     yield "version", price.version
     yield "currency", price.currency
     if window:

@@ -44,9 +44,13 @@ def shown(unit: str, price: Fraction | None) -> str:
     text = exact(amount)
     if "/" not in text and len(text) <= _SHOWN_DIGITS:
         return text
+    return f"~{_rounded(amount):f}"
+
+
+def _rounded(amount: Fraction) -> Decimal:
     with localcontext(prec=_SHOWN_DIGITS):
         rounded = Decimal(amount.numerator) / Decimal(amount.denominator)
-    return f"~{rounded.normalize():f}"
+    return rounded.normalize()
 
 
 def percentage(value: Fraction | None) -> str:
@@ -67,14 +71,17 @@ def instant(ms: int) -> str | None:
 
 def _decimal_places(denominator: int) -> int | None:
     """Returns how many decimals a fraction has; None if the decimals never end."""
-    twos = 0
-    while denominator % 2 == 0:
-        denominator //= 2
-        twos += 1
-    fives = 0
-    while denominator % 5 == 0:
-        denominator //= 5
-        fives += 1
-    if denominator > 1:
+    twos = _multiplicity(2, denominator)
+    fives = _multiplicity(5, denominator)
+    if denominator != 2**twos * 5**fives:
         return None
     return max(twos, fives)
+
+
+def _multiplicity(prime: int, number: int) -> int:
+    """Tells how many times the prime divides the number."""
+    times = 0
+    while number % prime == 0:
+        number //= prime
+        times += 1
+    return times

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import CallFailed, console, parse_time
 from gate.cli.price_json import changes_json, price_change_json, price_json, print_as_json
 from gate.cli.price_tables import print_changes, print_list, print_price, print_price_changes
@@ -26,14 +27,17 @@ Account = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    prices = typer.Typer(
-        no_args_is_help=True, help="List, show and compare prices, and put a price file in force."
+    add_group(
+        app,
+        "prices",
+        "List, show and compare prices, and put a price file in force.",
+        {
+            "list": list_prices,
+            "show": show,
+            "diff": diff,
+            "import": import_file,
+        },
     )
-    prices.command("list")(list_prices)
-    prices.command("show")(show)
-    prices.command("diff")(diff)
-    prices.command("import")(import_file)
-    app.add_typer(prices, name="prices")
 
 
 def list_prices(
@@ -66,7 +70,13 @@ def show(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model's name, or provider/model.")
     ] = "",
-    at: Annotated[str, typer.Option(metavar="TIME", help="In force then (UTC), not now.")] = "",
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="In force then (UTC), not now.",
+        ),
+    ] = "",
     account: Account = "",
     version: Annotated[
         str, typer.Option(help="Show this version instead, as the ledger keeps it.")
@@ -94,7 +104,13 @@ def diff(
         str,
         typer.Argument(metavar="OLD", help="A price file or a version; alone: the new price file."),
     ],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="A price file or a version.")] = "",
+    new: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEW",
+            help="A price file or a version.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what changes, from what is in force to a price file, or between two price files or two
@@ -162,7 +178,11 @@ def _differences(
     before: PriceTable, after: PriceTable
 ) -> tuple[list[MarkupChange], list[PriceChange]]:
     now_ms = _now_ms()
-    return markup_changes(before, after, now_ms), price_changes(before, after, now_ms)
+    return markup_changes(
+        before,
+        after,
+        now_ms,
+    ), price_changes(before, after, now_ms)
 
 
 def _in_force(settings: Settings) -> PriceTable:

@@ -19,7 +19,14 @@ from rich.table import Table
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.cli.output import facts_table
 from gate.settings import load_settings
-from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, Reason, Usage
+from gate.v1.gate_pb2 import (
+    ALLOWED,
+    AuthorizeRequest,
+    DebitRequest,
+    DebitResponse,
+    Reason,
+    Usage,
+)
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
@@ -53,6 +60,13 @@ class Tally:
     denied: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
+    def add(self, row: Row, debited: DebitResponse) -> None:
+        """Adds a row that was charged."""
+        self.input_tokens += row.input_tokens
+        self.output_tokens += row.output_tokens
+        self.charged_nanos += debited.charged_nanos
+        self.shortfall_nanos += debited.shortfall_nanos
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -70,7 +84,13 @@ def replay(
     account: Annotated[
         str, typer.Option(help="Account to use; with --accounts N: ACCOUNT-1 to ACCOUNT-N.")
     ] = "replay",
-    accounts: Annotated[int, typer.Option(min=1, help="Accounts to spread the requests over.")] = 1,
+    accounts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Accounts to spread the requests over.",
+        ),
+    ] = 1,
     credits: Annotated[
         str,
         typer.Option(metavar="CREDITS", help="Granted to each account that does not exist yet."),
@@ -79,11 +99,23 @@ def replay(
     speed: Annotated[
         float, typer.Option(min=0, help="Times real time; 0: as fast as it goes.")
     ] = 0,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 32,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Requests under way at once.",
+        ),
+    ] = 32,
     estimate: Annotated[
         int, typer.Option(min=1, help="Output tokens to authorize for each request.")
     ] = 256,
-    limit: Annotated[int, typer.Option(min=0, help="Stop after this many rows; 0: all.")] = 0,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Stop after this many rows; 0: all.",
+        ),
+    ] = 0,
     run_id: Annotated[
         str, typer.Option(help="Makes request ids; the same one again takes effect once.")
     ] = "",
@@ -142,7 +174,12 @@ class _Run:
     tally: Tally = field(default_factory=Tally)
     elapsed_s: float = 0.0
 
-    async def drive(self, rows: list[Row], currency: str, credits_nanos: int) -> None:
+    async def drive(
+        self,
+        rows: list[Row],
+        currency: str,
+        credits_nanos: int,
+    ) -> None:
         """Creates the missing accounts, then plays the rows."""
         address = load_settings().listen
         try:
@@ -227,13 +264,14 @@ class _Run:
             hold_id=hold.hold_id,
         )
         debited = await self._call("Debit", stub.Debit, debit)
-        self.tally.input_tokens += row.input_tokens
-        self.tally.output_tokens += row.output_tokens
-        self.tally.charged_nanos += debited.charged_nanos
-        self.tally.shortfall_nanos += debited.shortfall_nanos
+        self.tally.add(row, debited)
 
     def _usage(self, input_tokens: int, output_tokens: int) -> Usage:
-        return Usage(model=self.model, input_tokens=input_tokens, output_tokens=output_tokens)
+        return Usage(
+            model=self.model,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+        )
 
     async def _call(
         self,
@@ -248,7 +286,11 @@ class _Run:
         for attempt in range(_ATTEMPTS):
             started = perf_counter()
             try:
-                reply = await method(request, timeout=_CALL_TIMEOUT_S, wait_for_ready=True)
+                reply = await method(
+                    request,
+                    timeout=_CALL_TIMEOUT_S,
+                    wait_for_ready=True,
+                )
             except grpc.aio.AioRpcError as error:
                 is_last = attempt == _ATTEMPTS - 1
                 if is_last or error.code() is not grpc.StatusCode.UNAVAILABLE:

@@ -8,16 +8,28 @@ from rich.table import Table
 
 from gate.cli.connection import console
 from gate.process.logging import configure_logging
-from gate.settings import SettingsError, effective, load_settings, unknown_variables
+from gate.settings import Settings, SettingsError, effective, load_settings, unknown_variables
 
 Listen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for gRPC.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for gRPC.",
+    ),
 ]
 BillingListen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for the ledger's gRPC.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for the ledger's gRPC.",
+    ),
 ]
 MetricsListen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="host:port or unix:/path for Prometheus.")
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="host:port or unix:/path for Prometheus.",
+    ),
 ]
 DataDir = Annotated[
     Path | None,
@@ -86,7 +98,10 @@ def serve(
     )
 
 
-def flush(metrics_listen: MetricsListen = None, exit_with_parent: ExitWithParent = False) -> None:
+def flush(
+    metrics_listen: MetricsListen = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
     """Run the flusher alone: journal into ledger."""
     from gate import app
 
@@ -117,7 +132,11 @@ def config() -> None:
     settings = load_settings()
     if problems := unknown_variables():
         raise SettingsError(problems)
+    console.print(_settings_table(settings))
+
+
+def _settings_table(settings: Settings) -> Table:
     table = Table("variable", "value", "meaning", box=None)
     for setting in effective(settings):
         table.add_row(setting.env_name, setting.value, setting.description)
-    console.print(table)
+    return table

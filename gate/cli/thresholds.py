@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gate.cli.connection import money, parse_amount
-from gate.cli.options import duration, is_duration, pair, parse_duration_ms
+from gate.cli.options import duration, is_duration, is_whole_number, pair, parse_duration_ms
 from meter.v1.accounts_pb2 import BudgetThreshold, Grace, Threshold
 
 _THRESHOLD_FORM = "ID=SUBJECT:LEVEL, such as half=daily-use:50% or low=low-balance:10"
@@ -53,7 +53,7 @@ def parse_threshold(text: str) -> Threshold:
 def parse_percent(option: str, text: str) -> int:
     """Returns the number of a text such as 50%; raises BadParameter."""
     number = text.removesuffix("%")
-    if not number.isascii() or not number.isdigit() or len(number) > 3:
+    if not is_whole_number(number, most_digits=3):
         raise typer.BadParameter(f"{option} takes whole percents, such as 50%")
     return int(number)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
 from gate.cli.options import (
     AccountId,
@@ -33,14 +34,16 @@ _STATUSES = choices(TopUpStatus)
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    top_up = typer.Typer(
-        no_args_is_help=True,
-        help="Purchases of credits: record, complete and list them.",
+    add_group(
+        app,
+        "top-up",
+        "Purchases of credits: record, complete and list them.",
+        {
+            "create": create,
+            "complete": complete,
+            "list": list_top_ups,
+        },
     )
-    top_up.command("create")(create)
-    top_up.command("complete")(complete)
-    top_up.command("list")(list_top_ups)
-    app.add_typer(top_up, name="top-up")
 
 
 def create(
@@ -50,7 +53,11 @@ def create(
     method: Annotated[str, typer.Option(help="How it was paid, such as card.")] = "",
     currency: Annotated[str, typer.Option(help="Refused if it is not the account's.")] = "",
     status: Annotated[
-        str, typer.Option(metavar="|".join(_STATUSES), help="Only a succeeded one adds credits.")
+        str,
+        typer.Option(
+            metavar="|".join(_STATUSES),
+            help="Only a succeeded one adds credits.",
+        ),
     ] = "succeeded",
     expires: Annotated[
         str, typer.Option(metavar="TIME", help="Of the credits (UTC); default: a year, a setting.")
@@ -72,7 +79,10 @@ def create(
         expires_at=parse_time("--expires", expires),
         non_refundable=non_refundable,
     )
-    request = CreateTopUpRequest(request_id=request_id_or_new(request_id), top_up=top_up)
+    request = CreateTopUpRequest(
+        request_id=request_id_or_new(request_id),
+        top_up=top_up,
+    )
     with service() as call:
         created = call.accounts.CreateTopUp(request, timeout=TIMEOUT_S)
     print_reply(created, as_json, _top_up_text)
@@ -80,7 +90,13 @@ def create(
 
 def complete(
     account_id: AccountId,
-    top_up_id: Annotated[str, typer.Argument(metavar="TOP_UP", help="Top-up id.")],
+    top_up_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOP_UP",
+            help="Top-up id.",
+        ),
+    ],
     failed: Annotated[
         bool, typer.Option("--failed", help="The payment failed; default: it succeeded.")
     ] = False,
@@ -88,7 +104,11 @@ def complete(
 ) -> None:
     """Tell how a pending top-up's payment ended."""
     status = FAILED if failed else SUCCEEDED
-    request = CompleteTopUpRequest(account_id=account_id, top_up_id=top_up_id, status=status)
+    request = CompleteTopUpRequest(
+        account_id=account_id,
+        top_up_id=top_up_id,
+        status=status,
+    )
     with service() as call:
         completed = call.accounts.CompleteTopUp(request, timeout=TIMEOUT_S)
     print_reply(completed, as_json, _top_up_text)
@@ -101,7 +121,11 @@ def list_top_ups(
     as_json: AsJson = False,
 ) -> None:
     """List an account's top-ups, newest first."""
-    request = ListTopUpsRequest(account_id=account_id, page_size=limit, page_token=page_token)
+    request = ListTopUpsRequest(
+        account_id=account_id,
+        page_size=limit,
+        page_token=page_token,
+    )
     with service() as call:
         page = call.accounts.ListTopUps(request, timeout=TIMEOUT_S)
     print_page(page, as_json, _top_ups_table)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
 from gate.cli.options import (
     AccountId,
@@ -38,11 +39,16 @@ _TYPES = [name.lower() for name in VOUCHER_TYPES]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    voucher = typer.Typer(no_args_is_help=True, help="Make, redeem and list vouchers.")
-    voucher.command("create")(create)
-    voucher.command("redeem")(redeem)
-    voucher.command("list")(list_batches)
-    app.add_typer(voucher, name="voucher")
+    add_group(
+        app,
+        "voucher",
+        "Make, redeem and list vouchers.",
+        {
+            "create": create,
+            "redeem": redeem,
+            "list": list_batches,
+        },
+    )
 
 
 def create(
@@ -118,10 +124,18 @@ def redeem(
     )
     with service() as call:
         granted = call.accounts.RedeemVoucher(request, timeout=TIMEOUT_S)
-    print_reply(granted, as_json, lambda granted: _granted_text(account_id, granted))
+    print_reply(
+        granted,
+        as_json,
+        lambda granted: _granted_text(account_id, granted),
+    )
 
 
-def list_batches(limit: Limit = 50, page_token: PageToken = "", as_json: AsJson = False) -> None:
+def list_batches(
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
     """List batches of vouchers by id; their codes are known to nobody."""
     request = ListVoucherBatchesRequest(page_size=limit, page_token=page_token)
     with service() as call:

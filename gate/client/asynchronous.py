@@ -42,7 +42,11 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def connect(target: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator["AsyncClient"]:
+async def connect(
+    target: str,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> AsyncIterator["AsyncClient"]:
     """Opens a client of the gate at `host:port` or `unix:/path`, for the length of a block.
 
     The client connects with the first call. `timeout_s` is the time that a call, its repeats
@@ -94,7 +98,11 @@ class AsyncClient:
             request_id=request_id or _new_id(),
             **fields,
         )
-        reply: AuthorizeResponse = await self._send("authorize", request, timeout_s)
+        reply: AuthorizeResponse = await self._send(
+            "authorize",
+            request,
+            timeout_s,
+        )
         return reply
 
     async def debit(
@@ -205,7 +213,8 @@ class AsyncClient:
         try:
             reply = await asyncio.shield(authorizing)
         except asyncio.CancelledError:
-            self._go_on_with(self._forgo(account_id, block_id, fields, authorizing))
+            forgoing = self._forgo(account_id, block_id, fields, authorizing)
+            self._go_on_with(forgoing)
             raise
         if reply.decision != ALLOWED:
             raise Denied(reply)
@@ -221,7 +230,12 @@ class AsyncClient:
             await asyncio.wait(self._background, timeout=self._timeout_s)
         await self._sender.close(self._timeout_s)
 
-    async def _send(self, method: str, request: Request, timeout_s: float | None) -> Any:
+    async def _send(
+        self,
+        method: str,
+        request: Request,
+        timeout_s: float | None,
+    ) -> Any:
         if timeout_s is None:
             timeout_s = self._timeout_s
         return await self._sender.send(method, request, timeout_s)
@@ -341,7 +355,12 @@ class Hold:
                 request_id=f"{self.request_id}/release",
             )
         except CallFailed as error:
-            log.warning("hold %s of %s was not released: %s", self.hold_id, self.account_id, error)
+            log.warning(
+                "hold %s of %s was not released: %s",
+                self.hold_id,
+                self.account_id,
+                error,
+            )
 
 
 def _may_have_settled(settlement: asyncio.Task[DebitResponse]) -> bool:

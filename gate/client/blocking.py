@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from gate.client.asynchronous import TIMEOUT_S, AsyncClient, Hold, connect
 from gate.client.errors import NotSent
@@ -40,7 +40,10 @@ class Client:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="creditgate-client")
+        self._thread = threading.Thread(
+            target=self._loop.run_forever,
+            name="creditgate-client",
+        )
         self._thread.start()
         self._is_open = True
         try:
@@ -153,12 +156,18 @@ class Client:
         )
         return self._wait(extend)
 
-    def get_balance(self, *, account_id: str, timeout_s: float | None = None) -> GetBalanceResponse:
+    def get_balance(
+        self,
+        *,
+        account_id: str,
+        timeout_s: float | None = None,
+    ) -> GetBalanceResponse:
         """Returns what the account has, has used, and may still spend, in nanos.
 
         Raises CallFailed.
         """
-        return self._wait(self._client.get_balance(account_id=account_id, timeout_s=timeout_s))
+        get_balance = self._client.get_balance(account_id=account_id, timeout_s=timeout_s)
+        return self._wait(get_balance)
 
     @contextmanager
     def authorized(
@@ -215,6 +224,12 @@ class Client:
         self._loop.close()
 
 
+class _Wait(Protocol):
+    """Waits for work on the client's event loop, and returns the result."""
+
+    def __call__(self, work: Coroutine[Any, Any, _Reply], /) -> _Reply: ...
+
+
 class BlockingHold:
     """Holds credits set aside for a request; `Client.authorized` makes a BlockingHold.
 
@@ -222,7 +237,7 @@ class BlockingHold:
     named `affordable_output_tokens`.
     """
 
-    def __init__(self, hold: Hold, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, hold: Hold, wait: _Wait) -> None:
         self._hold = hold
         self._wait = wait
         self.account_id = hold.account_id
@@ -241,8 +256,8 @@ class BlockingHold:
         The dimensions of the Authorize apply unless others are given. A repeat returns the first
         reply; with other content it fails with the reason REQUEST_ID_REUSED. Raises CallFailed.
         """
-        reply: DebitResponse = self._wait(self._hold.settle(timeout_s=timeout_s, **fields))
-        return reply
+        settling = self._hold.settle(timeout_s=timeout_s, **fields)
+        return self._wait(settling)
 
     def extend(
         self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
@@ -252,5 +267,5 @@ class BlockingHold:
         The traffic class of the Authorize applies unless another is given. DENIED leaves the hold
         as it is. Each call extends anew. Raises CallFailed.
         """
-        reply: ExtendResponse = self._wait(self._hold.extend(timeout_s=timeout_s, **fields))
-        return reply
+        extending = self._hold.extend(timeout_s=timeout_s, **fields)
+        return self._wait(extending)

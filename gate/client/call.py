@@ -54,11 +54,14 @@ class Call:
         self.fail(self.failure or _LATE)
 
     def _error(self, failure: Failure) -> CallFailed:
-        request_id = ""
-        if not isinstance(self.request, GetBalanceRequest):
-            request_id = self.request.request_id
+        request_id = self._request_id()
         if not self.attempts:
             return NotSent(failure, request_id)
         if failure.code in _UNDECIDED:
             return OutcomeUnknown(failure, request_id)
         return CallFailed(failure, request_id)
+
+    def _request_id(self) -> str:
+        if isinstance(self.request, GetBalanceRequest):
+            return ""
+        return self.request.request_id

@@ -38,7 +38,12 @@ class CallFailed(Exception):
     the call's request id, given or generated.
     """
 
-    def __init__(self, failure: Failure, request_id: str, advice: str = "") -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        request_id: str,
+        advice: str = "",
+    ) -> None:
         super().__init__(f"{failure.message} ({failure.reason or failure.code}){advice}")
         self.code = failure.code
         self.reason = failure.reason
@@ -87,8 +92,13 @@ def failure_of(status: Status) -> Failure:
     for detail in status.details:
         if not detail.Unpack(info):
             detail.Unpack(blame)
-    field = " ".join(violation.field for violation in blame.field_violations)
-    return Failure(_CODES.get(status.code, "UNKNOWN"), info.reason, status.message, field)
+    fields = [violation.field for violation in blame.field_violations]
+    return Failure(
+        _CODES.get(status.code, "UNKNOWN"),
+        info.reason,
+        status.message,
+        " ".join(fields),
+    )
 
 
 def failure_of_rpc(error: Any) -> Failure:

@@ -65,7 +65,12 @@ class Sender:
 
         A caller that is cancelled leaves the call's outcome unknown.
         """
-        call = Call(method, request, self._loop.create_future(), self._loop.time() + timeout_s)
+        call = Call(
+            method,
+            request,
+            self._loop.create_future(),
+            self._loop.time() + timeout_s,
+        )
         self._accept(call)
         timer = self._loop.call_at(call.deadline_s, call.expire)
         try:
@@ -79,10 +84,13 @@ class Sender:
         for call in self._waiting.clear():
             call.fail(CLOSED)
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await self._end_tasks(timeout_s)
+
+    async def _end_tasks(self, timeout_s: float) -> None:
+        _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def _accept(self, call: Call) -> None:
         if self._is_closed:
@@ -146,15 +154,13 @@ class Sender:
         return unanswered
 
     async def _rpc(self, calls: Sequence[Call]) -> Sequence[Message | Failure]:
-        timeout_s = max(call.deadline_s for call in calls) - self._loop.time()
+        deadline_s = max(call.deadline_s for call in calls)
+        timeout_s = deadline_s - self._loop.time()
         if len(calls) == 1:
             [call] = calls
             method = self._methods[call.method]
             return [await method(call.request, timeout=timeout_s)]
-        request = BatchRequest()
-        for call in calls:
-            getattr(request.items.add(), call.method).CopyFrom(call.request)
-        response = await self._batch(request, timeout=timeout_s)
+        response = await self._batch(_batch_of(calls), timeout=timeout_s)
         return [_outcome(result) for result in response.results]
 
     async def _repeat(self, calls: Sequence[Call]) -> None:
@@ -175,9 +181,19 @@ class Sender:
 
 def _pause_s(calls: Sequence[Call]) -> float:
     """Returns the pause before a repeat, doubled with each attempt, less up to half at random."""
-    doublings = min(max(call.attempts for call in calls) - 1, _MOST_DOUBLINGS)
-    pause_s: float = min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings)
+    attempts = max(call.attempts for call in calls)
+    doublings = min(attempts - 1, _MOST_DOUBLINGS)
+    doubled_s: float = _FIRST_PAUSE_S * 2**doublings
+    pause_s = min(_MOST_PAUSE_S, doubled_s)
     return pause_s * random.uniform(0.5, 1.0)
+
+
+def _batch_of(calls: Sequence[Call]) -> BatchRequest:
+    batch = BatchRequest()
+    for call in calls:
+        item = getattr(batch.items.add(), call.method)
+        item.CopyFrom(call.request)
+    return batch
 
 
 def _accounts(calls: Sequence[Call]) -> set[str]:

@@ -63,7 +63,11 @@ class _Orders:
 class Child:
     """Runs a child: starts the process, restarts a dead process, ends the process when told so."""
 
-    def __init__(self, spec: ChildSpec, on_end: Callable[[ChildEnd], None] | None) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        on_end: Callable[[ChildEnd], None] | None,
+    ) -> None:
         self.spec = spec
         self.ready = asyncio.Event()
         self._on_end = on_end
@@ -107,19 +111,23 @@ class Child:
         spec = self.spec
         gives_up = spec.once or self._deaths == _STARTUP_ATTEMPTS
         if gives_up and not self.ready.is_set():
-            times = f" {self._deaths} times"
-            if spec.once:
-                times = ""
-            message = (
-                f"{spec.name} ended{times} before it was ready: {ended}. Its messages are above."
-            )
-            raise StartupError("\n".join(filter(None, (message, spec.last_words()))))
+            raise StartupError(self._startup_failure(ended))
         _log.error(
             "child_died",
             child=spec.name,
             ended=ended,
             restarts=self._deaths,
         )
+
+    def _startup_failure(self, ended: str) -> str:
+        spec = self.spec
+        times = f" {self._deaths} times"
+        if spec.once:
+            times = ""
+        message = f"{spec.name} ended{times} before it was ready: {ended}. Its messages are above."
+        if last_words := spec.last_words():
+            message += f"\n{last_words}"
+        return message
 
     async def _run_process(self) -> str:
         try:
@@ -196,15 +204,18 @@ class Child:
                 async with asyncio.timeout(self.spec.grace_s):
                     await self._unless(self._orders.kill, process.wait())
         if process.returncode is None:
-            _log.warning(
-                "child_killed",
-                child=self.spec.name,
-                pid=process.pid,
-                grace_s=self.spec.grace_s,
-            )
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await self._kill_late(process)
+
+    async def _kill_late(self, process: Process) -> None:
+        _log.warning(
+            "child_killed",
+            child=self.spec.name,
+            pid=process.pid,
+            grace_s=self.spec.grace_s,
+        )
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
     def _ended(self, process: Process) -> str:
         status = process.returncode
@@ -220,7 +231,10 @@ class Child:
         return f"exit status {status}"
 
     @staticmethod
-    async def _unless(order: asyncio.Event, waiting: Coroutine[object, object, object]) -> None:
+    async def _unless(
+        order: asyncio.Event,
+        waiting: Coroutine[object, object, object],
+    ) -> None:
         """Waits, but no longer than until the order is given."""
         awaited = asyncio.ensure_future(waiting)
         ordered = asyncio.ensure_future(order.wait())

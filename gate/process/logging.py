@@ -42,7 +42,11 @@ def configure_logging(settings: Settings, process: str) -> None:
 
 
 def _shared(process: str, log_format: str) -> list[Processor]:
-    def name_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def name_process(
+        _logger: WrappedLogger,
+        _method: str,
+        event: EventDict,
+    ) -> EventDict:
         event["process"] = process
         return event
 

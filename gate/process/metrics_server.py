@@ -18,7 +18,10 @@ from gate.process.child import ChildEnd, StartupError
 
 
 @contextmanager
-def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[None]:
+def metrics_server(
+    address: Address,
+    registry: CollectorRegistry,
+) -> Iterator[None]:
     """Serves the registry from a thread meanwhile; StartupError if the address cannot be had."""
     try:
         server, thread = _start(address, registry)
@@ -34,7 +37,10 @@ def metrics_server(address: Address, registry: CollectorRegistry) -> Iterator[No
             Path(address.path).unlink(missing_ok=True)
 
 
-def _start(address: Address, registry: CollectorRegistry) -> tuple[WSGIServer, threading.Thread]:
+def _start(
+    address: Address,
+    registry: CollectorRegistry,
+) -> tuple[WSGIServer, threading.Thread]:
     if not address.path:
         return start_http_server(address.port, address.host, registry)
     clear_socket(address)

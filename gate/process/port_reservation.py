@@ -18,7 +18,11 @@ def reserve_port(address: Address, setting: str) -> Iterator[None]:
     """
     with ExitStack() as opened:
         try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(
+                address.host,
+                address.port,
+                type=socket.SOCK_STREAM,
+            )
             for family, _, _, _, name in found:
                 opened.enter_context(_reserved(socket.AddressFamily(family), name))
         except OSError as error:
@@ -27,7 +31,10 @@ def reserve_port(address: Address, setting: str) -> Iterator[None]:
         yield
 
 
-def _reserved(family: socket.AddressFamily, name: tuple[object, ...]) -> socket.socket:
+def _reserved(
+    family: socket.AddressFamily,
+    name: tuple[object, ...],
+) -> socket.socket:
     try:
         held = _bind(family, name, reuse=False)
     except OSError:
@@ -40,7 +47,12 @@ def _reserved(family: socket.AddressFamily, name: tuple[object, ...]) -> socket.
     return held
 
 
-def _bind(family: socket.AddressFamily, name: tuple[object, ...], *, reuse: bool) -> socket.socket:
+def _bind(
+    family: socket.AddressFamily,
+    name: tuple[object, ...],
+    *,
+    reuse: bool,
+) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family == socket.AF_INET6:

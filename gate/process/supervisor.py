@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import sysconfig
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -79,17 +79,22 @@ class Supervisor:
                 await self._until_stopped(list(running.values()))
             finally:
                 announcing.cancel()
-                for stage in self._stages_in_reverse():
-                    for child in stage:
-                        child.stop()
-                    await asyncio.wait({running[child.spec.name] for child in stage})
+                await self._end_stages(running)
         for task in running.values():
             task.result()
         return int(self._killed)
 
+    async def _end_stages(self, running: Mapping[str, asyncio.Task[None]]) -> None:
+        for stage in self._stages_in_reverse():
+            ending = []
+            for child in stage:
+                child.stop()
+                ending.append(running[child.spec.name])
+            await asyncio.wait(ending)
+
     def _stages_in_reverse(self) -> list[list[Child]]:
         children = reversed(self._children.values())
-        stages = groupby(children, key=lambda child: child.spec.stage or child.spec.name)
+        stages = groupby(children, key=_stage_of)
         return [list(stage) for _, stage in stages]
 
     async def _until_stopped(self, running: Sequence[asyncio.Task[None]]) -> None:
@@ -107,8 +112,7 @@ class Supervisor:
                 async with asyncio.timeout(_STILL_WAITING_S):
                     await waiting[0].ready.wait()
             except TimeoutError:
-                names = [child.spec.name for child in waiting]
-                _log.warning("still_waiting_for_children", children=names)
+                _warn_of_waiting(waiting)
         print(self._announcement, flush=True)
 
     def _not_ready(self) -> list[Child]:
@@ -133,10 +137,22 @@ class Supervisor:
             _log.info("stopping_children", signal=number.name)
             self._stop.set()
             return
-        self._killed = True
         _log.info("killing_children", signal=number.name)
+        self._kill()
+
+    def _kill(self) -> None:
+        self._killed = True
         for child in self._children.values():
             child.kill()
+
+
+def _stage_of(child: Child) -> str:
+    return child.spec.stage or child.spec.name
+
+
+def _warn_of_waiting(children: Sequence[Child]) -> None:
+    names = [child.spec.name for child in children]
+    _log.warning("still_waiting_for_children", children=names)
 
 
 def _run(running: Coroutine[object, object, int]) -> int:
@@ -194,11 +210,15 @@ def _claim(data_dir: Path, opened: ExitStack) -> None:
     lock = DataDirLock(data_dir / "up.lock")
     opened.callback(lock.close)
     if not lock.acquire():
-        raise StartupError(
-            f"`creditgate up` already runs on {data_dir} (process {lock.read_note()}):"
-            f" stop it first, or choose another {env_name('data_dir')}"
-        )
+        raise _already_runs(data_dir, lock.read_note())
     lock.note(str(os.getpid()))
+
+
+def _already_runs(data_dir: Path, process: str) -> StartupError:
+    return StartupError(
+        f"`creditgate up` already runs on {data_dir} (process {process}):"
+        f" stop it first, or choose another {env_name('data_dir')}"
+    )
 
 
 def _with_voucher_key(settings: Settings) -> Settings:
@@ -212,7 +232,10 @@ def _with_voucher_key(settings: Settings) -> Settings:
     return settings.model_copy(update={"voucher_key": key})
 
 
-async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> DataDirLock:
+async def _outlive_earlier_children(
+    settings: Settings,
+    opened: ExitStack,
+) -> DataDirLock:
     """Returns the lock that our own children hold, once no child of an earlier run holds the lock.
 
     A child of an earlier run whose supervisor was killed is still draining. StartupError if such a
@@ -220,22 +243,28 @@ async def _outlive_earlier_children(settings: Settings, opened: ExitStack) -> Da
     """
     lock = DataDirLock(settings.data_dir / "children.lock")
     opened.callback(lock.close)
-    patience_s = settings.drain_timeout_ms / 1000 + _GRACE_S
-    deadline = asyncio.get_running_loop().time() + patience_s
-    if lock.acquire():
-        return lock
+    if not lock.acquire():
+        patience_s = settings.drain_timeout_ms / 1000 + _GRACE_S
+        await _wait_for_lock(lock, settings.data_dir, patience_s)
+    return lock
+
+
+async def _wait_for_lock(
+    lock: DataDirLock,
+    data_dir: Path,
+    patience_s: float,
+) -> None:
     _log.warning(
         "waiting_for_children_of_an_earlier_run",
-        data_dir=str(settings.data_dir),
+        data_dir=str(data_dir),
         at_most_s=patience_s,
     )
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
     while not lock.acquire():
-        if asyncio.get_running_loop().time() > deadline:
-            raise StartupError(
-                f"a process of an earlier run on {settings.data_dir} does not end: kill it"
-            )
+        if loop.time() > deadline:
+            raise StartupError(f"a process of an earlier run on {data_dir} does not end: kill it")
         await asyncio.sleep(_POLL_S)
-    return lock
 
 
 def _reserve_gate_port(settings: Settings, opened: ExitStack) -> None:
@@ -280,8 +309,18 @@ def _own_children(
     The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
     """
     migrate = _child("migrate", ("migrate",), settings, environment)
-    flusher = _child("flusher", ("flush", "--exit-with-parent"), settings, environment)
-    billing = _child("billing", ("billing", "--exit-with-parent"), settings, environment)
+    flusher = _child(
+        "flusher",
+        ("flush", "--exit-with-parent"),
+        settings,
+        environment,
+    )
+    billing = _child(
+        "billing",
+        ("billing", "--exit-with-parent"),
+        settings,
+        environment,
+    )
     gates = _gates(settings, environment)
     lasting = [flusher, replace(billing, stage=_SERVING), *gates]
     after = (*store, "migrate")
@@ -292,13 +331,18 @@ def _own_children(
 
 def _gates(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
     words = ("serve", "--exit-with-parent")
+    gates = []
     if settings.workers == 1:
-        gates = [_child("gate", words, settings, environment)]
+        gates.append(_child("gate", words, settings, environment))
     else:
-        gates = [
-            _child(f"gate-{number}", (*words, "--worker", str(number)), settings, environment)
-            for number in range(1, settings.workers + 1)
-        ]
+        for number in range(1, settings.workers + 1):
+            gate = _child(
+                f"gate-{number}",
+                (*words, "--worker", str(number)),
+                settings,
+                environment,
+            )
+            gates.append(gate)
     return [replace(gate, stage=_SERVING) for gate in gates]
 
 
@@ -317,18 +361,35 @@ def _child(
     )
 
 
-def _environment(settings: Settings, metrics: ChildMetrics | None) -> dict[str, str]:
+def _environment(
+    settings: Settings,
+    metrics: ChildMetrics | None,
+) -> dict[str, str]:
     """Returns the children's environment: our settings, but for this process's own business."""
-    dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
-    environment = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)
-    }
-    environment |= settings.model_copy(update={"metrics_listen": None, "workers": 1}).environment()
+    environment = _foreign_environment()
+    childs_settings = settings.model_copy(update={"metrics_listen": None, "workers": 1})
+    environment |= childs_settings.environment()
     if metrics is not None:
         environment |= metrics.environment
+    environment["PYTHONPATH"] = _python_path()
+    return environment
+
+
+def _foreign_environment() -> dict[str, str]:
+    """Returns the environment variables that are not of Creditgate."""
+    dropped = (PREFIX, "PROMETHEUS_MULTIPROC_DIR")
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(dropped)
+    }
+
+
+def _python_path() -> str:
+    """Returns a search path on which the children find the same package as this process."""
     package_dir = str(Path(__file__).resolve().parent.parent)
-    python_path = filter(None, (package_dir, os.environ.get("PYTHONPATH")))
-    return environment | {"PYTHONPATH": os.pathsep.join(python_path)}
+    given = os.environ.get("PYTHONPATH")
+    if not given:
+        return package_dir
+    return os.pathsep.join((package_dir, given))
 
 
 def _announcement(settings: Settings) -> str:

@@ -44,7 +44,8 @@ class GrpcioServer:
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
         self._health = health.aio.HealthServicer()
         for descriptor, service in services.items():
-            self._server.add_generic_rpc_handlers((_handlers(descriptor, service, edge),))
+            handlers = _handlers(descriptor, service, edge)
+            self._server.add_generic_rpc_handlers((handlers,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [descriptor.full_name for descriptor in services]
         reflection.enable_server_reflection(
@@ -54,6 +55,11 @@ class GrpcioServer:
 
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
+        self._bind(address)
+        await self._server.start()
+        await self.set_serving(True)
+
+    def _bind(self, address: Address) -> None:
         try:
             clear_socket(address)
             port = self._server.add_insecure_port(address.grpc_target)
@@ -61,15 +67,10 @@ class GrpcioServer:
             raise OSError(address.refused(error)) from None
         if port == 0:
             raise OSError(f"cannot listen on {address}")
-        await self._server.start()
-        await self.set_serving(True)
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of all services."""
-        name_of_status = "NOT_SERVING"
-        if serving:
-            name_of_status = "SERVING"
-        status = health_pb2.HealthCheckResponse.ServingStatus.Value(name_of_status)
+        status = _health_status(serving)
         for name in self._names:
             await self._health.set(name, status)
 
@@ -79,7 +80,17 @@ class GrpcioServer:
         await self._server.stop(timeout_s)
 
 
-def _handlers(descriptor: ServiceDescriptor, service: object, edge: Edge) -> grpc.GenericRpcHandler:
+def _health_status(serving: bool) -> int:
+    if serving:
+        return health_pb2.HealthCheckResponse.SERVING
+    return health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def _handlers(
+    descriptor: ServiceDescriptor,
+    service: object,
+    edge: Edge,
+) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(
         descriptor.full_name,
         {method.name: _handler(method, service, edge) for method in descriptor.methods},
@@ -94,12 +105,19 @@ def _handler(
     parse = GetMessageClass(method.input_type).FromString
     call = edge.wrap(method.name, getattr(service, method.name))
 
-    async def answer(message: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def answer(
+        message: bytes,
+        context: "grpc.aio.ServicerContext[bytes, bytes]",
+    ) -> bytes:
         try:
             response = await call(parse(message))
             return response.SerializeToString()
         except ServiceError as refused:
-            await context.abort(code_of(refused), refused.message, details_of(refused))
+            await context.abort(
+                code_of(refused),
+                refused.message,
+                details_of(refused),
+            )
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
 

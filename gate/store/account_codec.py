@@ -144,13 +144,23 @@ def _encode_grace(grace: Grace, began_ms: int | None) -> str:
     if amount_nanos is None:
         # The bound of every setting keeps the sums within int64.
         amount_nanos = SETTING_MAX
-    stored = StoredGrace(grace.duration_ms, amount_nanos, began_ms, grace.traffic_class)
+    stored = StoredGrace(
+        grace.duration_ms,
+        amount_nanos,
+        began_ms,
+        grace.traffic_class,
+    )
     return _joined(" ", stored)
 
 
 def _decode_grace(line: str) -> StoredGrace:
     duration_ms, amount_nanos, began_ms, traffic_class = _tokens(" ", line, StoredGrace._fields)
-    return StoredGrace(_number(duration_ms), int(amount_nanos), _number(began_ms), traffic_class)
+    return StoredGrace(
+        _number(duration_ms),
+        int(amount_nanos),
+        _number(began_ms),
+        traffic_class,
+    )
 
 
 class GrantField(StrEnum):
@@ -292,8 +302,21 @@ def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
         for place, line in enumerate(lines.split("\n"), 1):
             window, *_ = _tokens(" ", line, StoredBudget._fields)
             budget_id, start_day, _ = window.split(",")
-            remaining = values[_budget_field(BudgetField.REMAINING, place, labels)]
-            held = values.get(_budget_field(BudgetField.HELD, place, labels), "0")
+            remaining = values[
+                _budget_field(
+                    BudgetField.REMAINING,
+                    place,
+                    labels,
+                )
+            ]
+            held = values.get(
+                _budget_field(
+                    BudgetField.HELD,
+                    place,
+                    labels,
+                ),
+                "0",
+            )
             budgets[budget_id] = (int(start_day), int(remaining), int(held))
     return budgets
 
@@ -321,7 +344,13 @@ def encode_held_budgets(budgets: str, numbers: Mapping[str, int]) -> str:
     for text in budgets.split(";"):
         budget_id, _, start_day = text.partition(",")
         if budget_id in numbers:
-            found.append(HeldBudget(budget_id, start_day, str(numbers[budget_id])))
+            found.append(
+                HeldBudget(
+                    budget_id,
+                    start_day,
+                    str(numbers[budget_id]),
+                )
+            )
     return ";".join(_joined(",", budget) for budget in found) or ABSENT
 
 

@@ -21,7 +21,12 @@ _ATTEMPTS = 4
 class AccountScripts:
     """Runs scripts under the epoch of the account's shard."""
 
-    def __init__(self, runner: ScriptRunner, shards: Shards, restorer: Restorer) -> None:
+    def __init__(
+        self,
+        runner: ScriptRunner,
+        shards: Shards,
+        restorer: Restorer,
+    ) -> None:
         self._runner = runner
         self._shards = shards
         self._restorer = restorer
@@ -68,4 +73,9 @@ class AccountScripts:
     async def _process_due_grants(self, shard: int, account_id: str) -> None:
         name = "process_due_grants"
         arguments = ProcessDueGrantsArguments(self.epoch(shard), due_member=account_id)
-        await self._runner.run(name, shard, call_keys(name, shard, account_id), arguments)
+        await self._runner.run(
+            name,
+            shard,
+            call_keys(name, shard, account_id),
+            arguments,
+        )

@@ -85,8 +85,20 @@ class Store:
             request=body,
             pricing=cost.pricing,
         )
-        keys = call_keys("authorize", shard, account_id, request.request_id, hold_id)
-        return await self._decide("authorize", shard, account_id, keys, arguments)
+        keys = call_keys(
+            "authorize",
+            shard,
+            account_id,
+            request.request_id,
+            hold_id,
+        )
+        return await self._decide(
+            "authorize",
+            shard,
+            account_id,
+            keys,
+            arguments,
+        )
 
     async def debit(self, request: DebitRequest, cost: Cost) -> Outcome:
         """Charges usage, and settles a hold if the request names one (gate/lua/debit.lua)."""
@@ -126,7 +138,13 @@ class Store:
             method=Method.RELEASE,
             request=body,
         )
-        keys = call_keys("release", shard, account_id, request.request_id, hold_id)
+        keys = call_keys(
+            "release",
+            shard,
+            account_id,
+            request.request_id,
+            hold_id,
+        )
         return await self._decide("release", shard, account_id, keys, arguments)
 
     async def extend(self, request: ExtendRequest, cost: Cost) -> Outcome:
@@ -150,7 +168,13 @@ class Store:
             request=body,
             pricing=cost.pricing,
         )
-        keys = call_keys("extend", shard, account_id, request.request_id, hold_id)
+        keys = call_keys(
+            "extend",
+            shard,
+            account_id,
+            request.request_id,
+            hold_id,
+        )
         return await self._decide("extend", shard, account_id, keys, arguments)
 
     async def get_balance(self, account_id: str) -> AccountView:
@@ -159,7 +183,13 @@ class Store:
         shard = self._scripts.shard_of(account_id)
         arguments = GetBalanceArguments(self._scripts.epoch(shard))
         keys = call_keys(name, shard, account_id)
-        _, *look = await self._scripts.run(name, shard, account_id, keys, arguments)
+        _, *look = await self._scripts.run(
+            name,
+            shard,
+            account_id,
+            keys,
+            arguments,
+        )
         return read_account_view(*look)
 
     async def _decide(
@@ -171,7 +201,13 @@ class Store:
         arguments: Arguments,
     ) -> Outcome:
         """Runs a script that decides. Raises the ServiceError of a refusal."""
-        status, *reply = await self._scripts.run(name, shard, account_id, keys, arguments)
+        status, *reply = await self._scripts.run(
+            name,
+            shard,
+            account_id,
+            keys,
+            arguments,
+        )
         match status:
             case b"ok":
                 return Outcome(decode_effect(reply[0].decode()))
@@ -208,7 +244,11 @@ def labels(dimensions: Mapping[str, str], cost: Cost) -> str:
 
 def fingerprint(method: Method, body: bytes) -> bytes:
     """Returns a digest, by which a repeat differs from another request under the same id."""
-    digest = blake2b(body, digest_size=_FINGERPRINT_BYTES, person=_PERSONS[method]).digest()
+    digest = blake2b(
+        body,
+        digest_size=_FINGERPRINT_BYTES,
+        person=_PERSONS[method],
+    ).digest()
     return b2a_base64(digest, newline=False)
 
 

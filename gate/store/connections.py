@@ -49,7 +49,11 @@ class UnfitRedis(Exception):
 class Connection(asyncio.Protocol):
     """Sends commands to Redis; any number of tasks may call `send` at once."""
 
-    def __init__(self, timeout_s: float, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        on_lost: Callable[["Connection"], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._on_lost = on_lost
@@ -100,12 +104,16 @@ class Connection(asyncio.Protocol):
         self._outgoing.clear()
         if self._watch is not None:
             self._watch.cancel()
+        why = str(error or "connection lost")
+        self._fail_waiting(why)
+        self._on_lost(self)
+
+    def _fail_waiting(self, why: str) -> None:
         for future, _ in self._waiting:
             if not future.done():
-                future.set_exception(RedisUnavailable(str(error or "connection lost")))
+                future.set_exception(RedisUnavailable(why))
                 future.exception()  # retrieved: a caller that has gone must not leave a warning
         self._waiting.clear()
-        self._on_lost(self)
 
     def _flush(self) -> None:
         if self._transport is not None and self._outgoing:
@@ -118,7 +126,11 @@ class Connection(asyncio.Protocol):
             return
         due = self._waiting[0][1]
         if due <= self._loop.time():
-            log.error("redis_timeout", timeout_s=self._timeout_s, waiting=len(self._waiting))
+            log.error(
+                "redis_timeout",
+                timeout_s=self._timeout_s,
+                waiting=len(self._waiting),
+            )
             self.close()
         else:
             self._watch = self._loop.call_at(due, self._check_late)
@@ -137,26 +149,36 @@ class Endpoint:
         if "path" in options:
             await loop.create_unix_connection(lambda: connection, options["path"])
             return
-        tls: SSLContext | None = None
-        if options.get("connection_class") is not None:
-            tls = create_default_context()
-        host = options.get("host", "localhost")
-        port = options.get("port", 6379)
-        await loop.create_connection(lambda: connection, host, port, ssl=tls)
+        await loop.create_connection(
+            lambda: connection,
+            options.get("host", "localhost"),
+            options.get("port", 6379),
+            ssl=self._tls(),
+        )
 
     async def sign_in(self, connection: Connection) -> None:
         """Signs in, and chooses the database that the URL names."""
-        password = self._options.get("password")
-        username = self._options.get("username")
-        if password is not None and username:
-            await ask(connection, "AUTH", username, password)
-        elif password is not None:
-            await ask(connection, "AUTH", password)
+        await self._authenticate(connection)
         if self._options.get("db"):
             await ask(connection, "SELECT", self._options["db"])
         # A name in CLIENT LIST is a courtesy, and some proxies refuse the command.
         with contextlib.suppress(CommandFailed):
             await ask(connection, "CLIENT", "SETNAME", "creditgate")
+
+    async def _authenticate(self, connection: Connection) -> None:
+        password = self._options.get("password")
+        username = self._options.get("username")
+        if password is None:
+            return
+        if username:
+            await ask(connection, "AUTH", username, password)
+        else:
+            await ask(connection, "AUTH", password)
+
+    def _tls(self) -> SSLContext | None:
+        if self._options.get("connection_class") is None:
+            return None
+        return create_default_context()
 
 
 class Connections:
@@ -180,6 +202,7 @@ class Connections:
         self._timeout_s = timeout_s
         self._prepare = prepare
         self._listeners: list[Callable[[str], None]] = []
+        self._slots = range(count)
         self._connections: list[Connection | None] = [None] * count
         self._lost = [asyncio.Event() for _ in self._connections]
         self._keepers: list[asyncio.Task[None]] = []
@@ -193,10 +216,11 @@ class Connections:
 
         Raises whatever hinders that, so that a wrong setting is told at start.
         """
-        slots = range(len(self._connections))
-        for slot in slots:
+        for slot in self._slots:
             self._connections[slot] = await self._connect(slot)
-        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in slots]
+        for slot in self._slots:
+            keeper = asyncio.create_task(self._keep(slot))
+            self._keepers.append(keeper)
 
     async def close(self) -> None:
         for keeper in self._keepers:
@@ -225,16 +249,26 @@ class Connections:
         while True:
             await self._lost[slot].wait()
             self._lost[slot].clear()
-            delay_s = _FIRST_RECONNECT_S
-            while self._connections[slot] is None:
-                try:
-                    self._connections[slot] = await self._connect(slot)
-                except (OSError, RedisUnavailable, CommandFailed, UnfitRedis) as error:
-                    log.warning("redis_reconnect", error=str(error), retry_s=round(delay_s, 2))
-                    await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
-                    delay_s = min(_RECONNECT_CAP_S, delay_s * 2)
+            await self._reopen(slot)
+
+    async def _reopen(self, slot: int) -> None:
+        """Tries to open the connection of a slot until an attempt succeeds."""
+        delay_s = _FIRST_RECONNECT_S
+        while self._connections[slot] is None:
+            try:
+                self._connections[slot] = await self._connect(slot)
+            except (OSError, RedisUnavailable, CommandFailed, UnfitRedis) as error:
+                log.warning(
+                    "redis_reconnect",
+                    error=str(error),
+                    retry_s=round(delay_s, 2),
+                )
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+                delay_s = min(_RECONNECT_CAP_S, delay_s * 2)
 
     async def _connect(self, slot: int) -> Connection:
+        """Returns a connection that is signed in and prepared, after telling the listeners."""
+
         def lost(connection: Connection) -> None:
             if self._connections[slot] is connection:
                 self._connections[slot] = None
@@ -243,6 +277,16 @@ class Connections:
         connection = Connection(self._timeout_s, lost)
         async with asyncio.timeout(self._timeout_s):
             await self._endpoint.connect(connection)
+        run_id = await self._make_usable(connection)
+        for listener in self._listeners:
+            listener(run_id)
+        return connection
+
+    async def _make_usable(self, connection: Connection) -> str:
+        """Signs in and prepares the connection, or closes the connection.
+
+        Returns the server's run id.
+        """
         try:
             await self._endpoint.sign_in(connection)
             run_id = await self._prepare(connection)
@@ -251,9 +295,7 @@ class Connections:
         except BaseException:
             connection.close()
             raise
-        for listener in self._listeners:
-            listener(run_id)
-        return connection
+        return run_id
 
 
 async def ask(connection: Connection, *command: str | bytes | int) -> Reply:

@@ -32,7 +32,13 @@ class Expiry:
             request=request.SerializeToString(),
         )
         keys = call_keys("expire", shard, account_id, hold_id=hold_id)
-        status, *_ = await self._scripts.run("expire", shard, account_id, keys, arguments)
+        status, *_ = await self._scripts.run(
+            "expire",
+            shard,
+            account_id,
+            keys,
+            arguments,
+        )
         return bool(status == b"ok")
 
     async def process_due_grants(self, account_id: str) -> int:
@@ -44,5 +50,11 @@ class Expiry:
         shard = self._scripts.shard_of(account_id)
         arguments = ProcessDueGrantsArguments(self._scripts.epoch(shard), due_member=account_id)
         keys = call_keys(name, shard, account_id)
-        _, processed = await self._scripts.run(name, shard, account_id, keys, arguments)
+        _, processed = await self._scripts.run(
+            name,
+            shard,
+            account_id,
+            keys,
+            arguments,
+        )
         return int(processed)

@@ -1,6 +1,7 @@
 """Waits until the ledger holds what Redis had acknowledged."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 
 from gate.store.calls import Store
@@ -22,12 +23,16 @@ class FlushBarrier:
         None stands for all accounts. Raises Unavailable if the flusher is too far behind, or if
         the store cannot be reached.
         """
+        count = self._shards.count
         if account_id is None:
-            shards = list(range(self._shards.count))
+            await self._wait_for(range(count))
         else:
             await self._process_due_grants(account_id)
-            shards = [shard_of(account_id, self._shards.count)]
-        await asyncio.gather(*(self._shards.flushed(shard) for shard in shards))
+            await self._wait_for([shard_of(account_id, count)])
+
+    async def _wait_for(self, shards: Iterable[int]) -> None:
+        waiting = [self._shards.flushed(shard) for shard in shards]
+        await asyncio.gather(*waiting)
 
     async def _process_due_grants(self, account_id: str) -> None:
         """Processes due grants; get_balance does so.

@@ -12,12 +12,21 @@ from meter.journal.redis_snapshot import RedisSnapshot, StoreInspector
 class Inspection(StoreInspector):
     """Shows accounts as Redis has them. May raise a ServiceError; nothing is written."""
 
-    def __init__(self, connections: Connections, runner: ScriptRunner, shards: Shards) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        runner: ScriptRunner,
+        shards: Shards,
+    ) -> None:
         self._connections = connections
         self._runner = runner
         self._shards = shards
 
-    async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
+    async def inspect_account(
+        self,
+        shard: int,
+        account_id: str,
+    ) -> RedisSnapshot | None:
         """Returns the account and the end of the shard's journal at one instant.
 
         None if the account is not in Redis (gate/lua/upkeep/inspect_account.lua).

@@ -48,7 +48,12 @@ _ATTEMPTS = 4
 class OperationScripts:
     """Runs the scripts of operations."""
 
-    def __init__(self, runner: ScriptRunner, shards: Shards, replay_window_ms: int) -> None:
+    def __init__(
+        self,
+        runner: ScriptRunner,
+        shards: Shards,
+        replay_window_ms: int,
+    ) -> None:
         self._runner = runner
         self._shards = shards
         self._replay_window_ms = replay_window_ms
@@ -74,10 +79,20 @@ class OperationScripts:
             await self._process_due_grants(shard, account_id, epoch)
         return reply
 
-    async def _process_due_grants(self, shard: int, account_id: str, epoch: int) -> None:
+    async def _process_due_grants(
+        self,
+        shard: int,
+        account_id: str,
+        epoch: int,
+    ) -> None:
         name = "process_due_grants"
         arguments = ProcessDueGrantsArguments(epoch, due_member=account_id)
-        await self._run(name, shard, call_keys(name, shard, account_id), arguments)
+        await self._run(
+            name,
+            shard,
+            call_keys(name, shard, account_id),
+            arguments,
+        )
 
     async def _run(
         self,
@@ -103,8 +118,19 @@ class _Common(NamedTuple):
     replay_ttl_ms: int
 
     @classmethod
-    def of(cls, operation: Operation, epoch: int, replay_ttl_ms: int) -> "_Common":
-        return cls(epoch, operation.seq, operation.method, operation.to_json(), replay_ttl_ms)
+    def of(
+        cls,
+        operation: Operation,
+        epoch: int,
+        replay_ttl_ms: int,
+    ) -> "_Common":
+        return cls(
+            epoch,
+            operation.seq,
+            operation.method,
+            operation.to_json(),
+            replay_ttl_ms,
+        )
 
 
 def _script_of(operation: Operation, common: _Common) -> tuple[str, Arguments]:
@@ -160,7 +186,11 @@ def _update_account(common: _Common, change: Update) -> UpdateAccountArguments:
     )
 
 
-def _grant_credits(common: _Common, change: GrantCredits, account_id: str) -> GrantCreditsArguments:
+def _grant_credits(
+    common: _Common,
+    change: GrantCredits,
+    account_id: str,
+) -> GrantCreditsArguments:
     terms = GrantTerms(
         pays_debt=int(change.pays_debt),
         type=change.type,

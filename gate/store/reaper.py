@@ -6,6 +6,7 @@ Any number of gates may run a reaper: each hold still ends once, and each grant 
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 import structlog
 
@@ -48,34 +49,55 @@ class Reaper:
             await asyncio.sleep(self._interval_s)
             try:
                 await self._measure()
-                now_ms = await self._inspection.now_ms()
-                await asyncio.gather(*(self._reap(shard, now_ms) for shard in self._shards))
-                await asyncio.gather(
-                    *(self._process_due_grants(shard, now_ms) for shard in self._shards)
-                )
+                await self._reap_shards()
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
 
     async def expire_of(self, shard: int, account_id: str) -> int:
         """Expires an account's holds that are due by the account's test clock; returns how many."""
-        command = ("ZRANGE", expiries_key(shard), _TEST_CLOCK, _TEST_CLOCK, "BYSCORE")
-        members = await self._connections.command(shard, *command)
+        members = await self._connections.command(
+            shard,
+            "ZRANGE",
+            expiries_key(shard),
+            _TEST_CLOCK,
+            _TEST_CLOCK,
+            "BYSCORE",
+        )
         prefix = f"{account_id} ".encode()
-        return await self._expire([member for member in members if member.startswith(prefix)])
+        due = [member for member in members if member.startswith(prefix)]
+        return await self._expire(due)
+
+    async def _reap_shards(self) -> None:
+        now_ms = await self._inspection.now_ms()
+        expiring = [self._reap(shard, now_ms) for shard in self._shards]
+        await asyncio.gather(*expiring)
+        processing = [self._process_due_grants(shard, now_ms) for shard in self._shards]
+        await asyncio.gather(*processing)
 
     async def _reap(self, shard: int, now_ms: int) -> None:
         """Expires the shard's holds that are due, oldest first."""
-        await self._expire(await self._due(shard, expiries_key(shard), now_ms))
+        due = await self._due(shard, expiries_key(shard), now_ms)
+        await self._expire(due)
 
     async def _process_due_grants(self, shard: int, now_ms: int) -> None:
         """Begins and expires the shard's grants whose time has come."""
-        for account_id in await self._due(shard, due_key(shard), now_ms):
+        due = await self._due(shard, due_key(shard), now_ms)
+        for account_id in due:
             await self._expiry.process_due_grants(account_id.decode())
 
     async def _due(self, shard: int, key: str, now_ms: int) -> list[bytes]:
         """Returns the first members of a sorted set whose time is not after `now_ms`."""
-        command = ("ZRANGE", key, "-inf", now_ms, "BYSCORE", "LIMIT", 0, _BATCH)
-        members: list[bytes] = await self._connections.command(shard, *command)
+        members: list[bytes] = await self._connections.command(
+            shard,
+            "ZRANGE",
+            key,
+            "-inf",
+            now_ms,
+            "BYSCORE",
+            "LIMIT",
+            0,
+            _BATCH,
+        )
         return members
 
     async def _expire(self, members: list[bytes]) -> int:
@@ -90,20 +112,24 @@ class Reaper:
         """Counts the open holds, and tells the age of the hold that expires first."""
         counts = await self._of_each_shard("ZCARD")
         firsts = await self._of_each_shard("ZRANGE", 0, 0)
-        now_s = time.time()
-        oldest_s = 0.0
-        for members in firsts:
-            for member in members:
-                _, hold_id = member.decode().split(" ")
-                oldest_s = max(oldest_s, now_s - made_at_s(hold_id))
         self._metrics.holds_open.set(sum(counts))
-        self._metrics.holds_oldest_seconds.set(oldest_s)
+        self._metrics.holds_oldest_seconds.set(_oldest_s(firsts))
 
     async def _of_each_shard(self, command: str, *arguments: int) -> list[Reply]:
         """Returns the reply to a command on the holds by expiry, of each shard."""
-        return await asyncio.gather(
-            *(
-                self._connections.command(shard, command, expiries_key(shard), *arguments)
-                for shard in self._shards
-            )
-        )
+        replies = []
+        for shard in self._shards:
+            key = expiries_key(shard)
+            replies.append(self._connections.command(shard, command, key, *arguments))
+        return await asyncio.gather(*replies)
+
+
+def _oldest_s(firsts: Iterable[list[bytes]]) -> float:
+    """Returns the greatest age of the shards' first holds; 0 if no hold is open."""
+    now_s = time.time()
+    oldest_s = 0.0
+    for members in firsts:
+        for member in members:
+            _, hold_id = member.decode().split(" ")
+            oldest_s = max(oldest_s, now_s - made_at_s(hold_id))
+    return oldest_s

@@ -18,13 +18,17 @@ async def prepare_server(connection: Connection) -> str:
     """
     info = _parse_info(await ask(connection, "INFO"))
     _check(info)
+    _warn_without_aof(info)
+    await load_library(connection)
+    return info.get("run_id", "")
+
+
+def _warn_without_aof(info: dict[str, str]) -> None:
     if info.get("aof_enabled") == "0":
         log.warning(
             "redis_without_aof",
             fix="set appendonly yes: without it a restart loses what was not yet flushed",
         )
-    await load_library(connection)
-    return info.get("run_id", "")
 
 
 async def load_library(connection: Connection) -> None:

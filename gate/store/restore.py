@@ -6,7 +6,7 @@ can have been journaled for the account since.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -60,9 +60,7 @@ class Restorer:
         """
         task = self._restoring.get(account_id)
         if task is None:
-            task = asyncio.create_task(self._restore(account_id))
-            self._restoring[account_id] = task
-            task.add_done_callback(lambda done: self._restored(account_id, done))
+            task = self._begin_restore(account_id)
         # Others wait for the task too: when the first caller goes away, the task must go on.
         await asyncio.shield(task)
 
@@ -91,9 +89,15 @@ class Restorer:
         account_id = snapshot.account_id
         shard = self._shard(account_id)
         epoch = self._shards.epoch(shard)
-        hold_keys = [hold_key(shard, account_id, hold.hold_id) for hold in snapshot.holds]
-        keys = call_keys(name, shard, account_id) + hold_keys
-        status, *_ = await self._runner.run(name, shard, keys, snapshot_arguments(snapshot, epoch))
+        keys = call_keys(name, shard, account_id)
+        for hold in snapshot.holds:
+            keys.append(hold_key(shard, account_id, hold.hold_id))
+        status, *_ = await self._runner.run(
+            name,
+            shard,
+            keys,
+            snapshot_arguments(snapshot, epoch),
+        )
         if status == b"stale":
             await self._shards.verify(shard, epoch)
         elif status == b"ok":
@@ -106,20 +110,29 @@ class Restorer:
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
-                pending = await asyncio.to_thread(self._recorded.pending, None, _SWEEP_LIMIT, after)
+                pending = await asyncio.to_thread(
+                    self._recorded.pending,
+                    None,
+                    _SWEEP_LIMIT,
+                    after,
+                )
             except ServiceError as error:
                 log.warning("operations_pending", error=str(error))
                 continue
             # Page by page, and each shard for itself: an account that cannot be restored now must
             # not keep the others waiting.
-            after = ("", 0)
-            if len(pending) == _SWEEP_LIMIT:
-                after = (pending[-1].account_id, pending[-1].seq)
-            accounts_by_shard: dict[int, dict[str, None]] = {}
-            for operation in pending:
-                accounts = accounts_by_shard.setdefault(self._shard(operation.account_id), {})
-                accounts[operation.account_id] = None
-            await asyncio.gather(*map(self._restore_all, accounts_by_shard.values()))
+            after = _next_page(pending)
+            by_shard = self._accounts_by_shard(pending)
+            await asyncio.gather(*map(self._restore_all, by_shard))
+
+    def _accounts_by_shard(self, operations: Sequence[Operation]) -> list[Iterable[str]]:
+        """Returns the operations' accounts, each once and in order, apart for each shard."""
+        accounts_by_shard: dict[int, dict[str, None]] = {}
+        for operation in operations:
+            shard = self._shard(operation.account_id)
+            accounts = accounts_by_shard.setdefault(shard, {})
+            accounts[operation.account_id] = None
+        return list(accounts_by_shard.values())
 
     async def _restore_all(self, account_ids: Iterable[str]) -> None:
         try:
@@ -128,21 +141,37 @@ class Restorer:
         except (ServiceError, CommandFailed) as error:
             log.warning("operations_pending", error=str(error))
 
+    def _begin_restore(self, account_id: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._restore(account_id))
+        self._restoring[account_id] = task
+        task.add_done_callback(lambda done: self._restored(account_id, done))
+        return task
+
     async def _restore(self, account_id: str) -> None:
-        shard = self._shard(account_id)
-        if await asyncio.to_thread(self._recorded.account, account_id) is None:
+        account = await asyncio.to_thread(self._recorded.account, account_id)
+        if account is None:
             raise NotFound(
                 "ACCOUNT_NOT_FOUND",
                 "account_id: no such account; create it with Accounts.CreateAccount",
                 "account_id",
             )
+        shard = self._shard(account_id)
         if not await self._is_present(shard, account_id):
-            await self._shards.flushed(shard)
-            snapshot = await asyncio.to_thread(load_snapshot, self._ledger, account_id)
-            if snapshot is not None and snapshot.applied_op > 0:
-                await self.load(snapshot)
-        for operation in await asyncio.to_thread(self._recorded.pending, account_id):
+            await self._load_from_ledger(shard, account_id)
+        pending = await asyncio.to_thread(self._recorded.pending, account_id)
+        for operation in pending:
             await self._scripts.run(operation)
+
+    async def _load_from_ledger(self, shard: int, account_id: str) -> None:
+        """Loads the account once the ledger holds all that is journaled for the shard."""
+        await self._shards.flushed(shard)
+        snapshot = await asyncio.to_thread(
+            load_snapshot,
+            self._ledger,
+            account_id,
+        )
+        if snapshot is not None and snapshot.applied_op > 0:
+            await self.load(snapshot)
 
     async def _is_present(self, shard: int, account_id: str) -> bool:
         settings = await self._connections.command(
@@ -160,3 +189,11 @@ class Restorer:
 
     def _shard(self, account_id: str) -> int:
         return shard_of(account_id, self._shards.count)
+
+
+def _next_page(pending: Sequence[Operation]) -> tuple[str, int]:
+    """Returns the place after which the next page begins: at the start, if this is the last."""
+    if len(pending) < _SWEEP_LIMIT:
+        return ("", 0)
+    last = pending[-1]
+    return (last.account_id, last.seq)

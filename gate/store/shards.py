@@ -38,7 +38,11 @@ log = structlog.get_logger()
 class ShardClosed(Unavailable):
     """The shard admits nothing now; nothing was written."""
 
-    def __init__(self, shard: int, why: str = "is being verified against the ledger") -> None:
+    def __init__(
+        self,
+        shard: int,
+        why: str = "is being verified against the ledger",
+    ) -> None:
         super().__init__("SHARD_CLOSED", f"shard {shard} {why}; repeat the call shortly")
 
 
@@ -103,11 +107,7 @@ class Shards:
             for _ in range(2):
                 if None not in self._epochs:
                     return
-                # The positions come before the journals, which only grow.
-                positions = await asyncio.to_thread(self._positions.all)
-                for shard in range(self.count):
-                    if self._epochs[shard] is None:
-                        await self._verify(shard, positions[shard])
+                await self._verify_closed()
 
     async def keep(self) -> None:
         """Verifies shards that were closed. Runs until cancelled."""
@@ -132,9 +132,18 @@ class Shards:
             # The journal begins before the shard is opened, and never ends: Redis was emptied.
             self.close(shard)
             raise self._closed(shard)
-        deadline = asyncio.get_running_loop().time() + wait_s
+        await self._wait_until_ledger_holds(shard, goal, wait_s)
+
+    async def _wait_until_ledger_holds(
+        self,
+        shard: int,
+        goal: Position,
+        wait_s: float,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
         while await asyncio.to_thread(self._positions.of, shard) < goal:
-            if asyncio.get_running_loop().time() > deadline:
+            if loop.time() > deadline:
                 raise Unavailable(
                     "LEDGER_BEHIND",
                     f"the ledger has not caught up with shard {shard}: is the flusher running?",
@@ -144,7 +153,12 @@ class Shards:
     async def journal_end(self, shard: int) -> Position | None:
         """Returns the id of the newest entry that the journal ever had; None without a journal."""
         try:
-            info = await self._connections.command(shard, "XINFO", "STREAM", journal_key(shard))
+            info = await self._connections.command(
+                shard,
+                "XINFO",
+                "STREAM",
+                journal_key(shard),
+            )
         except CommandFailed as error:
             if "no such key" in str(error).lower():
                 return None
@@ -152,10 +166,22 @@ class Shards:
         fields = dict(zip(info[::2], info[1::2], strict=True))
         return Position.from_id(fields[b"last-generated-id"].decode())
 
+    async def _verify_closed(self) -> None:
+        # The positions come before the journals, which only grow.
+        positions = await asyncio.to_thread(self._positions.all)
+        for shard in range(self.count):
+            if self._epochs[shard] is None:
+                await self._verify(shard, positions[shard])
+
     async def _verify(self, shard: int, position: Position) -> None:
         end = await self.journal_end(shard)
         if end is not None and end.epoch > position.epoch:
-            log.info("shard_awaits_flusher", shard=shard, journal=str(end), ledger=str(position))
+            log.info(
+                "shard_awaits_flusher",
+                shard=shard,
+                journal=str(end),
+                ledger=str(position),
+            )
             return
         if end is None or end < position:
             if self._begins_epochs:
@@ -169,7 +195,12 @@ class Shards:
             return ShardClosed(shard)
         return ShardClosed(shard, "is not opened yet: does a gate run on this store?")
 
-    async def _begin(self, shard: int, position: Position, end: Position | None) -> None:
+    async def _begin(
+        self,
+        shard: int,
+        position: Position,
+        end: Position | None,
+    ) -> None:
         reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"
         if position.seq > 0:
             self._metrics.shards_lost.inc()
@@ -180,7 +211,17 @@ class Shards:
                 ledger=str(position),
                 action="rebuilt from the ledger",
             )
-            position = await asyncio.to_thread(self._positions.begin_epoch, shard, position, reason)
+            position = await asyncio.to_thread(
+                self._positions.begin_epoch,
+                shard,
+                position,
+                reason,
+            )
         # 'stale' is as good as 'ok': another gate was first.
         arguments = OpenEpochArguments(position.epoch, Method.EPOCH, reason)
-        await self._runner.run("open_epoch", shard, call_keys("open_epoch", shard), arguments)
+        await self._runner.run(
+            "open_epoch",
+            shard,
+            call_keys("open_epoch", shard),
+            arguments,
+        )

@@ -118,7 +118,11 @@ def _budget(budget: BudgetState) -> LoadedBudget:
     )
 
 
-def _hold(hold: OpenHold, account_id: str, numbers: Mapping[str, int]) -> LoadedHold:
+def _hold(
+    hold: OpenHold,
+    account_id: str,
+    numbers: Mapping[str, int],
+) -> LoadedHold:
     return LoadedHold(
         hold_id=hold.hold_id,
         amount_nanos=hold.amount_nanos,
