@@ -38,8 +38,8 @@ local function plan(account, reservation, labels, hold_id, hold_ttl_ms)
     is_open = true,
     amount = amount,
     day = account.day,
-    expires_ms = integer_text(account.now_ms + hold_ttl_ms),
-    pins = encode_current_part(account, amount),
+    expires_ms = format('%.0f', account.now_ms + hold_ttl_ms),
+    pins = amount == '0' and ABSENT or account.current_grant .. ':' .. amount,
     budgets = matched and encode_counted_in(matched) or ABSENT,
   }
   if not reservation.fits_current_grant then

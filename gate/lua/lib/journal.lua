@@ -62,18 +62,19 @@ end
 -- amount hold_amount hold_day hold_expires_ms flags hold_id current_grant allocation, the sums,
 -- total and the packed settings.
 local function encode_effect(kind, account, deed, flags)
-  local hold, hold_text, hold_id = deed.hold, ' 0 - - ', ABSENT
+  local hold = deed.hold
+  local hold_amount, hold_day, hold_expires_ms, hold_id = '0', ABSENT, ABSENT, ABSENT
   if hold and hold.id then
-    hold_text = ' ' .. hold.amount .. ' ' .. hold.day .. ' ' .. hold.expires_ms .. ' '
-    hold_id = hold.id
+    hold_amount, hold_day, hold_expires_ms, hold_id =
+      hold.amount, hold.day, hold.expires_ms, hold.id
   end
   if flags == '' then flags = ABSENT end
-  return KIND[kind] .. ' ' .. account.at_ms .. ' ' .. account.day .. ' ' .. deed.amount
-    .. hold_text .. flags .. ' ' .. hold_id .. ' ' .. account.current_grant .. ' '
-    .. (deed.allocation or ABSENT) .. ' ' .. account.left_of_current .. ' '
-    .. account.held_of_current .. ' ' .. account.left_of_others .. ' ' .. account.held_of_others
-    .. ' ' .. account.used .. ' ' .. account.day_remaining .. ' ' .. account.total .. ' '
-    .. account.packed
+  return KIND[kind] .. ' ' .. account.at_ms .. ' ' .. account.day .. ' ' .. deed.amount .. ' '
+    .. hold_amount .. ' ' .. hold_day .. ' ' .. hold_expires_ms .. ' ' .. flags .. ' ' .. hold_id
+    .. ' ' .. account.current_grant .. ' ' .. (deed.allocation or ABSENT) .. ' '
+    .. account.left_of_current .. ' ' .. account.held_of_current .. ' ' .. account.left_of_others
+    .. ' ' .. account.held_of_others .. ' ' .. account.used .. ' ' .. account.day_remaining .. ' '
+    .. account.total .. ' ' .. account.packed
 end
 
 -- Writes a look at the account: an effect that does nothing.
