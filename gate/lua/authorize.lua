@@ -38,8 +38,8 @@ local function plan(account, reservation, labels, hold_id, hold_ttl_ms)
     is_open = true,
     amount = amount,
     day = account.day,
-    expires_ms = integer_text(account.now_ms + hold_ttl_ms),
-    pins = encode_current_part(account, amount),
+    expires_ms = format('%.0f', account.now_ms + hold_ttl_ms),
+    pins = amount == '0' and ABSENT or account.current_grant .. ':' .. amount,
     budgets = matched and encode_counted_in(matched) or ABSENT,
   }
   if not reservation.fits_current_grant then
@@ -59,18 +59,19 @@ end
 local function write(account, reservation, traffic_class)
   local amount = reservation.amount
   local taken_amount = negated(amount)
+  local call, account_key = redis.call, account.key
   if reservation.taken then
     reservation.grants:take(reservation.taken)
     reservation.grants:pin(reservation.taken)
     reservation.grants:settle()
   else
-    add_to_account(account, 'left_of_current', taken_amount)
-    add_to_account(account, 'held_of_current', amount)
+    call('HINCRBY', account_key, LEFT_OF_CURRENT, taken_amount)
+    call('HINCRBY', account_key, HELD_OF_CURRENT, amount)
   end
-  add_to_account(account, 'day_remaining', taken_amount)
+  call('HINCRBY', account_key, DAY_REMAINING, taken_amount)
   if reservation.matched then
-    move_budgets(account, reservation.matched, 'remaining', taken_amount)
-    move_budgets(account, reservation.matched, 'held', amount)
+    move_budgets(account, reservation.matched, 'remaining_field', taken_amount)
+    move_budgets(account, reservation.matched, 'held_field', amount)
   end
   if reservation.begins_grace then begin_grace(account, traffic_class) end
 end
@@ -84,12 +85,18 @@ local function authorize(keys, arguments)
   local account, reply = begin_call(
     account_key, replay_key, journal_key, grants_key, budgets_key, epoch, fingerprint)
   if not account then return reply end
-  if not is_currency_of(account, currency) then return {'refused', 'CURRENCY_MISMATCH'} end
+  if currency ~= ABSENT and currency ~= account.currency then
+    return {'refused', 'CURRENCY_MISMATCH'}
+  end
+  local has = account.has
   local reservation = {
     amount = amount_nanos,
-    management_off = account.has.management_off,
-    grants = read_scoped_grants(account),
-    matched = match_budgets(account, labels),
+    hold = nil,
+    management_off = has.management_off,
+    grants = has.scoped_grants and read_grants(account) or nil,
+    matched = has.budgets and match_budgets(account, labels) or nil,
+    fits_current_grant = nil,
+    allocation = nil,
   }
   local need = amount_nanos
   if min_amount_nanos ~= '0' then need = smaller(amount_nanos, min_amount_nanos) end
@@ -97,13 +104,13 @@ local function authorize(keys, arguments)
   if reply then return reply end
   plan(account, reservation, labels, hold_id, hold_ttl_ms)
   local effect, record_or_reply =
-    tell_call(account, 'authorize', reservation, method, request, pricing)
+    tell_call(account, fingerprint, 'authorize', reservation, method, request, pricing)
   if not effect then return record_or_reply end
 
-  write_day(account)
+  if account.has_rolled then write_day(account) end
   write(account, reservation, traffic_class)
   write_hold(account, hold_key, holds_by_expiry_key, hold_member, reservation.hold)
-  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  remember_call(replay_key, record_or_reply, replay_ttl_ms)
   return {'ok', effect}
 end
 

@@ -41,15 +41,18 @@
 
 -- Finds what a charge without a hold needs. Returns the charge, or nil and the reply.
 local function find_usage(account, amount, currency, labels, is_incurred)
-  if not is_currency_of(account, currency) then return nil, {'refused', 'CURRENCY_MISMATCH'} end
+  if currency ~= ABSENT and currency ~= account.currency then
+    return nil, {'refused', 'CURRENCY_MISMATCH'}
+  end
+  local has = account.has
   return {
     amount = amount,
     hold = NO_HOLD,
-    management_off = account.has.management_off,
+    management_off = has.management_off,
     is_incurred = is_incurred,
     counts_today = true,
-    grants = read_scoped_grants(account),
-    matched = match_budgets(account, labels),
+    grants = has.scoped_grants and read_grants(account) or nil,
+    matched = has.budgets and match_budgets(account, labels) or nil,
     fits_current_grant = nil,
   }
 end
@@ -58,29 +61,34 @@ end
 local function find_settlement(account, amount, currency, labels, is_incurred, hold_key, hold_id)
   local hold = read_hold(hold_key, hold_id, account.epoch)
   if not hold then return nil, {'refused', 'HOLD_NOT_FOUND'} end
-  -- Without labels: which budgets count, the hold decides first.
-  local charge, reply = find_usage(account, amount, currency, '', is_incurred)
-  if not charge then return nil, reply end
-  local is_late = is_expired(hold, account)
-  charge.hold = hold
-  charge.is_late = is_late
-  charge.settles_hold = not is_late
-  charge.returns_hold = hold.is_open
-  charge.returns_today = hold.day == account.day
-  charge.counts_today = is_late or charge.returns_today
+  if currency ~= ABSENT and currency ~= account.currency then
+    return nil, {'refused', 'CURRENCY_MISMATCH'}
+  end
+  local is_late, returns_today, freed = is_expired(hold, account), hold.day == account.day, nil
   if not hold.is_open then
     -- The credits went back when the hold expired.
     hold.amount = '0'
     hold.pins = ABSENT
   elseif account.budget_scopes then
-    charge.freed = budgets_of_hold(account, hold)
+    freed = budgets_of_hold(account, hold)
   end
-  if is_late then
-    charge.matched = match_budgets(account, labels)
-  else
-    charge.matched = charge.freed
-  end
-  return charge
+  local matched = freed
+  if is_late then matched = match_budgets(account, labels) end
+  return {
+    amount = amount,
+    hold = hold,
+    management_off = account.has.management_off,
+    is_incurred = is_incurred,
+    is_late = is_late,
+    settles_hold = not is_late,
+    returns_hold = hold.is_open,
+    returns_today = returns_today,
+    counts_today = is_late or returns_today,
+    grants = read_scoped_grants(account),
+    freed = freed,
+    matched = matched,
+    fits_current_grant = nil,
+  }
 end
 
 -- Says whether the use of a budget would leave int64. `freed` has the running budgets that the hold
@@ -150,10 +158,11 @@ local function plan_grants(account, charge, labels)
   charge.lapsed = grants:lapsing(returned, charge.settles_hold and taken or NONE)
 end
 
--- Plans what is taken, returned and lapsed, and where.
+-- Plans what is taken, returned and lapsed, and where. The usual charge is of the current grant.
 local function plan(account, charge, labels)
-  local budgets = charge.matched and encode_budgets(charge.matched) or ABSENT
-  local freed
+  if charge.fits_current_grant and not charge.matched then return end
+  local matched, freed = charge.matched, nil
+  local budgets = matched and encode_budgets(matched) or ABSENT
   if charge.is_late and charge.freed and #charge.freed > 0 then
     freed = encode_budgets(charge.freed)
   end
@@ -162,7 +171,7 @@ local function plan(account, charge, labels)
     charge.allocation = encode_allocation(
       encode_parts(charge.taken), encode_parts(charge.returned), encode_parts(charge.lapsed),
       budgets, freed)
-  elseif charge.matched then
+  else
     charge.allocation = encode_allocation(
       encode_current_part(account, charge.amount), charge.hold.pins, ABSENT, budgets, freed)
   end
@@ -170,16 +179,16 @@ end
 
 -- Gives the hold back to the current grant, if all is of that, and to the day.
 local function write_hold_back(account, charge, hold_key, holds_by_expiry_key, hold_member)
-  local hold = charge.hold
+  local call, account_key, amount = redis.call, account.key, charge.hold.amount
   if charge.returns_hold then
-    if not charge.taken and hold.amount ~= '0' then
-      add_to_account(account, 'left_of_current', hold.amount)
-      add_to_account(account, 'held_of_current', negated(hold.amount))
+    if not charge.taken and amount ~= '0' then
+      call('HINCRBY', account_key, LEFT_OF_CURRENT, amount)
+      call('HINCRBY', account_key, HELD_OF_CURRENT, negated(amount))
     end
-    if charge.returns_today then add_to_account(account, 'day_remaining', hold.amount) end
-    redis.call('ZREM', holds_by_expiry_key, hold_member)
+    if charge.returns_today then call('HINCRBY', account_key, DAY_REMAINING, amount) end
+    call('ZREM', holds_by_expiry_key, hold_member)
   end
-  redis.call('DEL', hold_key)
+  call('DEL', hold_key)
 end
 
 -- Counts the use on the day of the hold, which has passed.
@@ -194,38 +203,32 @@ local function write_earlier_use(account, charge)
   write_settings(account)
 end
 
-local function write_budgets(account, charge)
-  if charge.freed then
-    move_budgets(account, charge.freed, 'remaining', charge.hold.amount)
-    move_budgets(account, charge.freed, 'held', negated(charge.hold.amount))
-  end
-  if charge.matched then
-    move_budgets(account, charge.matched, 'remaining', negated(charge.amount))
-  end
-end
-
 -- Writes the sums, and the entries that follow from them.
 local function write(account, charge, traffic_class)
-  local amount = charge.amount
-  local taken_amount = negated(amount)
-  add_to_account(account, 'used', amount)
+  local call, account_key, amount = redis.call, account.key, charge.amount
+  local taken, matched, taken_amount = charge.taken, charge.matched, negated(amount)
+  call('HINCRBY', account_key, USED, amount)
   if charge.counts_today then
-    add_to_account(account, 'day_remaining', taken_amount)
+    call('HINCRBY', account_key, DAY_REMAINING, taken_amount)
   else
     write_earlier_use(account, charge)
   end
-  write_budgets(account, charge)
-  if charge.taken then
+  if charge.freed then
+    move_budgets(account, charge.freed, 'remaining_field', charge.hold.amount)
+    move_budgets(account, charge.freed, 'held_field', negated(charge.hold.amount))
+  end
+  if matched then move_budgets(account, matched, 'remaining_field', taken_amount) end
+  if taken then
     charge.grants:add(charge.returned)
     charge.grants:unpin(charge.returned)
-    charge.grants:take(charge.taken)
+    charge.grants:take(taken)
   else
-    add_to_account(account, 'left_of_current', taken_amount)
+    call('HINCRBY', account_key, LEFT_OF_CURRENT, taken_amount)
   end
   if charge.begins_grace then begin_grace(account, traffic_class) end
-  cross_thresholds(account, amount, charge.counts_today)
-  if charge.matched then cross_budgets(account, charge.matched, amount) end
-  if charge.taken then
+  if account.has.thresholds then cross_thresholds(account, amount, charge.counts_today) end
+  if matched then cross_budgets(account, matched, amount) end
+  if taken then
     charge.grants:expire(charge.lapsed)
     charge.grants:settle()
   end
@@ -258,15 +261,15 @@ local function debit(keys, arguments)
   if reply then return reply end
   plan(account, charge, labels)
   local effect, record_or_reply =
-    tell_call(account, 'debit', charge, method, request, pricing)
+    tell_call(account, fingerprint, 'debit', charge, method, request, pricing)
   if not effect then return record_or_reply end
 
-  write_day(account)
+  if account.has_rolled then write_day(account) end
   if hold_key then
     write_hold_back(account, charge, hold_key, holds_by_expiry_key, hold_member)
   end
   write(account, charge, traffic_class)
-  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  remember_call(replay_key, record_or_reply, replay_ttl_ms)
   return {'ok', effect}
 end
 

@@ -74,8 +74,8 @@ local function write(account, extension, traffic_class)
   end
   if hold.day == account.day then add_to_account(account, 'day_remaining', taken_amount) end
   if extension.matched then
-    move_budgets(account, extension.matched, 'remaining', taken_amount)
-    move_budgets(account, extension.matched, 'held', amount)
+    move_budgets(account, extension.matched, 'remaining_field', taken_amount)
+    move_budgets(account, extension.matched, 'held_field', amount)
   end
   if extension.begins_grace then begin_grace(account, traffic_class) end
 end
@@ -99,7 +99,9 @@ local function extend(keys, arguments)
   local hold = read_hold(hold_key, hold_id, epoch)
   if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
   if is_expired(hold, account) then return {'refused', 'HOLD_EXPIRED'} end
-  if not is_currency_of(account, currency) then return {'refused', 'CURRENCY_MISMATCH'} end
+  if currency ~= ABSENT and currency ~= account.currency then
+    return {'refused', 'CURRENCY_MISMATCH'}
+  end
   local extension = {
     amount = amount_nanos,
     hold = hold,
@@ -112,13 +114,13 @@ local function extend(keys, arguments)
   hold.expires_ms = later_expiry_ms(account, hold, tonumber(hold_ttl_ms))
   plan(account, extension, labels)
   local effect, record_or_reply =
-    tell_call(account, 'extend', extension, method, request, pricing)
+    tell_call(account, fingerprint, 'extend', extension, method, request, pricing)
   if not effect then return record_or_reply end
 
   write_day(account)
   if amount_nanos ~= '0' then write(account, extension, traffic_class) end
   write_hold(account, hold_key, holds_by_expiry_key, hold_member, hold)
-  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  remember_call(replay_key, record_or_reply, replay_ttl_ms)
   return {'ok', effect}
 end
 

@@ -35,11 +35,12 @@ local function release(keys, arguments)
   if not hold then return {'refused', 'HOLD_NOT_FOUND'} end
   if is_expired(hold, account) then return {'refused', 'HOLD_EXPIRED'} end
 
-  local effect, record_or_reply = return_hold(account, 'release', hold, method, request)
+  local effect, record_or_reply =
+    return_hold(account, fingerprint, 'release', hold, method, request)
   if not effect then return record_or_reply end
   redis.call('ZREM', holds_by_expiry_key, hold_member)
   redis.call('DEL', hold_key)
-  remember_call(replay_key, fingerprint, record_or_reply, replay_ttl_ms)
+  remember_call(replay_key, record_or_reply, replay_ttl_ms)
   return {'ok', effect}
 end
 

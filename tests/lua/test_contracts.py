@@ -14,7 +14,13 @@ import pytest
 import redis
 
 from gate.store.contracts import ARGUMENTS, DEBIT_HOLD_KEYS, KEY_ORDER, KEYS
-from gate.store.script_library import LIBRARY_ORDER, SCRIPT_ORDER, lua_source, script_names
+from gate.store.script_library import (
+    LIBRARY_ORDER,
+    SCRIPT_ORDER,
+    library,
+    lua_source,
+    script_names,
+)
 from gate.v1.gate_pb2 import Reason
 from lua.rows import TABLES
 from lua.rows.budgets import COUNTED, K1
@@ -410,6 +416,8 @@ def run_without_memory(client: redis.Redis, name: str) -> tuple[str, ...]:
     lua_engine = LuaEngine(client)
     lua_engine.set_up(row := to_be_done(name))
     before = lua_engine.dump()
+    # What is refused is to be the script, not the loading of the library.
+    client.function_load(library().code, replace=True)
     client.config_set("maxmemory", "1")
     try:
         return lua_engine.run(name, row)

@@ -4,16 +4,22 @@
 -- booleans), `budget_scopes`, and, once read by its clock, `at_ms` (text) and `now_ms` (number).
 -- The account's keys stand beside them: key, journal_key, grants_key, budgets_key.
 
--- The fields of the account's hash.
+-- The fields of the account's hash that every call reads.
+local SETTINGS_FIELD = 's'
+local LEFT_OF_CURRENT, HELD_OF_CURRENT = 'gl', 'gh' -- of the grant spent first; 0 is overage
+local LEFT_OF_OTHERS, HELD_OF_OTHERS = 'ol', 'oh' -- effective ones without a scope, and overage
+local USED, DAY_REMAINING = 'used', 'room'
+
+-- All of them, by what they are called in memory.
 local FIELD = {
-  settings = 's',
-  left_of_current = 'gl', -- the current grant: the one that is spent first; 0 is overage
-  held_of_current = 'gh',
+  settings = SETTINGS_FIELD,
+  left_of_current = LEFT_OF_CURRENT,
+  held_of_current = HELD_OF_CURRENT,
   meta_of_current = 'gm',
-  left_of_others = 'ol', -- of effective grants without a scope, and of overage
-  held_of_others = 'oh',
-  used = 'used',
-  day_remaining = 'room',
+  left_of_others = LEFT_OF_OTHERS,
+  held_of_others = HELD_OF_OTHERS,
+  used = USED,
+  day_remaining = DAY_REMAINING,
   thresholds = 'lv',
   graces = 'gr',
 }
@@ -23,6 +29,7 @@ local FIELD = {
 local SETTINGS = layout(
   'epoch status test_clock_ms day due_ms flags current_grant operation_number currency total '
     .. 'packed')
+local SETTINGS_PATTERN = SETTINGS.pattern
 local PACKED_SETTINGS = layout('daily_limit overage expired day_base month_base yesterday_base')
 
 local FLAG_LETTERS = {
@@ -61,15 +68,15 @@ end
 -- epoch.
 local function stored_account(key, expected_epoch, journal_key, grants_key, budgets_key)
   local values = redis.call(
-    'HMGET', key, FIELD.settings, FIELD.left_of_current, FIELD.held_of_current,
-    FIELD.left_of_others, FIELD.held_of_others, FIELD.used, FIELD.day_remaining)
+    'HMGET', key, SETTINGS_FIELD, LEFT_OF_CURRENT, HELD_OF_CURRENT, LEFT_OF_OTHERS, HELD_OF_OTHERS,
+    USED, DAY_REMAINING)
   if not values[1] then return nil end
   -- The names in the order of SETTINGS: every call passes here, and `decode` would cost it more.
   local epoch, status, test_clock_ms, day, due_ms, flags, current_grant, operation_number, currency,
-    total, packed = values[1]:match(SETTINGS.pattern)
+    total, packed = match(values[1], SETTINGS_PATTERN)
   if epoch ~= expected_epoch then return nil end
   local has, budget_scopes = decode_flags(flags), nil
-  if has.budgets then packed, budget_scopes = packed:match('^([^\n]*)\n(.*)$') end
+  if has.budgets then packed, budget_scopes = match(packed, '^([^\n]*)\n(.*)$') end
   return {
     key = key,
     journal_key = journal_key,
@@ -101,7 +108,9 @@ end
 local function clock_ms(test_clock_ms)
   if test_clock_ms ~= ABSENT then return test_clock_ms end
   local time = redis.call('TIME')
-  return time[1] .. ('00000' .. time[2]):sub(-6, -4)
+  local seconds, microseconds = time[1], time[2]
+  if #microseconds < 6 then microseconds = sub('00000' .. microseconds, -6) end
+  return seconds .. sub(microseconds, 1, 3)
 end
 
 -- Returns an amount that may be absent.
@@ -126,11 +135,11 @@ end
 local function read_account(key, epoch, journal_key, grants_key, budgets_key)
   local account = stored_account(key, epoch, journal_key, grants_key, budgets_key)
   if not account then return nil end
-  account.at_ms = clock_ms(account.test_clock_ms)
-  account.now_ms = tonumber(account.at_ms)
-  if account.now_ms >= (account.day + 1) * MS_PER_DAY then
-    roll_day(account, day_of(account.now_ms))
-  end
+  local at_ms = clock_ms(account.test_clock_ms)
+  local now_ms = tonumber(at_ms)
+  account.at_ms = at_ms
+  account.now_ms = now_ms
+  if now_ms >= (account.day + 1) * MS_PER_DAY then roll_day(account, day_of(now_ms)) end
   return account
 end
 
@@ -177,6 +186,7 @@ local function write_changed_settings(account)
   end
 end
 
+-- Stores the day that the account was moved into, if it was.
 local function write_day(account)
   if account.has_rolled then write_changed_settings(account) end
 end

@@ -4,12 +4,6 @@
 -- Judges a deed: `amount` is what is wanted, and what is admitted afterwards; `grants` are read for
 -- accounts with scoped grants only; `matched` are the budgets, or nil.
 
--- Says whether the current grant covers the amount by itself.
-local function is_covered(account, deed)
-  return not deed.grants and byte(account.left_of_others) ~= MINUS
-    and not less(account.left_of_current, deed.amount)
-end
-
 -- Lowers the amount to the credits that there are, with the grace for the class of traffic, if need
 -- be. Says whether they reach for `need`.
 local function lower_to_credits(account, deed, need, labels, traffic_class)
@@ -26,33 +20,32 @@ local function lower_to_credits(account, deed, need, labels, traffic_class)
   return true
 end
 
--- Says whether the current grant has the whole amount, and is not used up by it.
-local function fits_current_grant(account, deed, covered)
-  if deed.grants then return false end
-  if account.current_grant == OVERAGE then return true end
-  if deed.amount == account.left_of_current then return false end
-  return covered or less(deed.amount, account.left_of_current)
-end
-
 -- Judges `need`, and how much of the deed's amount (no less than `need`) may be spent. Returns the
--- reason against it, and the budget if that is exceeded; or nil, and the deed says how.
+-- reason against it, and the budget if that is exceeded; or nil, and the deed says whether the
+-- current grant has the whole amount, and is not used up by it.
 local function reason_against(account, deed, need, labels, traffic_class)
   if account.status ~= 'active' then return 'ACCOUNT_SUSPENDED' end
-  local covered = is_covered(account, deed)
+  local has_scoped, left_of_current = deed.grants ~= nil, account.left_of_current
+  local covered = not has_scoped and byte(account.left_of_others) ~= MINUS
+    and not less(left_of_current, deed.amount) -- by the current grant alone
   if not covered and not lower_to_credits(account, deed, need, labels, traffic_class) then
     return 'INSUFFICIENT_CREDITS'
   end
-  local is_managed = not account.has.management_off
-  if is_managed and has_daily_limit(account) then
-    if less(account.day_remaining, need) then return 'DAILY_LIMIT_EXCEEDED' end
-    deed.amount = smaller(deed.amount, account.day_remaining)
+  if not account.has.management_off then
+    if has_daily_limit(account) then
+      if less(account.day_remaining, need) then return 'DAILY_LIMIT_EXCEEDED' end
+      if deed.amount ~= need then deed.amount = smaller(deed.amount, account.day_remaining) end
+    end
+    local matched = deed.matched
+    if matched then
+      local budget = exceeded_budget(matched, need)
+      if budget then return 'BUDGET_EXCEEDED', budget end
+      if deed.amount ~= need then deed.amount = bounded_by_budgets(matched, deed.amount) end
+    end
   end
-  if is_managed and deed.matched then
-    local budget = exceeded_budget(deed.matched, need)
-    if budget then return 'BUDGET_EXCEEDED', budget end
-    deed.amount = bounded_by_budgets(deed.matched, deed.amount)
-  end
-  deed.fits_current_grant = fits_current_grant(account, deed, covered)
+  local amount = deed.amount
+  deed.fits_current_grant = not has_scoped and (account.current_grant == OVERAGE
+    or amount ~= left_of_current and (covered or less(amount, left_of_current)))
 end
 
 -- Returns the reply to a denied request. The look tells what could be spent instead: scoped grants
@@ -69,11 +62,6 @@ local function denied(account, deed, reason, budget, labels, traffic_class)
     allocation = allocation ~= NOTHING_MOVED and allocation or ABSENT,
   })
   return {'denied', reason, look, budget and budget.id or '', budget and budget.scope or ''}
-end
-
--- Says whether a price in this currency, or a plain amount, may be charged to the account.
-local function is_currency_of(account, currency)
-  return currency == ABSENT or currency == account.currency
 end
 
 -- Judges `need`, and how much of the deed's amount may be spent. Returns the reply to a denied

@@ -4,7 +4,7 @@
 local ABSENT = '-'
 local MINUS = 45 -- the byte
 local MS_PER_DAY = 86400000
-local byte = ('').byte
+local byte, format, match, sub = ('').byte, ('').format, ('').match, ('').sub
 
 -- a < b
 local function less(a, b)
@@ -22,7 +22,7 @@ end
 
 local function negated(amount)
   if amount == '0' then return '0' end
-  if byte(amount) == MINUS then return amount:sub(2) end
+  if byte(amount) == MINUS then return sub(amount, 2) end
   return '-' .. amount
 end
 
@@ -37,12 +37,12 @@ end
 
 -- Writes a whole number without an exponent.
 local function integer_text(number)
-  return string.format('%.0f', number)
+  return format('%.0f', number)
 end
 
 -- Returns the UTC day number of a time in ms.
 local function day_of(ms)
-  return math.floor(tonumber(ms) / MS_PER_DAY)
+  return math.floor(ms / MS_PER_DAY)
 end
 
 -- Returns the calendar month of a day number, counted from an era that starts on March 1st, and the

@@ -76,18 +76,26 @@ local function roll_window(budget, today)
   prepare_effect(budget)
 end
 
--- Reads the budgets of these scopes, by id, as they stand in their present windows.
-local function read_budgets(account, scopes)
-  local budgets, fields, today = {}, {}, account.day + 0
-  for i = 1, #scopes do
+-- Returns the fields of each scope's definitions and first amounts.
+local function fields_of(scopes)
+  local first = scopes[1]
+  local fields = {'d ' .. first, 'r ' .. first, 'h ' .. first}
+  for i = 2, #scopes do
     fields[3 * i - 2] = definitions_field(scopes[i])
     fields[3 * i - 1], fields[3 * i] = amount_fields(1, scopes[i])
   end
+  return fields
+end
+
+-- Reads the budgets of these scopes (one or more), by id, as they stand in their present windows.
+local function read_budgets(account, scopes)
+  local budgets, fields, today = {}, fields_of(scopes), account.day + 0
   local values = redis.call('HMGET', account.budgets_key, unpack(fields))
   for i = 1, #scopes do
     local definitions = values[3 * i - 2] and decode_definitions(values[3 * i - 2]) or NONE
     for place = 1, #definitions do
-      local remaining_field, held_field = fields[3 * i - 1], fields[3 * i]
+      local definition, remaining_field, held_field =
+        definitions[place], fields[3 * i - 1], fields[3 * i]
       local remaining, held = values[3 * i - 1], values[3 * i]
       if place > 1 then
         remaining_field, held_field = amount_fields(place, scopes[i])
@@ -100,8 +108,10 @@ local function read_budgets(account, scopes)
         held_field = held_field,
         remaining = remaining,
         held = held or '0',
-      }, definitions[place])
-      if today >= budget.end_day_number then roll_window(budget, today) end
+        has_rolled = false,
+        has_passed = false,
+      }, definition)
+      if today >= definition.end_day_number then roll_window(budget, today) end
       budgets[#budgets + 1] = budget
     end
   end
@@ -109,25 +119,26 @@ local function read_budgets(account, scopes)
   return budgets
 end
 
--- Returns the scope that labels have of these keys, or nil.
-local function scope_among(labels, keys)
-  local first = labels:match(keys.first)
-  if not first or not keys.second then return first end
-  local second = labels:match(keys.second)
-  return second and first .. '\n' .. second
-end
-
 -- Returns the budgets that a request with these labels ("\nkey=value\n...") counts in; nil for an
 -- account without budgets.
 local function match_budgets(account, labels)
   if not account.budget_scopes then return nil end
   if labels == '' then return {} end
-  local all_keys, scopes = scopes_of(account.budget_scopes), {}
+  local all_keys, scopes = scopes_of(account.budget_scopes), nil
   for i = 1, #all_keys do
-    local scope = scope_among(labels, all_keys[i])
-    if scope then scopes[#scopes + 1] = scope end
+    local keys = all_keys[i]
+    local scope = match(labels, keys.first)
+    if scope and keys.second then
+      local second = match(labels, keys.second)
+      scope = second and scope .. '\n' .. second
+    end
+    if scope and scopes then
+      scopes[#scopes + 1] = scope
+    elseif scope then
+      scopes = {scope}
+    end
   end
-  if #scopes == 0 then return {} end
+  if not scopes then return {} end
   return read_budgets(account, scopes)
 end
 
@@ -225,11 +236,10 @@ local function write_window(account, budget)
   redis.call('HDEL', key, budget.held_field)
 end
 
--- Adds an amount (perhaps negative) to what each budget has remaining or held; windows that have
--- passed stay as they are.
-local function move_budgets(account, budgets, sum, amount)
+-- Adds an amount (perhaps negative) to what each budget has remaining (`field` is remaining_field)
+-- or held (held_field); windows that have passed stay as they are.
+local function move_budgets(account, budgets, field, amount)
   if amount == '0' then return end
-  local field = sum .. '_field'
   for i = 1, #budgets do
     local budget = budgets[i]
     if budget.has_rolled then

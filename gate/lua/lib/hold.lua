@@ -10,7 +10,7 @@ local HOLD_PATTERN = '^(%d+)(x?) (%d+) (%-?%d+) (%d+) (%S+) ?(%S*)$'
 local function read_hold(key, hold_id, epoch)
   local record = redis.call('GET', key)
   if not record then return nil end
-  local hold_epoch, mark, amount, days, expires_ms, pins, budgets = record:match(HOLD_PATTERN)
+  local hold_epoch, mark, amount, days, expires_ms, pins, budgets = match(record, HOLD_PATTERN)
   if hold_epoch ~= epoch then return nil end
   if pins ~= ABSENT and not pins:find(':', 1, true) then pins = pins .. ':' .. amount end
   return {
@@ -27,7 +27,7 @@ end
 local function encode_hold(epoch, hold)
   local mark = hold.is_open and '' or 'x'
   local days = day_of(hold.expires_ms) - hold.day
-  local pins = hold.pins:match('^(%w+):%d+$') or hold.pins
+  local pins = match(hold.pins, '^(%w+):%d+$') or hold.pins
   local budgets = hold.budgets == ABSENT and '' or ' ' .. hold.budgets
   return epoch .. mark .. ' ' .. hold.amount .. ' ' .. days .. ' ' .. hold.expires_ms .. ' ' .. pins
     .. budgets
@@ -73,16 +73,17 @@ end
 
 -- Gives a hold back whole. The caller removes the hold itself. Returns the effect line and the
 -- replay record, or nil and the reply to return if nothing was written.
-local function return_hold(account, kind, hold, method, request)
+local function return_hold(account, fingerprint, kind, hold, method, request)
   local deed = plan_return(account, hold)
-  local effect, record_or_reply = tell_call(account, kind, deed, method, request, '')
+  local effect, record_or_reply =
+    tell_call(account, fingerprint, kind, deed, method, request, '')
   if not effect then return nil, record_or_reply end
 
   write_day(account)
   if hold.day == account.day then add_to_account(account, 'day_remaining', hold.amount) end
   if deed.freed then
-    move_budgets(account, deed.freed, 'remaining', hold.amount)
-    move_budgets(account, deed.freed, 'held', negated(hold.amount))
+    move_budgets(account, deed.freed, 'remaining_field', hold.amount)
+    move_budgets(account, deed.freed, 'held_field', negated(hold.amount))
   end
   if deed.grants then
     deed.grants:add(deed.returned)

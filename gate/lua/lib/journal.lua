@@ -62,15 +62,19 @@ end
 -- at_ms day amount hold_amount hold_day hold_expires_ms flags hold_id current_grant allocation, the
 -- sums, total and the packed settings.
 local function encode_effect(kind, account, deed, flags)
-  local hold = deed.hold or NO_HOLD
+  local hold = deed.hold
+  local hold_amount, hold_day, hold_expires_ms, hold_id = '0', ABSENT, ABSENT, ABSENT
+  if hold and hold.id then
+    hold_amount, hold_day, hold_expires_ms, hold_id =
+      hold.amount, hold.day, hold.expires_ms, hold.id
+  end
   if flags == '' then flags = ABSENT end
   return KIND[kind] .. ' ' .. account.at_ms .. ' ' .. account.day .. ' ' .. deed.amount .. ' '
-    .. (hold.amount or '0') .. ' ' .. (hold.day or ABSENT) .. ' ' .. (hold.expires_ms or ABSENT)
-    .. ' ' .. flags .. ' ' .. (hold.id or ABSENT) .. ' ' .. account.current_grant .. ' '
-    .. (deed.allocation or ABSENT) .. ' ' .. account.left_of_current .. ' '
-    .. account.held_of_current .. ' ' .. account.left_of_others .. ' ' .. account.held_of_others
-    .. ' ' .. account.used .. ' ' .. account.day_remaining .. ' ' .. account.total .. ' '
-    .. account.packed
+    .. hold_amount .. ' ' .. hold_day .. ' ' .. hold_expires_ms .. ' ' .. flags .. ' ' .. hold_id
+    .. ' ' .. account.current_grant .. ' ' .. (deed.allocation or ABSENT) .. ' '
+    .. account.left_of_current .. ' ' .. account.held_of_current .. ' ' .. account.left_of_others
+    .. ' ' .. account.held_of_others .. ' ' .. account.used .. ' ' .. account.day_remaining .. ' '
+    .. account.total .. ' ' .. account.packed
 end
 
 -- Writes a look at the account: an effect that does nothing.
@@ -79,8 +83,9 @@ local function encode_look(account, deed)
   return encode_effect('look', account, deed, encode_deed_flags(deed))
 end
 
--- As much of the effect as the reply to a repeat needs (meter/journal/replay_record.py reads it).
-local function encode_replay_record(kind, account, deed, flags)
+-- The fingerprint, and as much of the effect as the reply to a repeat needs
+-- (meter/journal/replay_record.py reads that).
+local function encode_replay_record(fingerprint, kind, account, deed, flags)
   local held_of_current, left_of_others = account.held_of_current, account.left_of_others
   local held_of_others, day_remaining = account.held_of_others, account.day_remaining
   local total, hold, hold_text = '', deed.hold, ''
@@ -93,10 +98,10 @@ local function encode_replay_record(kind, account, deed, flags)
     hold_text = ' ' .. account.day .. ',' .. hold.amount .. ',' .. hold.day .. ','
       .. hold.expires_ms .. ',' .. hold.id
   end
-  return KIND[kind] .. deed.amount .. ' ' .. flags .. ' ' .. account.current_grant .. ' '
-    .. (deed.allocation or '') .. ' ' .. account.left_of_current .. ' ' .. held_of_current .. ' '
-    .. left_of_others .. ' ' .. held_of_others .. ' ' .. account.used .. ' ' .. day_remaining .. ' '
-    .. total .. ' ' .. account.packed .. hold_text
+  return fingerprint .. ' ' .. KIND[kind] .. deed.amount .. ' ' .. flags .. ' '
+    .. account.current_grant .. ' ' .. (deed.allocation or '') .. ' ' .. account.left_of_current
+    .. ' ' .. held_of_current .. ' ' .. left_of_others .. ' ' .. held_of_others .. ' '
+    .. account.used .. ' ' .. day_remaining .. ' ' .. total .. ' ' .. account.packed .. hold_text
 end
 
 -- Says whether XADD failed because a newer epoch has begun.
@@ -120,12 +125,12 @@ end
 
 -- Tells the journal of what a call does. Returns the effect line and the replay record, or nil and
 -- the reply to return.
-local function tell_call(account, kind, deed, method, request, pricing)
+local function tell_call(account, fingerprint, kind, deed, method, request, pricing)
   local flags = encode_deed_flags(deed)
   local effect = encode_effect(kind, account, deed, flags)
   local failure = append(account, effect, method, request, pricing)
   if failure then return nil, failure end
-  return effect, encode_replay_record(kind, account, deed, flags)
+  return effect, encode_replay_record(fingerprint, kind, account, deed, flags)
 end
 
 -- Tells the journal of what an operation does. Returns the effect line, or nil and the reply to
@@ -168,18 +173,18 @@ local function begin_call(
   account_key, replay_key, journal_key, grants_key, budgets_key, epoch, fingerprint)
   local record = redis.call('GET', replay_key)
   if record then
-    local known_fingerprint, effect = record:match('^(%S+) ?(.*)$')
+    local known_fingerprint, effect = match(record, '^(%S+) ?(.*)$')
     if known_fingerprint ~= fingerprint then return nil, {'refused', 'REQUEST_ID_REUSED'} end
     return nil, {'replayed', effect}
   end
   local account = read_account(account_key, epoch, journal_key, grants_key, budgets_key)
   if not account then return nil, {'absent'} end
-  if is_due(account) then return nil, {'due'} end
+  if account.due_ms ~= ABSENT and is_due(account) then return nil, {'due'} end
   return account
 end
 
-local function remember_call(replay_key, fingerprint, record, ttl_ms)
-  redis.call('SET', replay_key, fingerprint .. ' ' .. record, 'PX', ttl_ms)
+local function remember_call(replay_key, record, ttl_ms)
+  redis.call('SET', replay_key, record, 'PX', ttl_ms)
 end
 
 -- Returns the account that an operation is about, with the operation's number, or nil and the reply

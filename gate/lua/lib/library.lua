@@ -37,7 +37,8 @@ local function layout(template)
   for name, separator in template:gmatch('([%w_]+)([^%w_]?)') do
     names[#names + 1] = name
     separators[#separators + 1] = separator
-    pattern = pattern .. (separator == '' and '(.*)' or '([^' .. separator .. ']+)' .. separator)
+    local value = separator == ' ' and '(%S+)' or '([^' .. separator .. ']+)' -- %S is the faster
+    pattern = pattern .. (separator == '' and '(.*)' or value .. separator)
   end
   return {names = names, separators = separators, pattern = pattern .. '$'}
 end

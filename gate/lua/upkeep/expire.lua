@@ -37,7 +37,7 @@ local function expire(keys, arguments)
   if not is_expired(hold, account) then return {'kept'} end
   if is_due(account) then return {'due'} end
 
-  local effect, record_or_reply = return_hold(account, 'expire', hold, method, request)
+  local effect, record_or_reply = return_hold(account, '', 'expire', hold, method, request)
   if not effect then return record_or_reply end
   hold.is_open = false
   redis.call('ZREM', holds_by_expiry_key, hold_member)
