@@ -27,7 +27,7 @@ from support.random_values import CLASSES, DIMENSIONS, EDGES, PRICES, RandomValu
 WEIGHTS = {
     "balance": 2, "authorize": 12, "debit": 7, "settle": 10, "incurred": 2, "release": 4, "extend": 6, "expire": 2,
     "repeat": 2, "reuse": 1, "advance": 9, "grant": 8, "void": 2, "update": 4, "budget": 4, "suspend": 1, "stranger": 1,
-    "again": 1, "turn": 1,
+    "again": 1, "process_due_grants": 1,
 }  # fmt: skip
 WHAT = [what for what, weight in WEIGHTS.items() for _ in range(weight)]
 
