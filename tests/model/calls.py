@@ -181,7 +181,7 @@ class Model:
         give_back(account, hold, "X")
         return True
 
-    def turn(self, account_id: str) -> None:
+    def process_due_grants(self, account_id: str) -> None:
         turn(self.accounts[account_id])
 
     def _account(self, account_id: str) -> Account:
