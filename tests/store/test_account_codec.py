@@ -158,10 +158,14 @@ def lua_layout(name: str) -> tuple[str, ...]:
 
 
 def lua_letters(name: str) -> dict[str, str]:
-    """A table of names and letters in the scripts."""
-    found = re.search(rf"^local {name} = \{{$(.*?)^\}}$", library().code, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"no table {name}"
-    return dict(re.findall(r"(\w+) = '(\w+)'", found[1]))
+    """The letters in a table of the scripts; the table's values are texts, or locals that are."""
+    source = library().code
+    block = source.partition(f"local {name} = {{")[2].partition("\n}")[0]
+    constants: dict[str, str] = {}
+    for names, values in re.findall(r"^local ([A-Z_, ]+) = ('[^\n]*')", source, re.MULTILINE):
+        constants |= zip(names.split(", "), re.findall(r"'([^']*)'", values), strict=True)
+    pairs = re.findall(r"^  (\w+) = '?(\w+)'?,$", block, re.MULTILINE)
+    return {key: constants.get(value, value) for key, value in pairs}
 
 
 def test_scripts_have_the_same_layouts() -> None:
