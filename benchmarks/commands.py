@@ -20,10 +20,12 @@ from gate.v1.gate_pb2 import AuthorizeRequest, AuthorizeResponse, DebitRequest
 
 ACCOUNTS = 1000
 
-# What reference.lua works on: as an account's hash, a debit's effect line and its sums are.
+# What reference.lua works on: a hash with one field for each value, which is the plain way to keep
+# an account, and the effect line and the sums of a debit.
 _ACCOUNT = (
-    "ep 1 op 2 st active cur USD clk - day 20779 sp 999998750000000 held 0 ovr 0 "
-    "tot 1000000000000000 used 1250000 room 999998750000000 lim 1000000000000000 dbase 0 mbase 0"
+    "epoch 1 operation 2 status active currency USD clock - day 20779 spendable 999998750000000 "
+    "held 0 overage 0 total 1000000000000000 used 1250000 left_today 999998750000000 "
+    "limit 1000000000000000 day_base 0 month_base 0"
 )
 _EFFECT = (
     "D 1795313604123 20779 1250000 0 - - - - 999998750000000 0 0 1000000000000000 1250000 "

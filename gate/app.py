@@ -173,25 +173,19 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             opened,
             begins_epochs=True,
         )
-        reaper = Reaper(
-            parts.connections,
-            parts.expiry,
-            parts.inspection,
-            settings.shards,
-            settings.reap_interval_ms,
-            metrics,
-        )
+        reaper = _new_reaper(settings, parts, metrics)
         price_file = PriceFile(settings.price_path)
         pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
+        accounts = _accounts_service(
+            settings,
+            ledger,
+            parts,
+            reaper,
+            pricer,
+        )
         services = {
             gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(parts.store, pricer, metrics),
-            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: _accounts_service(
-                settings,
-                ledger,
-                parts,
-                reaper,
-                pricer,
-            ),
+            accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
         }
         server = _new_server(
             settings,
@@ -271,12 +265,7 @@ async def _open_store(
     begins_epochs: bool,
 ) -> _StoreParts:
     """Connects to the store and opens every shard that may be opened now."""
-    connections = Connections(
-        Endpoint(settings.shared_redis_url()),
-        count=settings.redis_connections,
-        timeout_s=settings.redis_timeout_ms / 1000,
-        prepare=prepare_server,
-    )
+    connections = _new_connections(settings)
     runner = ScriptRunner(connections, metrics)
     shards = Shards(
         settings.shards,
@@ -310,6 +299,30 @@ async def _open_store(
         Expiry(scripts),
         Inspection(connections, runner, shards),
         FlushBarrier(store, shards),
+    )
+
+
+def _new_connections(settings: Settings) -> Connections:
+    return Connections(
+        Endpoint(settings.shared_redis_url()),
+        count=settings.redis_connections,
+        timeout_s=settings.redis_timeout_ms / 1000,
+        prepare=prepare_server,
+    )
+
+
+def _new_reaper(
+    settings: Settings,
+    parts: _StoreParts,
+    metrics: GateMetrics,
+) -> Reaper:
+    return Reaper(
+        parts.connections,
+        parts.expiry,
+        parts.inspection,
+        settings.shards,
+        settings.reap_interval_ms,
+        metrics,
     )
 
 

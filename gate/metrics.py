@@ -43,6 +43,15 @@ class GateMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.buffer = MetricsBuffer(registry)
+        self.calls = CallMetrics(registry)
+        self.decisions = DecisionMetrics(registry)
+        self.upkeep = UpkeepMetrics(registry)
+
+
+class CallMetrics:
+    """Counts what the server and its scripts were asked for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "creditgate_requests_total",
             "Calls ended, by outcome: OK, DENIED, or the status.",
@@ -69,15 +78,21 @@ class GateMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.denials = Counter(
-            "creditgate_denials_total",
-            "Denials, by reason.",
-            ["reason"],
-            registry=registry,
-        )
         self.refusals = Counter(
             "creditgate_refusals_total",
             "Errors that the gate itself gave, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+
+
+class DecisionMetrics:
+    """Counts what was decided, and what was charged."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.denials = Counter(
+            "creditgate_denials_total",
+            "Denials, by reason.",
             ["reason"],
             registry=registry,
         )
@@ -101,6 +116,12 @@ class GateMetrics:
             "Usage charged.",
             registry=registry,
         )
+
+
+class UpkeepMetrics:
+    """Counts what happens beside the calls: holds, shards, prices, restored accounts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.holds_expired = Counter(
             "creditgate_holds_expired_total",
             "Holds given back by the reaper.",

@@ -33,9 +33,9 @@ class PriceWatch:
         try:
             table = await asyncio.to_thread(self._file.read)
         except PriceFileError as error:
-            self._metrics.price_file_reads.labels("failed").inc()
+            self._metrics.upkeep.price_file_reads.labels("failed").inc()
             log.error("price_file_refused", error=str(error), in_force="the prices as they were")
         else:
             self._pricer.use(table)
-            self._metrics.price_file_reads.labels("ok").inc()
+            self._metrics.upkeep.price_file_reads.labels("ok").inc()
             log.info("price_file_in_force", path=str(self._file.path))

@@ -42,7 +42,7 @@ class GateService:
         self._store = store
         self._pricer = pricer
         self._metrics = metrics
-        self._charged = metrics.buffer.counter(metrics.charged)
+        self._charged = metrics.buffer.counter(metrics.decisions.charged)
 
     async def Authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
         validation.check_authorize(request)
@@ -123,9 +123,9 @@ class GateService:
 
     def _count_decision(self, outcome: Outcome) -> None:
         if outcome.denial:
-            self._metrics.denials.labels(outcome.denial).inc()
+            self._metrics.decisions.denials.labels(outcome.denial).inc()
         elif outcome.replayed:
-            self._metrics.replays.inc()
+            self._metrics.decisions.replays.inc()
 
     def _count_charged(self, outcome: Outcome) -> None:
         effect = outcome.effect
@@ -133,6 +133,6 @@ class GateService:
         self._charged.total += effect.amount / NANOS_PER_CREDIT
         shortfall = effect.shortfall
         if shortfall:
-            self._metrics.shortfall.inc(shortfall / NANOS_PER_CREDIT)
+            self._metrics.decisions.shortfall.inc(shortfall / NANOS_PER_CREDIT)
         if effect.flags.late:
-            self._metrics.late_debits.inc()
+            self._metrics.decisions.late_debits.inc()

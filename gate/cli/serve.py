@@ -58,7 +58,7 @@ def up(
 ) -> None:
     """Run everything: embedded Valkey, SQLite ledger, gate, flusher, billing, metrics."""
     # Not at the top: the supervisor's process stays free of grpc.
-    from gate.process import supervisor
+    from gate.process import up as processes
 
     settings = load_settings(
         listen=listen,
@@ -68,7 +68,7 @@ def up(
         workers=workers,
     )
     configure_logging(settings, "up")
-    raise typer.Exit(supervisor.up(settings))
+    raise typer.Exit(processes.up(settings))
 
 
 def serve(
@@ -85,10 +85,10 @@ def serve(
         workers=workers,
     )
     if settings.workers > 1:
-        from gate.process import supervisor
+        from gate.process import up as processes
 
         configure_logging(settings, "serve")
-        raise typer.Exit(supervisor.serve(settings))
+        raise typer.Exit(processes.serve(settings))
     from gate import app
 
     app.run_gate(

@@ -28,7 +28,7 @@ class Edge:
     def __init__(self, metrics: GateMetrics, max_in_flight: int) -> None:
         self._metrics = metrics
         self._max_in_flight = max_in_flight
-        self._in_flight = metrics.buffer.gauge(metrics.in_flight)
+        self._in_flight = metrics.buffer.gauge(metrics.calls.in_flight)
 
     def wrap(self, name: str, method: Method) -> Method:
         """Returns the method for a server to call: every error is counted, and is a ServiceError.
@@ -36,8 +36,8 @@ class Edge:
         Whatever a call needs is looked up here, once, and not in each call.
         """
         buffer = self._metrics.buffer
-        requests = self._metrics.requests
-        seconds = buffer.histogram(self._metrics.rpc_seconds.labels(name), SECONDS)
+        requests = self._metrics.calls.requests
+        seconds = buffer.histogram(self._metrics.calls.rpc_seconds.labels(name), SECONDS)
         ok = buffer.counter(requests.labels(name, "OK"))
         denied = buffer.counter(requests.labels(name, "DENIED"))
         in_flight = self._in_flight
@@ -54,7 +54,7 @@ class Edge:
                     )
                 response = await method(request)
             except asyncio.CancelledError:
-                self._metrics.requests.labels(name, "CANCELLED").inc()
+                self._metrics.calls.requests.labels(name, "CANCELLED").inc()
                 raise
             except Exception as error:
                 raise self._counted(name, as_service_error(error)) from error
@@ -70,8 +70,8 @@ class Edge:
         return call
 
     def _counted(self, name: str, refused: ServiceError) -> ServiceError:
-        self._metrics.requests.labels(name, refused.code).inc()
-        self._metrics.refusals.labels(refused.reason).inc()
+        self._metrics.calls.requests.labels(name, refused.code).inc()
+        self._metrics.calls.refusals.labels(refused.reason).inc()
         return refused
 
 

@@ -8,14 +8,12 @@ A script has written nothing when the reply is:
 """
 
 from gate.store.connections import Reply
-from gate.store.contracts import ProcessDueGrantsArguments
-from gate.store.keys import call_keys, shard_of
+from gate.store.due_grants import ATTEMPTS, process_due_grants
+from gate.store.keys import shard_of
 from gate.store.restore import Restorer
 from gate.store.script_runner import Arguments, ScriptRunner
 from gate.store.shards import Shards
 from meter.errors import Unavailable
-
-_ATTEMPTS = 4
 
 
 class AccountScripts:
@@ -51,16 +49,17 @@ class AccountScripts:
 
         Unavailable after several attempts. Errors of the runner are raised too.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             reply = await self._runner.run(name, shard, keys, arguments)
             match reply[0]:
                 case b"absent":
                     await self._restorer.restore(account_id)
                 case b"stale":
-                    epoch, *_ = arguments
-                    await self._shards.verify(shard, int(epoch))
+                    stale_epoch, *_ = arguments
+                    await self._shards.verify(shard, int(stale_epoch))
                 case b"due":
-                    await self._process_due_grants(shard, account_id)
+                    epoch = self._shards.epoch(shard)
+                    await process_due_grants(self._runner, shard, account_id, epoch)
                 case _:
                     return reply
             # The shard may be in another epoch by now.
@@ -68,14 +67,4 @@ class AccountScripts:
         raise Unavailable(
             "ACCOUNT_RESTORING",
             "the account or its shard is being brought up to date; repeat the call shortly",
-        )
-
-    async def _process_due_grants(self, shard: int, account_id: str) -> None:
-        name = "process_due_grants"
-        arguments = ProcessDueGrantsArguments(self.epoch(shard), due_member=account_id)
-        await self._runner.run(
-            name,
-            shard,
-            call_keys(name, shard, account_id),
-            arguments,
         )

@@ -22,11 +22,11 @@ from gate.store.contracts import (
     CreateAccountArguments,
     DeleteBudgetArguments,
     GrantCreditsArguments,
-    ProcessDueGrantsArguments,
     SetBudgetArguments,
     UpdateAccountArguments,
     VoidGrantArguments,
 )
+from gate.store.due_grants import ATTEMPTS, process_due_grants
 from gate.store.keys import call_keys, shard_of
 from gate.store.script_runner import Arguments, ScriptRunner
 from gate.store.shards import Shards
@@ -41,8 +41,6 @@ from meter.journal.operations import (
     Update,
     VoidGrant,
 )
-
-_ATTEMPTS = 4
 
 
 class OperationScripts:
@@ -72,40 +70,23 @@ class OperationScripts:
             operation, _Common.of(operation, epoch, self._replay_window_ms)
         )
         keys = call_keys(name, shard, account_id, operation.request_id)
-        for _ in range(_ATTEMPTS):
-            reply = await self._run(name, shard, keys, arguments)
+        for _ in range(ATTEMPTS):
+            reply = await self._runner.run(name, shard, keys, arguments)
+            await self._verify_if_stale(reply, shard, epoch)
             if reply[0] != b"due":
                 break
-            await self._process_due_grants(shard, account_id, epoch)
+            processed = await process_due_grants(self._runner, shard, account_id, epoch)
+            await self._verify_if_stale(processed, shard, epoch)
         return reply
 
-    async def _process_due_grants(
+    async def _verify_if_stale(
         self,
+        reply: list[Reply],
         shard: int,
-        account_id: str,
         epoch: int,
     ) -> None:
-        name = "process_due_grants"
-        arguments = ProcessDueGrantsArguments(epoch, due_member=account_id)
-        await self._run(
-            name,
-            shard,
-            call_keys(name, shard, account_id),
-            arguments,
-        )
-
-    async def _run(
-        self,
-        name: str,
-        shard: int,
-        keys: list[str],
-        arguments: Arguments,
-    ) -> list[Reply]:
-        reply = await self._runner.run(name, shard, keys, arguments)
         if reply[0] == b"stale":
-            epoch, *_ = arguments
-            await self._shards.verify(shard, int(epoch))
-        return reply
+            await self._shards.verify(shard, epoch)
 
 
 class _Common(NamedTuple):

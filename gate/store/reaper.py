@@ -105,15 +105,15 @@ class Reaper:
         for member in members:
             account_id, hold_id = member.decode().split(" ")
             expired += await self._expiry.expire(account_id, hold_id)
-        self._metrics.holds_expired.inc(expired)
+        self._metrics.upkeep.holds_expired.inc(expired)
         return expired
 
     async def _measure(self) -> None:
         """Counts the open holds, and tells the age of the hold that expires first."""
         counts = await self._of_each_shard("ZCARD")
         firsts = await self._of_each_shard("ZRANGE", 0, 0)
-        self._metrics.holds_open.set(sum(counts))
-        self._metrics.holds_oldest_seconds.set(_oldest_s(firsts))
+        self._metrics.upkeep.holds_open.set(sum(counts))
+        self._metrics.upkeep.holds_oldest_seconds.set(_oldest_s(firsts))
 
     async def _of_each_shard(self, command: str, *arguments: int) -> list[Reply]:
         """Returns the reply to a command on the holds by expiry, of each shard."""

@@ -13,6 +13,7 @@ import structlog
 from gate.metrics import GateMetrics
 from gate.store.account_codec import AccountField, epoch_of
 from gate.store.connections import CommandFailed, Connections
+from gate.store.due_grants import ATTEMPTS
 from gate.store.keys import account_key, call_keys, hold_key, shard_of
 from gate.store.operations import OperationScripts
 from gate.store.script_runner import ScriptRunner
@@ -21,12 +22,11 @@ from gate.store.snapshot_arguments import snapshot_arguments
 from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
 from meter.errors import NotFound, ServiceError, Unavailable
-from meter.journal.operations import Operation
+from meter.journal.operations import Create, Operation
 from meter.ledger.projections.snapshot import AccountSnapshot, load_snapshot
 
 _SWEEP_S = 1.0
 _SWEEP_LIMIT = 500
-_ATTEMPTS = 4
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class Restorer:
         Returns the effect line; None if the operation had been applied before. Unavailable if the
         operation will be applied later.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             status, *effect = await self._scripts.run(operation)
             if status == b"ok":
                 line: bytes = effect[0]
@@ -101,7 +101,7 @@ class Restorer:
         if status == b"stale":
             await self._shards.verify(shard, epoch)
         elif status == b"ok":
-            self._metrics.accounts_restored.inc()
+            self._metrics.upkeep.accounts_restored.inc()
             log.info("account_restored", shard=shard, holds=len(snapshot.holds))
 
     async def sweep(self) -> None:
@@ -156,11 +156,15 @@ class Restorer:
                 "account_id",
             )
         shard = self._shard(account_id)
-        if not await self._is_present(shard, account_id):
+        is_present = await self._is_present(shard, account_id)
+        if not is_present:
             await self._load_from_ledger(shard, account_id)
         pending = await asyncio.to_thread(self._recorded.pending, account_id)
         for operation in pending:
-            await self._scripts.run(operation)
+            # An account that was there has been created. Should Redis lose the account now, it must
+            # be loaded with its credits, not created anew.
+            if not (is_present and isinstance(operation.change, Create)):
+                await self._scripts.run(operation)
 
     async def _load_from_ledger(self, shard: int, account_id: str) -> None:
         """Loads the account once the ledger holds all that is journaled for the shard."""

@@ -20,7 +20,7 @@ class ScriptRunner:
         self._connections = connections
         self._function = {name: library().function(name) for name in script_names()}
         self._seconds = {
-            name: metrics.buffer.histogram(metrics.script_seconds.labels(name), SECONDS)
+            name: metrics.buffer.histogram(metrics.calls.script_seconds.labels(name), SECONDS)
             for name in script_names()
         }
 

@@ -69,7 +69,7 @@ class Shards:
         self._run_id = ""
         self._any_closed = asyncio.Event()
         self._verifying = asyncio.Lock()
-        self._metrics.shards_closed.set(count)
+        self._metrics.upkeep.shards_closed.set(count)
         connections.on_server(self.server_is)
 
     def epoch(self, shard: int) -> int:
@@ -89,7 +89,7 @@ class Shards:
     def close(self, shard: int) -> None:
         """Admits nothing more until the shard is verified."""
         self._epochs[shard] = None
-        self._metrics.shards_closed.set(self._epochs.count(None))
+        self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
         self._any_closed.set()
 
     async def verify(self, shard: int, epoch: int) -> None:
@@ -188,7 +188,7 @@ class Shards:
                 await self._begin(shard, position, end)
             return
         self._epochs[shard] = end.epoch
-        self._metrics.shards_closed.set(self._epochs.count(None))
+        self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
 
     def _closed(self, shard: int) -> ShardClosed:
         if self._begins_epochs:
@@ -203,7 +203,7 @@ class Shards:
     ) -> None:
         reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"
         if position.seq > 0:
-            self._metrics.shards_lost.inc()
+            self._metrics.upkeep.shards_lost.inc()
             log.error(
                 "shard_lost_writes",
                 shard=shard,

@@ -18,14 +18,14 @@ BEFORE = AccountSums(
 )  # fmt: skip
 
 
-def effect(line: str, extras: str = "-", sums: str = SUMS) -> Effect:
-    return decode_effect(f"{line} 7 {extras} {sums}")
+def effect(line: str, allocation: str = "-", sums: str = SUMS) -> Effect:
+    return decode_effect(f"{line} 7 {allocation} {sums}")
 
 
 def test_a_line_is_read_token_by_token() -> None:
-    extras = "6:40,0:7/6:40/-/-"
+    allocation = "6:40,0:7/6:40/-/-"
     read = decode_effect(
-        f"D 1709121600000 19781 47 40 19780 1709121600001 lig h1.v1 7 {extras} 51 32 9 8 25 10 132 70 5 10 5 2 1"
+        f"D 1709121600000 19781 47 40 19780 1709121600001 lig h1.v1 7 {allocation} 51 32 9 8 25 10 132 70 5 10 5 2 1"
     )
     assert read == Effect(
         kind=Kind.DEBIT,
@@ -106,14 +106,14 @@ PLAIN = [
 
 
 @pytest.mark.parametrize(("kind", "amount", "taken", "returned"), PLAIN)
-def test_without_extras_all_is_of_the_grant_being_burned(
+def test_without_an_allocation_all_is_of_the_grant_being_burned(
     kind: str, amount: int, taken: tuple[Part, ...], returned: tuple[Part, ...]
 ) -> None:
     line = effect(f"{kind} 7 {DAY} {amount} 40 {DAY} 9 - h1")
     assert (line.taken, line.returned, line.lapsed) == (taken, returned, ())
 
 
-def test_extras_tell_what_was_taken_returned_and_lapsed() -> None:
+def test_an_allocation_tells_what_was_taken_returned_and_lapsed() -> None:
     line = effect(f"D 7 {DAY} 47 40 {DAY} 9 - h1", "9s:10,6:30,0:7/9s:10,6:30/6:2/-")
     assert line.taken == (Part(9, 10, scoped=True), Part(6, 30), Part(0, 7))
     assert line.returned == (Part(9, 10, scoped=True), Part(6, 30))
@@ -122,7 +122,7 @@ def test_extras_tell_what_was_taken_returned_and_lapsed() -> None:
     assert (line.budgets, line.freed) == ((), ())
 
 
-def test_a_crossing_stands_in_place_of_extras() -> None:
+def test_a_crossing_stands_in_place_of_an_allocation() -> None:
     line = effect(f"T 7 {DAY} 0 0 - - - -", f"budget,team,half,{DAY},50,55")
     assert line.crossing == Crossing("budget", "team", "half", str(DAY), 50, 55)
     assert (line.taken, line.returned, line.lapsed, line.budgets) == ((), (), (), ())
@@ -217,7 +217,7 @@ def test_without_spend_management_limits_and_budgets_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "extras", "available"),
+    ("line", "allocation", "available"),
     [
         pytest.param(f"A 7 {DAY} 12 12 {DAY} 9 - h1", f"7:12/-/-/{TEAM}", 8, id="what a hold has left of it"),
         pytest.param(f"A 7 {DAY} 12 12 {DAY} 9 - h1", f"7:12/-/-/{SOFT}", 99, id="a soft one is no bound"),
@@ -230,12 +230,12 @@ def test_without_spend_management_limits_and_budgets_do_not_count() -> None:
         pytest.param(f"A 7 {DAY} 12 12 {DAY} 9 - h1", f"7:12/-/-/{TEAM.replace('20,7', '50,7')};{TEAM}", 8, id="of several, the tightest"),
     ],
 )  # fmt: skip
-def test_a_hard_budget_bounds_what_is_available(line: str, extras: str, available: int) -> None:
-    assert effect(line, extras).available_after(AccountSums(spendable=99)) == available
+def test_a_hard_budget_bounds_what_is_available(line: str, allocation: str, available: int) -> None:
+    assert effect(line, allocation).available_after(AccountSums(spendable=99)) == available
 
 
 @pytest.mark.parametrize(
-    ("flags", "extras", "sums", "affordable"),
+    ("flags", "allocation", "sums", "affordable"),
     [
         pytest.param("-", "-", SUMS, 60, id="what any request may take"),
         pytest.param("-", "9s:30/-/-/-", SUMS, 90, id="and what scoped grants have for it"),
@@ -248,6 +248,6 @@ def test_a_hard_budget_bounds_what_is_available(line: str, extras: str, availabl
     ],
 )  # fmt: skip
 def test_what_a_denied_request_could_have_spent(
-    flags: str, extras: str, sums: str, affordable: int
+    flags: str, allocation: str, sums: str, affordable: int
 ) -> None:
-    assert effect(f"B 7 {DAY} 0 0 - - {flags} -", extras, sums).affordable == affordable
+    assert effect(f"B 7 {DAY} 0 0 - - {flags} -", allocation, sums).affordable == affordable

@@ -51,21 +51,21 @@ Cause = tuple[str, Changes]
 DUE: Cause = ("due", {"grants": {2: Grant(100, expires=NOON)}})
 STALE: Cause = ("stale", {"journal_epoch": 2})
 SPENDING: list[Cause] = [
-    ("CURRENCY_MISMATCH", {"cur": "EUR"}),
-    ("ACCOUNT_SUSPENDED", {"st": "suspended"}),
+    ("CURRENCY_MISMATCH", {"currency": "EUR"}),
+    ("ACCOUNT_SUSPENDED", {"status": "suspended"}),
     ("INSUFFICIENT_CREDITS", {"left": 9}),
-    ("DAILY_LIMIT_EXCEEDED", {"lim": 50, "room": 9}),
+    ("DAILY_LIMIT_EXCEEDED", {"daily_limit": 50, "day_remaining": 9}),
     ("BUDGET_EXCEEDED", {"budgets": {"b1": Budget(9, 40)}}),
     STALE,
 ]
 
 
 def of_a_request(*causes: Cause) -> list[Cause]:
-    return [("REQUEST_ID_REUSED", {"seen": "f2 an effect"}), ("absent", {"ep": 0}), DUE, *causes]
+    return [("REQUEST_ID_REUSED", {"seen": "f2 an effect"}), ("absent", {"epoch": 0}), DUE, *causes]
 
 
 def of_an_operation(turn: Cause) -> list[Cause]:
-    return [("absent", {"ep": 0}), turn, DUE, STALE]
+    return [("absent", {"epoch": 0}), turn, DUE, STALE]
 
 
 # For each call: what to refuse it for, in order of precedence, and how each is put into the row.
@@ -75,8 +75,8 @@ LADDERS: dict[str, tuple[str, Changes, list[Cause]]] = {
     "debit": ("debit", {}, of_a_request(*SPENDING)),
     "debit of a hold": ("debit", {"hold": HOLD}, of_a_request(
         ("HOLD_NOT_FOUND", {"hold": HOLD.replace("1 o", "0 o")}),
-        ("CURRENCY_MISMATCH", {"cur": "EUR"}),
-        ("AMOUNT_OUT_OF_RANGE", {"g": 0, "grants": {}, "left": FLOOR, "used": INT64_MAX, "st": "suspended"}),
+        ("CURRENCY_MISMATCH", {"currency": "EUR"}),
+        ("AMOUNT_OUT_OF_RANGE", {"current_grant": 0, "grants": {}, "left": FLOOR, "used": INT64_MAX, "status": "suspended"}),
         STALE,
     )),
     "release": ("release", {"hold": HOLD}, of_a_request(
@@ -86,20 +86,20 @@ LADDERS: dict[str, tuple[str, Changes, list[Cause]]] = {
         ("HOLD_NOT_FOUND", {"hold": EXPIRED.replace("1 x", "0 x")}), ("HOLD_EXPIRED", {"hold": EXPIRED}), *SPENDING,
     )),
     "expire": ("expire", {"hold": HOLD}, [
-        ("absent", {"ep": 0}),
+        ("absent", {"epoch": 0}),
         ("gone", {"hold": HOLD.replace("1 o", "0 o")}),
-        ("kept", {"clk": NOON}),
-        ("due", {"clk": EXPIRES, "grants": {2: Grant(100, expires=EXPIRES)}}),
-        ("stale", {"clk": EXPIRES, "journal_epoch": 2}),
+        ("kept", {"test_clock_ms": NOON}),
+        ("due", {"test_clock_ms": EXPIRES, "grants": {2: Grant(100, expires=EXPIRES)}}),
+        ("stale", {"test_clock_ms": EXPIRES, "journal_epoch": 2}),
     ]),
-    "get_balance": ("get_balance", {}, [("absent", {"ep": 0}), DUE]),
-    "process_due_grants": ("process_due_grants", {}, [("absent", {"ep": 0}), STALE]),
-    "update_account": ("update_account", {}, of_an_operation(("replayed", {"op": 3}))),
-    "grant_credits": ("grant_credits", {}, of_an_operation(("behind", {"op": 1}))),
-    "void_grant": ("void_grant", {}, of_an_operation(("replayed", {"op": 4}))),
-    "set_budget": ("set_budget", {}, of_an_operation(("behind", {"op": 1}))),
-    "delete_budget": ("delete_budget", {}, of_an_operation(("replayed", {"op": 3}))),
-    "advance_clock": ("advance_clock", {}, of_an_operation(("replayed", {"op": 3}))),
+    "get_balance": ("get_balance", {}, [("absent", {"epoch": 0}), DUE]),
+    "process_due_grants": ("process_due_grants", {}, [("absent", {"epoch": 0}), STALE]),
+    "update_account": ("update_account", {}, of_an_operation(("replayed", {"operation_number": 3}))),
+    "grant_credits": ("grant_credits", {}, of_an_operation(("behind", {"operation_number": 1}))),
+    "void_grant": ("void_grant", {}, of_an_operation(("replayed", {"operation_number": 4}))),
+    "set_budget": ("set_budget", {}, of_an_operation(("behind", {"operation_number": 1}))),
+    "delete_budget": ("delete_budget", {}, of_an_operation(("replayed", {"operation_number": 3}))),
+    "advance_clock": ("advance_clock", {}, of_an_operation(("replayed", {"operation_number": 3}))),
 }  # fmt: skip
 ROW_FIELDS = ("seen", "hold", "journal_epoch")
 
@@ -148,7 +148,12 @@ def test_without_any_reason_the_call_goes_through(lua_engine: LuaEngine, title: 
     name, _, ladder = LADDERS[title]
     row = rung(title, len(ladder))
     lua_engine.set_up(
-        Row("", "", given=row.given | ({"clk": EXPIRES} if name == "expire" else {}), hold=row.hold)
+        Row(
+            "",
+            "",
+            given=row.given | ({"test_clock_ms": EXPIRES} if name == "expire" else {}),
+            hold=row.hold,
+        )
     )
     assert lua_engine.run(name, row)[0] == "ok"
 
@@ -404,8 +409,8 @@ def test_out_of_memory_what_takes_more_is_refused_with_nothing_written(
 def to_be_done(name: str) -> Row:
     """What leaves each script something to write."""
     given = WITH_HOLD | {
-        "clk": EXPIRES if name == "expire" else NOON,
-        "ep": "" if name == "create_account" else 1,
+        "test_clock_ms": EXPIRES if name == "expire" else NOON,
+        "epoch": "" if name == "create_account" else 1,
     }
     if name == "process_due_grants":
         given = {"grants": {2: Grant(100, expires=NOON)}}

@@ -89,7 +89,7 @@ def test_no_two_rows_of_a_script_say_the_same(name: str) -> None:
 
 
 def test_a_store_clock_s_hold_is_due_when_it_expires(lua_engine: LuaEngine) -> None:
-    lua_engine.set_up(Row("", "", given={"clk": "-", "day": 20_000}))
+    lua_engine.set_up(Row("", "", given={"test_clock_ms": "-", "day": 20_000}))
     seconds, micros = lua_engine.client.time()
 
     status, line = lua_engine.call("authorize", {"hold_ttl_ms": 5000})
@@ -120,13 +120,13 @@ def test_open_epoch_begins_the_journal_s_epoch(lua_engine: LuaEngine) -> None:
 def test_an_account_loaded_by_the_store_s_clock_has_its_holds_due_when_they_expire(
     lua_engine: LuaEngine,
 ) -> None:
-    lua_engine.set_up(Row("", "", given={"ep": ""}))
-    lua_engine.call("load_account", loading(LOADED | {"clk": "-"}, ITS_HOLD))
+    lua_engine.set_up(Row("", "", given={"epoch": ""}))
+    lua_engine.call("load_account", loading(LOADED | {"test_clock_ms": "-"}, ITS_HOLD))
     assert lua_engine.client.zscore(EXPIRIES_KEY, MEMBER) == EXPIRES
 
 
 def test_an_account_created_by_the_store_s_clock_lives_today(lua_engine: LuaEngine) -> None:
-    lua_engine.set_up(Row("", "", given={"ep": ""}))
+    lua_engine.set_up(Row("", "", given={"epoch": ""}))
     lua_engine.call("create_account", {"test_clock_ms": "-"})
     seconds, _ = lua_engine.client.time()
     settings = lua_engine.client.hget(ACCOUNT_KEY, "s").split(b" ")
@@ -140,7 +140,7 @@ def test_an_account_created_by_the_store_s_clock_lives_today(lua_engine: LuaEngi
 def test_what_is_not_asked_for_by_a_request_fails_in_a_shard_without_a_journal(
     lua_engine: LuaEngine, name: str, call: Changes
 ) -> None:
-    given = {"ep": ""} if name == "load_account" else {"grants": {2: Grant(100, expires=NOON)}}
+    given = {"epoch": ""} if name == "load_account" else {"grants": {2: Grant(100, expires=NOON)}}
     lua_engine.set_up(Row("", "", given=given))
     lua_engine.client.delete(JOURNAL_KEY)
     before = lua_engine.dump()
@@ -167,7 +167,8 @@ def test_nothing_is_written_without_a_journal(lua_engine: LuaEngine, name: str) 
             "",
             "",
             hold=HOLD,
-            given=WITH_HOLD | {"clk": clock, "ep": "" if name == "create_account" else 1},
+            given=WITH_HOLD
+            | {"test_clock_ms": clock, "epoch": "" if name == "create_account" else 1},
         )
     )
     lua_engine.client.delete(JOURNAL_KEY)
@@ -179,7 +180,7 @@ def test_nothing_is_written_without_a_journal(lua_engine: LuaEngine, name: str) 
 
 
 def test_a_grant_is_due_by_the_store_s_clock_when_it_expires(lua_engine: LuaEngine) -> None:
-    lua_engine.set_up(Row("", "", given={"clk": "-", "day": 20_000}))
+    lua_engine.set_up(Row("", "", given={"test_clock_ms": "-", "day": 20_000}))
     at_ms = 4_102_444_800_000  # 2100
     assert lua_engine.call("grant_credits", {"grant_terms": f"0 TOP_UP 50 {at_ms} - -"})[0] == "ok"
     assert lua_engine.client.zscore(DUE_KEY, "acme") == at_ms
@@ -208,7 +209,9 @@ def test_what_waits_for_an_expiry_finds_the_credits_gone(lua_engine: LuaEngine) 
 
 
 def test_what_waits_for_a_grant_s_beginning_finds_the_credits_there(lua_engine: LuaEngine) -> None:
-    lua_engine.set_up(Row("", "", given={"g": 0, "grants": {2: Grant(10, 0, "p", effective=NOON)}}))
+    lua_engine.set_up(
+        Row("", "", given={"current_grant": 0, "grants": {2: Grant(10, 0, "p", effective=NOON)}})
+    )
     assert lua_engine.call("authorize", {}) == ("due",)
     assert lua_engine.call("process_due_grants", {}) == ("ok", "1")
     assert lua_engine.call("authorize", {})[0] == "ok"

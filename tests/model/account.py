@@ -114,7 +114,7 @@ class Account:
         return sum(hold.amount for hold in self.open_holds() if hold.day == self.day)
 
     @property
-    def room(self) -> int:
+    def day_remaining(self) -> int:
         return (self.limit or 0) - self.used_on(self.day) - self.held_today
 
     def used_in(self, window: Window) -> int:
@@ -123,7 +123,7 @@ class Account:
     def held_in(self, window: Window) -> int:
         return sum(hold.amount for hold in self.open_holds() if window in hold.windows)
 
-    def room_of(self, budget: Budget) -> int:
+    def remaining_of(self, budget: Budget) -> int:
         window = budget.now(self.day)
         return budget.limit - self.used_in(window) - self.held_in(window)
 
@@ -139,7 +139,7 @@ class Account:
     def _by_id(self) -> list[Budget]:
         return [self.budgets[budget_id] for budget_id in sorted(self.budgets)]
 
-    def funds(self, labels: Labels) -> list[Grant]:
+    def usable_grants(self, labels: Labels) -> list[Grant]:
         """The grants that usage with these labels may take from, in the order in which they are
         burned.
         """
@@ -156,7 +156,7 @@ class Account:
         """What usage with these labels may take without a grace."""
         left = self.left()
         return self.spendable + sum(
-            left[grant.number] for grant in self.funds(labels) if grant.scope
+            left[grant.number] for grant in self.usable_grants(labels) if grant.scope
         )
 
     def take(self, amount: int, labels: Labels, but: Iterable[tuple[int, int]] = ()) -> Parts:
@@ -166,7 +166,7 @@ class Account:
         left = self.left()
         parts = []
         _subtract(left, but)
-        for grant in self.funds(labels):
+        for grant in self.usable_grants(labels):
             part = min(amount, left[grant.number])
             if part > 0:
                 parts.append((grant.number, part))
@@ -189,12 +189,12 @@ class Account:
             return grace if self.clock_ms < began_ms + grace.duration_ms else None
         return grace
 
-    def rooms(self, budgets: Iterable[Budget]) -> list[int]:
+    def bounds(self, budgets: Iterable[Budget]) -> list[int]:
         """The bounds that spend management sets."""
         if not self.spend_management:
             return []
-        rooms = [self.room_of(budget) for budget in budgets if budget.hard]
-        return rooms if self.limit is None else [self.room, *rooms]
+        bounds = [self.remaining_of(budget) for budget in budgets if budget.hard]
+        return bounds if self.limit is None else [self.day_remaining, *bounds]
 
     def add(self, kind: str, amount: int, parts: Iterable[tuple[int, int]] = ()) -> None:
         self.lines.append(Line(kind, amount, tuple(merged(parts).items())))
@@ -213,7 +213,7 @@ class Account:
             held_nanos=self.held,
             daily_limit_nanos=self.limit,
             daily_used_nanos=self.used_on(self.day),
-            available_nanos=max(0, min([self.spendable, *self.rooms(budgets)])),
+            available_nanos=max(0, min([self.spendable, *self.bounds(budgets)])),
             daily_used_yesterday_nanos=self.used_on(self.day - 1),
             scoped_nanos=self.scoped,
             expired_nanos=self.expired,

@@ -11,7 +11,7 @@ from model.days import DAY_MS, at, window_of
 
 MOST = 2**63 - 1
 MOST_OF_A_SETTING = 2**61 - 1  # also what a grace carries that names no amount
-# What may be spent goes no lower, nor does the room of a day or a budget: a changed setting must
+# What may be spent goes no lower, nor does what remains of a day or a budget: a changed setting must
 # still fit.
 DEBT_FLOOR = -MOST + MOST_OF_A_SETTING
 OVERAGE = 0  # credits that come from no grant
@@ -123,13 +123,13 @@ class Budget:
         end_day = window_of(self.window, day)[1]
         return None if end_day is None else end_day * DAY_MS
 
-    def told(self, room: int, day: int) -> BudgetState:
+    def told(self, remaining: int, day: int) -> BudgetState:
         end_ms = self.end_ms(day)
         return BudgetState(
             budget_id=self.budget_id,
             scope=dict(label.split("=", 1) for label in self.labels),
             limit_nanos=self.limit,
-            left_nanos=room,
+            left_nanos=remaining,
             resets_at=None if end_ms is None else at(end_ms),
         )
 

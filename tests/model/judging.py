@@ -25,7 +25,11 @@ def reason(account: Account, asked: Asked) -> str:
         return "ACCOUNT_SUSPENDED"
     if asked.need > account.covered(asked.labels) and not _is_graced(account, asked):
         return "INSUFFICIENT_CREDITS"
-    if account.spend_management and account.limit is not None and asked.need > account.room:
+    if (
+        account.spend_management
+        and account.limit is not None
+        and asked.need > account.day_remaining
+    ):
         return "DAILY_LIMIT_EXCEEDED"
     return "BUDGET_EXCEEDED" if _exceeded(account, asked) else ""
 
@@ -38,7 +42,7 @@ def most(account: Account, asked: Asked, with_grace: bool) -> int:
     """The most that may be spent."""
     grace = account.open_grace(asked.traffic_class) if with_grace else None
     carried = 0 if grace is None else _carried(grace)
-    return min([account.covered(asked.labels) + carried, *account.rooms(asked.budgets)])
+    return min([account.covered(asked.labels) + carried, *account.bounds(asked.budgets)])
 
 
 def denial(account: Account, asked: Asked) -> Denial:
@@ -55,8 +59,8 @@ def denial(account: Account, asked: Asked) -> Denial:
     if why == "DAILY_LIMIT_EXCEEDED" and asked.need <= (account.limit or 0):
         told.resets_at.CopyFrom(at((account.day + 1) * DAY_MS))
     if why == "BUDGET_EXCEEDED":
-        room, budget_id = min(_exceeded(account, asked))
-        told.budget.CopyFrom(account.budgets[budget_id].told(room, account.day))
+        remaining, budget_id = min(_exceeded(account, asked))
+        told.budget.CopyFrom(account.budgets[budget_id].told(remaining, account.day))
         if told.budget.HasField("resets_at") and asked.need <= told.budget.limit_nanos:
             told.resets_at.CopyFrom(told.budget.resets_at)
     return told
@@ -74,5 +78,5 @@ def _carried(grace: Grace) -> int:
 def _exceeded(account: Account, asked: Asked) -> list[tuple[int, str]]:
     """Room and id of the hard budgets that have not so much."""
     hard = [budget for budget in asked.budgets if budget.hard and account.spend_management]
-    rooms = [(account.room_of(budget), budget.budget_id) for budget in hard]
-    return [(room, budget_id) for room, budget_id in rooms if asked.need > room]
+    bounds = [(account.remaining_of(budget), budget.budget_id) for budget in hard]
+    return [(remaining, budget_id) for remaining, budget_id in bounds if asked.need > remaining]

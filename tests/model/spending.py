@@ -77,7 +77,7 @@ class Charging:
         floor = -MOST if account.limit is None else DEBT_FLOOR
         return (
             spendable - self.cost < DEBT_FLOOR
-            or (counts_today and account.room - self.cost < floor)
+            or (counts_today and account.day_remaining - self.cost < floor)
             or counted + self.cost > MOST
         )
 

@@ -186,11 +186,11 @@ def check_store(seen: RedisSnapshot, reading: Reading, account: Account) -> None
     )
     assert all(told[number] == sums for number, sums in seen.grants.items())
     assert seen.budgets.keys() == account.budgets.keys()
-    for budget_id, (start_day, room, held) in seen.budgets.items():
+    for budget_id, (start_day, remaining, held) in seen.budgets.items():
         window = account.budgets[budget_id].now(account.day)
         if start_day == window.start_day:  # else nobody has matched it since
-            assert (room, held) == (
-                account.room_of(account.budgets[budget_id]),
+            assert (remaining, held) == (
+                account.remaining_of(account.budgets[budget_id]),
                 account.held_in(window),
             )
 

@@ -5,25 +5,16 @@ supervisor ends.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
-from gate.address import parse_address
-from gate.process.child import ChildEnd, StartupError
 from gate.process.data_dir import DataDirLock
-from gate.process.metrics_server import ChildMetrics, metrics_server
-from gate.process.supervisor import up
-from gate.settings import load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -306,113 +297,3 @@ def test_a_child_holds_what_it_inherited_until_it_is_gone(
     os.kill(run.pids("a")[0], signal.SIGKILL)
     wait_until(lock.acquire)
     lock.close()
-
-
-def test_a_second_up_on_the_same_data_directory_is_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    lock = DataDirLock(tmp_path / "up.lock")
-    assert lock.acquire()
-    lock.note("4711")
-    assert up(load_settings(data_dir=tmp_path, metrics_listen="")) == 1
-    lock.close()
-    output = capfd.readouterr()
-    assert f"`creditgate up` already runs on {tmp_path} (process 4711)" in output.err
-    assert "CREDITGATE_DATA_DIR" in output.err
-    assert output.out == ""
-
-
-def test_an_address_that_somebody_else_has_is_told_before_anything_starts(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        listen = f"127.0.0.1:{other.getsockname()[1]}"
-        assert up(load_settings(data_dir=tmp_path, metrics_listen="", listen=listen)) == 1
-    error = capfd.readouterr().err
-    assert (
-        f"cannot listen on {listen}: Address already in use; choose another CREDITGATE_LISTEN"
-        in error
-    )
-    assert "child" not in error
-
-
-def test_billings_address_is_told_with_its_setting(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (free, other)]
-        free.close()
-        settings = load_settings(
-            data_dir=tmp_path,
-            metrics_listen="",
-            listen=addresses[0],
-            billing_listen=addresses[1],
-        )
-        assert up(settings) == 1
-    error = capfd.readouterr().err
-    assert f"cannot listen on {addresses[1]}: Address already in use" in error
-    assert "choose another CREDITGATE_BILLING_LISTEN" in error
-
-
-def test_up_waits_for_the_children_of_an_earlier_run(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    lock = DataDirLock(tmp_path / "children.lock")
-    assert lock.acquire()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gate.process.supervisor._GRACE_S", 0.1)
-        assert up(load_settings(data_dir=tmp_path, metrics_listen="", drain_timeout_ms=0)) == 1
-    lock.close()
-    assert "of an earlier run" in capfd.readouterr().err
-
-
-def test_metrics_add_up_those_of_all_children_the_dead_ones_included(tmp_path: Path) -> None:
-    metrics = ChildMetrics(tmp_path / "metrics")
-    program = """if True:
-        from prometheus_client import Counter, Gauge
-        Counter("calls", "Calls.").inc(2)
-        Gauge("open_calls", "Open calls.", multiprocess_mode="livesum").set(1)
-    """
-    children = [
-        subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **metrics.environment})
-        for _ in range(2)
-    ]
-    assert [child.wait() for child in children] == [0, 0]
-    metrics.count_end(ChildEnd("gate", children[0].pid, died=True))
-    exposed = generate_latest(metrics.registry).decode().splitlines()
-    assert "calls_total 4.0" in exposed
-    assert "open_calls 1.0" in exposed
-    assert 'creditgate_child_restarts_total{child="gate"} 1.0' in exposed
-
-
-def test_metrics_are_served_on_a_unix_socket_too_which_a_dead_process_may_have_left_behind(
-    tmp_path: Path,
-) -> None:
-    with tempfile.TemporaryDirectory(prefix="cg-") as folder:  # a socket's path must be short
-        address = parse_address(f"unix:{folder}/metrics")
-        with socket.socket(socket.AF_UNIX) as left_behind:
-            left_behind.bind(address.path)
-        registry = ChildMetrics(tmp_path / "metrics").registry
-        with metrics_server(address, registry):
-            with socket.socket(socket.AF_UNIX) as scraper:
-                scraper.connect(address.path)
-                scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-                reply = b"".join(iter(lambda: scraper.recv(65536), b""))
-            assert b"200 OK" in reply
-            assert b"creditgate_child_restarts_total" in reply
-            with pytest.raises(StartupError, match="another process serves there"):
-                metrics_server(address, registry).__enter__()
-        assert not Path(address.path).exists()
-
-
-def test_metrics_are_served_and_a_taken_address_is_an_error(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = parse_address(f"127.0.0.1:{free.getsockname()[1]}")
-    registry = ChildMetrics(tmp_path / "metrics").registry
-    with metrics_server(address, registry):
-        with urllib.request.urlopen(address.http_url("/metrics")) as response:
-            assert b"creditgate_child_restarts_total" in response.read()
-        with pytest.raises(StartupError, match=f"cannot serve metrics on {address}"):
-            metrics_server(address, registry).__enter__()

@@ -5,8 +5,9 @@ import pytest
 from gate.store.keys import account_key
 from meter.errors import NotFound
 from meter.flusher import Flusher
-from meter.journal.operations import GrantCredits
+from meter.journal.operations import GrantCredits, Operation
 from meter.ledger.positions import Positions
+from support.ledger_state import findings
 from support.store_harness import CREDIT, StoreHarness
 
 pytest_plugins = ("support.harness_fixtures",)
@@ -52,3 +53,26 @@ def test_an_account_of_an_older_epoch_is_loaded_anew(
 def test_an_account_that_the_ledger_does_not_know_is_not_made_up(harness: StoreHarness) -> None:
     with pytest.raises(NotFound):
         harness.restore("acme")
+
+
+def test_an_account_that_redis_loses_in_the_midst_of_it_is_not_created_without_its_credits(
+    harness: StoreHarness, flusher: Flusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.create("acme", 10 * CREDIT)  # not flushed: the ledger names both operations as pending
+    key = account_key(harness.shard("acme"), "acme")
+    look_up = harness.operations.pending
+
+    def lose_and_look_up(*arguments: str) -> list[Operation]:
+        harness.redis.delete(key)
+        return look_up(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.operations, "pending", lose_and_look_up)
+        harness.restore("acme")
+    assert harness.inspect_account("acme") is None
+    assert flusher.drain(10)
+    harness.restore("acme")
+    harness.debit("acme", CREDIT)
+    assert harness.inspect_account("acme").state.remaining == 9 * CREDIT
+    assert flusher.drain(10)
+    assert not findings(harness)

@@ -12,7 +12,7 @@ from model.facts import Budget, Window
 
 CONSEQUENCES = frozenset("VSQPT")
 _GIVING = frozenset("GS")
-_NAMING = frozenset("VZQ")  # these have extras, be there nothing of the grant
+_NAMING = frozenset("VZQ")  # these have an allocation, be there nothing of the grant
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Deed:
     flags: str = ""
     hold_id: str = "-"
     hold: str = "0 - -"  # amount, day, expiry
-    bucket: int = OVERAGE
-    extras: str = "-"
+    current_grant: int = OVERAGE
+    allocation: str = "-"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Call:
     """
 
     account: Account
-    bucket: int
+    current_grant: int
     hold_id: str
     pins: tuple[Part, ...]
     matched: str
@@ -53,37 +53,38 @@ class Call:
         )
         budgets = (self.matched,) if self.freed == "-" else (self.matched, self.freed)
         is_usual = all(
-            part.grant == self.bucket and not part.scoped for part in (*taken, *self.pins)
+            part.grant == self.current_grant and not part.scoped for part in (*taken, *self.pins)
         )
-        extras = "-"
+        allocation = "-"
         if not is_usual or lapsed or budgets != ("-",):
-            extras = _extras(taken, self.pins if ends_hold else (), lapsed, *budgets)
-        return Deed(flags, self.hold_id or "-", hold, self.bucket, extras)
+            allocation = _allocation(taken, self.pins if ends_hold else (), lapsed, *budgets)
+        return Deed(flags, self.hold_id or "-", hold, self.current_grant, allocation)
 
 
 def deed_of(account: Account, line: Line, flags: str) -> Deed:
     """Of an operation, or of what follows by itself."""
     if line.kind == "T":
-        return Deed(extras=",".join(str(each) or "-" for each in line.about))
+        return Deed(allocation=",".join(str(each) or "-" for each in line.about))
     parts = parts_of(account, line.about)
     if line.kind == "P":
-        return Deed(extras=_extras(parts, (Part(OVERAGE, line.amount),)))
+        return Deed(allocation=_allocation(parts, (Part(OVERAGE, line.amount),)))
     if line.kind in _GIVING and parts:
-        return Deed(flags, extras=_extras((), parts))
-    return Deed(flags, extras=_extras(parts) if line.kind in _NAMING else "-")
+        return Deed(flags, allocation=_allocation((), parts))
+    return Deed(flags, allocation=_allocation(parts) if line.kind in _NAMING else "-")
 
 
 def line_text(line: Line, deed: Deed, at_ms: int, day: int, was: AccountSums) -> str:
     sums = f"{was.spendable} {was.held} 0 0 {was.used} {was.day_remaining} {was.total} {_or_dash(was.daily_limit)} {was.overage}"
     bases = f"{was.expired} {was.day_base} {was.month_base} {was.yesterday_base}"
-    return f"{_done(line, deed, at_ms, day)} {deed.bucket} {deed.extras} {sums} {bases}"
+    return f"{_done(line, deed, at_ms, day)} {deed.current_grant} {deed.allocation} {sums} {bases}"
 
 
 def burning(account: Account) -> int:
     """The grant that the usual call takes from: the first in order that any request may use."""
     left = account.left()
     return next(
-        (grant.number for grant in account.funds(frozenset()) if left[grant.number] > 0), OVERAGE
+        (grant.number for grant in account.usable_grants(frozenset()) if left[grant.number] > 0),
+        OVERAGE,
     )
 
 
@@ -121,7 +122,7 @@ def _done(line: Line, deed: Deed, at_ms: int, day: int) -> str:
     return f"{line.kind} {at_ms} {day} {line.amount} {deed.hold} {deed.flags or '-'} {deed.hold_id}"
 
 
-def _extras(
+def _allocation(
     taken: tuple[Part, ...],
     returned: tuple[Part, ...] = (),
     lapsed: tuple[Part, ...] = (),

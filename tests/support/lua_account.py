@@ -53,7 +53,7 @@ class Grant:
 class Budget:
     """A budget, of operation 3 unless said otherwise: the one key's for February."""
 
-    room: int = 100
+    remaining: int = 100
     held: int = 0
     limit: int = 100
     labels: str = "api_key=k1"
@@ -64,8 +64,8 @@ class Budget:
     levels: str = "-"
     number: int = 3
 
-    def has(self, room: int, held: int = 0) -> "Budget":
-        return replace(self, room=room, held=held)
+    def has(self, remaining: int, held: int = 0) -> "Budget":
+        return replace(self, remaining=remaining, held=held)
 
     @property
     def what(self) -> str:
@@ -75,15 +75,15 @@ class Budget:
         """As an effect line has it."""
         start = self.start if start is None else start
         flags = flags or "h" * self.hard or "s"
-        return f"{budget_id},{start},{self.end},{self.room},{self.held},{self.limit},{flags}"
+        return f"{budget_id},{start},{self.end},{self.remaining},{self.held},{self.limit},{flags}"
 
 
 # The usual account: 100 nanos in one grant, which operation 2 made.
 TOP_UP = Grant(100)
 USUAL: Changes = {
-    "ep": "1", "st": "active", "clk": NOON, "day": DAY, "g": 2, "op": 2, "cur": "USD",
-    "lim": "-", "ovr": 0, "tot": 100, "exp": 0, "dbase": 0, "mbase": 0, "ybase": 0, "used": 0, "room": 0,
-    "lv": "", "gr": "", "off": False, "grants": {2: TOP_UP}, "budgets": {},
+    "epoch": "1", "status": "active", "test_clock_ms": NOON, "day": DAY, "current_grant": 2, "operation_number": 2, "currency": "USD",
+    "daily_limit": "-", "overage": 0, "total": 100, "expired": 0, "day_base": 0, "month_base": 0, "yesterday_base": 0, "used": 0, "day_remaining": 0,
+    "thresholds": "", "graces": "", "unmanaged": False, "grants": {2: TOP_UP}, "budgets": {},
 }  # fmt: skip
 
 
@@ -106,19 +106,19 @@ class Account:
         burned = replace(
             burned, left=change.get("left", burned.left), held=change.get("held", burned.held)
         )
-        self.fields["grants"] = self["grants"] | {self["g"]: burned}
+        self.fields["grants"] = self["grants"] | {self["current_grant"]: burned}
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
 
     @property
     def burned(self) -> Grant:
-        grant: Grant = self["grants"].get(self["g"], Grant())
+        grant: Grant = self["grants"].get(self["current_grant"], Grant())
         return grant
 
     @property
     def beside(self) -> dict[int, Grant]:
-        return {n: grant for n, grant in self["grants"].items() if n != self["g"]}
+        return {n: grant for n, grant in self["grants"].items() if n != self["current_grant"]}
 
     @property
     def due(self) -> int | str:
@@ -130,31 +130,40 @@ class Account:
         scoped = any(grant.scope != "-" for grant in self["grants"].values())
         flags = {
             "b": self["budgets"],
-            "g": self["gr"],
-            "o": self["off"],
+            "current_grant": self["graces"],
+            "o": self["unmanaged"],
             "s": scoped,
-            "t": self["lv"],
+            "t": self["thresholds"],
         }
         return "".join(flag for flag, on in flags.items() if on) or "-"
 
     @property
     def tail(self) -> str:
         return " ".join(
-            str(self[name]) for name in ("tot", "lim", "ovr", "exp", "dbase", "mbase", "ybase")
+            str(self[name])
+            for name in (
+                "total",
+                "daily_limit",
+                "overage",
+                "expired",
+                "day_base",
+                "month_base",
+                "yesterday_base",
+            )
         )
 
     @property
     def settings(self) -> str:
         names = [
-            self["ep"],
-            self["st"],
-            self["clk"],
+            self["epoch"],
+            self["status"],
+            self["test_clock_ms"],
             self["day"],
             self.due,
             self.flags,
-            self["g"],
-            self["op"],
-            self["cur"],
+            self["current_grant"],
+            self["operation_number"],
+            self["currency"],
         ]
         scopes = sorted({_keys_of(budget.labels) for budget in self["budgets"].values()})
         return " ".join(map(str, [*names, self.tail])) + (
@@ -176,7 +185,7 @@ class Account:
             "ol": left,
             "oh": held,
             "used": self["used"],
-            "room": self["room"],
+            "room": self["day_remaining"],
         }
 
     @property
@@ -186,8 +195,9 @@ class Account:
 
     @property
     def in_redis(self) -> dict[str, str]:
-        texts = {name: self[name] for name in ("lv", "gr") if self[name]}
-        what = {"gm": self.burned.as_written} if self["g"] else {}
+        stored = {"lv": self["thresholds"], "gr": self["graces"]}
+        texts = {name: text for name, text in stored.items() if text}
+        what = {"gm": self.burned.as_written} if self["current_grant"] else {}
         return {
             "s": self.settings,
             **{name: str(value) for name, value in self.sums.items()},
@@ -206,7 +216,7 @@ class Account:
     def grant_fields(self) -> dict[str, str]:
         """As scripts that look return them: with the one being burned."""
         return self.grants_in_redis | (
-            {f"{self['g']} m": self.burned.as_written} if self["g"] else {}
+            {f"{self['current_grant']} m": self.burned.as_written} if self["current_grant"] else {}
         )
 
     @property
@@ -220,7 +230,7 @@ class Account:
             placed = f"{len(lines) if len(lines) > 1 else ''} {budget.labels}"
             fields |= {
                 f"d {budget.labels}": "\n".join(lines), f"f {budget_id}": budget.labels,
-                f"r{placed}": str(budget.room), f"h{placed}": str(budget.held),
+                f"r{placed}": str(budget.remaining), f"h{placed}": str(budget.held),
             }  # fmt: skip
         return canonical(fields)
 

@@ -42,7 +42,7 @@ MEMBER = "acme h1"
 
 HOLD = f"1 o 40 {DAY} {EXPIRES} 2:40 -"
 EXPIRED = HOLD.replace("1 o", "1 x")
-WITH_HOLD: Changes = {"left": 60, "held": 40, "room": -40}  # the account that has HOLD
+WITH_HOLD: Changes = {"left": 60, "held": 40, "day_remaining": -40}  # the account that has HOLD
 
 _KEYS = {
     "account": ACCOUNT_KEY,
@@ -119,7 +119,7 @@ class Then:
 
     kind: str
     amount: int
-    extras: str
+    allocation: str
     sums: Changes = field(
         default_factory=dict
     )  # sums of its line that are not those left in the end
@@ -140,7 +140,7 @@ class Row:
     journal_epoch: int = 1
     call: Changes = field(default_factory=dict)
     effect: str = ""  # what the effect line says first: kind, time, day, ... hold id
-    extras: str = "-"
+    allocation: str = "-"
     sums: Changes = field(
         default_factory=dict
     )  # sums of the effect line that are not the given ones
@@ -162,7 +162,7 @@ class Row:
     @property
     def line(self) -> str:
         account = Account(self.given, self.sums)
-        return f"{self.effect} {account['g']} {self.extras} {account.line}"
+        return f"{self.effect} {account['current_grant']} {self.allocation} {account.line}"
 
     @property
     def brief(self) -> str:
@@ -172,14 +172,24 @@ class Row:
         deed = (
             f"{kind}{amount}",
             flags.strip("-"),
-            account["g"],
-            "" if self.extras == "-" else self.extras,
+            account["current_grant"],
+            "" if self.allocation == "-" else self.allocation,
         )
-        sums = account.sums | {"tot": account["tot"]}
+        sums = account.sums | {"total": account["total"]}
         left_out = {name for name in ("gh", "ol", "oh") if not sums[name]}
         left_out |= set() if sums["gh"] or sums["oh"] else {"room"}
-        left_out |= set() if "s" in account.flags else {"tot"}
-        rest = (account[name] for name in ("lim", "ovr", "exp", "dbase", "mbase", "ybase"))
+        left_out |= set() if "s" in account.flags else {"total"}
+        rest = (
+            account[name]
+            for name in (
+                "daily_limit",
+                "overage",
+                "expired",
+                "day_base",
+                "month_base",
+                "yesterday_base",
+            )
+        )
         ends = () if hold_id == "-" else (",".join((day, *hold, hold_id)),)
         return " ".join(
             map(
@@ -193,9 +203,11 @@ class Row:
         lines = []
         left = self.left
         for then in self.then:
-            account = Account(self.given, self.after, {"g": self.before["g"]}, then.sums)
-            head = f"{then.kind} {left['clk']} {left['day']} {then.amount} 0 - - {then.flags} -"
-            lines.append(f"{head} {account['g']} {then.extras} {account.line}")
+            account = Account(
+                self.given, self.after, {"current_grant": self.before["current_grant"]}, then.sums
+            )
+            head = f"{then.kind} {left['test_clock_ms']} {left['day']} {then.amount} 0 - - {then.flags} -"
+            lines.append(f"{head} {account['current_grant']} {then.allocation} {account.line}")
         return lines
 
 
@@ -231,7 +243,7 @@ class LuaEngine:
         self.client.xadd(
             JOURNAL_KEY, {"e": "", "m": "epoch", "q": "why", "p": ""}, id=f"{row.journal_epoch}-0"
         )
-        if row.given.get("ep") != "":
+        if row.given.get("epoch") != "":
             self._put(row.before)
         if row.hold:
             self.client.set(
@@ -335,7 +347,7 @@ def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
     account = row.before
     match row.result:
         case "ok" if name == "get_balance":
-            return ("ok", row.line, account["cur"], account["gr"], account.grant_fields)
+            return ("ok", row.line, account["currency"], account["graces"], account.grant_fields)
         case "ok" if name == "inspect_account":
             return ("ok", "1-0", row.line, account.grant_fields, account.budgets_in_redis)
         case "ok" if name == "process_due_grants":
@@ -345,7 +357,7 @@ def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
         case "replayed" if row.seen:
             return ("replayed", row.seen.partition(" ")[2])
         case "behind":
-            return ("behind", str(account["op"]))
+            return ("behind", str(account["operation_number"]))
         case denial if denial in DENIALS:
             return ("denied", row.result, row.line, *row.exceeded)
         case reason if reason.isupper():
@@ -402,7 +414,7 @@ def _entries(name: str, row: Row) -> list[tuple[str, dict[str, str]]]:
 
 def due_score(account: Account) -> float:
     """When the reaper is to look at the account; never, by a test clock."""
-    return float(account.due) if account["clk"] == "-" else INF
+    return float(account.due) if account["test_clock_ms"] == "-" else INF
 
 
 def strangers(lua_engine: LuaEngine) -> list[str]:

@@ -239,19 +239,26 @@ class Sequence(Administrator):
             else 10
         )
         left = account.left()
-        rooms = [account.room_of(budget) for budget in account.budgets.values()] or [10]
+        remaining = [account.remaining_of(budget) for budget in account.budgets.values()] or [10]
         covered = account.covered(
             frozenset(f"{key}={value}" for key, value in _dimensions_of(request))
         )
         available = max(
-            0, min([covered, *(rooms[:1]), *([] if account.limit is None else [account.room])])
+            0,
+            min(
+                [
+                    covered,
+                    *(remaining[:1]),
+                    *([] if account.limit is None else [account.day_remaining]),
+                ]
+            ),
         )
         graced = covered + max(
             (grace.amount_nanos or 100 for grace in account.graces.values()), default=0
         )
         amount = random_values.pick((available, available + 1, available // 2, available // 3, held, held + 1, held // 2, graced, 3,
-                            10, 30, 100, random_values.number(256), random_values.pick(EDGES), covered, covered + 5, graced + 1, account.room,
-                            random_values.pick(rooms), random_values.pick(rooms) + 1, random_values.pick(sorted(left.values())), random_values.number(40)))  # fmt: skip
+                            10, 30, 100, random_values.number(256), random_values.pick(EDGES), covered, covered + 5, graced + 1, account.day_remaining,
+                            random_values.pick(remaining), random_values.pick(remaining) + 1, random_values.pick(sorted(left.values())), random_values.number(40)))  # fmt: skip
         least = 1 if isinstance(request, AuthorizeRequest) and random_values.number(16) else 0
         request.amount_nanos = max(least, min(MOST, amount))
 

@@ -31,31 +31,31 @@ def kept(counts: str, amount: int = 50, expires: int = EXPIRES) -> Changes:
     return {"hold_after": f"1 o {amount} {DAY} {expires} 2:{amount} {counts}", "reaped_at": INF}
 
 
-MORE_HELD: Changes = {"left": 50, "held": 50, "room": -50}
-FREED: Changes = {"left": 100, "held": 0, "room": 0}
+MORE_HELD: Changes = {"left": 50, "held": 50, "day_remaining": -50}
+FREED: Changes = {"left": 100, "held": 0, "day_remaining": 0}
 
 EXTEND = [
     Row("takes more room of the hold's budget", "ok", given=WITH_COUNTED, hold=COUNTED, effect=added(10),
-        extras=f"2:10/-/-/{IS.matched()}", after=MORE_HELD | has(b1=Budget(50, 50)), **kept("b1,19754,3")),
+        allocation=f"2:10/-/-/{IS.matched()}", after=MORE_HELD | has(b1=Budget(50, 50)), **kept("b1,19754,3")),
     Row("may take the last nano of the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(10, 40)), hold=COUNTED,
-        effect=added(10), extras=f"2:10/-/-/{Budget(10, 40).matched()}", after=MORE_HELD | has(b1=Budget(0, 50)), **kept("b1,19754,3")),
+        effect=added(10), allocation=f"2:10/-/-/{Budget(10, 40).matched()}", after=MORE_HELD | has(b1=Budget(0, 50)), **kept("b1,19754,3")),
     Row("of a nano more than the hold's budget is denied", "BUDGET_EXCEEDED", given=WITH_COUNTED | has(b1=Budget(9, 40)), hold=COUNTED,
-        effect=look(), extras=f"-/-/-/{Budget(9, 40).matched()}", exceeded=("b1", "api_key=k1")),
+        effect=look(), allocation=f"-/-/-/{Budget(9, 40).matched()}", exceeded=("b1", "api_key=k1")),
     Row("of time alone leaves the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(-5, 40)), hold=COUNTED, call={"amount_nanos": 0},
-        effect=added(0), extras=f"-/-/-/{Budget(-5, 40).matched()}", after={"held": 40}, **kept("b1,19754,3", 40)),
+        effect=added(0), allocation=f"-/-/-/{Budget(-5, 40).matched()}", after={"held": 40}, **kept("b1,19754,3", 40)),
     Row("meets the hold's budgets, and no others", "ok", given=WITH_COUNTED | has(b1=IS, b2=Budget(labels="user=u")), hold=COUNTED,
-        call={"labels": "\nuser=u\n"}, effect=added(10), extras=f"2:10/-/-/{IS.matched()}",
+        call={"labels": "\nuser=u\n"}, effect=added(10), allocation=f"2:10/-/-/{IS.matched()}",
         after=MORE_HELD | has(b1=Budget(50, 50), b2=Budget(labels="user=u")), **kept("b1,19754,3")),
-    Row("of a hold that matched no budget meets none", "ok", given={"left": 60, "held": 40, "room": -40} | has(b1=MONTH), hold=HOLD,
+    Row("of a hold that matched no budget meets none", "ok", given={"left": 60, "held": 40, "day_remaining": -40} | has(b1=MONTH), hold=HOLD,
         effect=added(10), after=MORE_HELD, **kept("-")),
     Row("of a hold of a window that has passed leaves the present one", "ok", given=WITH_COUNTED, hold=PAST, effect=added(10),
-        extras=f"2:10/-/-/{IS.matched(flags='hp', start=JANUARY_1)}", after=MORE_HELD, **kept(f"b1,{JANUARY_1},3")),
+        allocation=f"2:10/-/-/{IS.matched(flags='hp', start=JANUARY_1)}", after=MORE_HELD, **kept(f"b1,{JANUARY_1},3")),
     Row("of a hold leaves a budget that was made anew since", "ok", given=WITH_COUNTED, hold=ANEW, effect=added(10),
-        extras="2:10/-/-/-", after=MORE_HELD, **kept("b1,19754,2")),
+        allocation="2:10/-/-/-", after=MORE_HELD, **kept("b1,19754,2")),
     Row("of a hold leaves the last budget that is gone", "ok", given=WITH_COUNTED | has(), hold=COUNTED, effect=added(10),
-        extras="2:10/-/-/-", after=MORE_HELD, **kept("b1,19754,3")),
-    Row("with spend management off goes past the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(9, 40)) | {"off": True},
-        hold=COUNTED, effect=added(10, "o"), extras=f"2:10/-/-/{Budget(9, 40).matched()}", after=MORE_HELD | has(b1=Budget(-1, 50)),
+        allocation="2:10/-/-/-", after=MORE_HELD, **kept("b1,19754,3")),
+    Row("with spend management off goes past the hold's budget", "ok", given=WITH_COUNTED | has(b1=Budget(9, 40)) | {"unmanaged": True},
+        hold=COUNTED, effect=added(10, "o"), allocation=f"2:10/-/-/{Budget(9, 40).matched()}", after=MORE_HELD | has(b1=Budget(-1, 50)),
         **kept("b1,19754,3")),
 ]  # fmt: skip
 
@@ -66,23 +66,23 @@ def ended(kind: str, at: int = NOON, day: int = DAY, expires: int = EXPIRES) -> 
 
 RELEASE = [
     Row("gives a hold back to its budget", "ok", given=WITH_COUNTED, hold=COUNTED, effect=ended("R"),
-        extras=f"-/2:40/-/{IS.matched()}", after=FREED | has(b1=MONTH), hold_after=""),
+        allocation=f"-/2:40/-/{IS.matched()}", after=FREED | has(b1=MONTH), hold_after=""),
     Row("gives a hold of nothing back to its budget", "ok", given=has(b1=IS), hold=f"1 o 0 {DAY} {EXPIRES} - b1,19754,3",
-        effect=ended("R").replace(" 40 40 ", " 0 0 "), extras=f"-/-/-/{IS.matched()}", after={"held": 0}, hold_after=""),
+        effect=ended("R").replace(" 40 40 ", " 0 0 "), allocation=f"-/-/-/{IS.matched()}", after={"held": 0}, hold_after=""),
     Row("of a hold of a window that has passed leaves the present one", "ok", given=WITH_COUNTED, hold=PAST, effect=ended("R"),
-        extras=f"-/2:40/-/{IS.matched(flags='hp', start=JANUARY_1)}", after=FREED, hold_after=""),
+        allocation=f"-/2:40/-/{IS.matched(flags='hp', start=JANUARY_1)}", after=FREED, hold_after=""),
     Row("of a hold of the last window begins the new one, and leaves it whole", "ok", given=WITH_COUNTED | NEXT_MONTH, hold=LASTING,
-        effect=ended("R", MARCH_1 * MS_PER_DAY, MARCH_1, SECOND), extras=f"-/2:40/-/{MARCH.matched(flags='hp', start=FEBRUARY_1)}",
+        effect=ended("R", MARCH_1 * MS_PER_DAY, MARCH_1, SECOND), allocation=f"-/2:40/-/{MARCH.matched(flags='hp', start=FEBRUARY_1)}",
         after={"left": 100, "held": 0} | has(b1=MARCH), hold_after=""),
     Row("of a hold leaves a budget that was made anew since", "ok", given=WITH_COUNTED, hold=ANEW, effect=ended("R"),
-        extras="-/2:40/-/-", after=FREED, hold_after=""),
+        allocation="-/2:40/-/-", after=FREED, hold_after=""),
     Row("of a hold leaves the last budget that is gone", "ok", given=WITH_COUNTED | has(), hold=COUNTED, effect=ended("R"),
-        extras="-/2:40/-/-", after=FREED, hold_after=""),
+        allocation="-/2:40/-/-", after=FREED, hold_after=""),
 ]  # fmt: skip
 
 EXPIRE = [
-    Row("gives a hold back to its budget", "ok", given=WITH_COUNTED | {"clk": EXPIRES}, hold=COUNTED, effect=ended("X", EXPIRES),
-        extras=f"-/2:40/-/{IS.matched()}", after=FREED | has(b1=MONTH), hold_after=COUNTED.replace("1 o", "1 x")),
+    Row("gives a hold back to its budget", "ok", given=WITH_COUNTED | {"test_clock_ms": EXPIRES}, hold=COUNTED, effect=ended("X", EXPIRES),
+        allocation=f"-/2:40/-/{IS.matched()}", after=FREED | has(b1=MONTH), hold_after=COUNTED.replace("1 o", "1 x")),
 ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def sets(
         given=has(**given),
         call=budget(asked) | call,
         effect=updated(),
-        after={"op": 3} | has(**after),
+        after={"operation_number": 3} | has(**after),
     )
 
 
@@ -141,23 +141,28 @@ SET = [
     sets("makes a budget anew for other values", {"b1": OLD, "b2": USER}, PAIR, {"b2": USER, "b1": PAIR}, replaced_labels="api_key=k1"),
     sets("makes a budget anew for other values, and leaves one that keeps them", {"b1": OLD, "b2": Budget(number=2)}, USER,
          {"b2": Budget(number=2), "b1": Budget(labels="user=u")}, replaced_labels="api_key=k1"),
-    Row("on a new day begins it", "ok", given={"clk": TOMORROW, "lim": 50, "room": 3, "used": 47}, call=budget(MONTH),
-        effect=updated(TOMORROW, DAY + 1), sums={"room": 50, "dbase": 47},
-        after={"op": 3, "room": 50, "day": DAY + 1, "dbase": 47} | has(b1=MONTH)),
+    Row("on a new day begins it", "ok", given={"test_clock_ms": TOMORROW, "daily_limit": 50, "day_remaining": 3, "used": 47}, call=budget(MONTH),
+        effect=updated(TOMORROW, DAY + 1), sums={"day_remaining": 50, "day_base": 47},
+        after={"operation_number": 3, "day_remaining": 50, "day": DAY + 1, "day_base": 47} | has(b1=MONTH)),
     Row("in a new month sets that month's", "ok", given=NEXT_MONTH, call=budget(MONTH), effect=updated(MARCH_1 * MS_PER_DAY, MARCH_1),
-        after={"op": 3} | has(b1=Budget(start=MARCH_1, end=APRIL_1))),
-    Row("tells that spend management is off", "ok", given={"off": True}, call=budget(MONTH), effect=updated(flags="o"),
-        after={"op": 3} | has(b1=MONTH)),
-    Row("again changes nothing", "replayed", given={"op": 3}),
+        after={"operation_number": 3} | has(b1=Budget(start=MARCH_1, end=APRIL_1))),
+    Row("tells that spend management is off", "ok", given={"unmanaged": True}, call=budget(MONTH), effect=updated(flags="o"),
+        after={"operation_number": 3} | has(b1=MONTH)),
+    Row("again changes nothing", "replayed", given={"operation_number": 3}),
     Row("ahead of its turn waits", "behind", call={"operation_number": 4}),
-    Row("of no account finds none", "absent", given={"ep": ""}),
-    Row("under an older epoch is stale", "stale", given={"clk": TOMORROW}, journal_epoch=2),
+    Row("of no account finds none", "absent", given={"epoch": ""}),
+    Row("under an older epoch is stale", "stale", given={"test_clock_ms": TOMORROW}, journal_epoch=2),
 ]  # fmt: skip
 
 
 def deletes(says: str, given: dict[str, Budget], after: dict[str, Budget], **call: str) -> Row:
     return Row(
-        says, "ok", given=has(**given), call=call, effect=updated(), after={"op": 3} | has(**after)
+        says,
+        "ok",
+        given=has(**given),
+        call=call,
+        effect=updated(),
+        after={"operation_number": 3} | has(**after),
     )
 
 
@@ -169,15 +174,15 @@ DELETE = [
     deletes("takes one of two dimensions away", {"b1": PAIR, "b2": MONTH}, {"b2": MONTH}, labels=PAIR.labels),
     deletes("takes nothing away that is not there", {"b1": IS}, {"b1": IS}, budget_id="b2", labels="user=u"),
     deletes("takes nothing away where there is none", {}, {}),
-    Row("on a new day begins it", "ok", given={"clk": TOMORROW, "lim": 50, "room": 3, "used": 47} | has(b1=IS),
-        effect=updated(TOMORROW, DAY + 1), sums={"room": 50, "dbase": 47},
-        after={"op": 3, "room": 50, "day": DAY + 1, "dbase": 47} | has()),
-    Row("tells that spend management is off", "ok", given={"off": True} | has(b1=IS), effect=updated(flags="o"),
-        after={"op": 3} | has()),
-    Row("again changes nothing", "replayed", given={"op": 3} | has(b1=IS)),
+    Row("on a new day begins it", "ok", given={"test_clock_ms": TOMORROW, "daily_limit": 50, "day_remaining": 3, "used": 47} | has(b1=IS),
+        effect=updated(TOMORROW, DAY + 1), sums={"day_remaining": 50, "day_base": 47},
+        after={"operation_number": 3, "day_remaining": 50, "day": DAY + 1, "day_base": 47} | has()),
+    Row("tells that spend management is off", "ok", given={"unmanaged": True} | has(b1=IS), effect=updated(flags="o"),
+        after={"operation_number": 3} | has()),
+    Row("again changes nothing", "replayed", given={"operation_number": 3} | has(b1=IS)),
     Row("ahead of its turn waits", "behind", given=has(b1=IS), call={"operation_number": 4}),
-    Row("of no account finds none", "absent", given={"ep": ""}),
-    Row("under an older epoch is stale", "stale", given={"clk": TOMORROW} | has(b1=IS), journal_epoch=2),
+    Row("of no account finds none", "absent", given={"epoch": ""}),
+    Row("under an older epoch is stale", "stale", given={"test_clock_ms": TOMORROW} | has(b1=IS), journal_epoch=2),
 ]  # fmt: skip
 
 TABLES = {
