@@ -10,7 +10,9 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from meter.errors import InvalidField
+from meter.ids import check_id
 from meter.money import INT64_MAX
+from meter.v1.ledger_pb2 import ListEventsRequest, ListInvoicesRequest
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
@@ -56,6 +58,26 @@ class Page:
         place = json.dumps(last, ensure_ascii=False, separators=(",", ":")).encode()
         content = _digest(self.query, place) + place
         return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsPage:
+    """Says which page is wanted of one account's rows; an empty `account_id` asks for all."""
+
+    account_id: str
+    page: Page
+
+    @classmethod
+    def of(
+        cls,
+        request: ListInvoicesRequest | ListEventsRequest,
+        place_types: tuple[type, ...],
+    ) -> "AccountsPage":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
+        if request.account_id:
+            check_id("account_id", request.account_id)
+        page = page_of(request, request.page_size, request.page_token, place_types)
+        return cls(request.account_id, page)
 
 
 def page_of(

@@ -15,13 +15,14 @@ from meter.audit import StoreInspector, check_books
 from meter.database.engine import Ledger
 from meter.ids import check_id
 from meter.invoices.repository import (
+    INVOICE_PLACE,
     CreateInvoiceQuery,
-    ListInvoicesQuery,
     create_invoice,
     get_invoice,
     list_invoices,
 )
-from meter.statements.events import EventQuery, list_events
+from meter.pagination import AccountsPage
+from meter.statements.events import EVENT_PLACE, list_events
 from meter.statements.grants import GrantQuery, list_grants
 from meter.statements.history import EntryQuery, list_entries
 from meter.statements.usage import UsageQuery, query_usage
@@ -85,7 +86,7 @@ class LedgerService:
         )
 
     async def ListInvoices(self, request: pb.ListInvoicesRequest) -> pb.ListInvoicesResponse:
-        query = ListInvoicesQuery.of(request)
+        query = AccountsPage.of(request, INVOICE_PLACE)
         return await asyncio.to_thread(self._read, list_invoices, query)
 
     async def ListGrants(self, request: pb.ListGrantsRequest) -> pb.ListGrantsResponse:
@@ -94,7 +95,7 @@ class LedgerService:
         return await asyncio.to_thread(self._read, list_grants, query)
 
     async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-        query = EventQuery.of(request)
+        query = AccountsPage.of(request, EVENT_PLACE)
         await self._wait_until_flushed(query.account_id or None)
         return await asyncio.to_thread(self._read, list_events, query)
 

@@ -105,24 +105,31 @@ def ledger_url(text: str) -> URL:
 
     Raises LedgerError unless the URL is `sqlite:///path` or `postgresql://...`.
     """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        # The text is not repeated: a text that cannot be parsed cannot be stripped of its password.
-        raise LedgerError(
-            "the ledger's URL cannot be read;"
-            " use sqlite:///path or postgresql://user:password@host/database"
-        ) from None
+    url = _parsed(text)
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
-    is_file = bool(url.database) and url.database != ":memory:" and not url.host
-    if url.drivername == "sqlite" and is_file:
+    if url.drivername == "sqlite" and _names_a_file(url):
         return url
     shown = url.render_as_string(hide_password=True)
     raise LedgerError(
         f"{shown} is no ledger;"
         " use sqlite:///path (a file) or postgresql://user:password@host/database"
     )
+
+
+def _parsed(text: str) -> URL:
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        # The text is not repeated: a text that cannot be parsed cannot be stripped of its password.
+        raise LedgerError(
+            "the ledger's URL cannot be read;"
+            " use sqlite:///path or postgresql://user:password@host/database"
+        ) from None
+
+
+def _names_a_file(url: URL) -> bool:
+    return bool(url.database) and url.database != ":memory:" and not url.host
 
 
 def insert_or_ignore(
@@ -186,9 +193,7 @@ def _copy(
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     try:
-        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            for row in rows:
-                copy.write_row(tuple(row.values()))
+        _send_rows(driver, statement, rows)
     except psycopg.Error as error:
         raise DBAPIError.instance(
             statement,
@@ -197,6 +202,16 @@ def _copy(
             psycopg.Error,
             dialect=connection.dialect,
         ) from error
+
+
+def _send_rows(
+    driver: psycopg.Connection[Any],
+    statement: str,
+    rows: _Rows,
+) -> None:
+    with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(tuple(row.values()))
 
 
 def _engine(url: URL) -> Engine:

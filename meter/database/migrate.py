@@ -23,13 +23,9 @@ def migrate(url: str) -> None:
     ledger = Ledger(url)
     try:
         with ledger.write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            _wait_for_others(connection)
             _refuse_unknown(ledger, _revision(connection))
-            with as_file(files("meter.database") / "migrations") as folder:
-                config = _config(str(folder))
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            _upgrade(connection)
     finally:
         ledger.close()
 
@@ -49,6 +45,19 @@ def open_ledger(url: str) -> Ledger:
         found = revision or "empty"
         raise LedgerError(f"the ledger at {ledger.name} is {found}: run `creditgate migrate` first")
     return ledger
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Lets one transaction at a time migrate; SQLite's writers wait by themselves."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _upgrade(connection: Connection) -> None:
+    with as_file(files("meter.database") / "migrations") as folder:
+        config = _config(str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def _revision(connection: Connection) -> str | None:

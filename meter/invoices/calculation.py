@@ -61,6 +61,12 @@ class Heading:
     final: bool
     overage_policy: str = NEXT_INVOICE  # when the period ended
 
+    @property
+    def status(self) -> pb.InvoiceStatus:
+        if self.final:
+            return pb.FINAL
+        return pb.DRAFT
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
@@ -100,22 +106,16 @@ def compute(
     """
     usage = _add_up(charges)
     lines = _lines(usage.totals, price_of)
-    total_nanos = sum(line.amount_nanos for line in lines)
     overage_nanos = usage.burned.pop(_OVERAGE, 0)
     payments = _payments(usage.burned, type_of)
-    paid_nanos = overage_nanos + sum(payment.amount_nanos for payment in payments)
-    _check_balanced(total_nanos, paid_nanos, sums)
-    unpaid_nanos = min(overage_nanos, max(0, sums.debt_nanos))
+    total_nanos = _total(lines)
+    _check_balanced(total_nanos, overage_nanos + _total(payments), sums)
     invoice = _new_invoice(heading, sums)
     invoice.lines.extend(lines)
     invoice.payments.extend(payments)
     invoice.total_nanos = total_nanos
-    invoice.credits_applied_nanos = total_nanos - unpaid_nanos
     invoice.overage_used_nanos = overage_nanos
-    if heading.overage_policy == NEXT_INVOICE:
-        invoice.overage_due_nanos = unpaid_nanos
-    else:
-        invoice.overage_carried_nanos = unpaid_nanos
+    _tell_unpaid(invoice, min(overage_nanos, max(0, sums.debt_nanos)), heading.overage_policy)
     return invoice
 
 
@@ -143,10 +143,15 @@ def unit_price(price: ModelPrice | None, unit: str) -> str:
     rate = dict(price.rates).get(unit)
     if rate is None:
         return ""
+    return _exact_decimal(rate, price.per)
+
+
+def _exact_decimal(rate: int, per: int) -> str:
+    """Returns `rate` picos over `per` as credits per million; empty if no decimal is exact."""
     with localcontext(prec=_PRICE_DIGITS) as context:
         context.traps[Inexact] = True
         try:
-            exact = (Decimal(rate) / price.per).scaleb(-6)
+            exact = (Decimal(rate) / per).scaleb(-6)
         except Inexact:
             return ""
     return f"{exact.normalize():f}"
@@ -175,19 +180,25 @@ class _Usage:
     totals: dict[_LineKey, _LineTotal] = field(default_factory=dict)
     burned: dict[int, int] = field(default_factory=dict)
 
+    def add_lines(self, charge: Charge) -> None:
+        for unit, quantity, nanos in charge.lines:
+            key = _LineKey(charge.model, unit, charge.price_version)
+            total = self.totals.get(key)
+            if total is None:
+                total = self.totals[key] = _LineTotal()
+            total.quantity += quantity
+            total.nanos += nanos
+
+    def add_burned(self, charge: Charge) -> None:
+        for number, nanos in charge.burned:
+            self.burned[number] = self.burned.get(number, 0) + nanos
+
 
 def _add_up(charges: Iterable[Charge]) -> _Usage:
     usage = _Usage()
     for charge in charges:
-        for unit, quantity, nanos in charge.lines:
-            key = _LineKey(charge.model, unit, charge.price_version)
-            total = usage.totals.get(key)
-            if total is None:
-                total = usage.totals[key] = _LineTotal()
-            total.quantity += quantity
-            total.nanos += nanos
-        for number, nanos in charge.burned:
-            usage.burned[number] = usage.burned.get(number, 0) + nanos
+        usage.add_lines(charge)
+        usage.add_burned(charge)
     return usage
 
 
@@ -198,16 +209,23 @@ def _lines(
     lines = []
     for key in sorted(totals, key=_LineKey.order):
         price = price_of(key.price_version)
-        line = pb.InvoiceLine(
-            model=key.model,
-            unit=key.unit,
-            price_version=key.price_version,
-            quantity=totals[key].quantity,
-            unit_price=unit_price(price, key.unit),
-            amount_nanos=totals[key].nanos,
-        )
-        lines.append(line)
+        lines.append(_line(key, totals[key], unit_price(price, key.unit)))
     return lines
+
+
+def _line(
+    key: _LineKey,
+    total: _LineTotal,
+    price: str,
+) -> pb.InvoiceLine:
+    return pb.InvoiceLine(
+        model=key.model,
+        unit=key.unit,
+        price_version=key.price_version,
+        quantity=total.quantity,
+        unit_price=price,
+        amount_nanos=total.nanos,
+    )
 
 
 def _payments(
@@ -215,27 +233,29 @@ def _payments(
     type_of: TypeOf,
 ) -> list[pb.InvoicePayment]:
     """Returns what was paid from each type of grant, in the order of the proto's types."""
-    amounts: dict[str, int] = {}
-    for number, nanos in burned.items():
-        if nanos:
-            grant_type = type_of(number)
-            amounts[grant_type] = amounts.get(grant_type, 0) + nanos
+    amounts = _amounts_by_type(burned, type_of)
     return [
         pb.InvoicePayment(type=grant_type, amount_nanos=amounts[grant_type])
         for grant_type in sorted(amounts, key=GrantType.Value)
     ]
 
 
+def _amounts_by_type(burned: dict[int, int], type_of: TypeOf) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    for number, nanos in burned.items():
+        if nanos:
+            grant_type = type_of(number)
+            amounts[grant_type] = amounts.get(grant_type, 0) + nanos
+    return amounts
+
+
 def _new_invoice(heading: Heading, sums: Sums) -> pb.Invoice:
     """Returns the invoice's heading and history, without usage and payments."""
-    status = pb.DRAFT
-    if heading.final:
-        status = pb.FINAL
     return pb.Invoice(
         invoice_number=heading.number,
         account_id=heading.account_id,
         currency=heading.currency,
-        status=status,
+        status=heading.status,
         period_start=timestamp(heading.period.start_ms),
         period_end=timestamp(heading.period.end_ms),
         opening_balance_nanos=sums.opening_nanos,
@@ -245,6 +265,10 @@ def _new_invoice(heading: Heading, sums: Sums) -> pb.Invoice:
         debt_paid_nanos=sums.debt_paid_nanos,
         entry_count=sums.debits,
     )
+
+
+def _total(parts: Iterable[pb.InvoiceLine] | Iterable[pb.InvoicePayment]) -> int:
+    return sum(part.amount_nanos for part in parts)
 
 
 def _check_balanced(
@@ -268,3 +292,16 @@ def _check_balanced(
             f" opening {sums.opening_nanos} + granted {sums.granted_nanos}"
             f" - expired {sums.expired_nanos} - total {total_nanos} nanos"
         )
+
+
+def _tell_unpaid(
+    invoice: pb.Invoice,
+    unpaid_nanos: int,
+    overage_policy: str,
+) -> None:
+    """Writes down how much of the total is paid, and who is to pay the rest."""
+    invoice.credits_applied_nanos = invoice.total_nanos - unpaid_nanos
+    if overage_policy == NEXT_INVOICE:
+        invoice.overage_due_nanos = unpaid_nanos
+    else:
+        invoice.overage_carried_nanos = unpaid_nanos

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Row,
     ScalarSelect,
+    Select,
     and_,
     case,
     func,
@@ -40,12 +41,10 @@ def compute_invoice(
 
     Raises UnbalancedError if the rows contradict each other.
     """
-    currency_query = select(accounts.c.currency).where(accounts.c.account_id == account_id)
-    currency = connection.execute(currency_query).scalar_one()
     heading = Heading(
         number=number,
         account_id=account_id,
-        currency=currency,
+        currency=_currency(connection, account_id),
         period=period,
         final=final,
         overage_policy=_overage_policy(connection, account_id, period.end_ms),
@@ -59,6 +58,11 @@ def compute_invoice(
     )
 
 
+def _currency(connection: Connection, account_id: str) -> str:
+    query = select(accounts.c.currency).where(accounts.c.account_id == account_id)
+    return str(connection.execute(query).scalar_one())
+
+
 def _overage_policy(
     connection: Connection,
     account_id: str,
@@ -69,17 +73,21 @@ def _overage_policy(
     The last operation applied by then marks the place; operations before that place count even if
     their journal entries were lost.
     """
+    for body in connection.scalars(_policy_changes(account_id, end_ms)):
+        change = Operation.from_json(body).change
+        if isinstance(change, Create | Update):
+            return change.overage_policy
+    return NEXT_INVOICE
+
+
+def _policy_changes(account_id: str, end_ms: int) -> Select[str]:
+    """Selects the operations that may set the overage policy, the newest first."""
     statement = select(operations.c.body).where(
         operations.c.account_id == account_id,
         operations.c.seq <= _last_applied(account_id, end_ms),
         operations.c.body.contains('"overage_policy"'),
     )
-    newest_first = statement.order_by(operations.c.seq.desc())
-    for body in connection.scalars(newest_first):
-        change = Operation.from_json(body).change
-        if isinstance(change, Create | Update):
-            return change.overage_policy
-    return NEXT_INVOICE
+    return statement.order_by(operations.c.seq.desc())
 
 
 def _last_applied(account_id: str, end_ms: int) -> ScalarSelect[int]:
@@ -102,40 +110,65 @@ def _sums(
     account_id: str,
     period: Period,
 ) -> Sums:
+    row = connection.execute(_select_sums(account_id, period)).mappings().one()
+    return Sums(**{name: int(value) for name, value in row.items()})
+
+
+def _select_sums(account_id: str, period: Period) -> Select[Any]:
     # Summed by time, not read off the balance at a place in the journal: the store's clock may have
     # been set back, and a balance between a duplicate and its refund is not what the account was
     # owed.
-    columns = [column.label(name) for name, column in _sum_columns(period).items()]
-    statement = select(*columns).where(
+    columns: list[ColumnElement[Any]] = []
+    for name, column in _sum_columns(period).items():
+        columns.append(column.label(name))
+    return select(*columns).where(
         entries.c.account_id == account_id,
         entries.c.occurred_at_ms < period.end_ms,
     )
-    row = connection.execute(statement).mappings().one()
-    return Sums(**{name: int(value) for name, value in row.items()})
 
 
 def _sum_columns(period: Period) -> dict[str, ColumnElement[int]]:
     """Returns the columns by the names of the fields of `Sums`."""
+    return {
+        **_balance_columns(period),
+        **_credit_columns(period),
+        **_debt_columns(period),
+    }
+
+
+def _balance_columns(period: Period) -> dict[str, ColumnElement[int]]:
     amount = entries.c.amount_nanos
-    overage = entries.c.overage_nanos
     counted = _counted()
     before = entries.c.occurred_at_ms < period.start_ms
-    granted = _in_period(period, ("GRANT", "GRANT_STARTED")) & counted
-    expired = _in_period(period, ("GRANT_EXPIRED", "GRANT_VOIDED"))
-    debited = _in_period(period, ("DEBIT",)) & counted
-    debt_paid = _in_period(period, ("DEBT_PAID",))
-    # A duplicate's overage counts: overage in use is paid off whoever used it. Credits still to be
-    # given back for a duplicate will pay overage as well.
-    debt = _sum_where(true(), overage) + _sum_where(~counted, amount)
     return {
         "opening_nanos": _sum_where(before & counted, amount),
         "closing_nanos": _sum_where(counted, amount),
+    }
+
+
+def _credit_columns(period: Period) -> dict[str, ColumnElement[int]]:
+    """Returns the columns of what came to the credits in the period, and what went."""
+    amount = entries.c.amount_nanos
+    granted = _in_period(period, ("GRANT", "GRANT_STARTED")) & _counted()
+    expired = _in_period(period, ("GRANT_EXPIRED", "GRANT_VOIDED"))
+    debited = _in_period(period, ("DEBIT",)) & _counted()
+    return {
         "granted_nanos": _sum_where(granted, amount),
         "debited_nanos": _sum_where(debited, -amount),
         "debits": _sum_where(debited, literal(1)),
         "expired_nanos": _sum_where(expired, -amount),
-        "debt_nanos": debt,
-        "debt_paid_nanos": _sum_where(debt_paid, -overage),
+    }
+
+
+def _debt_columns(period: Period) -> dict[str, ColumnElement[int]]:
+    overage = entries.c.overage_nanos
+    paid = _in_period(period, ("DEBT_PAID",))
+    # A duplicate's overage counts: overage in use is paid off whoever used it. Credits still to be
+    # given back for a duplicate will pay overage as well.
+    to_give_back = _sum_where(~_counted(), entries.c.amount_nanos)
+    return {
+        "debt_nanos": _sum_where(true(), overage) + to_give_back,
+        "debt_paid_nanos": _sum_where(paid, -overage),
     }
 
 
@@ -144,16 +177,20 @@ def _charges(
     account_id: str,
     period: Period,
 ) -> Iterator[Charge]:
-    columns = [entries.c[name] for name in _CHARGE_COLUMNS]
-    statement = select(*columns).where(
-        entries.c.account_id == account_id,
-        _in_period(period, ("DEBIT",)),
-        _counted(),
-    )
+    statement = _select_debits(account_id, period)
     streamed = {"yield_per": _ROWS_AT_A_TIME}
     with connection.execute(statement, execution_options=streamed) as rows:
         for row in rows:
             yield _charge(row)
+
+
+def _select_debits(account_id: str, period: Period) -> Select[Any]:
+    columns = [entries.c[name] for name in _CHARGE_COLUMNS]
+    return select(*columns).where(
+        entries.c.account_id == account_id,
+        _in_period(period, ("DEBIT",)),
+        _counted(),
+    )
 
 
 def _charge(row: Row[Any]) -> Charge:

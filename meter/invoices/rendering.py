@@ -60,14 +60,7 @@ class _CsvWriter:
         self._text = io.StringIO()
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._writer.writerow(CSV_COLUMNS)
-        self._heading = (
-            invoice.invoice_number,
-            invoice.account_id,
-            pb.InvoiceStatus.Name(invoice.status),
-            invoice.currency,
-            invoice.period_start.ToJsonString(),
-            invoice.period_end.ToJsonString(),
-        )
+        self._heading = _heading_columns(invoice)
 
     def add(
         self,
@@ -106,20 +99,35 @@ def to_csv(invoice: pb.Invoice) -> str:
     """
     writer = _CsvWriter(invoice)
     for line in invoice.lines:
-        writer.add(
-            "line",
-            line.amount_nanos,
-            model=line.model,
-            unit=line.unit,
-            price_version=line.price_version,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-        )
+        _write_line(writer, line)
     for payment in invoice.payments:
         writer.add("payment", payment.amount_nanos, unit=payment.type)
     for name in _SUMS:
         writer.add(name, getattr(invoice, f"{name}_nanos"))
     return writer.text()
+
+
+def _heading_columns(invoice: pb.Invoice) -> tuple[str, ...]:
+    return (
+        invoice.invoice_number,
+        invoice.account_id,
+        pb.InvoiceStatus.Name(invoice.status),
+        invoice.currency,
+        invoice.period_start.ToJsonString(),
+        invoice.period_end.ToJsonString(),
+    )
+
+
+def _write_line(writer: _CsvWriter, line: pb.InvoiceLine) -> None:
+    writer.add(
+        "line",
+        line.amount_nanos,
+        model=line.model,
+        unit=line.unit,
+        price_version=line.price_version,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+    )
 
 
 def to_table(invoice: pb.Invoice) -> RenderableType:
@@ -128,10 +136,6 @@ def to_table(invoice: pb.Invoice) -> RenderableType:
 
 
 def _heading(invoice: pb.Invoice) -> Table:
-    status_style = "yellow"
-    if invoice.status == pb.FINAL:
-        status_style = "green"
-    status = pb.InvoiceStatus.Name(invoice.status)
     heading = Table.grid(padding=(0, 2))
     heading.add_column(style="dim")
     heading.add_column(overflow="fold")
@@ -139,12 +143,29 @@ def _heading(invoice: pb.Invoice) -> Table:
     heading.add_row("Account", Text(invoice.account_id))
     heading.add_row("Period", _period(invoice.period_start, invoice.period_end))
     heading.add_row("Currency", Text(invoice.currency))
-    heading.add_row("Status", Text(status, status_style))
+    heading.add_row("Status", _status(invoice))
     return heading
+
+
+def _status(invoice: pb.Invoice) -> Text:
+    style = "yellow"
+    if invoice.status == pb.FINAL:
+        style = "green"
+    return Text(pb.InvoiceStatus.Name(invoice.status), style)
 
 
 def _lines(invoice: pb.Invoice) -> Table:
     amount_width = _amount_width(invoice)
+    table = _lines_table(amount_width)
+    for model, lines in groupby(invoice.lines, key=lambda line: line.model):
+        table.add_row(Text(model or "plain amounts", "bold"))
+        _add_lines(table, lines, amount_width)
+    if not invoice.lines:
+        table.add_row(Text("nothing was used", "dim"))
+    return table
+
+
+def _lines_table(amount_width: int) -> Table:
     table = Table(
         width=_WIDTH,
         box=box.SIMPLE_HEAD,
@@ -157,11 +178,6 @@ def _lines(invoice: pb.Invoice) -> Table:
     table.add_column("Quantity", justify="right", no_wrap=True)
     table.add_column("Per million", justify="right", no_wrap=True)
     table.add_column("Amount".rjust(amount_width), no_wrap=True)
-    for model, lines in groupby(invoice.lines, key=lambda line: line.model):
-        table.add_row(Text(model or "plain amounts", "bold"))
-        _add_lines(table, lines, amount_width)
-    if not invoice.lines:
-        table.add_row(Text("nothing was used", "dim"))
     return table
 
 
@@ -182,6 +198,16 @@ def _add_lines(
 
 def _sums(invoice: pb.Invoice) -> Table:
     amount_width = _amount_width(invoice)
+    table = _sums_table(amount_width)
+    for row in _sum_rows(invoice):
+        amount = ""
+        if row.nanos is not None:
+            amount = _aligned(row.nanos, amount_width)
+        table.add_row(Text(row.label, row.style), Text(amount, row.style))
+    return table
+
+
+def _sums_table(amount_width: int) -> Table:
     table = Table(
         width=_WIDTH,
         box=None,
@@ -191,11 +217,6 @@ def _sums(invoice: pb.Invoice) -> Table:
     )
     table.add_column(justify="right", ratio=1)
     table.add_column(min_width=amount_width, no_wrap=True)
-    for row in _sum_rows(invoice):
-        amount = ""
-        if row.nanos is not None:
-            amount = _aligned(row.nanos, amount_width)
-        table.add_row(Text(row.label, row.style), Text(amount, row.style))
     return table
 
 
@@ -207,29 +228,46 @@ class _SumRow(NamedTuple):
 
 def _sum_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
     """Yields the rows under the lines; sums of zero are left out unless every invoice has them."""
-    debits = "debits"
-    if invoice.entry_count == 1:
-        debits = "debit"
-    yield _SumRow(
-        f"Total of {invoice.entry_count:,} {debits}",
-        invoice.total_nanos,
-        "bold",
-    )
-    for payment in invoice.payments:
-        source = GRANT_TYPES[payment.type].name_on_invoice
-        yield _SumRow(f"Paid from {source}", -payment.amount_nanos, "")
-    carried_nanos = invoice.overage_carried_nanos
-    repaid_nanos = invoice.overage_used_nanos - invoice.overage_due_nanos - carried_nanos
-    if repaid_nanos:
-        yield _SumRow("Overage, paid since", -repaid_nanos, "")
-    if carried_nanos:
-        yield _SumRow("Overage, left to the next purchase", -carried_nanos, "")
+    yield _total_row(invoice)
+    yield from _payment_rows(invoice)
+    yield from _settled_overage_rows(invoice)
     yield _SumRow(
         f"Overage due, {invoice.currency}",
         invoice.overage_due_nanos,
         "bold",
     )
     yield _SumRow("", None, "")
+    yield from _balance_rows(invoice)
+
+
+def _total_row(invoice: pb.Invoice) -> _SumRow:
+    debits = "debits"
+    if invoice.entry_count == 1:
+        debits = "debit"
+    return _SumRow(
+        f"Total of {invoice.entry_count:,} {debits}",
+        invoice.total_nanos,
+        "bold",
+    )
+
+
+def _payment_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
+    for payment in invoice.payments:
+        source = GRANT_TYPES[payment.type].name_on_invoice
+        yield _SumRow(f"Paid from {source}", -payment.amount_nanos, "")
+
+
+def _settled_overage_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
+    """Yields the overage that is not due: paid back meanwhile, or left to the next purchase."""
+    carried_nanos = invoice.overage_carried_nanos
+    repaid_nanos = invoice.overage_used_nanos - invoice.overage_due_nanos - carried_nanos
+    if repaid_nanos:
+        yield _SumRow("Overage, paid since", -repaid_nanos, "")
+    if carried_nanos:
+        yield _SumRow("Overage, left to the next purchase", -carried_nanos, "")
+
+
+def _balance_rows(invoice: pb.Invoice) -> Iterator[_SumRow]:
     yield _SumRow("Opening balance", invoice.opening_balance_nanos, "dim")
     yield _SumRow("Credits granted", invoice.credits_granted_nanos, "dim")
     if invoice.credits_expired_nanos:

@@ -5,6 +5,7 @@ invoice, unless another call has stored a newer revision meanwhile.
 """
 
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -19,14 +20,15 @@ from meter.errors import InvalidField, NotFound
 from meter.ids import check_id
 from meter.invoices.calculation import Period, supersedes
 from meter.invoices.queries import compute_invoice
-from meter.pagination import Page, page_of
+from meter.pagination import AccountsPage
 from meter.times import MS_PER_DAY, exact_ms
 from meter.v1 import ledger_pb2 as pb
+
+INVOICE_PLACE = (str,)  # the types of an invoice's place in a list
 
 _NUMBER_PREFIX = "INV-"
 _NUMBER_DIGITS = 6  # at least; the numbers grow longer after INV-999999
 _NUMBERING_LOCK = 0x494E5649  # "INVI": PostgreSQL's advisory lock on the numbering
-_PLACE_TYPES = (str,)
 _LINE_COLUMNS = ("model", "unit", "price_version", "quantity", "amount_nanos")
 
 
@@ -61,29 +63,6 @@ class StoredInvoice:
         return pb.Invoice.FromString(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class ListInvoicesQuery:
-    """Says which invoices ListInvoices finds; an empty `account_id` asks for all accounts."""
-
-    account_id: str
-    page: Page
-
-    @classmethod
-    def of(cls, request: pb.ListInvoicesRequest) -> "ListInvoicesQuery":
-        """Reads the request; raises InvalidField for a field that cannot be used."""
-        if request.account_id:
-            check_id("account_id", request.account_id)
-        return cls(
-            account_id=request.account_id,
-            page=page_of(
-                request,
-                request.page_size,
-                request.page_token,
-                _PLACE_TYPES,
-            ),
-        )
-
-
 def create_invoice(
     ledger: Ledger,
     query: CreateInvoiceQuery,
@@ -101,15 +80,12 @@ def create_invoice(
         latest = _latest(connection, query.account_id, period)
         if latest is not None and latest.invoice.status == pb.FINAL:
             return latest.invoice
-        number = ""
-        if latest is not None:
-            number = latest.number
         computed = compute_invoice(
             connection,
             query.account_id,
             period,
             final=account_ms >= period.end_ms,
-            number=number,
+            number=_number_of(latest),
         )
     if latest is not None and latest.body == _serialize(computed):
         return computed
@@ -118,16 +94,14 @@ def create_invoice(
 
 def get_invoice(connection: Connection, number: str) -> pb.Invoice:
     """Returns the latest revision of an invoice; raises NotFound for an unknown number."""
-    revisions = select(invoices.c.body).where(invoices.c.invoice_number == number)
-    newest_first = revisions.order_by(invoices.c.revision.desc())
-    body = connection.scalar(newest_first.limit(1))
+    body = connection.scalar(_select_newest(number))
     if body is None:
         message = f"invoice_number: no invoice {number}"
         raise NotFound("INVOICE_NOT_FOUND", message, "invoice_number")
     return pb.Invoice.FromString(body)
 
 
-def list_invoices(connection: Connection, query: ListInvoicesQuery) -> pb.ListInvoicesResponse:
+def list_invoices(connection: Connection, query: AccountsPage) -> pb.ListInvoicesResponse:
     """Returns one page of invoices by number, each in the latest revision."""
     statement = _select_invoices(query).limit(query.page.limit)
     found = connection.execute(statement).all()
@@ -147,17 +121,34 @@ def month_of(ms: int) -> Period:
     return Period(start_ms, start_ms + days * MS_PER_DAY)
 
 
-def _select_invoices(query: ListInvoicesQuery) -> Select[Any]:
+def _number_of(latest: StoredInvoice | None) -> str:
+    if latest is None:
+        return ""
+    return latest.number
+
+
+def _select_newest(number: str) -> Select[bytes]:
+    revisions = select(invoices.c.body).where(invoices.c.invoice_number == number)
+    return revisions.order_by(invoices.c.revision.desc()).limit(1)
+
+
+def _select_invoices(query: AccountsPage) -> Select[Any]:
     # A longer number is a higher number.
     place = tuple_(func.length(invoices.c.invoice_number), invoices.c.invoice_number)
-    statement = select(invoices.c.invoice_number, invoices.c.body)
-    statement = statement.where(invoices.c.revision == _latest_revision())
-    if query.account_id:
-        statement = statement.where(invoices.c.account_id == query.account_id)
+    statement = _select_latest(query.account_id)
     if query.page.after:
         last_number = str(query.page.after[0])
         statement = statement.where(place > tuple_(len(last_number), last_number))
     return statement.order_by(*place)
+
+
+def _select_latest(account_id: str) -> Select[Any]:
+    """Selects the latest revision of each invoice, of all accounts for an empty `account_id`."""
+    statement = select(invoices.c.invoice_number, invoices.c.body)
+    statement = statement.where(invoices.c.revision == _latest_revision())
+    if account_id:
+        statement = statement.where(invoices.c.account_id == account_id)
+    return statement
 
 
 def _latest_revision() -> ScalarSelect[int]:
@@ -171,14 +162,8 @@ def _latest_revision() -> ScalarSelect[int]:
 
 
 def _read_period(request: pb.CreateInvoiceRequest) -> Period | None:
-    has_start = request.HasField("period_start")
-    has_end = request.HasField("period_end")
-    if not has_start and not has_end:
+    if not _has_period(request):
         return None
-    if not has_end:
-        raise _missing("period_end", "period_start")
-    if not has_start:
-        raise _missing("period_start", "period_end")
     period = Period(
         start_ms=exact_ms("period_start", request.period_start),
         end_ms=exact_ms("period_end", request.period_end),
@@ -186,6 +171,17 @@ def _read_period(request: pb.CreateInvoiceRequest) -> Period | None:
     if period.start_ms >= period.end_ms:
         raise InvalidField("period_end", "must be after period_start")
     return period
+
+
+def _has_period(request: pb.CreateInvoiceRequest) -> bool:
+    """Returns whether the request names a period; raises InvalidField for half a period."""
+    has_start = request.HasField("period_start")
+    has_end = request.HasField("period_end")
+    if has_start and not has_end:
+        raise _missing("period_end", "period_start")
+    if has_end and not has_start:
+        raise _missing("period_start", "period_end")
+    return has_start
 
 
 def _missing(field: str, given: str) -> InvalidField:
@@ -219,20 +215,21 @@ def _latest(
     account_id: str,
     period: Period,
 ) -> StoredInvoice | None:
-    statement = (
-        select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body)
-        .where(
-            invoices.c.account_id == account_id,
-            invoices.c.period_start_ms == period.start_ms,
-            invoices.c.period_end_ms == period.end_ms,
-        )
-        .order_by(invoices.c.revision.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_select_revisions(account_id, period).limit(1)).one_or_none()
     if row is None:
         return None
     return StoredInvoice(row.invoice_number, row.revision, row.body)
+
+
+def _select_revisions(account_id: str, period: Period) -> Select[Any]:
+    """Selects what is stored of an account's invoice of a period, the newest first."""
+    statement = select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body)
+    of_period = statement.where(
+        invoices.c.account_id == account_id,
+        invoices.c.period_start_ms == period.start_ms,
+        invoices.c.period_end_ms == period.end_ms,
+    )
+    return of_period.order_by(invoices.c.revision.desc())
 
 
 def _store(
@@ -249,14 +246,8 @@ def _store(
         _lock_numbering(connection)
         latest = _latest(connection, computed.account_id, period)
         if latest is None:
-            computed.invoice_number = _next_number(connection)
-            _insert(connection, computed, period, revision=1)
-            return computed
-        computed.invoice_number = latest.number
-        if not supersedes(computed, latest.invoice):
-            return latest.invoice
-        _insert(connection, computed, period, revision=latest.revision + 1)
-        return computed
+            return _store_first(connection, computed, period)
+        return _store_next(connection, computed, period, latest)
 
 
 def _lock_numbering(connection: Connection) -> None:
@@ -266,20 +257,49 @@ def _lock_numbering(connection: Connection) -> None:
         connection.execute(select(lock))
 
 
+def _store_first(
+    connection: Connection,
+    computed: pb.Invoice,
+    period: Period,
+) -> pb.Invoice:
+    computed.invoice_number = _next_number(connection)
+    _insert(connection, computed, period, revision=1)
+    return computed
+
+
 def _next_number(connection: Connection) -> str:
     """Returns the number after the highest one; INV-999999 is followed by INV-1000000."""
-    number = invoices.c.invoice_number
     last = 0
     for digits in count(_NUMBER_DIGITS):
-        length = len(_NUMBER_PREFIX) + digits
-        query = select(func.max(number)).where(func.length(number) == length)
-        highest = connection.scalar(query)
-        if highest:
-            last = int(highest.removeprefix(_NUMBER_PREFIX))
+        last = _highest_with(digits, connection) or last
         largest_with_digits = 10**digits - 1
         if last != largest_with_digits:
             break
     return f"{_NUMBER_PREFIX}{last + 1:0{_NUMBER_DIGITS}}"
+
+
+def _highest_with(digits: int, connection: Connection) -> int | None:
+    """Returns the highest number with so many digits; None if no invoice has one."""
+    number = invoices.c.invoice_number
+    length = len(_NUMBER_PREFIX) + digits
+    query = select(func.max(number)).where(func.length(number) == length)
+    highest = connection.scalar(query)
+    if highest is None:
+        return None
+    return int(highest.removeprefix(_NUMBER_PREFIX))
+
+
+def _store_next(
+    connection: Connection,
+    computed: pb.Invoice,
+    period: Period,
+    latest: StoredInvoice,
+) -> pb.Invoice:
+    computed.invoice_number = latest.number
+    if not supersedes(computed, latest.invoice):
+        return latest.invoice
+    _insert(connection, computed, period, revision=latest.revision + 1)
+    return computed
 
 
 def _insert(
@@ -292,7 +312,15 @@ def _insert(
         "invoice_number": invoice.invoice_number,
         "revision": revision,
     }
-    columns = {
+    statement = insert(invoices).values(key | _invoice_columns(invoice, period))
+    connection.execute(statement)
+    lines = [key | columns for columns in _lines_columns(invoice)]
+    if lines:
+        connection.execute(insert(invoice_lines), lines)
+
+
+def _invoice_columns(invoice: pb.Invoice, period: Period) -> dict[str, Any]:
+    return {
         "account_id": invoice.account_id,
         "period_start_ms": period.start_ms,
         "period_end_ms": period.end_ms,
@@ -300,17 +328,12 @@ def _insert(
         "total_nanos": invoice.total_nanos,
         "body": _serialize(invoice),
     }
-    statement = insert(invoices).values(key | columns)
-    connection.execute(statement)
-    lines = []
+
+
+def _lines_columns(invoice: pb.Invoice) -> Iterator[dict[str, Any]]:
     for place, line in enumerate(invoice.lines, 1):
-        lines.append(key | _line_columns(line) | {"line": place})
-    if lines:
-        connection.execute(insert(invoice_lines), lines)
-
-
-def _line_columns(line: pb.InvoiceLine) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in _LINE_COLUMNS}
+        columns = {name: getattr(line, name) for name in _LINE_COLUMNS}
+        yield columns | {"line": place}
 
 
 def _serialize(invoice: pb.Invoice) -> bytes:

@@ -1,8 +1,9 @@
 """Prices usage: the price table, exact to the pico-credit, rounded once per charge."""
 
+from meter.prices.charge import Cost, CostLine
 from meter.prices.errors import PriceFileError, UnknownModel, UnpricedUnit
 from meter.prices.file import PriceFile
-from meter.prices.price import Cost, CostLine, Markup, ModelPrice, Tier
+from meter.prices.price import Markup, ModelPrice, Tier
 from meter.prices.table import PriceTable
 from meter.prices.timeline import PriceWindow, Source
 from meter.prices.units import UNITS

@@ -1,6 +1,6 @@
 """Finds the public prices of public models in genai-prices, by its rules of names and dates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -26,6 +26,8 @@ CURRENCY = "USD"
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_Found = tuple[Provider, ModelInfo]
 
 # Groq bills at least ten seconds of audio per request; genai-prices has the rule in code, not in
 # its data.
@@ -61,16 +63,17 @@ class ListedModel:
 
     def window(self, at_ms: int) -> PriceWindow:
         """Returns the price at a UTC time, and how long around that time the price surely holds."""
+        from_ms, until_ms = self._edges_around(at_ms)
+        moment = _EPOCH + at_ms * _MS
+        listed = self._info.get_prices(moment)
+        return PriceWindow(from_ms, until_ms, self._compile(listed))
+
+    def _edges_around(self, at_ms: int) -> tuple[int, int]:
+        """Returns the last edge up to a time, and the first edge after the time."""
         edges = list(_edges(self._conditions(), at_ms))
         before = [edge for edge in edges if edge <= at_ms]
         after = [edge for edge in edges if edge > at_ms]
-        moment = _EPOCH + at_ms * _MS
-        listed = self._info.get_prices(moment)
-        return PriceWindow(
-            from_ms=max(before, default=-ALWAYS_MS),
-            until_ms=min(after, default=ALWAYS_MS),
-            price=self._compile(listed),
-        )
+        return max(before, default=-ALWAYS_MS), min(after, default=ALWAYS_MS)
 
     def _conditions(self) -> Sequence[ConditionalPrice]:
         prices = self._info.prices
@@ -95,11 +98,7 @@ class Catalog:
 
     def __init__(self, providers: list[Provider]) -> None:
         self._providers = providers
-        self._by_id: dict[str, tuple[Provider, ModelInfo]] = {}
-        for provider in providers:
-            for info in provider.models:
-                model_id = f"{provider.id}/{info.id}"
-                self._by_id[model_id.lower()] = (provider, info)
+        self._by_id = _by_id(providers)
         # Bounded by the catalog: the keys are ids of models, not names that clients choose.
         self._models: dict[str, ListedModel] = {}
         remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
@@ -129,7 +128,7 @@ class Catalog:
         model = ListedModel(provider, info)
         return self._models.setdefault(model.id, model)
 
-    def _match(self, name: str) -> tuple[Provider, ModelInfo] | None:
+    def _match(self, name: str) -> _Found | None:
         # A fresh snapshot for each question, because a snapshot remembers every name that was ever
         # asked, without bound. As "litellm" the snapshot reads the text before a slash as a
         # provider if the provider is known, else the whole as a model.
@@ -138,6 +137,16 @@ class Catalog:
             return snapshot.find_provider_model(name, None, "litellm", None)
         except LookupError:
             return None
+
+
+def _by_id(providers: Iterable[Provider]) -> dict[str, _Found]:
+    """Returns every model by provider/model, in small letters."""
+    by_id = {}
+    for provider in providers:
+        for info in provider.models:
+            model_id = f"{provider.id}/{info.id}"
+            by_id[model_id.lower()] = (provider, info)
+    return by_id
 
 
 def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
@@ -151,10 +160,7 @@ def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
 def _unit_price(price: Decimal | TieredPrices, per: int) -> UnitPrice:
     if not isinstance(price, TieredPrices):
         return UnitPrice(picos(price, per))
-    tiers = []
-    for tier in price.tiers:
-        rate = picos(tier.price, per)
-        tiers.append((tier.start, rate))
+    tiers = [(tier.start, picos(tier.price, per)) for tier in price.tiers]
     base = picos(price.base, per)
     return UnitPrice(base, tuple(tiers))
 
@@ -168,10 +174,14 @@ def _edges(conditions: Sequence[ConditionalPrice], at_ms: int) -> Iterator[int]:
             days = (constraint.start_date - date(1970, 1, 1)).days
             yield days * MS_PER_DAY
         elif isinstance(constraint, TimeOfDateConstraint):
-            yield midnight_ms
-            yield midnight_ms + MS_PER_DAY
-            yield midnight_ms + _utc_ms_of_day(constraint.start_time)
-            yield midnight_ms + _utc_ms_of_day(constraint.end_time)
+            yield from _daily_edges(constraint, midnight_ms)
+
+
+def _daily_edges(constraint: TimeOfDateConstraint, midnight_ms: int) -> Iterator[int]:
+    yield midnight_ms
+    yield midnight_ms + MS_PER_DAY
+    yield midnight_ms + _utc_ms_of_day(constraint.start_time)
+    yield midnight_ms + _utc_ms_of_day(constraint.end_time)
 
 
 def _utc_ms_of_day(at: time) -> int:

@@ -10,6 +10,7 @@ from meter.prices.price import PICO_PER_CREDIT, ModelPrice, Rates, Tier
 from meter.prices.units import with_fallbacks
 
 _UnitRates = dict[str, Fraction]  # picos by unit
+_RatesByStart = dict[int, _UnitRates]  # by the input tokens above which a tier's rates hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,20 @@ def compile_price(
         return None
     prices = with_fallbacks(given)
     base = {unit: price.base for unit, price in prices.items()}
-    above = {start: _rates_above(prices, start) for start in _tier_starts(prices.values())}
+    above = _rates_by_start(prices)
     per = _common_divisor([base, *above.values()])
-    tiers = [Tier(start, _numerators(rates, per)) for start, rates in above.items()]
     return ModelPrice(
         model=model,
         currency=currency,
         per=per,
         rates=_numerators(base, per),
-        tiers=tuple(tiers),
+        tiers=_tiers(above, per),
         minimums=minimums,
     )
+
+
+def _rates_by_start(prices: Mapping[str, UnitPrice]) -> _RatesByStart:
+    return {start: _rates_above(prices, start) for start in _tier_starts(prices.values())}
 
 
 def _rates_above(prices: Mapping[str, UnitPrice], start: int) -> _UnitRates:
@@ -80,6 +84,10 @@ def _common_divisor(every_rates: Iterable[_UnitRates]) -> int:
     for rates in every_rates:
         per = lcm(per, *(rate.denominator for rate in rates.values()))
     return per
+
+
+def _tiers(above: _RatesByStart, per: int) -> tuple[Tier, ...]:
+    return tuple(Tier(start, _numerators(rates, per)) for start, rates in above.items())
 
 
 def _numerators(rates: _UnitRates, per: int) -> Rates:

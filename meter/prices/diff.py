@@ -14,6 +14,7 @@ from meter.prices.units import unit_order, without_repeats
 
 _UnitRates = dict[str, Fraction]  # credits by unit
 _Bands = list[tuple[int, _UnitRates]]  # by the input tokens above which the rates hold
+_Pairs = dict[str, "_Pair"]  # by unit
 
 
 class RateChange(NamedTuple):
@@ -83,20 +84,10 @@ def rate_changes(
 
     Units that only follow a more general unit, or the tier below, are left out.
     """
-    old_bands = _bands(before)
-    new_bands = _bands(after)
     changes: list[RateChange] = []
-    below: dict[str, _Pair] = {}
-    starts = {start for start, _ in old_bands + new_bands}
-    for start in sorted(starts):
-        old_rates = _rates_above(old_bands, start)
-        new_rates = _rates_above(new_bands, start)
-        pairs = _pairs(old_rates, new_rates)
-        for unit in sorted(without_repeats(pairs), key=unit_order):
-            pair = pairs[unit]
-            if pair != below.get(unit) and pair.before != pair.after:
-                change = RateChange(unit, start, pair.before, pair.after)
-                changes.append(change)
+    below: _Pairs = {}
+    for start, pairs in _pairs_by_start(before, after):
+        changes += _changes_above(start, pairs, below)
         below = pairs
     return changes
 
@@ -111,21 +102,12 @@ def markup_changes(
     Each change has the time from which the percentage differs.
     """
     instants = _instants(old, new, at_ms)
-    changes = []
+    changes: list[MarkupChange] = []
     for account_id in _accounts(old, new):
-        old_terms = _terms(old, account_id)
-        new_terms = _terms(new, account_id)
-        has_markups = old_terms.markups or new_terms.markups
-        if account_id and not has_markups:
+        if account_id and not _has_markups(old, new, account_id):
             continue
-        pairs = []
-        for ms in instants:
-            before = old.markup(ms, account_id)
-            after = new.markup(ms, account_id)
-            pairs.append((ms, before, after))
-        for from_ms, before, after in _told_once(pairs):
-            change = MarkupChange(account_id, from_ms, before, after)
-            changes.append(change)
+        pairs = [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
+        changes += [MarkupChange(account_id, *told) for told in _told_once(pairs)]
     return changes
 
 
@@ -139,17 +121,47 @@ def price_changes(
     Other models differ by a markup alone.
     """
     instants = _instants(old, new, at_ms)
-    changes = []
+    changes: list[PriceChange] = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            pairs = []
-            for ms in instants:
-                before, after = _own_prices(old, new, name, ms, account_id)
-                pairs.append((ms, before, after))
-            for from_ms, before, after in _told_once(pairs):
-                change = PriceChange(account_id, from_ms, before, after)
-                changes.append(change)
+            pairs = [(ms, *_own_prices(old, new, name, ms, account_id)) for ms in instants]
+            changes += [PriceChange(account_id, *told) for told in _told_once(pairs)]
     return changes
+
+
+def _pairs_by_start(
+    before: ModelPrice | None,
+    after: ModelPrice | None,
+) -> Iterator[tuple[int, _Pairs]]:
+    """Yields the units' prices in each band, by the input tokens above which they hold."""
+    old_bands = _bands(before)
+    new_bands = _bands(after)
+    starts = {start for start, _ in old_bands + new_bands}
+    for start in sorted(starts):
+        old_rates = _rates_above(old_bands, start)
+        new_rates = _rates_above(new_bands, start)
+        yield start, _pairs(old_rates, new_rates)
+
+
+def _changes_above(
+    start: int,
+    pairs: _Pairs,
+    below: _Pairs,
+) -> Iterator[RateChange]:
+    """Yields the changes among the pairs, without what only follows another unit or `below`."""
+    for unit in sorted(without_repeats(pairs), key=unit_order):
+        pair = pairs[unit]
+        if pair != below.get(unit) and pair.before != pair.after:
+            yield RateChange(unit, start, pair.before, pair.after)
+
+
+def _has_markups(
+    old: PriceTable,
+    new: PriceTable,
+    account_id: str,
+) -> bool:
+    """Returns whether either price file has markups of the account's own."""
+    return any(_terms(table, account_id).markups for table in (old, new))
 
 
 def _own_prices(
@@ -190,7 +202,7 @@ def _rates_above(bands: _Bands, start: int) -> _UnitRates:
     return next(rates for above, rates in reversed(bands) if above <= start)
 
 
-def _pairs(old_rates: _UnitRates, new_rates: _UnitRates) -> dict[str, _Pair]:
+def _pairs(old_rates: _UnitRates, new_rates: _UnitRates) -> _Pairs:
     units = {**old_rates, **new_rates}
     pairs = {}
     for unit in units:
@@ -220,11 +232,15 @@ def _names(
     """Returns the models priced for everyone or the account, each under one name."""
     by_canonical: dict[str, str] = {}
     for table in (old, new):
-        for owner in sorted({"", account_id}):
-            for name in _terms(table, owner).models:
-                canonical = old.canonical(name)
-                by_canonical[canonical.lower()] = name
+        for name in _priced_names(table, account_id):
+            canonical = old.canonical(name)
+            by_canonical[canonical.lower()] = name
     return sorted(by_canonical.values())
+
+
+def _priced_names(table: PriceTable, account_id: str) -> Iterator[str]:
+    for owner in sorted({"", account_id}):
+        yield from _terms(table, owner).models
 
 
 def _instants(

@@ -51,15 +51,24 @@ def install(text: bytes, target: Path) -> None:
     real = target.resolve()  # a link stays a link
     temporary = real.with_name(f".{real.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
-            if real.exists():
-                temporary.chmod(real.stat().st_mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(temporary, text, like=real)
         temporary.replace(real)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_durably(
+    path: Path,
+    text: bytes,
+    like: Path,
+) -> None:
+    """Writes a file through to the disk, with the permissions of `like`, if that file exists."""
+    with path.open("wb") as file:
+        if like.exists():
+            path.chmod(like.stat().st_mode)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _signature(path: Path) -> _Signature | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -38,6 +39,7 @@ _DEFAULT_CURRENCY = "USD"
 _SINCE_ALWAYS_MS = -(2**63)
 
 _UnitRates = dict[str, Fraction]  # picos by unit
+_Tiers = list[tuple[int, _UnitRates]]  # by the input tokens above which the changed rates hold
 _Keys = Mapping[str, YamlNode]
 
 
@@ -65,6 +67,17 @@ def read_overrides(path: Path, text: bytes) -> Overrides:
 
     Raises PriceFileError if the file is wrong.
     """
+    keys = _top_keys(path, text)
+    currency = _currency(keys)
+    account_nodes = _mapping_under(keys, "accounts", "accounts by id, each with its terms")
+    everyone = _terms(keys, currency)
+    accounts = {}
+    for account_id, node in account_nodes.items():
+        accounts[account_id] = _account(account_id, node, currency)
+    return Overrides(everyone, accounts)
+
+
+def _top_keys(path: Path, text: bytes) -> _Keys:
     root = YamlNode(path, "", _compose(path, text))
     keys = root.mapping(f"currency and models, or others of {_TOP_KEYS}", _TOP_KEYS)
     if not keys.keys() - {"currency"}:
@@ -73,17 +86,7 @@ def read_overrides(path: Path, text: bytes) -> Overrides:
             "models",
             "is missing; give models, markup_percent or accounts, or use no price file",
         )
-    currency = _DEFAULT_CURRENCY
-    if "currency" in keys:
-        currency = _currency(keys["currency"])
-    accounts: _Keys = {}
-    if "accounts" in keys:
-        accounts = keys["accounts"].mapping("accounts by id, each with its terms")
-    everyone = _terms(keys, currency)
-    account_terms = {}
-    for account_id, node in accounts.items():
-        account_terms[account_id] = _account(account_id, node, currency)
-    return Overrides(everyone, account_terms)
+    return keys
 
 
 def _compose(path: Path, text: bytes) -> yaml.Node | None:
@@ -96,11 +99,25 @@ def _compose(path: Path, text: bytes) -> yaml.Node | None:
         raise PriceFileError(path, "", "is nested too deeply") from None
 
 
-def _currency(node: YamlNode) -> str:
+def _currency(keys: _Keys) -> str:
+    if "currency" not in keys:
+        return _DEFAULT_CURRENCY
+    node = keys["currency"]
     text = node.text("a currency, such as USD")
     if not re.fullmatch("[A-Z]{3,8}", text):
         node.wrong(f"{text!r} is not a currency; write 3 to 8 capital letters, such as USD")
     return text
+
+
+def _mapping_under(
+    keys: _Keys,
+    key: str,
+    what: str,
+) -> _Keys:
+    """Returns the mapping that stands under `key`; an empty one without the key."""
+    if key not in keys:
+        return {}
+    return keys[key].mapping(what)
 
 
 def _account(
@@ -117,17 +134,17 @@ def _account(
 
 
 def _terms(keys: _Keys, currency: str) -> Terms:
-    models: _Keys = {}
-    if "models" in keys:
-        models = keys["models"].mapping("at least one model, each with a list of prices")
-    _check_names(models)
-    prices = {}
-    for name, node in models.items():
-        prices[name] = _prices(name, currency, node)
+    models = _models(keys, currency)
     markups: Steps[Decimal] = ()
     if "markup_percent" in keys:
         markups = _markups(keys["markup_percent"])
-    return Terms(markups, prices)
+    return Terms(markups, models)
+
+
+def _models(keys: _Keys, currency: str) -> dict[str, Steps[ModelPrice]]:
+    nodes = _mapping_under(keys, "models", "at least one model, each with a list of prices")
+    _check_names(nodes)
+    return {name: _prices(name, currency, node) for name, node in nodes.items()}
 
 
 def _check_names(models: _Keys) -> None:
@@ -152,11 +169,8 @@ def _prices(
     currency: str,
     node: YamlNode,
 ) -> Steps[ModelPrice]:
-    def read_price(entry: YamlNode, keys: _Keys) -> ModelPrice:
-        return _price(name, currency, entry, keys)
-
     entries = node.items("a list of prices, each beginning with '-'")
-    return _steps(entries, _PRICE_KEYS, read_price)
+    return _steps(entries, _PRICE_KEYS, partial(_price, name, currency))
 
 
 def _markups(node: YamlNode) -> Steps[Decimal]:
@@ -184,11 +198,8 @@ def _steps(
     """Returns the entries' values, each from its `effective_at` on, in the order of time."""
     steps: dict[int, T] = {}
     for entry in entries:
-        all_allowed = ("effective_at", *allowed)
-        keys = entry.mapping(", ".join(all_allowed), all_allowed)
-        from_ms = _SINCE_ALWAYS_MS
-        if "effective_at" in keys:
-            from_ms = keys["effective_at"].time_ms()
+        keys = _entry_keys(entry, allowed)
+        from_ms = _effective_ms(keys)
         if from_ms in steps:
             entry.wrong(
                 "takes effect when another one here does; keep one, or change its effective_at"
@@ -198,6 +209,18 @@ def _steps(
     return tuple(in_order)
 
 
+def _entry_keys(entry: YamlNode, allowed: tuple[str, ...]) -> _Keys:
+    """Returns an entry's keys, of which `effective_at` may always be one."""
+    all_allowed = ("effective_at", *allowed)
+    return entry.mapping(", ".join(all_allowed), all_allowed)
+
+
+def _effective_ms(keys: _Keys) -> int:
+    if "effective_at" not in keys:
+        return _SINCE_ALWAYS_MS
+    return keys["effective_at"].time_ms()
+
+
 def _price(
     name: str,
     currency: str,
@@ -205,49 +228,72 @@ def _price(
     keys: _Keys,
 ) -> ModelPrice:
     base = _rates(entry, keys)
-    tiers: list[tuple[int, _UnitRates]] = []
+    tiers: _Tiers = []
     if "tiers" in keys:
         tiers = _tiers(keys["tiers"], base)
-    given = {}
-    for unit, rate in base.items():
-        unit_tiers = [(start, rates[unit]) for start, rates in tiers if unit in rates]
-        given[unit] = UnitPrice(rate, tuple(unit_tiers))
-    price = compile_price(name, currency, given)
+    price = compile_price(name, currency, _unit_prices(base, tiers))
     assert price is not None, "an entry without prices was refused"
     return price
 
 
-def _tiers(node: YamlNode, base: _UnitRates) -> list[tuple[int, _UnitRates]]:
-    """Returns the changed rates of each tier, by the tier's least input tokens, exclusive."""
+def _unit_prices(base: _UnitRates, tiers: _Tiers) -> dict[str, UnitPrice]:
+    prices = {}
+    for unit, rate in base.items():
+        unit_tiers = [(start, rates[unit]) for start, rates in tiers if unit in rates]
+        prices[unit] = UnitPrice(rate, tuple(unit_tiers))
+    return prices
+
+
+def _tiers(node: YamlNode, base: _UnitRates) -> _Tiers:
+    """Returns the tiers in order; `base` are the rates below the first tier."""
     tiers: dict[int, _UnitRates] = {}
     for entry in node.items("a list of tiers, each beginning with '-'"):
         keys = entry.mapping("above_input_tokens, per_million, per_unit", _TIER_KEYS)
-        if "above_input_tokens" not in keys:
-            entry.wrong("has no above_input_tokens")
-        start = keys["above_input_tokens"].count("a number of input tokens")
+        start = _tier_start(entry, keys)
         if start in tiers:
             entry.wrong(
                 "begins where another tier does; keep one, or change its above_input_tokens"
             )
-        tiers[start] = _rates(entry, keys)
-        for unit in tiers[start].keys() - base.keys():
-            entry.wrong(f"{unit} has no price below this tier; give it one beside `tiers`")
+        tiers[start] = _tier_rates(entry, keys, base)
     return sorted(tiers.items())
+
+
+def _tier_start(entry: YamlNode, keys: _Keys) -> int:
+    if "above_input_tokens" not in keys:
+        entry.wrong("has no above_input_tokens")
+    return keys["above_input_tokens"].count("a number of input tokens")
+
+
+def _tier_rates(
+    entry: YamlNode,
+    keys: _Keys,
+    base: _UnitRates,
+) -> _UnitRates:
+    rates = _rates(entry, keys)
+    for unit in rates.keys() - base.keys():
+        entry.wrong(f"{unit} has no price below this tier; give it one beside `tiers`")
+    return rates
 
 
 def _rates(entry: YamlNode, keys: _Keys) -> _UnitRates:
     """Returns the prices in picos per unit that an entry or a tier gives."""
     rates: _UnitRates = {}
     for key, per in _UNITS_PER_PRICE.items():
-        if key not in keys:
-            continue
-        for unit, node in keys[key].mapping("unit: price pairs").items():
-            if unit not in UNITS:
-                node.wrong(f"unknown unit; expected one of: {', '.join(UNITS)}")
+        for unit, node in _mapping_under(keys, key, "unit: price pairs").items():
             if unit in rates:
                 node.wrong("has a price under per_million already; keep one")
-            price = node.decimal("a price", 0, _MAX_PRICE, "2.50")
-            rates[unit] = picos(price, per)
+            rates[unit] = _rate(unit, node, per)
     if not rates:
         entry.wrong("has no prices; give per_million or per_unit")
     return rates
+
+
+def _rate(
+    unit: str,
+    node: YamlNode,
+    per: int,
+) -> Fraction:
+    if unit not in UNITS:
+        node.wrong(f"unknown unit; expected one of: {', '.join(UNITS)}")
+    price = node.decimal("a price", 0, _MAX_PRICE, "2.50")
+    return picos(price, per)

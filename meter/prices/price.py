@@ -1,8 +1,8 @@
-"""Holds one model's price in force, and computes the cost of usage in exact integers.
+"""Holds one model's price in force, and charges usage by the price in exact integers.
 
 Prices are pico-credits per unit (10^-12 credit), as numerators over one common divisor `per`: 1 for
 nearly every model, more where a price is no whole number of picos (an hour's price, per second). A
-charge is rounded once, at its end.
+charge is rounded once, at its end (charge.py).
 """
 
 import hashlib
@@ -13,32 +13,17 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from math import gcd
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
+from meter.prices.charge import Charge, Cost, cost_of, output_tokens_within
 from meter.prices.errors import UnpricedUnit
 from meter.prices.units import INPUT_TOKEN_UNITS, unit_order
 
 PICO_PER_NANO = 1000
 PICO_PER_CREDIT = 10**12
-MAX_QUANTITY = 2**53
 VERSION_DIGITS = 12
 
 Rates = tuple[tuple[str, int], ...]  # (unit, picos x per), in unit order
-
-
-class CostLine(NamedTuple):
-    """Holds the cost of one unit's `quantity`."""
-
-    unit: str
-    quantity: int
-    amount_nanos: int
-
-
-class Cost(NamedTuple):
-    """Holds the cost of usage; the lines, in unit order, sum to `amount_nanos` exactly."""
-
-    amount_nanos: int
-    lines: tuple[CostLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +64,6 @@ class Markup:
 
 
 _Band = dict[str, tuple[int, int]]  # unit -> (place in unit order, picos x per)
-
-
-# A plain tuple, because a call makes several: (place in unit order, unit, quantity, numerator). The
-# numerator is quantity x picos x per, not rounded yet.
-_Charge = tuple[int, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +108,7 @@ class ModelPrice:
         charges = self._charges(quantities)
         if not charges:
             return Cost(0, ())
-        amount_nanos = _half_even(_total(charges), self._scale)
-        shares = _shares(charges, self._scale, amount_nanos)
-        # Lists, not generators, throughout: they are the fastest for so few items.
-        lines = [
-            CostLine(unit, quantity, share)
-            for (_, unit, quantity, _), share in zip(charges, shares, strict=True)
-        ]
-        return Cost(amount_nanos, tuple(lines))
+        return cost_of(charges, self._scale)
 
     def affordable_requests(
         self,
@@ -166,14 +139,7 @@ class ModelPrice:
         # else was used.
         with_output = {**quantities, "output_tokens": 1}
         charges = self._charges(with_output, unpriced="output_tokens")
-        output = sum(charge[3] for charge in charges if charge[1] == "output_tokens")
-        rest = _total(charges) - output
-        most = _most_within(available_nanos, self._scale)
-        if rest > most:
-            return 0
-        if not output:
-            return None
-        return min((most - rest) // output, MAX_QUANTITY)
+        return output_tokens_within(available_nanos, charges, self._scale)
 
     def marked_up(self, percent: Decimal) -> "ModelPrice":
         """Returns the price with `percent` added to each rate, exactly; 0 changes nothing."""
@@ -182,9 +148,18 @@ class ModelPrice:
         factor = 1 + Fraction(percent) / 100
         per = self.per * factor.denominator
         raised = [_multiplied(rates, factor.numerator) for rates in self._every_rates()]
-        common = gcd(per, *_numerators(raised))
-        base, *above = [_divided(rates, common) for rates in raised]
         markup = Markup(_plain(percent), listed=self)
+        return self._with_rates(raised, per, markup)
+
+    def _with_rates(
+        self,
+        every_rates: Sequence[Rates],
+        per: int,
+        markup: Markup,
+    ) -> "ModelPrice":
+        """Returns the price with other rates, over `per` reduced to the smallest divisor."""
+        common = gcd(per, *_numerators(every_rates))
+        base, *above = [_divided(rates, common) for rates in every_rates]
         return replace(
             self,
             per=per // common,
@@ -207,11 +182,8 @@ class ModelPrice:
         """
         scale = PICO_PER_CREDIT * self.per
         starts = (0, *self._starts)
-        bands = []
-        for start, rates in zip(starts, self._every_rates(), strict=True):
-            credits_by_unit = {unit: Fraction(rate, scale) for unit, rate in rates}
-            bands.append((start, credits_by_unit))
-        return bands
+        credits_by_unit = [_fractions(rates, scale) for rates in self._every_rates()]
+        return list(zip(starts, credits_by_unit, strict=True))
 
     def to_json(self) -> str:
         """Returns the canonical JSON, without floats.
@@ -257,7 +229,7 @@ class ModelPrice:
         self,
         quantities: Mapping[str, int],
         unpriced: str | None = None,
-    ) -> list[_Charge]:
+    ) -> list[Charge]:
         """Returns unrounded charges in unit order; the unit named `unpriced` may have no price."""
         if self.minimums:
             quantities = self._raised_to_minimums(quantities)
@@ -312,54 +284,16 @@ def _band(rates: Rates) -> _Band:
     return band
 
 
-def _total(charges: Sequence[_Charge]) -> int:
-    return sum([charge[3] for charge in charges])
-
-
-def _half_even(numerator: int, denominator: int) -> int:
-    """Returns the quotient rounded to the nearest integer, a tie to the even integer."""
-    whole, rest = divmod(numerator, denominator)
-    doubled = 2 * rest
-    if doubled > denominator:
-        return whole + 1
-    if doubled == denominator and whole & 1:
-        return whole + 1
-    return whole
-
-
-def _most_within(nanos: int, scale: int) -> int:
-    """Returns the largest numerator over `scale` that rounds to at most `nanos`.
-
-    A tie rounds down only to an even number of nanos.
-    """
-    return ((2 * nanos + 1) * scale - (nanos & 1)) // 2
-
-
-def _shares(
-    charges: Sequence[_Charge],
-    scale: int,
-    amount_nanos: int,
-) -> list[int]:
-    """Returns each charge's share of `amount_nanos`, in whole nanos.
-
-    Each charge is rounded down; the missing nanos go to the charges with the largest remainders.
-    """
-    shares = [charge[3] // scale for charge in charges]
-    missing = amount_nanos - sum(shares)
-    if missing:
-        places = range(len(charges))
-        by_remainder = sorted(places, key=lambda place: -(charges[place][3] % scale))
-        for place in by_remainder[:missing]:
-            shares[place] += 1
-    return shares
-
-
 def _multiplied(rates: Rates, factor: int) -> Rates:
     return tuple((unit, rate * factor) for unit, rate in rates)
 
 
 def _divided(rates: Rates, divisor: int) -> Rates:
     return tuple((unit, rate // divisor) for unit, rate in rates)
+
+
+def _fractions(rates: Rates, scale: int) -> dict[str, Fraction]:
+    return {unit: Fraction(rate, scale) for unit, rate in rates}
 
 
 def _numerators(every_rates: Sequence[Rates]) -> Iterator[int]:

@@ -10,7 +10,7 @@ from meter.prices.catalog import Catalog, ListedModel
 from meter.prices.errors import PriceFileError, UnknownModel
 from meter.prices.overrides import MAX_MODEL_NAME, Overrides, Terms, read_overrides
 from meter.prices.price import ModelPrice
-from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Steps, span_at
+from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Span, Steps, span_at
 
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 
@@ -42,11 +42,7 @@ class PriceTable:
         """
         if path is None:
             return cls(catalog or Catalog.installed(), Overrides())
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise PriceFileError(path, "", f"cannot be read: {error.strerror}") from error
-        return cls.under(path, text, catalog)
+        return cls.under(path, _read(path), catalog)
 
     @classmethod
     def under(
@@ -61,15 +57,7 @@ class PriceTable:
         """
         catalog = catalog or Catalog.installed()
         overrides = read_overrides(path, text)
-        _refuse_two_names_of_one_model(
-            path,
-            "models",
-            catalog,
-            overrides.everyone,
-        )
-        for account_id, terms in overrides.accounts.items():
-            where = f"accounts.{account_id}.models"
-            _refuse_two_names_of_one_model(path, where, catalog, terms)
+        _refuse_repeated_models(path, catalog, overrides)
         return cls(catalog, overrides)
 
     def find(
@@ -137,14 +125,23 @@ class PriceTable:
         model = None
         if len(name) <= MAX_MODEL_NAME:
             model = self._catalog.find(name)
+        markups = [owner.markups for owner in self._owners(account_id)]
+        return _Listing(model, self._layers(name, model, account_id), markups)
+
+    def _layers(
+        self,
+        name: str,
+        model: ListedModel | None,
+        account_id: str,
+    ) -> _Layers:
+        """Returns the prices of the price file under a name, the nearest last."""
         for_everyone = self._everyone.prices(name, model)
         layers = [(Source.FILE, for_everyone)]
         own = self._accounts.get(account_id)
         if own is not None:
             own_prices = own.prices(name, model)
             layers.append((Source.ACCOUNT, own_prices))
-        markups = [owner.markups for owner in self._owners(account_id)]
-        return _Listing(model, layers, markups)
+        return layers
 
 
 class _OwnPrices:
@@ -215,10 +212,7 @@ class _Listing:
         if self._model is not None:
             window = self._model.window(at_ms)
         for source, steps in self._layers:
-            span = span_at(steps, at_ms)
-            if span.value is not None:
-                window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
-            window = window.within(span)
+            window = _covered(window, source, span_at(steps, at_ms))
         return window
 
     def _marked_up(self, window: PriceWindow, at_ms: int) -> PriceWindow:
@@ -235,26 +229,22 @@ class _Listing:
         return window
 
 
-def _named(steps: Steps[ModelPrice], model_id: str) -> Steps[ModelPrice]:
-    named = []
-    for from_ms, price in steps:
-        named.append((from_ms, replace(price, model=model_id)))
-    return tuple(named)
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PriceFileError(path, "", f"cannot be read: {error.strerror}") from error
 
 
-def _overridden_model(catalog: Catalog, name: str) -> str | None:
-    """Returns the id of the catalog's model that a price given to `name` replaces under all names.
-
-    Otherwise a client could avoid the operator's price by writing provider/model. None unless
-    `name` is the model's own id: an alias is overridden as that single name, because a price of one
-    dated version must not become the price of all versions.
-    """
-    model = catalog.find(name)
-    if model is None:
-        return None
-    if not model.is_own_name(name):
-        return None
-    return model.id
+def _refuse_repeated_models(
+    path: Path,
+    catalog: Catalog,
+    overrides: Overrides,
+) -> None:
+    _refuse_two_names_of_one_model(path, "models", catalog, overrides.everyone)
+    for account_id, terms in overrides.accounts.items():
+        where = f"accounts.{account_id}.models"
+        _refuse_two_names_of_one_model(path, where, catalog, terms)
 
 
 def _refuse_two_names_of_one_model(
@@ -272,3 +262,36 @@ def _refuse_two_names_of_one_model(
         if first_name != name:
             problem = f"names the same model ({model_id}) as {first_name!r}; keep one"
             raise PriceFileError(path, f"{where}.{name}", problem)
+
+
+def _overridden_model(catalog: Catalog, name: str) -> str | None:
+    """Returns the id of the catalog's model that a price given to `name` replaces under all names.
+
+    Otherwise a client could avoid the operator's price by writing provider/model. None unless
+    `name` is the model's own id: an alias is overridden as that single name, because a price of one
+    dated version must not become the price of all versions.
+    """
+    model = catalog.find(name)
+    if model is None:
+        return None
+    if not model.is_own_name(name):
+        return None
+    return model.id
+
+
+def _named(steps: Steps[ModelPrice], model_id: str) -> Steps[ModelPrice]:
+    named = []
+    for from_ms, price in steps:
+        named.append((from_ms, replace(price, model=model_id)))
+    return tuple(named)
+
+
+def _covered(
+    window: PriceWindow,
+    source: Source,
+    span: Span[ModelPrice],
+) -> PriceWindow:
+    """Returns the span's price if it has one, else the window's, for no longer than the span."""
+    if span.value is not None:
+        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
+    return window.within(span)

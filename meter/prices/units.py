@@ -80,14 +80,18 @@ class Unit:
 def _units() -> dict[str, Unit]:
     units = {}
     for name, usage_key in _USAGE_KEYS.items():
-        data = unit_data[usage_key]
-        dimensions = frozenset(data["dimensions"].items())
-        units[name] = Unit(name, dimensions, data["price_key"], data["per"])
+        units[name] = _listed_unit(name, usage_key)
     requests = units.pop("requests")
     for name, own_dimensions in _OWN_DIMENSIONS.items():
         units[name] = Unit(name, frozenset(own_dimensions.items()))
     units["requests"] = requests
     return units
+
+
+def _listed_unit(name: str, usage_key: str) -> Unit:
+    data = unit_data[usage_key]
+    dimensions = frozenset(data["dimensions"].items())
+    return Unit(name, dimensions, data["price_key"], data["per"])
 
 
 UNITS: Mapping[str, Unit] = _units()
@@ -127,10 +131,7 @@ def without_repeats(values: Mapping[str, Price]) -> dict[str, Price]:
     """Returns the `values` by unit to display: `with_fallbacks` would supply the others."""
     told: dict[str, Price] = {}
     for name in sorted(values, key=_generality):
-        nearest = None
-        if name in UNITS:
-            nearest = _nearest_priced(UNITS[name], told)
-        if nearest is None or told[nearest] != values[name]:
+        if not _repeats(name, values[name], told):
             told[name] = values[name]
     return {name: value for name, value in values.items() if name in told}
 
@@ -142,17 +143,32 @@ def _generality(name: str) -> int:
     return len(UNITS[name].dimensions)
 
 
+def _repeats(
+    name: str,
+    value: Price,
+    told: Mapping[str, Price],
+) -> bool:
+    """Returns whether the value is what the nearest more general unit of those told has."""
+    if name not in UNITS:
+        return False
+    nearest = _nearest_priced(UNITS[name], told)
+    return nearest is not None and told[nearest] == value
+
+
 def _nearest_priced(unit: Unit, priced_names: Iterable[str]) -> str | None:
     """Returns the most specific of the priced units that cover `unit`.
 
     None if no priced unit covers `unit`, or if the covering units do not contain each other.
     """
-    candidates = [
-        UNITS[name] for name in priced_names if name in UNITS and UNITS[name].covers(unit)
-    ]
+    candidates = _covering(unit, priced_names)
     if not candidates:
         return None
     nearest = max(candidates, key=lambda candidate: len(candidate.dimensions))
     if not all(candidate.covers(nearest) for candidate in candidates):
         return None
     return nearest.name
+
+
+def _covering(unit: Unit, names: Iterable[str]) -> list[Unit]:
+    """Returns the named units that are `unit` or more general; names of no unit are passed over."""
+    return [UNITS[name] for name in names if name in UNITS and UNITS[name].covers(unit)]

@@ -4,7 +4,7 @@ Numbers are read from their text as decimals, so that 0.1 is a tenth and not the
 fraction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -49,19 +49,26 @@ class YamlNode:
 
         Refuses a key given twice, and keys other than the `allowed` ones.
         """
-        if not isinstance(self.node, yaml.MappingNode) or not self.node.value:
-            self.wrong(f"expected {what}")
         children: dict[str, YamlNode] = {}
-        for key_node, value_node in self.node.value:
-            key = YamlNode(self.path, self.where, key_node).text("a plain name as key")
-            where = f"{self.where}.{key}".lstrip(".")
-            child = YamlNode(self.path, where, value_node)
+        for key, child in self._pairs(what):
             if key in children:
                 child.wrong("is given twice; keep one")
             if allowed is not None and key not in allowed:
                 child.wrong(f"unknown key; expected one of: {', '.join(allowed)}")
             children[key] = child
         return children
+
+    def _pairs(self, what: str) -> Iterator[tuple[str, "YamlNode"]]:
+        """Yields the keys of a mapping that is not empty, each with the node under the key."""
+        if not isinstance(self.node, yaml.MappingNode) or not self.node.value:
+            self.wrong(f"expected {what}")
+        for key_node, value_node in self.node.value:
+            key = YamlNode(self.path, self.where, key_node).text("a plain name as key")
+            yield key, self._child(key, value_node)
+
+    def _child(self, key: str, node: yaml.Node) -> "YamlNode":
+        where = f"{self.where}.{key}".lstrip(".")
+        return YamlNode(self.path, where, node)
 
     def items(self, what: str) -> list["YamlNode"]:
         """Returns the items of a list that is not empty."""
@@ -91,16 +98,19 @@ class YamlNode:
         The number is bounded, because "1e999999" would be expanded digit by digit.
         """
         text = self.text(f"{what}, such as {example}")
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            self.wrong(f"{text!r} is not a number; write a decimal, such as {example}")
+        value = self._parsed(text, example)
         if not _is_within(value, least, most):
             self.wrong(f"{text!r} is not {what}; write a decimal from {least} to {most}")
         exponent = int(value.as_tuple().exponent)
         if exponent < -_MAX_DECIMAL_PLACES:
             self.wrong(f"has more than {_MAX_DECIMAL_PLACES} decimal places; write fewer")
         return value
+
+    def _parsed(self, text: str, example: str) -> Decimal:
+        try:
+            return Decimal(text)
+        except InvalidOperation:
+            self.wrong(f"{text!r} is not a number; write a decimal, such as {example}")
 
     def count(self, what: str) -> int:
         """Returns a whole number above zero, of at most 15 digits; `_` may group the digits."""

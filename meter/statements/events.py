@@ -1,58 +1,32 @@
 """Lists events, crossed thresholds, in the order in which the ledger learned of the crossings."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from meter.admin.accounts import require_account
 from meter.database.schema import events
-from meter.ids import check_id
-from meter.pagination import Page, Place, page_of
+from meter.pagination import AccountsPage, Place
 from meter.times import date_of, timestamp
 from meter.v1 import ledger_pb2 as pb
 
-_PLACE_TYPES = (int,)
+EVENT_PLACE = (int,)  # the types of an event's place in a list
+
 _BEFORE_ALL: Place = (0,)  # events are numbered from 1
-
-
-@dataclass(frozen=True, slots=True)
-class EventQuery:
-    """Says which events ListEvents finds; an empty `account_id` asks for all accounts."""
-
-    account_id: str
-    page: Page
-
-    @classmethod
-    def of(cls, request: pb.ListEventsRequest) -> "EventQuery":
-        """Reads the request; raises InvalidField for a field that cannot be used."""
-        if request.account_id:
-            check_id("account_id", request.account_id)
-        return cls(
-            account_id=request.account_id,
-            page=page_of(
-                request,
-                request.page_size,
-                request.page_token,
-                _PLACE_TYPES,
-            ),
-        )
 
 
 def list_events(
     connection: Connection,
-    query: EventQuery,
+    query: AccountsPage,
 ) -> pb.ListEventsResponse:
     """Returns one page of events, oldest first, and always a token to continue from.
 
     Raises NotFound for an unknown account.
     """
-    last = query.page.after or _BEFORE_ALL
-    statement = select(events).where(events.c.number > last[0])
     if query.account_id:
         require_account(connection, query.account_id)
-        statement = statement.where(events.c.account_id == query.account_id)
-    statement = statement.order_by(events.c.number).limit(query.page.size)
+    last = query.page.after or _BEFORE_ALL
+    statement = _select_events(query.account_id, last).limit(query.page.size)
     rows = connection.execute(statement).all()
     if rows:
         last = (rows[-1].number,)
@@ -60,6 +34,14 @@ def list_events(
         events=map(_event, rows),
         next_page_token=query.page.token(last),
     )
+
+
+def _select_events(account_id: str, last: Place) -> Select[Any]:
+    """Selects the events after the place of the `last` one."""
+    statement = select(events).where(events.c.number > last[0])
+    if account_id:
+        statement = statement.where(events.c.account_id == account_id)
+    return statement.order_by(events.c.number)
 
 
 def _event(row: Row[Any]) -> pb.Event:

@@ -8,6 +8,8 @@ from meter.errors import InvalidField
 from meter.times import first_ms
 from meter.v1 import ledger_pb2 as pb
 
+_Timed = pb.ListEntriesRequest | pb.QueryUsageRequest
+
 MAX_FILTER = 256  # characters of a model's or a dimension's name
 
 
@@ -38,20 +40,28 @@ class TimeSpan:
         return TimeSpan(start_ms, end_ms)
 
 
-def read_time_span(request: pb.ListEntriesRequest | pb.QueryUsageRequest) -> TimeSpan:
+def read_time_span(request: _Timed) -> TimeSpan:
     """Returns the span that the request's `start_time` and `end_time` name.
 
     Raises InvalidField for a time outside the years 1 to 9999 and for a start after the end.
     """
-    start_ms = None
-    end_ms = None
-    if request.HasField("start_time"):
-        start_ms = first_ms("start_time", request.start_time)
-    if request.HasField("end_time"):
-        end_ms = first_ms("end_time", request.end_time)
+    start_ms = _start_ms(request)
+    end_ms = _end_ms(request)
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         raise InvalidField("start_time", "must not be after end_time")
     return TimeSpan(start_ms, end_ms)
+
+
+def _start_ms(request: _Timed) -> int | None:
+    if not request.HasField("start_time"):
+        return None
+    return first_ms("start_time", request.start_time)
+
+
+def _end_ms(request: _Timed) -> int | None:
+    if not request.HasField("end_time"):
+        return None
+    return first_ms("end_time", request.end_time)
 
 
 def check_filter(field: str, text: str) -> None:

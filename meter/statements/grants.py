@@ -87,14 +87,9 @@ def scope_of(labels: Iterable[str]) -> accounts_pb2.Scope | None:
 
     Models have their canonical names.
     """
-    models = []
-    services = []
-    for label in labels:
-        key, _, value = label.partition("=")
-        if key == "model":
-            models.append(value)
-        elif key == "service":
-            services.append(value)
+    pairs = [label.partition("=") for label in labels]
+    models = [name for key, _, name in pairs if key == "model"]
+    services = [name for key, _, name in pairs if key == "service"]
     if not models and not services:
         return None
     return accounts_pb2.Scope(models=models, services=services)
@@ -102,13 +97,18 @@ def scope_of(labels: Iterable[str]) -> accounts_pb2.Scope | None:
 
 def _select_grants(query: GrantQuery) -> Select[Any]:
     place = _place()
-    labelled = [column.label(name) for column, name in zip(place, _PLACE_NAMES, strict=True)]
-    statement = select(grants, *labelled).where(grants.c.account_id == query.account_id)
+    statement = _select_with(place).where(grants.c.account_id == query.account_id)
     if not query.include_ended:
         statement = statement.where(grants.c.state.not_in(_ENDED))
     if query.page.after:
         statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
     return statement.order_by(*place)
+
+
+def _select_with(place: Iterable[ColumnElement[int]]) -> Select[Any]:
+    """Selects grants, and the parts of each grant's place by name."""
+    labelled = [column.label(name) for column, name in zip(place, _PLACE_NAMES, strict=True)]
+    return select(grants, *labelled)
 
 
 def _place() -> tuple[ColumnElement[int], ...]:
@@ -135,7 +135,21 @@ def _place_of(row: RowMapping) -> Place:
 
 
 def _summary(row: RowMapping) -> pb.GrantSummary:
-    grant = GrantCredits(
+    return pb.GrantSummary(
+        grant=grant_message(row["account_id"], _credits(row)),
+        state=row["state"],
+        granted_nanos=row["amount_nanos"],
+        spent_nanos=row["spent_nanos"],
+        held_nanos=row["held_nanos"],
+        expired_nanos=row["expired_nanos"],
+        remaining_nanos=row["left_nanos"],
+        voided_nanos=row["voided_nanos"],
+    )
+
+
+def _credits(row: RowMapping) -> GrantCredits:
+    """Returns the operation that made the grant, as far as a message tells of it."""
+    return GrantCredits(
         grant_id=row["grant_id"],
         type=row["type"],
         amount_nanos=row["amount_nanos"],
@@ -145,14 +159,4 @@ def _summary(row: RowMapping) -> pb.GrantSummary:
         description=row["description"],
         scope=tuple(json.loads(row["scope"])),
         non_refundable=row["non_refundable"],
-    )
-    return pb.GrantSummary(
-        grant=grant_message(row["account_id"], grant),
-        state=row["state"],
-        granted_nanos=row["amount_nanos"],
-        spent_nanos=row["spent_nanos"],
-        held_nanos=row["held_nanos"],
-        expired_nanos=row["expired_nanos"],
-        remaining_nanos=row["left_nanos"],
-        voided_nanos=row["voided_nanos"],
     )

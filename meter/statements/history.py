@@ -49,12 +49,10 @@ class EntryQuery:
         """Reads the request; raises InvalidField for a field that cannot be used."""
         check_id("account_id", request.account_id)
         check_filter("model", request.model)
-        span = read_time_span(request)
-        kinds = tuple(_kind(number) for number in request.kinds)
         return cls(
             account_id=request.account_id,
-            span=span,
-            kinds=kinds or _ABOUT_CREDITS,
+            span=read_time_span(request),
+            kinds=_kinds(request.kinds),
             model=request.model,
             page=page_of(
                 request,
@@ -84,6 +82,15 @@ def list_entries(
 
 
 def _select_entries(query: EntryQuery) -> Select[Any]:
+    statement = _matching(query)
+    if query.page.after:
+        place = tuple_(entries.c.epoch, entries.c.seq)
+        statement = statement.where(place < tuple_(*query.page.after))
+    return statement.order_by(entries.c.epoch.desc(), entries.c.seq.desc())
+
+
+def _matching(query: EntryQuery) -> Select[Any]:
+    """Selects the entries that the query's filters leave, on all pages."""
     statement = select(entries).where(
         entries.c.account_id == query.account_id,
         entries.c.kind.in_(query.kinds),
@@ -91,14 +98,16 @@ def _select_entries(query: EntryQuery) -> Select[Any]:
     )
     if query.model:
         statement = statement.where(entries.c.model == query.model)
-    if query.page.after:
-        place = tuple_(entries.c.epoch, entries.c.seq)
-        statement = statement.where(place < tuple_(*query.page.after))
-    return statement.order_by(entries.c.epoch.desc(), entries.c.seq.desc())
+    return statement
 
 
 def _place_of(row: Row[Any]) -> Place:
     return row.epoch, row.seq
+
+
+def _kinds(numbers: Iterable[int]) -> tuple[str, ...]:
+    kinds = [_kind(number) for number in numbers]
+    return tuple(kinds) or _ABOUT_CREDITS
 
 
 def _kind(number: int) -> str:
@@ -114,13 +123,10 @@ def _messages(
 ) -> list[pb.Entry]:
     """Returns the rows as messages, with the names of the grants that the rows burned."""
     burned_by_row = [_read_burned(row) for row in rows]
-    numbers: set[int] = set()
-    for burned in burned_by_row:
-        numbers.update(number for number, _ in burned)
-    names = names_of(connection, account_id, numbers)
+    names = names_of(connection, account_id, _numbers_in(burned_by_row))
     messages = []
     for row, burned in zip(rows, burned_by_row, strict=True):
-        burns = _burns(burned, names)
+        burns = [_burn(number, nanos, names) for number, nanos in burned]
         messages.append(_entry(row, burns))
     return messages
 
@@ -129,21 +135,23 @@ def _read_burned(row: Row[Any]) -> _Burned:
     return [(number, nanos) for number, nanos in json.loads(row.burned)]
 
 
-def _burns(burned: _Burned, names: GrantNames) -> list[pb.Burn]:
-    burns = []
-    for number, nanos in burned:
-        grant_id = ""
-        grant_type = OVERAGE
-        if number:
-            grant_id, grant_type = names[number]
-        burns.append(
-            pb.Burn(
-                grant_id=grant_id,
-                type=grant_type,
-                amount_nanos=nanos,
-            )
-        )
-    return burns
+def _numbers_in(burned_by_row: Iterable[_Burned]) -> set[int]:
+    numbers: set[int] = set()
+    for burned in burned_by_row:
+        numbers.update(number for number, _ in burned)
+    return numbers
+
+
+def _burn(
+    number: int,
+    nanos: int,
+    names: GrantNames,
+) -> pb.Burn:
+    grant_id = ""
+    grant_type = OVERAGE
+    if number:
+        grant_id, grant_type = names[number]
+    return pb.Burn(grant_id=grant_id, type=grant_type, amount_nanos=nanos)
 
 
 def _entry(row: Row[Any], burns: Iterable[pb.Burn]) -> pb.Entry:

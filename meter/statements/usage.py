@@ -51,11 +51,7 @@ class UsageQuery:
     @classmethod
     def of(cls, request: pb.QueryUsageRequest) -> "UsageQuery":
         """Reads the request; raises InvalidField for a field that cannot be used."""
-        check_id("account_id", request.account_id)
-        check_filter("model", request.model)
-        check_filter("dimension", request.dimension)
-        if request.granularity not in pb.Granularity.values():
-            raise InvalidField("granularity", "must be HOUR or DAY")
+        _check_filters(request)
         hourly = request.granularity == pb.HOUR
         span = read_time_span(request)
         return cls(
@@ -73,6 +69,14 @@ class UsageQuery:
         )
 
 
+def _check_filters(request: pb.QueryUsageRequest) -> None:
+    check_id("account_id", request.account_id)
+    check_filter("model", request.model)
+    check_filter("dimension", request.dimension)
+    if request.granularity not in pb.Granularity.values():
+        raise InvalidField("granularity", "must be HOUR or DAY")
+
+
 def _bucket_ms(hourly: bool) -> int:
     if hourly:
         return MS_PER_HOUR
@@ -88,18 +92,23 @@ def query_usage(
     Raises NotFound for an unknown account.
     """
     require_account(connection, query.account_id)
-    usage = _select_usage(query).subquery()
-    place = _place(usage, connection.dialect.name)
-    statement = select(usage)
-    if query.page.after:
-        statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
-    statement = statement.order_by(*place).limit(query.page.limit)
+    statement = _select_sorted(query, connection.dialect.name).limit(query.page.limit)
     found = connection.execute(statement).all()
     rows, token = query.page.cut(found, _place_of)
     return pb.QueryUsageResponse(
         buckets=map(_bucket, rows),
         next_page_token=token,
     )
+
+
+def _select_sorted(query: UsageQuery, dialect: str) -> Select[Any]:
+    """Selects the buckets after the page before, in order."""
+    usage = _select_usage(query).subquery()
+    place = _place(usage, dialect)
+    statement = select(usage)
+    if query.page.after:
+        statement = statement.where(tuple_(*place) > tuple_(*query.page.after))
+    return statement.order_by(*place)
 
 
 def _place(usage: FromClause, dialect: str) -> list[ColumnElement[Any]]:
@@ -122,27 +131,57 @@ def _select_usage(query: UsageQuery) -> Select[Any]:
 
     Usage without the dimension stays under the empty value, so that all values add up to the whole.
     """
-    table = _table(query)
-    key = (table.c.start_ms, table.c.model, table.c.unit)
-    sums = (table.c.quantity, table.c.amount_nanos, table.c.requests)
-    conditions = _conditions(query, table)
-    of_whole = table.c.dimension == ""
-    empty_value = literal("", String).label("value")
-    whole = select(*key, empty_value, *sums).where(*conditions, of_whole)
     if not query.dimension:
-        return whole
+        return _whole(query)
+    return _added_up(_whole(query), _split(query), _split_off(query))
 
-    of_dimension = table.c.dimension == query.dimension
-    split = select(*key, table.c.value, *sums).where(*conditions, of_dimension)
-    negated = [-column for column in sums]
-    subtracted = select(*key, empty_value, *negated).where(*conditions, of_dimension)
-    return _added_up(whole, split, subtracted)
+
+def _whole(query: UsageQuery) -> Select[Any]:
+    table = _table(query)
+    return (
+        select(*_key(table), _empty_value(), *_sums(table))
+        .where(*_conditions(query, table))
+        .where(table.c.dimension == "")
+    )
+
+
+def _split(query: UsageQuery) -> Select[Any]:
+    """Selects what each value of the dimension used."""
+    table = _table(query)
+    return (
+        select(*_key(table), table.c.value, *_sums(table))
+        .where(*_conditions(query, table))
+        .where(table.c.dimension == query.dimension)
+    )
+
+
+def _split_off(query: UsageQuery) -> Select[Any]:
+    """Selects what all values of the dimension used, negated: the whole is less by as much."""
+    table = _table(query)
+    negated = [-column for column in _sums(table)]
+    return (
+        select(*_key(table), _empty_value(), *negated)
+        .where(*_conditions(query, table))
+        .where(table.c.dimension == query.dimension)
+    )
 
 
 def _table(query: UsageQuery) -> Table:
     if query.hourly:
         return usage_hourly
     return usage_daily
+
+
+def _key(table: Table) -> tuple[ColumnElement[Any], ...]:
+    return table.c.start_ms, table.c.model, table.c.unit
+
+
+def _sums(table: Table) -> tuple[ColumnElement[int], ...]:
+    return table.c.quantity, table.c.amount_nanos, table.c.requests
+
+
+def _empty_value() -> ColumnElement[str]:
+    return literal("", String).label("value")
 
 
 def _conditions(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
@@ -158,13 +197,16 @@ def _added_up(*parts: Select[Any]) -> Select[Any]:
     """Selects the sum of the parts in each bucket; a bucket without requests is left out."""
     rows = union_all(*parts).subquery()
     key = (rows.c.start_ms, rows.c.model, rows.c.unit, rows.c.value)
-    requests = func.sum(rows.c.requests)
-    totals = (
+    statement = select(*key, *_totals(rows)).group_by(*key)
+    return statement.having(func.sum(rows.c.requests) > 0)
+
+
+def _totals(rows: FromClause) -> tuple[ColumnElement[int], ...]:
+    return (
         func.sum(rows.c.quantity).label("quantity"),
         func.sum(rows.c.amount_nanos).label("amount_nanos"),
-        requests.label("requests"),
+        func.sum(rows.c.requests).label("requests"),
     )
-    return select(*key, *totals).group_by(*key).having(requests > 0)
 
 
 def _bucket(row: Row[Any]) -> pb.UsageBucket:

@@ -10,6 +10,51 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_shards()
+    _create_accounts()
+    _create_operations()
+    _create_entries()
+    for name in ("usage_hourly", "usage_daily"):
+        _create_usage(name)
+    _create_grants()
+    _create_holds()
+    _create_budgets()
+    _create_events()
+    _create_price_versions()
+    _create_invoices()
+    _create_top_ups()
+    _create_vouchers()
+    _create_redemptions()
+
+
+def _create_shards() -> None:
+    op.create_table(
+        "shards",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("watermark_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard"),
+    )
+    op.create_table(
+        "epochs",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("opened_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch"),
+    )
+    op.create_table(
+        "journal_gaps",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.Column("found_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", "first_seq"),
+    )
+
+
+def _create_accounts() -> None:
     op.create_table(
         "accounts",
         sa.Column("account_id", sa.String(length=128), nullable=False),
@@ -44,38 +89,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("recorded_op > applied_op"),
         postgresql_where=sa.text("recorded_op > applied_op"),
     )
+
+
+def _create_operations() -> None:
     op.create_table(
-        "applied_budgets",
+        "operations",
         sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("budget_id", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("labels", sa.Text(), nullable=False),
-        sa.Column("period", sa.String(length=16), nullable=False),
-        sa.Column("hard", sa.Boolean(), nullable=False),
-        sa.Column("limit_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("levels", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "budget_id"),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("request_id", sa.String(length=160), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "seq"),
+        sa.UniqueConstraint("account_id", "request_id", name="operations_request"),
     )
-    op.create_table(
-        "budget_windows",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("start_day", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("used_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("held_nanos", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "number", "start_day"),
-    )
-    op.create_table(
-        "budgets",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("budget_id", sa.String(length=64), nullable=False),
-        sa.Column("labels", sa.Text(), nullable=False),
-        sa.Column("period", sa.String(length=16), nullable=False),
-        sa.Column("hard", sa.Boolean(), nullable=False),
-        sa.Column("limit_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("thresholds", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "budget_id"),
-    )
+
+
+def _create_entries() -> None:
     op.create_table(
         "entries",
         sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
@@ -108,40 +137,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", "request_id", name="entries_request"),
     )
     op.create_index("entries_history", "entries", ["account_id", "epoch", "seq"], unique=False)
+
+
+def _create_usage(name: str) -> None:
     op.create_table(
-        "epochs",
-        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("opened_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("shard", "epoch"),
-    )
-    op.create_table(
-        "events",
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        name,
         sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("subject", sa.String(length=16), nullable=False),
-        sa.Column("budget_id", sa.String(length=64), nullable=False),
-        sa.Column("budget_number", sa.BigInteger(), nullable=False),
-        sa.Column("threshold_id", sa.String(length=64), nullable=False),
-        sa.Column("period", sa.String(length=32), nullable=False),
-        sa.Column("level_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("value_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("entry_id", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-        sa.UniqueConstraint(
-            "account_id",
-            "subject",
-            "budget_id",
-            "budget_number",
-            "threshold_id",
-            "period",
-            "level_nanos",
-            name="events_once",
-        ),
+        sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model", sa.String(length=256), nullable=False),
+        sa.Column("unit", sa.String(length=64), nullable=False),
+        sa.Column("dimension", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "start_ms", "model", "unit", "dimension", "value"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("events_history", "events", ["account_id", "number"], unique=False)
+
+
+def _create_grants() -> None:
     op.create_table(
         "grants",
         sa.Column("grant_id", sa.String(length=64), nullable=False),
@@ -168,18 +183,99 @@ def upgrade() -> None:
     )
     op.create_index("grants_number", "grants", ["account_id", "number"], unique=True)
     op.create_index(op.f("ix_grants_account_id"), "grants", ["account_id"], unique=False)
+
+
+def _create_holds() -> None:
     op.create_table(
-        "invoice_lines",
-        sa.Column("invoice_number", sa.String(length=32), nullable=False),
-        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("model", sa.String(length=256), nullable=False),
-        sa.Column("unit", sa.String(length=64), nullable=False),
-        sa.Column("price_version", sa.String(length=32), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        "open_holds",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("hold_id", sa.String(length=128), nullable=False),
         sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("invoice_number", "revision", "line"),
+        sa.Column("day", sa.BigInteger(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("authorized_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("pins", sa.Text(), nullable=False),
+        sa.Column("budgets", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "hold_id"),
     )
+
+
+def _create_budgets() -> None:
+    op.create_table(
+        "budgets",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("budget_id", sa.String(length=64), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("period", sa.String(length=16), nullable=False),
+        sa.Column("hard", sa.Boolean(), nullable=False),
+        sa.Column("limit_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("thresholds", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "budget_id"),
+    )
+    op.create_table(
+        "applied_budgets",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("budget_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("period", sa.String(length=16), nullable=False),
+        sa.Column("hard", sa.Boolean(), nullable=False),
+        sa.Column("limit_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("levels", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "budget_id"),
+    )
+    op.create_table(
+        "budget_windows",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start_day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("used_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "number", "start_day"),
+    )
+
+
+def _create_events() -> None:
+    op.create_table(
+        "events",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("subject", sa.String(length=16), nullable=False),
+        sa.Column("budget_id", sa.String(length=64), nullable=False),
+        sa.Column("budget_number", sa.BigInteger(), nullable=False),
+        sa.Column("threshold_id", sa.String(length=64), nullable=False),
+        sa.Column("period", sa.String(length=32), nullable=False),
+        sa.Column("level_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("value_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("entry_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+        sa.UniqueConstraint(
+            "account_id",
+            "subject",
+            "budget_id",
+            "budget_number",
+            "threshold_id",
+            "period",
+            "level_nanos",
+            name="events_once",
+        ),
+    )
+    op.create_index("events_history", "events", ["account_id", "number"], unique=False)
+
+
+def _create_price_versions() -> None:
+    op.create_table(
+        "price_versions",
+        sa.Column("version", sa.String(length=32), nullable=False),
+        sa.Column("model", sa.String(length=256), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("version"),
+    )
+
+
+def _create_invoices() -> None:
     op.create_table(
         "invoices",
         sa.Column("invoice_number", sa.String(length=32), nullable=False),
@@ -199,51 +295,20 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
-        "journal_gaps",
-        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("first_seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("last_seq", sa.BigInteger(), nullable=False),
-        sa.Column("found_at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("shard", "epoch", "first_seq"),
-    )
-    op.create_table(
-        "open_holds",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("hold_id", sa.String(length=128), nullable=False),
-        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("day", sa.BigInteger(), nullable=False),
-        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
-        sa.Column("authorized_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("pins", sa.Text(), nullable=False),
-        sa.Column("budgets", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "hold_id"),
-    )
-    op.create_table(
-        "operations",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("request_id", sa.String(length=160), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "seq"),
-        sa.UniqueConstraint("account_id", "request_id", name="operations_request"),
-    )
-    op.create_table(
-        "price_versions",
-        sa.Column("version", sa.String(length=32), nullable=False),
+        "invoice_lines",
+        sa.Column("invoice_number", sa.String(length=32), nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("model", sa.String(length=256), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("version"),
+        sa.Column("unit", sa.String(length=64), nullable=False),
+        sa.Column("price_version", sa.String(length=32), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("invoice_number", "revision", "line"),
     )
-    op.create_table(
-        "shards",
-        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("watermark_seq", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("shard"),
-    )
+
+
+def _create_top_ups() -> None:
     op.create_table(
         "top_ups",
         sa.Column("top_up_id", sa.String(length=64), nullable=False),
@@ -266,34 +331,9 @@ def upgrade() -> None:
     op.create_index(
         "top_ups_newest", "top_ups", ["account_id", "create_time_ms", "top_up_id"], unique=False
     )
-    op.create_table(
-        "usage_daily",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("model", sa.String(length=256), nullable=False),
-        sa.Column("unit", sa.String(length=64), nullable=False),
-        sa.Column("dimension", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.String(length=256), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("requests", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "start_ms", "model", "unit", "dimension", "value"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "usage_hourly",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("model", sa.String(length=256), nullable=False),
-        sa.Column("unit", sa.String(length=64), nullable=False),
-        sa.Column("dimension", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.String(length=256), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("requests", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "start_ms", "model", "unit", "dimension", "value"),
-        sqlite_with_rowid=False,
-    )
+
+
+def _create_vouchers() -> None:
     op.create_table(
         "voucher_batches",
         sa.Column("batch_id", sa.String(length=64), nullable=False),
@@ -321,13 +361,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_index(op.f("ix_voucher_codes_batch_id"), "voucher_codes", ["batch_id"], unique=False)
-    op.create_table(
-        "voucher_guesses",
-        sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("paused_until_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id"),
-    )
+
+
+def _create_redemptions() -> None:
     op.create_table(
         "voucher_redemptions",
         sa.Column("account_id", sa.String(length=128), nullable=False),
@@ -338,4 +374,11 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_voucher_redemptions_digest"), "voucher_redemptions", ["digest"], unique=False
+    )
+    op.create_table(
+        "voucher_guesses",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("paused_until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id"),
     )
