@@ -130,7 +130,7 @@ class Account:
         scoped = any(grant.scope != "-" for grant in self["grants"].values())
         flags = {
             "b": self["budgets"],
-            "current_grant": self["graces"],
+            "g": self["graces"],
             "o": self["unmanaged"],
             "s": scoped,
             "t": self["thresholds"],

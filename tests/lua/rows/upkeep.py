@@ -124,7 +124,7 @@ UPDATE = [
         after={"operation_number": 3, "thresholds": "", "graces": ""}),
     Row("keeps the time at which a grace began", "ok",
         given={"graces": f"- 9 {NOON - 7} inbound\n5000 - - batch\n1 1 {NOON - 9} batch jobs"},
-        call={"flags": "current_grant", "graces": "- 5 - inbound\n7 - - batch\n- - - batch jobs\n8 - - chat"}, effect=updated(),
+        call={"flags": "g", "graces": "- 5 - inbound\n7 - - batch\n- - - batch jobs\n8 - - chat"}, effect=updated(),
         after={"operation_number": 3, "graces": f"- 5 {NOON - 7} inbound\n7 - - batch\n- - {NOON - 9} batch jobs\n8 - - chat"}),
     Row("crosses no threshold by changing it", "ok", given={"used": 60, "thresholds": "t1,daily_use,70"},
         call={"flags": "t", "thresholds": LEVELS}, effect=updated(), after={"operation_number": 3, "thresholds": LEVELS}),
