@@ -4,7 +4,6 @@ The ledger has a price before the first usage is charged by the price.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
 from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
 from meter.prices.recorded import Prices
+from meter.times import now_ms
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
@@ -70,7 +70,7 @@ class Pricer:
 
         Raises UnknownModel if the model has no price.
         """
-        return self._table.find(model, _now_ms(), account_id).model
+        return self._table.find(model, now_ms(), account_id).model
 
     async def cost_of(self, request: Priced, hold_id: str = "") -> Cost:
         """Returns the cost of a request that has passed gate/validation.py.
@@ -128,7 +128,7 @@ class Pricer:
             # A known version, as nearly all are, needs no coroutine.
             pinned = self._known(pinned_version) or await self._recall(pinned_version)
         try:
-            current = self._table.find(model, _now_ms(), account_id)
+            current = self._table.find(model, now_ms(), account_id)
         except UnknownModel as error:
             # The model may have left the price file since the hold was placed.
             if pinned is not None and _is_named(pinned, model):
@@ -206,7 +206,3 @@ def _is_named(price: ModelPrice, model: str) -> bool:
     full_name = price.model.lower()
     name_alone = full_name.rpartition("/")[2]
     return model.lower() in (full_name, name_alone)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -33,7 +33,7 @@ from meter.ledger.journal_records import (
 from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.projections.accounts import UnknownAccount
-from meter.ledger.projections.holds import count_open_holds
+from meter.ledger.projections.holds import OpenHoldCount, count_open_holds
 from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
@@ -132,10 +132,7 @@ class Flusher:
         self._begin_round()
         began = time.time()
         statuses = self._journal_statuses()
-        waiting = [journal for journal in statuses if self._may_flush(journal)]
-        flushed = 0
-        for group in self._groups(waiting):
-            flushed += self._flush(group)
+        flushed = self._flush_waiting(statuses)
         if not any(journal.length for journal in statuses):
             self._metrics.lag_seconds.set(0)
         self._count_waiting(began)
@@ -156,14 +153,7 @@ class Flusher:
         pause = min(_MOST_PAUSE_S, self._interval_s * 2.0**doublings)
         self._metrics.ledger_failures.inc()
         self._count_waiting(time.time())
-        is_surprising = not isinstance(error, LedgerUnavailable | RedisError)
-        log.error(
-            "flush_failed",
-            error=str(error),
-            failures=failures,
-            retry_in_s=pause,
-            exc_info=is_surprising,
-        )
+        _log_failure(error, failures, pause)
         return pause
 
     def _begin_round(self) -> None:
@@ -173,15 +163,19 @@ class Flusher:
         self._stopped = {}
 
     def _journal_statuses(self) -> list[_JournalStatus]:
-        pipeline = self._journals.pipeline(transaction=False)
-        for shard in range(self._shards):
-            pipeline.xinfo_stream(journal_key(shard))
-        replies = pipeline.execute(raise_on_error=False)
-        statuses = [_journal_status(shard, reply) for shard, reply in enumerate(replies)]
+        """Looks at every journal, and notes what the metrics tell of the journal."""
+        statuses = self._read_statuses()
         for journal in statuses:
             self._metrics.journal_length.labels(journal.shard).set(journal.length)
             self._note_head(journal)
         return statuses
+
+    def _read_statuses(self) -> list[_JournalStatus]:
+        pipeline = self._journals.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.xinfo_stream(journal_key(shard))
+        replies = pipeline.execute(raise_on_error=False)
+        return [_journal_status(shard, reply) for shard, reply in enumerate(replies)]
 
     def _note_head(self, journal: _JournalStatus) -> None:
         """Notes since when the journal's oldest entry has been waiting."""
@@ -191,6 +185,14 @@ class Flusher:
         known_head, _ = self._heads.get(journal.shard, (None, 0.0))
         if journal.head != known_head:
             self._heads[journal.shard] = (journal.head, time.time())
+
+    def _flush_waiting(self, statuses: Iterable[_JournalStatus]) -> int:
+        """Flushes the journals that have entries, and returns the number of entries written."""
+        waiting = [journal for journal in statuses if self._may_flush(journal)]
+        flushed = 0
+        for group in self._groups(waiting):
+            flushed += self._flush(group)
+        return flushed
 
     def _may_flush(self, journal: _JournalStatus) -> bool:
         """Says whether the journal has entries to flush; stops a journal behind the ledger."""
@@ -246,14 +248,18 @@ class Flusher:
         return flushed
 
     def _take(self, group: Sequence[int]) -> list[Batch]:
+        batches = []
+        for shard, raw_entries in zip(group, self._oldest_entries(group), strict=True):
+            batches.append(self._read(shard, raw_entries))
+        return batches
+
+    def _oldest_entries(self, group: Sequence[int]) -> list[list[RawEntry]]:
+        """Returns a batch from the head of each shard's journal."""
         pipeline = self._journals.pipeline(transaction=False)
         for shard in group:
             pipeline.xrange(journal_key(shard), count=BATCH_ENTRIES)
         found: list[list[RawEntry]] = pipeline.execute()
-        batches = []
-        for shard, raw_entries in zip(group, found, strict=True):
-            batches.append(self._read(shard, raw_entries))
-        return batches
+        return found
 
     def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
         """Returns the entries' records, up to the first unreadable entry, which stops the shard."""
@@ -313,16 +319,19 @@ class Flusher:
             )
 
     def _count(self, posted: Posted) -> None:
-        kinds = Counter(record.effect.kind for record in posted.records)
-        for kind, rows in kinds.items():
-            self._metrics.rows.labels(kind.name).inc(rows)
-        self._metrics.batch_rows.observe(len(posted.records))
+        self._count_rows(posted.records)
         self._metrics.duplicates.inc(posted.duplicates)
         self._metrics.drifts.inc(posted.drifts)
         self._metrics.gaps.inc(posted.gaps)
         if posted.oldest_ms is not None:
             lag_s = _age_s(posted.oldest_ms)
             self._metrics.lag_seconds.set(lag_s)
+
+    def _count_rows(self, records: Sequence[JournalRecord]) -> None:
+        kinds = Counter(record.effect.kind for record in records)
+        for kind, rows in kinds.items():
+            self._metrics.rows.labels(kind.name).inc(rows)
+        self._metrics.batch_rows.observe(len(records))
 
     def _count_stopped(self) -> None:
         stopped = Counter(self._stopped.values())
@@ -344,11 +353,25 @@ class Flusher:
         self._holds_due = time.monotonic() + _HOLDS_EVERY_S
         with self._ledger.read() as connection:
             holds = count_open_holds(connection)
+        self._show_holds(holds)
+
+    def _show_holds(self, holds: OpenHoldCount) -> None:
         oldest_s = 0.0
         if holds.oldest_ms is not None:
             oldest_s = _age_s(holds.oldest_ms)
         self._metrics.holds_open.set(holds.count)
         self._metrics.holds_oldest_seconds.set(oldest_s)
+
+
+def _log_failure(error: Exception, failures: int, pause: float) -> None:
+    is_surprising = not isinstance(error, LedgerUnavailable | RedisError)
+    log.error(
+        "flush_failed",
+        error=str(error),
+        failures=failures,
+        retry_in_s=pause,
+        exc_info=is_surprising,
+    )
 
 
 def _age_s(since_ms: int) -> float:
@@ -362,12 +385,17 @@ def _journal_status(shard: int, reply: Any) -> _JournalStatus:
     if isinstance(reply, Exception):
         raise reply
     newest_id: bytes = reply["last-generated-id"]
-    head = None
-    if reply["first-entry"]:
-        head = reply["first-entry"][0]
     return _JournalStatus(
         shard=shard,
         length=reply["length"],
         end=Position.from_id(newest_id.decode()),
-        head=head,
+        head=_head(reply["first-entry"]),
     )
+
+
+def _head(oldest: RawEntry | None) -> bytes | None:
+    """Returns the id of a journal's oldest entry."""
+    if not oldest:
+        return None
+    entry_id, _ = oldest
+    return entry_id

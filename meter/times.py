@@ -1,5 +1,6 @@
-"""Converts between protobuf timestamps and the ledger's times, which are UTC milliseconds."""
+"""Tells the time, and converts the ledger's times, which are UTC milliseconds."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +18,11 @@ _NANOS_PER_MS = 1_000_000
 _NANOS_PER_SECOND = 1_000_000_000
 
 
+def now_ms() -> int:
+    """Returns the real time."""
+    return time.time_ns() // _NANOS_PER_MS
+
+
 def timestamp(ms: int) -> Timestamp:
     """Returns the message for a time of the ledger."""
     seconds, rest = divmod(ms, 1000)
@@ -30,24 +36,24 @@ def optional_timestamp(ms: int | None) -> Timestamp | None:
     return timestamp(ms)
 
 
-def first_ms(field: str, time: Timestamp) -> int:
-    """Returns the first whole millisecond that is not before `time`.
+def first_ms(field: str, stamp: Timestamp) -> int:
+    """Returns the first whole millisecond that is not before `stamp`.
 
-    The ledger's times compare with the result as they compare with `time`. Raises InvalidField for
+    The ledger's times compare with the result as they compare with `stamp`. Raises InvalidField for
     a time outside the years 1 to 9999.
     """
-    seconds_fit = _FIRST_SECOND <= time.seconds <= _LAST_SECOND
-    nanos_fit = 0 <= time.nanos < _NANOS_PER_SECOND
+    seconds_fit = _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND
+    nanos_fit = 0 <= stamp.nanos < _NANOS_PER_SECOND
     if not seconds_fit or not nanos_fit:
         raise InvalidField(field, "is not a time of the years 1 to 9999")
-    rounded_up = -(-time.nanos // _NANOS_PER_MS)
-    return time.seconds * 1000 + rounded_up
+    rounded_up = -(-stamp.nanos // _NANOS_PER_MS)
+    return stamp.seconds * 1000 + rounded_up
 
 
-def exact_ms(field: str, time: Timestamp) -> int:
+def exact_ms(field: str, stamp: Timestamp) -> int:
     """Returns the time in milliseconds; raises InvalidField for a fraction of a millisecond."""
-    ms = first_ms(field, time)
-    if time.nanos % _NANOS_PER_MS:
+    ms = first_ms(field, stamp)
+    if stamp.nanos % _NANOS_PER_MS:
         raise InvalidField(field, "must be in whole milliseconds")
     return ms
 

@@ -1,7 +1,6 @@
 """RPCs to make and list batches of voucher codes, and redeem a code."""
 
 import asyncio
-import time
 
 from gate.admin.fields import (
     Canonical,
@@ -22,7 +21,7 @@ from meter.ids import check_description, check_id
 from meter.journal.grant_types import VOUCHER_TYPES
 from meter.pagination import page_of
 from meter.statements.grants import grant_message, scope_of
-from meter.times import optional_timestamp, timestamp
+from meter.times import now_ms, optional_timestamp, timestamp
 from meter.v1.accounts_pb2 import (
     VOUCHER,
     CreateVouchersRequest,
@@ -126,7 +125,7 @@ class VoucherMethods:
             priority=priority_of("batch.priority", batch.priority),
             description=batch.description,
             scope=labels_of("batch.scope", batch.scope, self._canonical),
-            create_time_ms=time.time_ns() // 1_000_000,
+            create_time_ms=now_ms(),
         )
 
 

@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, Select, delete, select
 
 from meter.admin.accounts import AccountRow, find_account, lock_account
 from meter.admin.recording import now_of, record, recorded
@@ -21,6 +22,8 @@ from meter.windows import window_of
 
 MAX_BUDGETS = 1000  # of one account
 MAX_MATCHING = 8  # that one request may match
+
+_Names = tuple[str, ...]  # of labels, or of the labels' dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,7 @@ class Budgets:
         Raises FailedPrecondition if there would be too many budgets; RequestIdReused.
         """
 
-        def is_same(was: Change) -> bool:
-            return _is_same_budget(was, wanted)
-
+        is_same = partial(_is_same_budget, wanted)
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
             operation = recorded(connection, account, request_id, is_same)
@@ -123,23 +124,14 @@ class Budgets:
         Raises NotFound for an unknown budget; RequestIdReused.
         """
 
-        def is_same(was: Change) -> bool:
-            return isinstance(was, DeleteBudget) and was.budget_id == budget_id
-
+        is_same = partial(_is_same_deletion, budget_id)
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
             operation = recorded(connection, account, request_id, is_same)
             if operation is not None:
                 return operation
-            budget = _budgets_by_id(connection, account_id).get(budget_id)
-            if budget is None:
-                message = f"budget_id: account {account_id} has no budget {budget_id}"
-                raise NotFound("BUDGET_NOT_FOUND", message, "budget_id")
-            statement = delete(budgets).where(
-                budgets.c.account_id == account_id,
-                budgets.c.budget_id == budget_id,
-            )
-            connection.execute(statement)
+            budget = _find(connection, account_id, budget_id)
+            _delete(connection, account_id, budget_id)
             change = DeleteBudget(budget_id, budget.labels)
             return record(connection, account, request_id, change)
 
@@ -177,6 +169,18 @@ def _budgets_by_id(
     return {budget.budget_id: budget for budget in found}
 
 
+def _find(
+    connection: Connection,
+    account_id: str,
+    budget_id: str,
+) -> BudgetRow:
+    budget = _budgets_by_id(connection, account_id).get(budget_id)
+    if budget is None:
+        message = f"budget_id: account {account_id} has no budget {budget_id}"
+        raise NotFound("BUDGET_NOT_FOUND", message, "budget_id")
+    return budget
+
+
 def _budget(row: RowMapping) -> BudgetRow:
     thresholds = json.loads(row["thresholds"])
     columns: dict[str, Any] = dict(row)
@@ -209,10 +213,17 @@ def _uses(
     start_days: list[int],
 ) -> dict[tuple[str, int], _Use]:
     """Returns the use by budget id and first day of the window."""
+    uses = {}
+    for row in connection.execute(_select_uses(account_id, start_days)):
+        uses[row.budget_id, row.start_day] = _Use(row.used_nanos, row.held_nanos)
+    return uses
+
+
+def _select_uses(account_id: str, start_days: list[int]) -> Select[Any]:
     same_budget = (applied_budgets.c.account_id == budget_windows.c.account_id) & (
         applied_budgets.c.number == budget_windows.c.number
     )
-    query = (
+    return (
         select(
             applied_budgets.c.budget_id,
             budget_windows.c.start_day,
@@ -225,20 +236,10 @@ def _uses(
             budget_windows.c.start_day.in_(start_days),
         )
     )
-    uses = {}
-    for row in connection.execute(query):
-        uses[row.budget_id, row.start_day] = _Use(row.used_nanos, row.held_nanos)
-    return uses
 
 
 def _change(before: BudgetRow | None, wanted: BudgetRow) -> SetBudget:
-    """Returns the operation's change; other labels or another period make the budget anew."""
-    anew = True
-    replaces: tuple[str, ...] = ()
-    if before is not None:
-        anew = before.labels != wanted.labels or before.period != wanted.period
-        if before.labels != wanted.labels:
-            replaces = before.labels
+    """Returns the operation's change."""
     return SetBudget(
         budget_id=wanted.budget_id,
         labels=wanted.labels,
@@ -246,12 +247,25 @@ def _change(before: BudgetRow | None, wanted: BudgetRow) -> SetBudget:
         hard=wanted.hard,
         limit_nanos=wanted.limit_nanos,
         levels=wanted.levels(),
-        anew=anew,
-        replaces=replaces,
+        anew=_is_anew(before, wanted),
+        replaces=_replaced_labels(before, wanted),
     )
 
 
-def _is_same_budget(was: Change, wanted: BudgetRow) -> bool:
+def _is_anew(before: BudgetRow | None, wanted: BudgetRow) -> bool:
+    """Returns whether the budget is new: other labels or another period make the budget anew."""
+    if before is None:
+        return True
+    return before.labels != wanted.labels or before.period != wanted.period
+
+
+def _replaced_labels(before: BudgetRow | None, wanted: BudgetRow) -> tuple[str, ...]:
+    if before is None or before.labels == wanted.labels:
+        return ()
+    return before.labels
+
+
+def _is_same_budget(wanted: BudgetRow, was: Change) -> bool:
     """Returns whether the recorded change set the wanted budget, whatever was there before."""
     if not isinstance(was, SetBudget):
         return False
@@ -261,6 +275,10 @@ def _is_same_budget(was: Change, wanted: BudgetRow) -> bool:
         replaces=(),
     )
     return as_new == _change(None, wanted)
+
+
+def _is_same_deletion(budget_id: str, was: Change) -> bool:
+    return isinstance(was, DeleteBudget) and was.budget_id == budget_id
 
 
 def _check_number(all_budgets: Iterable[BudgetRow]) -> None:
@@ -273,22 +291,32 @@ def _check_number(all_budgets: Iterable[BudgetRow]) -> None:
     if number_by_labels.total() > MAX_BUDGETS:
         message = f"budget: an account has at most {MAX_BUDGETS}"
         raise FailedPrecondition("TOO_MANY_BUDGETS", message, "budget")
-    most_by_dimensions: dict[tuple[str, ...], int] = {}
+    most_by_dimensions = _most_by_dimensions(number_by_labels)
+    matching = sum(most_by_dimensions.values())
+    if matching > MAX_MATCHING:
+        message = (
+            f"budget: one request could meet {matching} budgets,"
+            f" and at most {MAX_MATCHING} are allowed: {_listed(most_by_dimensions)}"
+        )
+        raise FailedPrecondition("TOO_MANY_BUDGETS", message, "budget")
+
+
+def _most_by_dimensions(number_by_labels: Mapping[_Names, int]) -> dict[_Names, int]:
+    """Returns how many budgets on the same dimensions a request can match at most."""
+    most_by_dimensions: dict[_Names, int] = {}
     for labels, number in number_by_labels.items():
         dimensions = tuple(label.partition("=")[0] for label in labels)
         most = most_by_dimensions.get(dimensions, 0)
         most_by_dimensions[dimensions] = max(number, most)
-    matching = sum(most_by_dimensions.values())
-    if matching > MAX_MATCHING:
-        counts = [
-            f"{number} on {' and '.join(dimensions)}"
-            for dimensions, number in sorted(most_by_dimensions.items())
-        ]
-        message = (
-            f"budget: one request could meet {matching} budgets,"
-            f" and at most {MAX_MATCHING} are allowed: {', '.join(counts)}"
-        )
-        raise FailedPrecondition("TOO_MANY_BUDGETS", message, "budget")
+    return most_by_dimensions
+
+
+def _listed(most_by_dimensions: Mapping[_Names, int]) -> str:
+    counts = [
+        f"{number} on {' and '.join(dimensions)}"
+        for dimensions, number in sorted(most_by_dimensions.items())
+    ]
+    return ", ".join(counts)
 
 
 def _store(
@@ -296,20 +324,33 @@ def _store(
     account: AccountRow,
     budget: BudgetRow,
 ) -> None:
-    thresholds = [
-        [threshold.threshold_id, threshold.amount_nanos, threshold.percent]
-        for threshold in budget.thresholds
-    ]
     key = {
         "account_id": account.account_id,
         "budget_id": budget.budget_id,
     }
-    values = {
+    values = _values(budget)
+    statement = upsert(connection, budgets).values(**key, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _values(budget: BudgetRow) -> dict[str, object]:
+    thresholds = [astuple(threshold) for threshold in budget.thresholds]
+    return {
         "labels": json.dumps(budget.labels),
         "period": budget.period,
         "hard": budget.hard,
         "limit_nanos": budget.limit_nanos,
         "thresholds": json.dumps(thresholds),
     }
-    statement = upsert(connection, budgets).values(**key, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _delete(
+    connection: Connection,
+    account_id: str,
+    budget_id: str,
+) -> None:
+    statement = delete(budgets).where(
+        budgets.c.account_id == account_id,
+        budgets.c.budget_id == budget_id,
+    )
+    connection.execute(statement)

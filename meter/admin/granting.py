@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
-from meter.admin.accounts import AccountRow
-from meter.admin.recording import now_of, record
+from meter.admin.accounts import AccountRow, lock_account
+from meter.admin.recording import now_of, record, recorded
 from meter.database.errors import AmountOutOfRange
 from meter.database.schema import grants, operations
 from meter.errors import FailedPrecondition, InvalidField, NotFound
@@ -45,28 +47,50 @@ def check_new_grant(
 
 def check_room_for_grant(connection: Connection, account: AccountRow) -> None:
     """Raises FailedPrecondition if the account has as many grants as an account may have."""
-    live = (
-        select(func.count())
-        .select_from(grants)
-        .where(
-            grants.c.account_id == account.account_id,
-            grants.c.state.in_(("SCHEDULED", "LIVE")),
-        )
-    )
-    not_flushed = select(func.count()).where(
-        operations.c.account_id == account.account_id,
-        operations.c.seq > account.applied_op,
-        _IS_GRANT,
-    )
-    live_count = connection.scalar(live) or 0
-    not_flushed_count = connection.scalar(not_flushed) or 0
-    if live_count + not_flushed_count >= MAX_LIVE_GRANTS:
+    live = _count_live(connection, account)
+    not_flushed = _count_not_flushed(connection, account)
+    if live + not_flushed >= MAX_LIVE_GRANTS:
         raise FailedPrecondition(
             "TOO_MANY_GRANTS",
             f"account_id: has {MAX_LIVE_GRANTS} grants that are neither used up nor expired,"
             " which is the most: void some first",
             "account_id",
         )
+
+
+def _count_live(connection: Connection, account: AccountRow) -> int:
+    query = select(func.count()).where(
+        grants.c.account_id == account.account_id,
+        grants.c.state.in_(("SCHEDULED", "LIVE")),
+    )
+    return connection.scalar(query) or 0
+
+
+def _count_not_flushed(connection: Connection, account: AccountRow) -> int:
+    query = select(func.count()).where(
+        operations.c.account_id == account.account_id,
+        operations.c.seq > account.applied_op,
+        _IS_GRANT,
+    )
+    return connection.scalar(query) or 0
+
+
+def record_grant(
+    connection: Connection,
+    account_id: str,
+    change: GrantCredits,
+    request_id: str,
+) -> Operation:
+    """Records credits that the ledger itself gives, within the caller's transaction.
+
+    A repeat returns the first operation. The number of grants and the expiry are not checked.
+    Raises AmountOutOfRange.
+    """
+    account = lock_account(connection, account_id)
+    operation = recorded(connection, account, request_id, partial(is_same_grant, change))
+    if operation is not None:
+        return operation
+    return add_grant(connection, account, change, request_id)
 
 
 def add_grant(
@@ -81,11 +105,7 @@ def add_grant(
     AmountOutOfRange if a sum would leave int64.
     """
     granted_nanos = account.granted_nanos + change.amount_nanos
-    if granted_nanos + account.overage_protection_nanos > INT64_MAX:
-        raise AmountOutOfRange(
-            "amount_nanos",
-            "all credits ever granted, with the overage protection, would leave int64",
-        )
+    _check_sum(granted_nanos + account.overage_protection_nanos)
     completed = replace(
         change,
         pays_debt=_pays_debt(account, change),
@@ -100,7 +120,15 @@ def add_grant(
     )
 
 
-def same_grant(was: Change, change: GrantCredits) -> bool:
+def _check_sum(nanos: int) -> None:
+    if nanos > INT64_MAX:
+        raise AmountOutOfRange(
+            "amount_nanos",
+            "all credits ever granted, with the overage protection, would leave int64",
+        )
+
+
+def is_same_grant(change: GrantCredits, was: Change) -> bool:
     """Returns whether the recorded change `was` is the grant that is now asked for.
 
     Fields that were filled in while recording do not count.
@@ -125,12 +153,7 @@ def find_grant(
 
     Raises NotFound for an unknown grant.
     """
-    quoted_id = json.dumps(grant_id, ensure_ascii=False)
-    query = select(operations.c.body).where(
-        operations.c.account_id == account_id,
-        _IS_GRANT,
-        operations.c.body.contains(f'"grant_id":{quoted_id}', autoescape=True),
-    )
+    query = _select_naming(account_id, grant_id)
     for body in connection.scalars(query):
         operation = Operation.from_json(body)
         change = operation.change
@@ -138,6 +161,16 @@ def find_grant(
             return operation.seq, change
     message = f"grant_id: account {account_id} has no grant {grant_id}"
     raise NotFound("GRANT_NOT_FOUND", message, "grant_id")
+
+
+def _select_naming(account_id: str, grant_id: str) -> Select[Any]:
+    """Selects the grants whose JSON has the id: the grant with the id is among these."""
+    quoted_id = json.dumps(grant_id, ensure_ascii=False)
+    return select(operations.c.body).where(
+        operations.c.account_id == account_id,
+        _IS_GRANT,
+        operations.c.body.contains(f'"grant_id":{quoted_id}', autoescape=True),
+    )
 
 
 def newest_grant_nanos(connection: Connection, account_id: str) -> int | None:

@@ -3,7 +3,6 @@
 The caller's transaction holds the account's lock.
 """
 
-import time
 from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,6 +11,7 @@ from meter.admin.accounts import AccountRow
 from meter.database.errors import RequestIdReused
 from meter.database.schema import accounts, entries, operations
 from meter.journal.operations import Change, Operation
+from meter.times import now_ms
 
 IsSame = Callable[[Change], bool]  # whether a recorded change is the change now asked for
 
@@ -116,11 +116,6 @@ def now_of(account: AccountRow) -> int:
     if account.test_clock_ms is None:
         return now_ms()
     return account.test_clock_ms
-
-
-def now_ms() -> int:
-    """Returns the real time in ms."""
-    return time.time_ns() // 1_000_000
 
 
 def _refuse_id_of_call(

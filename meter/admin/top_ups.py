@@ -2,18 +2,19 @@
 
 import uuid
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, insert, select, tuple_, update
 
 from meter.admin.accounts import AccountRow, lock_account, require_account
 from meter.admin.granting import add_grant, check_room_for_grant
-from meter.admin.recording import now_ms, now_of, operation_named, refuse_used
+from meter.admin.recording import now_of, operation_named, refuse_used
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger
 from meter.database.errors import RequestIdReused
 from meter.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
 from meter.journal.operations import GrantCredits, Operation
-from meter.times import MS_PER_DAY
+from meter.times import MS_PER_DAY, now_ms
 
 PENDING = "PENDING"
 SUCCEEDED = "SUCCEEDED"
@@ -70,12 +71,7 @@ class TopUps:
             if present is not None:
                 return present, self._operation(connection, present)
             _check(connection, account, wanted)
-            row = replace(
-                wanted,
-                top_up_id=f"t{uuid.uuid4().hex}",
-                currency=account.currency,
-                create_time_ms=now_ms(),
-            )
+            row = _new_row(account, wanted)
             connection.execute(insert(top_ups), asdict(row))
             if row.status == SUCCEEDED:
                 return self._succeed(connection, account, row, row.request_id)
@@ -96,9 +92,7 @@ class TopUps:
             row = _find(connection, account_id, top_up_id)
             if row.status == status:
                 return row, self._operation(connection, row)
-            if row.status != PENDING:
-                message = f"status: top-up {top_up_id} has {row.status.lower()}, and that is final"
-                raise FailedPrecondition("TOP_UP_FINAL", message, "status")
+            _check_pending(row)
             if status == SUCCEEDED:
                 request_id = f"{TOP_UP_REQUEST_PREFIX}{top_up_id}"
                 return self._succeed(connection, account, row, request_id)
@@ -114,12 +108,7 @@ class TopUps:
 
         `before` is the creation time and id of a top-up: only older top-ups are returned.
         """
-        query = select(top_ups).where(top_ups.c.account_id == account_id)
-        place = (top_ups.c.create_time_ms, top_ups.c.top_up_id)
-        if before is not None:
-            query = query.where(tuple_(*place) < tuple_(*before))
-        newest_first = [column.desc() for column in place]
-        query = query.order_by(*newest_first).limit(limit)
+        query = _select_newest(account_id, before).limit(limit)
         with self._ledger.read() as connection:
             require_account(connection, account_id)
             return [TopUpRow(**row) for row in connection.execute(query).mappings()]
@@ -131,16 +120,7 @@ class TopUps:
         row: TopUpRow,
         request_id: str,
     ) -> tuple[TopUpRow, Operation]:
-        change = GrantCredits(
-            grant_id=f"g{uuid.uuid4().hex}",
-            type="TOP_UP",
-            amount_nanos=row.amount_nanos,
-            priority=_PRIORITY,
-            effective_at_ms=None,
-            expires_at_ms=self._expiry(account, row),
-            description=f"{row.payment_method} {row.payment_reference}".strip(),
-            non_refundable=row.non_refundable,
-        )
+        change = _bought_credits(row, self._expiry(account, row))
         operation = add_grant(connection, account, change, request_id)
         succeeded = replace(
             row,
@@ -178,6 +158,46 @@ class TopUps:
         return operation_named(connection, row.account_id, row.request_id)
 
 
+def _new_row(account: AccountRow, wanted: TopUpRow) -> TopUpRow:
+    return replace(
+        wanted,
+        top_up_id=f"t{uuid.uuid4().hex}",
+        currency=account.currency,
+        create_time_ms=now_ms(),
+    )
+
+
+def _bought_credits(row: TopUpRow, expires_at_ms: int | None) -> GrantCredits:
+    return GrantCredits(
+        grant_id=f"g{uuid.uuid4().hex}",
+        type="TOP_UP",
+        amount_nanos=row.amount_nanos,
+        priority=_PRIORITY,
+        effective_at_ms=None,
+        expires_at_ms=expires_at_ms,
+        description=f"{row.payment_method} {row.payment_reference}".strip(),
+        non_refundable=row.non_refundable,
+    )
+
+
+def _check_pending(row: TopUpRow) -> None:
+    if row.status != PENDING:
+        message = f"status: top-up {row.top_up_id} has {row.status.lower()}, and that is final"
+        raise FailedPrecondition("TOP_UP_FINAL", message, "status")
+
+
+def _select_newest(
+    account_id: str,
+    before: tuple[int, str] | None,
+) -> Select[Any]:
+    query = select(top_ups).where(top_ups.c.account_id == account_id)
+    place = (top_ups.c.create_time_ms, top_ups.c.top_up_id)
+    if before is not None:
+        query = query.where(tuple_(*place) < tuple_(*before))
+    newest_first = [column.desc() for column in place]
+    return query.order_by(*newest_first)
+
+
 def _made_by(connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
     """Returns the top-up that the same request has made before, or None.
 
@@ -201,14 +221,23 @@ def _check(
     wanted: TopUpRow,
 ) -> None:
     refuse_used(connection, account, wanted.request_id)
+    _check_terms(account, wanted)
+    _check_payment_is_new(connection, wanted)
+    check_room_for_grant(connection, account)
+
+
+def _check_terms(account: AccountRow, wanted: TopUpRow) -> None:
     if wanted.currency not in ("", account.currency):
         message = f"top_up.currency: must be the account's, {account.currency}"
         raise FailedPrecondition("CURRENCY_MISMATCH", message, "top_up.currency")
     if wanted.expires_at_ms is not None and wanted.expires_at_ms <= now_of(account):
         message = "has passed already: its credits could not be spent"
         raise InvalidField("top_up.expires_at", message)
+
+
+def _check_payment_is_new(connection: Connection, wanted: TopUpRow) -> None:
     same_payment = select(top_ups.c.top_up_id).where(
-        top_ups.c.account_id == account.account_id,
+        top_ups.c.account_id == wanted.account_id,
         top_ups.c.payment_reference == wanted.payment_reference,
     )
     if connection.scalar(same_payment) is not None:
@@ -217,7 +246,6 @@ def _check(
             " is another top-up's of this account"
         )
         raise AlreadyExists("PAYMENT_REFERENCE_REUSED", message, "top_up.payment_reference")
-    check_room_for_grant(connection, account)
 
 
 def _find(

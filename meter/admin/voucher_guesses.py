@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from meter.admin.recording import now_ms
 from meter.database.admin_schema import voucher_guesses
 from meter.database.engine import upsert
 from meter.errors import ResourceExhausted
+from meter.times import now_ms
 
 FREE_FAILURES = 5  # codes that may be tried in vain before the account has to wait
 FIRST_PAUSE_MS = 60_000  # doubled by each failure that follows

@@ -20,13 +20,14 @@ from sqlalchemy import (
 
 from meter.admin.accounts import AccountRow, lock_account
 from meter.admin.granting import add_grant, check_room_for_grant
-from meter.admin.recording import now_ms, now_of, operation_named, refuse_used
+from meter.admin.recording import now_of, operation_named, refuse_used
 from meter.admin.voucher_guesses import find_guesses, store_guesses
 from meter.database.admin_schema import voucher_batches, voucher_codes, voucher_redemptions
 from meter.database.engine import Ledger, insert_many, insert_or_ignore
 from meter.database.errors import RequestIdReused
 from meter.errors import AlreadyExists, FailedPrecondition
 from meter.journal.operations import GrantCredits, Operation
+from meter.times import now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,13 @@ class Vouchers:
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
             operation = _redeemed(connection, account, digest, request_id)
-            if operation is not None:
-                return operation
-            check_room_for_grant(connection, account)
-            guesses = find_guesses(connection, account_id)
-            guesses.check()
-            operation = _use(connection, account, digest, request_id)
-            if operation is not None:
-                return operation
-            store_guesses(connection, account_id, guesses.failed())
+            if operation is None:
+                operation = _try(connection, account, digest, request_id)
         # Raised after the transaction, which must be committed: it counts the failure.
-        message = "code: is not valid, not any longer, or not for this account"
-        raise FailedPrecondition("VOUCHER_INVALID", message, "code")
+        if operation is None:
+            message = "code: is not valid, not any longer, or not for this account"
+            raise FailedPrecondition("VOUCHER_INVALID", message, "code")
+        return operation
 
     def list_batches(self, after: str, limit: int) -> list[BatchRow]:
         """Returns up to `limit` batches by id, behind the id `after`."""
@@ -117,6 +113,22 @@ class Vouchers:
         )
         with self._ledger.read() as connection:
             return [_batch(row) for row in connection.execute(query).mappings()]
+
+
+def _try(
+    connection: Connection,
+    account: AccountRow,
+    digest: str,
+    request_id: str,
+) -> Operation | None:
+    """Uses the code; counts a failure and returns None if the account cannot use the code now."""
+    check_room_for_grant(connection, account)
+    guesses = find_guesses(connection, account.account_id)
+    guesses.check()
+    operation = _use(connection, account, digest, request_id)
+    if operation is None:
+        store_guesses(connection, account.account_id, guesses.failed())
+    return operation
 
 
 def _use(
@@ -131,12 +143,17 @@ def _use(
     code = connection.execute(code_query).first()
     if code is None:
         return None
-    batch_query = select(voucher_batches).where(voucher_batches.c.batch_id == code.batch_id)
-    batch = _batch(connection.execute(batch_query).mappings().one())
+    batch = _find_batch(connection, code.batch_id)
     if code.uses >= batch.uses_per_code or not _may_use(connection, account, batch, digest):
         return None
     _count_use(connection, account, digest, request_id)
     return add_grant(connection, account, _grant(account, batch), request_id)
+
+
+def _find_batch(connection: Connection, batch_id: str) -> BatchRow:
+    query = select(voucher_batches).where(voucher_batches.c.batch_id == batch_id)
+    row = connection.execute(query).mappings().one()
+    return _batch(row)
 
 
 def _count_use(
@@ -167,16 +184,19 @@ def _may_use(
         return False
     if batch.expires_at_ms is not None and now_of(account) >= batch.expires_at_ms:
         return False
-    query = (
-        select(func.count())
-        .select_from(voucher_redemptions)
-        .where(
-            voucher_redemptions.c.digest == digest,
-            voucher_redemptions.c.account_id == account.account_id,
-        )
+    return _uses_by(connection, account, digest) < batch.uses_per_account
+
+
+def _uses_by(
+    connection: Connection,
+    account: AccountRow,
+    digest: str,
+) -> int:
+    query = select(func.count()).where(
+        voucher_redemptions.c.digest == digest,
+        voucher_redemptions.c.account_id == account.account_id,
     )
-    uses_by_account = connection.scalar(query) or 0
-    return uses_by_account < batch.uses_per_account
+    return connection.scalar(query) or 0
 
 
 def _grant(account: AccountRow, batch: BatchRow) -> GrantCredits:

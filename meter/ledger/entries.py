@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from meter.database.engine import insert_many
 from meter.database.schema import entries
 from meter.journal.allocation import Part, total_overage
 from meter.journal.effect import Effect
+from meter.journal.entry import Position
 from meter.journal.kinds import Kind
 from meter.journal.operations import GrantCredits, Operation, VoidGrant
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.portions import portions
 from meter.ledger.projections.usage import usage_lines
 
-_KEYS_PER_QUERY = 500
 _FIRST_COLUMNS = (
     entries.c.account_id,
     entries.c.request_id,
@@ -60,19 +62,25 @@ def effects_of(
     """Returns the effect lines in the ledger, by (epoch, number), from the first record's position
     to the last record's.
     """
-    place = tuple_(entries.c.epoch, entries.c.seq)
-    first = records[0].position
-    last = records[-1].position
-    columns = select(entries.c.epoch, entries.c.seq, entries.c.effect)
-    query = columns.where(
-        entries.c.shard == shard,
-        place >= tuple_(first.epoch, first.seq),
-        place <= tuple_(last.epoch, last.seq),
-    )
+    query = _select_effects(shard, records[0].position, records[-1].position)
     effects = {}
     for epoch, seq, effect in connection.execute(query):
         effects[epoch, seq] = effect
     return effects
+
+
+def _select_effects(
+    shard: int,
+    first: Position,
+    last: Position,
+) -> Select[Any]:
+    place = tuple_(entries.c.epoch, entries.c.seq)
+    columns = select(entries.c.epoch, entries.c.seq, entries.c.effect)
+    return columns.where(
+        entries.c.shard == shard,
+        place >= tuple_(first.epoch, first.seq),
+        place <= tuple_(last.epoch, last.seq),
+    )
 
 
 def burned_parts(effect: Effect, subject: int | None) -> tuple[Part, ...]:
@@ -175,14 +183,19 @@ def _first_entries(connection: Connection, records: Iterable[JournalRecord]) -> 
     """Returns the records' requests that the ledger has already, with each request's entry id."""
     requests = [_request(record) for record in records]
     wanted = [request for request in requests if request is not None]
-    name = tuple_(entries.c.account_id, entries.c.request_id)
-    firsts = {}
-    for start in range(0, len(wanted), _KEYS_PER_QUERY):
-        some = wanted[start : start + _KEYS_PER_QUERY]
-        query = select(*_FIRST_COLUMNS).where(name.in_(some))
-        for account_id, request_id, shard, epoch, seq in connection.execute(query):
-            firsts[account_id, request_id] = f"{shard}-{epoch}-{seq}"
+    firsts: dict[Request, str] = {}
+    for some in portions(wanted):
+        firsts |= _entries_of(connection, some)
     return firsts
+
+
+def _entries_of(connection: Connection, requests: Sequence[Request]) -> dict[Request, str]:
+    name = tuple_(entries.c.account_id, entries.c.request_id)
+    query = select(*_FIRST_COLUMNS).where(name.in_(requests))
+    found = {}
+    for account_id, request_id, shard, epoch, seq in connection.execute(query):
+        found[account_id, request_id] = f"{shard}-{epoch}-{seq}"
+    return found
 
 
 def _unname_repeats(
@@ -193,18 +206,26 @@ def _unname_repeats(
     """Removes the request ids of repeats from the rows; adds the records' requests to `firsts`."""
     duplicates: Duplicates = {}
     for record, row in zip(records, rows, strict=True):
-        request = _request(record)
-        if request is None:
-            continue
-        if request not in firsts:
-            firsts[request] = record.entry_id
+        first = _entry_before(record, firsts)
+        if first is None:
             continue
         row["request_id"] = None
         # An operation stands all the same: operations are recorded, and told apart by number.
         if record.operation is None:
-            row["duplicate_of"] = firsts[request]
-            duplicates[record.entry_id] = firsts[request]
+            row["duplicate_of"] = first
+            duplicates[record.entry_id] = first
     return duplicates
+
+
+def _entry_before(record: JournalRecord, firsts: dict[Request, str]) -> str | None:
+    """Returns the first entry of the record's request; None, and noted, if it is the record's."""
+    request = _request(record)
+    if request is None:
+        return None
+    first = firsts.get(request)
+    if first is None:
+        firsts[request] = record.entry_id
+    return first
 
 
 def _request(record: JournalRecord) -> Request | None:

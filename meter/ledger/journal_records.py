@@ -70,7 +70,7 @@ def read(shard: int, raw: RawEntry) -> JournalRecord | EpochRecord:
     """Returns the entry's record. Raises UnreadableEntry."""
     entry_id, fields = raw
     try:
-        return _record(shard, decode(entry_id, fields), fields[b"e"])
+        return _record(shard, decode(entry_id, fields), fields[b"e"].decode())
     except (ValueError, KeyError, TypeError, DecodeError) as error:
         raise UnreadableEntry(entry_id.decode(errors="replace"), error) from error
 
@@ -106,7 +106,7 @@ def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, 
 def _record(
     shard: int,
     entry: JournalEntry,
-    line: bytes,
+    line: str,
 ) -> JournalRecord | EpochRecord:
     if entry.method is Method.EPOCH:
         return EpochRecord(entry.position, entry.request.decode())
@@ -114,28 +114,10 @@ def _record(
     if effect is None or not effect.kind.is_journaled:
         raise ValueError(f"{entry.method} without an effect that is journaled")
     if entry.method in _CALLS:
-        return _call(shard, entry, effect, line.decode())
+        return _call(shard, entry, effect, line)
     if entry.method is Method.CONSEQUENCE:
-        account_id = entry.request.decode()
-        return JournalRecord(
-            shard,
-            entry.position,
-            account_id,
-            None,
-            effect,
-            line.decode(),
-        )
-    operation = Operation.from_json(entry.request)
-    return JournalRecord(
-        shard,
-        entry.position,
-        operation.account_id,
-        operation.request_id,
-        effect,
-        line.decode(),
-        description=_description(operation),
-        operation=operation,
-    )
+        return _consequence(shard, entry, effect, line)
+    return _operation(shard, entry, effect, line)
 
 
 def _call(
@@ -158,6 +140,42 @@ def _call(
         dict(request.dimensions),
         request.traffic_class,
         request.description,
+    )
+
+
+def _consequence(
+    shard: int,
+    entry: JournalEntry,
+    effect: Effect,
+    line: str,
+) -> JournalRecord:
+    account_id = entry.request.decode()
+    return JournalRecord(
+        shard,
+        entry.position,
+        account_id,
+        None,
+        effect,
+        line,
+    )
+
+
+def _operation(
+    shard: int,
+    entry: JournalEntry,
+    effect: Effect,
+    line: str,
+) -> JournalRecord:
+    operation = Operation.from_json(entry.request)
+    return JournalRecord(
+        shard,
+        entry.position,
+        operation.account_id,
+        operation.request_id,
+        effect,
+        line,
+        description=_description(operation),
+        operation=operation,
     )
 
 

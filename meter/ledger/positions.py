@@ -1,6 +1,5 @@
 """The flushed position of each shard, and the epochs that began."""
 
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +9,7 @@ from meter.database.engine import Ledger, insert_or_ignore
 from meter.database.errors import LedgerError
 from meter.database.schema import epochs, journal_gaps, shards
 from meter.journal.entry import Position
+from meter.times import now_ms
 
 FIRST = Position(1, 0)
 
@@ -133,7 +133,7 @@ def record_gap(
         "epoch": first.epoch,
         "first_seq": first.seq,
         "last_seq": last_seq,
-        "found_at_ms": _now_ms(),
+        "found_at_ms": now_ms(),
     }
     inserted = insert_or_ignore(connection, journal_gaps, [gap])
     return inserted == 1
@@ -163,25 +163,24 @@ def _begin_shards(connection: Connection, count: int) -> None:
     new_shards = []
     new_epochs = []
     for shard in range(count):
-        row = {
-            "shard": shard,
-            "epoch": FIRST.epoch,
-            "watermark_seq": FIRST.seq,
-        }
-        new_shards.append(row)
+        new_shards.append(_shard(shard))
         new_epochs.append(_epoch(shard, FIRST.epoch, "first start"))
     if insert_or_ignore(connection, shards, new_shards):
         insert_or_ignore(connection, epochs, new_epochs)
+
+
+def _shard(shard: int) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "epoch": FIRST.epoch,
+        "watermark_seq": FIRST.seq,
+    }
 
 
 def _epoch(shard: int, epoch: int, reason: str) -> dict[str, object]:
     return {
         "shard": shard,
         "epoch": epoch,
-        "opened_at_ms": _now_ms(),
+        "opened_at_ms": now_ms(),
         "reason": reason,
     }
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from sqlalchemy import Connection
 
-from meter.admin.recorder import record_grant
+from meter.admin.granting import record_grant
 from meter.database.errors import AmountOutOfRange
 from meter.journal.entry import Position
 from meter.journal.kinds import Kind
@@ -91,12 +91,7 @@ def _take_batch(
         # while the gate goes on.
         fence(batch.shard, first.epoch + 1)
         _note_gap(connection, batch.shard, first, last_seq, posted)
-    for record in new:
-        if isinstance(record, EpochRecord):
-            epoch = record.position.epoch
-            enter_epoch(connection, batch.shard, epoch, record.reason)
-        else:
-            posted.records.append(record)
+    _take_new(connection, batch.shard, new, posted)
     if new:
         position = new[-1].position
     posted.positions[batch.shard] = position
@@ -115,6 +110,20 @@ def _split(
         elif isinstance(record, JournalRecord):
             old.append(record)
     return old, new
+
+
+def _take_new(
+    connection: Connection,
+    shard: int,
+    new: Iterable[JournalRecord | EpochRecord],
+    posted: Posted,
+) -> None:
+    for record in new:
+        if isinstance(record, EpochRecord):
+            epoch = record.position.epoch
+            enter_epoch(connection, shard, epoch, record.reason)
+        else:
+            posted.records.append(record)
 
 
 def _note_gap(
@@ -151,24 +160,23 @@ def _rewritten(
     for record in old:
         position = record.position
         place = (position.epoch, position.seq)
-        if effects.get(place) == record.effect_text:
-            continue
-        log.error(
-            "journal_entry_given_up",
-            entry=record.entry_id,
-            effect=record.effect_text,
-        )
-        rewritten.append((position, position.seq))
+        if effects.get(place) != record.effect_text:
+            _log_given_up(record)
+            rewritten.append((position, position.seq))
     return rewritten
+
+
+def _log_given_up(record: JournalRecord) -> None:
+    log.error(
+        "journal_entry_given_up",
+        entry=record.entry_id,
+        effect=record.effect_text,
+    )
 
 
 def _write_records(connection: Connection, posted: Posted) -> None:
     """Writes the records' entries and all projections."""
-    shards = {record.shard for record in posted.records}
-    lossy = lossy_epochs(connection, shards)
-    projector = Projector(connection, posted.records, lossy)
-    posted.records = [projector.apply(record) for record in posted.records]
-    posted.drifts = projector.drifts
+    projector = _project(connection, posted)
     duplicates = insert_entries(connection, posted.records)
     posted.duplicates = len(duplicates)
     _add_usage(connection, posted.records, duplicates)
@@ -177,6 +185,16 @@ def _write_records(connection: Connection, posted: Posted) -> None:
         _give_back(connection, posted.records, duplicates)
     _grant_again(connection, projector.lost)
     posted.oldest_ms = _oldest_ms(posted.records, projector)
+
+
+def _project(connection: Connection, posted: Posted) -> Projector:
+    """Applies the records to the projections in memory; the records become what they count as."""
+    shards = {record.shard for record in posted.records}
+    lossy = lossy_epochs(connection, shards)
+    projector = Projector(connection, posted.records, lossy)
+    posted.records = [projector.apply(record) for record in posted.records]
+    posted.drifts = projector.drifts
+    return projector
 
 
 def _oldest_ms(records: Iterable[JournalRecord], projector: Projector) -> int | None:
@@ -212,18 +230,23 @@ def _give_back(
         first = duplicates.get(record.entry_id)
         if first is None:
             continue
-        log.warning(
-            "duplicate",
-            entry=record.entry_id,
-            first=first,
-            charged_nanos=-record.effect.balance_delta,
-        )
+        _log_duplicate(record, first)
         if record.effect.kind is Kind.DEBIT and record.effect.amount > 0:
-            _refund(connection, record, first)
+            request_id = f"{REFUND_REQUEST_PREFIX}{record.entry_id}"
+            _record(connection, record.account_id, _refund(record, first), request_id)
 
 
-def _refund(connection: Connection, record: JournalRecord, first: str) -> None:
-    change = GrantCredits(
+def _log_duplicate(record: JournalRecord, first: str) -> None:
+    log.warning(
+        "duplicate",
+        entry=record.entry_id,
+        first=first,
+        charged_nanos=-record.effect.balance_delta,
+    )
+
+
+def _refund(record: JournalRecord, first: str) -> GrantCredits:
+    return GrantCredits(
         grant_id=f"refund-{record.entry_id}",
         type="REFUND",
         amount_nanos=record.effect.amount,
@@ -233,7 +256,6 @@ def _refund(connection: Connection, record: JournalRecord, first: str) -> None:
         description=f"Entry {record.entry_id} repeated entry {first}, and is given back",
         refund_of=record.entry_id,
     )
-    _record(connection, record.account_id, change, f"{REFUND_REQUEST_PREFIX}{record.entry_id}")
 
 
 def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:
@@ -245,17 +267,20 @@ def _grant_again(connection: Connection, lost: Iterable[Operation]) -> None:
     for operation in lost:
         change = operation.change
         if isinstance(change, GrantCredits):
-            again = replace(
-                change,
-                grant_id=f"{change.grant_id}-again",
-                description=f"{change.description} (lost, granted again)",
-            )
             _record(
                 connection,
                 operation.account_id,
-                again,
+                _again(change),
                 f"again {operation.seq}",
             )
+
+
+def _again(lost: GrantCredits) -> GrantCredits:
+    return replace(
+        lost,
+        grant_id=f"{lost.grant_id}-again",
+        description=f"{lost.description} (lost, granted again)",
+    )
 
 
 def _record(

@@ -4,7 +4,8 @@ Redis or the journal has lost something; mostly the sums that an entry found sho
 such an entry did, the entry did all the same; what was lost before stays lost.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from operator import attrgetter
 
 from meter.journal.account_sums import AccountSums
 from meter.journal.allocation import OVERAGE, Allocation, Part, first_of, joined, total
@@ -26,18 +27,11 @@ def taken_from(
     kind = effect.kind
     if kind is Kind.GRANT_EXHAUSTED:
         return _exhausted(effect.taken, grants)
-    if not kind.spends and not kind.loses:
-        return ()
-    left = _left_in(grants.values())
-    if kind.ends_hold:
-        for part in pins:
-            left[part.grant] = left.get(part.grant, 0) + part.amount
-    there = _bounded(effect.taken, left)
-    if kind is Kind.DEBT_PAID:
-        return first_of(there, max(0, debt))
     if kind.loses:
-        return there
-    return _with_missing(effect, there, left, grants.values())
+        return _lost_from(effect, grants.values(), debt)
+    if kind.spends:
+        return _spent_from(effect, pins, grants.values())
+    return ()
 
 
 def rebased(
@@ -59,7 +53,7 @@ def rebased(
     if kind.gives:
         effect = effect._replace(amount=total(given))
         return _reallocated(effect, taken=(), returned=given)
-    if kind.spends or kind.loses or kind is Kind.GRANT_EXHAUSTED:
+    if kind.names_taken:
         return _taking(effect, taken, pins)
     return effect
 
@@ -87,14 +81,16 @@ def _taking(
     pins: tuple[Part, ...],
 ) -> Effect:
     """Returns an effect with other parts; the effect takes credits and ends no hold."""
-    amount = total(taken)
-    effect = effect._replace(amount=amount)
+    effect = effect._replace(amount=total(taken))
     if effect.kind is Kind.EXTEND:
         effect = effect._replace(hold_amount=total(pins))
-    returned: tuple[Part, ...] = ()
-    if effect.kind is Kind.DEBT_PAID:
-        returned = (Part(OVERAGE, amount),)
-    return _reallocated(effect, taken, returned)
+    return _reallocated(effect, taken, _paid_to_overage(effect))
+
+
+def _paid_to_overage(effect: Effect) -> tuple[Part, ...]:
+    if effect.kind is not Kind.DEBT_PAID:
+        return ()
+    return (Part(OVERAGE, effect.amount),)
 
 
 def rebased_sums(known: AccountSums, found: AccountSums) -> AccountSums:
@@ -125,6 +121,32 @@ def _exhausted(
 
 def _is_empty(grant: GrantBalance | None) -> bool:
     return grant is not None and grant.is_empty
+
+
+def _lost_from(
+    effect: Effect,
+    grants: Collection[GrantBalance],
+    debt: int,
+) -> tuple[Part, ...]:
+    """Returns what the grants lose other than for usage, as far as it is there."""
+    there = _bounded(effect.taken, _left_in(grants))
+    if effect.kind is Kind.DEBT_PAID:
+        return first_of(there, max(0, debt))
+    return there
+
+
+def _spent_from(
+    effect: Effect,
+    pins: tuple[Part, ...],
+    grants: Collection[GrantBalance],
+) -> tuple[Part, ...]:
+    """Returns what usage takes of the grants; what a settled hold had pinned is there again."""
+    left = _left_in(grants)
+    if effect.kind.ends_hold:
+        for part in pins:
+            left[part.grant] = left.get(part.grant, 0) + part.amount
+    there = _bounded(effect.taken, left)
+    return _with_missing(effect, there, left, grants)
 
 
 def _left_in(grants: Iterable[GrantBalance]) -> dict[int, int]:
@@ -180,14 +202,19 @@ def _planned(
     """Yields parts of `amount` in burn order, from grants that every request may use at that time;
     the rest from overage.
     """
-    usable = [grant for grant in grants if grant.lives_at(at_ms) and not grant.is_scoped]
-    for grant in sorted(usable, key=lambda grant: grant.burn_place):
+    for grant in _in_burn_order(grants, at_ms):
         taken = min(amount, left[grant.number])
         if taken > 0:
             yield Part(grant.number, taken)
             amount -= taken
     if amount:
         yield Part(OVERAGE, amount)
+
+
+def _in_burn_order(grants: Iterable[GrantBalance], at_ms: int) -> list[GrantBalance]:
+    """Returns the grants that every request may use at that time."""
+    usable = [grant for grant in grants if grant.lives_at(at_ms) and not grant.is_scoped]
+    return sorted(usable, key=attrgetter("burn_place"))
 
 
 def _reallocated(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from meter.admin.granting import MAX_LIVE_GRANTS
-from meter.admin.recorder import OperationRecorder, record_grant
+from meter.admin.granting import MAX_LIVE_GRANTS, record_grant
+from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
 from meter.database.errors import AccountExists, RequestIdReused
 from meter.errors import FailedPrecondition, InvalidField, NotFound, ServiceError

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from meter.admin.granting import MAX_LIVE_GRANTS
-from meter.admin.recorder import OperationRecorder, record_grant
+from meter.admin.granting import MAX_LIVE_GRANTS, record_grant
+from meter.admin.recorder import OperationRecorder
 from meter.admin.top_ups import TopUpRow, TopUps
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger

@@ -6,7 +6,7 @@ import pytest
 
 from meter.database.engine import Ledger
 from meter.journal.operations import Grace, Threshold
-from meter.ledger.projections import grants as grants_module
+from meter.ledger import portions as portions_module
 from meter.v1 import ledger_pb2 as pb
 from support.histories import DAY, FEBRUARY, HOUR, JANUARY, MARCH, Scribe, service_of
 from support.sample_ledger import credit_books
@@ -187,8 +187,8 @@ def test_another_accounts_grants_of_the_same_number_do_not_lend_their_names(scri
 def test_a_page_with_many_grants_names_them_all(
     scribe: Scribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert grants_module._NUMBERS_PER_QUERY == 500
-    monkeypatch.setattr(grants_module, "_NUMBERS_PER_QUERY", 3)
+    assert portions_module.KEYS_PER_QUERY == 500
+    monkeypatch.setattr(portions_module, "KEYS_PER_QUERY", 3)
     granted = [scribe.grant(2) for _ in range(8)]
     scribe.debit(16)
     assert burned(entries(scribe, pb.DEBIT)[0]) == [(grant_id, "TOP_UP", 2) for grant_id in granted]

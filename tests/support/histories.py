@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from meter.admin.budgets import BudgetRow, Budgets
-from meter.admin.recorder import OperationRecorder, record_grant
+from meter.admin.granting import record_grant
+from meter.admin.recorder import OperationRecorder
 from meter.audit import RedisSnapshot, StoreInspector
 from meter.database.engine import Ledger
 from meter.journal.entry import Method, Position, Pricing

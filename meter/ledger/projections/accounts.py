@@ -14,8 +14,17 @@ from meter.journal.applied_settings import Settings
 from meter.journal.effect import NO_FLAGS
 from meter.journal.operations import AdvanceClock, Change, Update
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.portions import portions
 
-_IDS_PER_QUERY = 500
+_LOADED = (
+    accounts.c.account_id,
+    accounts.c.state,
+    accounts.c.day,
+    accounts.c.applied_op,
+    accounts.c.applied_status,
+    accounts.c.applied_clock_ms,
+    accounts.c.applied_settings,
+)
 _CHANGED = (
     "state",
     "day",
@@ -119,25 +128,12 @@ class AccountProjection:
 
 
 def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:
-    columns = (
-        accounts.c.account_id,
-        accounts.c.state,
-        accounts.c.day,
-        accounts.c.applied_op,
-        accounts.c.applied_status,
-        accounts.c.applied_clock_ms,
-        accounts.c.applied_settings,
-    )
     found: dict[str, AppliedAccount] = {}
-    for start in range(0, len(account_ids), _IDS_PER_QUERY):
-        some = account_ids[start : start + _IDS_PER_QUERY]
-        wanted = select(*columns).where(accounts.c.account_id.in_(some))
-        for account_id, state, *rest in connection.execute(wanted):
-            found[account_id] = AppliedAccount(
-                account_id,
-                AccountSums.decode(state),
-                *rest,
-            )
+    for some in portions(account_ids):
+        query = select(*_LOADED).where(accounts.c.account_id.in_(some))
+        for account_id, state, *rest in connection.execute(query):
+            sums = AccountSums.decode(state)
+            found[account_id] = AppliedAccount(account_id, sums, *rest)
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 from sqlalchemy import Row as DatabaseRow
 
 from meter.database.engine import upsert, write_many
@@ -16,10 +16,19 @@ from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import DeleteBudget, SetBudget
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.portions import portions
 from meter.windows import window_of
 
-_IDS_PER_QUERY = 500
 _CHANGED = ("number", "labels", "period", "hard", "limit_nanos", "levels")
+
+_CLEAR_HELD = (
+    update(budget_windows)
+    .where(
+        budget_windows.c.account_id == bindparam("account"),
+        budget_windows.c.number == bindparam("ended_number"),
+    )
+    .values(held_nanos=bindparam("none"))
+)
 
 WindowKey = tuple[str, int, int]  # account, budget's number, window's first day
 
@@ -80,16 +89,21 @@ def changed_budget(
 def moves_of(effect: Effect) -> Iterator[BudgetMove]:
     """Yields the effect's additions to the windows of budgets."""
     if effect.kind is not Kind.DEBIT:
-        for budget in effect.budgets:
-            yield BudgetMove(budget, 0, effect.held_delta)
+        yield from _moves(effect.budgets, 0, effect.held_delta)
     elif effect.hold_id and not effect.flags.late:
-        for budget in effect.budgets:
-            yield BudgetMove(budget, effect.amount, -effect.hold_amount)
+        yield from _moves(effect.budgets, effect.amount, -effect.hold_amount)
     else:
-        for budget in effect.budgets:
-            yield BudgetMove(budget, effect.amount, 0)
-        for budget in effect.freed:
-            yield BudgetMove(budget, 0, -effect.hold_amount)
+        yield from _moves(effect.budgets, effect.amount, 0)
+        yield from _moves(effect.freed, 0, -effect.hold_amount)
+
+
+def _moves(
+    budgets: Iterable[MatchedBudget],
+    used: int,
+    held: int,
+) -> Iterator[BudgetMove]:
+    for budget in budgets:
+        yield BudgetMove(budget, used, held)
 
 
 class BudgetProjection:
@@ -189,19 +203,11 @@ class BudgetProjection:
 
     def _clear_ended(self) -> None:
         """Sets held to 0 in ended budgets: such a budget's holds count in nothing."""
-        ended = (
-            update(budget_windows)
-            .where(
-                budget_windows.c.account_id == bindparam("account"),
-                budget_windows.c.number == bindparam("ended_number"),
-            )
-            .values(held_nanos=bindparam("none"))
-        )
         rows = [
             {"account": account_id, "ended_number": number, "none": 0}
             for account_id, number in sorted(self._ended)
         ]
-        write_many(self._connection, ended, rows)
+        write_many(self._connection, _CLEAR_HELD, rows)
 
     def _save_budgets(self) -> None:
         gone: list[Row] = []
@@ -247,9 +253,7 @@ def budgets_of(
     states = []
     for budget_id in sorted(known):
         budget = known[budget_id]
-        window = windows.get(budget.number)
-        if window is None:
-            window = _empty_window(budget, day)
+        window = windows.get(budget.number) or _empty_window(budget, day)
         states.append(_state(budget, window))
     return tuple(states)
 
@@ -264,6 +268,17 @@ class _Window(NamedTuple):
 
 def _newest_windows(connection: Connection, account_id: str) -> dict[int, _Window]:
     """Returns the newest window of each of the account's budgets, by the budget's number."""
+    newest = {}
+    for row in connection.execute(_select_newest_windows(account_id)):
+        newest[row.number] = _Window(
+            row.start_day,
+            row.used_nanos,
+            row.held_nanos,
+        )
+    return newest
+
+
+def _select_newest_windows(account_id: str) -> Select[Any]:
     windows = budget_windows.c
     last = func.max(windows.start_day).over(partition_by=windows.number)
     found = (
@@ -277,15 +292,7 @@ def _newest_windows(connection: Connection, account_id: str) -> dict[int, _Windo
         .where(windows.account_id == account_id)
         .subquery()
     )
-    query = select(found).where(found.c.start_day == found.c.last)
-    newest = {}
-    for row in connection.execute(query):
-        newest[row.number] = _Window(
-            row.start_day,
-            row.used_nanos,
-            row.held_nanos,
-        )
-    return newest
+    return select(found).where(found.c.start_day == found.c.last)
 
 
 def _empty_window(budget: AppliedBudget, day: int) -> _Window:
@@ -324,10 +331,8 @@ def _concerns_budgets(record: JournalRecord) -> bool:
 def _load(connection: Connection, account_ids: list[str]) -> BudgetsByAccount:
     """Returns the accounts' budgets, by account and budget id."""
     found: BudgetsByAccount = {}
-    for start in range(0, len(account_ids), _IDS_PER_QUERY):
-        some = account_ids[start : start + _IDS_PER_QUERY]
-        own = applied_budgets.c.account_id.in_(some)
-        query = select(applied_budgets).where(own)
+    for some in portions(account_ids):
+        query = select(applied_budgets).where(applied_budgets.c.account_id.in_(some))
         for row in connection.execute(query):
             budgets = found.setdefault(row.account_id, {})
             budgets[row.budget_id] = _budget(row)

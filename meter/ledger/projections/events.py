@@ -43,16 +43,17 @@ class EventProjection:
         """Numbers and inserts new events; a crossing that Redis lost and told again is known."""
         if not self._crossed:
             return
-        connection = self._connection
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        last = connection.scalar(select(func.max(events.c.number))) or 0
+        last = _lock_last_number(self._connection)
         rows = [_row(crossed, number) for number, crossed in enumerate(self._crossed, last + 1)]
-        write_many(
-            connection,
-            upsert(connection, events).on_conflict_do_nothing(),
-            rows,
-        )
+        statement = upsert(self._connection, events).on_conflict_do_nothing()
+        write_many(self._connection, statement, rows)
+
+
+def _lock_last_number(connection: Connection) -> int:
+    """Returns the newest event's number; nobody else numbers events until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    return connection.scalar(select(func.max(events.c.number))) or 0
 
 
 def _row(crossed: _CrossedThreshold, number: int) -> dict[str, object]:

@@ -27,11 +27,10 @@ from meter.journal.grant_types import PROMOTIONAL_TYPES
 from meter.journal.kinds import Kind
 from meter.journal.operations import GrantCredits, VoidGrant
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.portions import portions
 
 Key = tuple[str, int]  # account, grant's number
 GrantNames = dict[int, tuple[str, str]]  # id and type, by grant's number
-
-_NUMBERS_PER_QUERY = 500
 
 _SUMS = ("left_nanos", "held_nanos", "spent_nanos", "expired_nanos", "voided_nanos")
 _NO_CHANGE = (0,) * len(_SUMS)
@@ -138,7 +137,7 @@ class GrantProjection:
     def balances(self, account_id: str) -> dict[int, GrantBalance]:
         """Returns the account's grants by number, as the applied records left the grants."""
         found = [*self._stored_values(account_id), *self._new_values(account_id)]
-        balances = [self._balance(account_id, *values) for values in found]
+        balances = [self._balance(account_id, values) for values in found]
         return {grant.number: grant for grant in balances}
 
     def save(self) -> None:
@@ -147,6 +146,9 @@ class GrantProjection:
         changed = sorted(self._sums.keys() | self._states.keys())
         rows = [self._changes(key) for key in changed]
         write_many(self._connection, _MOVE, rows)
+        self._save_voided()
+
+    def _save_voided(self) -> None:
         voided = [{"account": account_id, "grant": number} for account_id, number in self._voided]
         write_many(self._connection, _WITHDRAW, voided)
         write_many(self._connection, _END_EMPTIED, voided)
@@ -176,35 +178,16 @@ class GrantProjection:
             row[f"add_{name}"] = nanos
         return row
 
-    def _balance(
-        self,
-        account_id: str,
-        number: int,
-        type: str,
-        priority: int,
-        expires_ms: int | None,
-        scope: str,
-        state: str,
-        left: int,
-        held: int,
-    ) -> GrantBalance:
-        key = (account_id, number)
-        sums = self._sums.get(key)
-        if sums is not None:
-            left += sums[_LEFT]
-            held += sums[_HELD]
-        if state in ("LIVE", "SCHEDULED"):
-            state = self._states.get(key, state)
-        return GrantBalance(
-            number=number,
-            type=type,
-            priority=priority,
-            expires_ms=expires_ms,
-            is_scoped=scope != "[]",
-            state=state,
-            left=left,
-            held=held,
-        )
+    def _balance(self, account_id: str, values: tuple[Any, ...]) -> GrantBalance:
+        """Returns the grant of these values of _BALANCE_COLUMNS, moved by the applied records."""
+        grant = _balance_before(*values)
+        key = (account_id, grant.number)
+        sums = self._sums.get(key, _NO_CHANGE)
+        grant.left += sums[_LEFT]
+        grant.held += sums[_HELD]
+        if grant.state in ("LIVE", "SCHEDULED"):
+            grant.state = self._states.get(key, grant.state)
+        return grant
 
     def _add_grant(self, record: JournalRecord) -> None:
         operation = record.operation
@@ -239,10 +222,7 @@ class GrantProjection:
         if kind in _TAKEN_TO:
             self._move(record.account_id, effect.taken, _LEFT, _TAKEN_TO[kind])
         if kind in _NEW_STATE:
-            state = _NEW_STATE[kind]
-            for part in (*effect.taken, *effect.returned):
-                key = (record.account_id, part.grant)
-                self._set_state(key, state)
+            self._set_states(record, _NEW_STATE[kind])
         elif kind is Kind.GRANT_VOIDED:
             self._void(record)
 
@@ -261,17 +241,26 @@ class GrantProjection:
             sums[source] -= part.amount
             sums[target] += part.amount
 
+    def _set_states(self, record: JournalRecord, state: str) -> None:
+        """Notes the new state of the grants that the record names."""
+        effect = record.effect
+        for part in (*effect.taken, *effect.returned):
+            self._set_state((record.account_id, part.grant), state)
+
     def _void(self, record: JournalRecord) -> None:
         assert record.operation is not None, "a voiding is an operation"
         change = record.operation.change
         assert isinstance(change, VoidGrant), "of this kind"
         key = (record.account_id, change.number)
-        grant = self.balances(record.account_id).get(change.number)
         # Where only the grant's start was lost, the grant is withdrawn as if it had not begun.
-        has_begun = grant is not None and not grant.is_scheduled
-        if change.amount_nanos is None and has_begun:
+        if change.amount_nanos is None and self._has_begun(key):
             self._set_state(key, "VOIDED")
         self._voided.append(key)
+
+    def _has_begun(self, key: Key) -> bool:
+        account_id, number = key
+        grant = self.balances(account_id).get(number)
+        return grant is not None and not grant.is_scheduled
 
     def _set_state(self, key: Key, state: str) -> None:
         """Notes the new state; a grant stays over, except for becoming used up."""
@@ -294,10 +283,8 @@ def names_of(
     """Returns id and type of the account's grants of these numbers."""
     columns = select(grants.c.number, grants.c.grant_id, grants.c.type)
     of_account = columns.where(grants.c.account_id == account_id)
-    ordered = sorted(numbers)
     names = {}
-    for start in range(0, len(ordered), _NUMBERS_PER_QUERY):
-        some = ordered[start : start + _NUMBERS_PER_QUERY]
+    for some in portions(sorted(numbers)):
         query = of_account.where(grants.c.number.in_(some))
         for row in connection.execute(query):
             names[row.number] = (row.grant_id, row.type)
@@ -307,6 +294,18 @@ def names_of(
 def _select_balances(account_id: str) -> Select[Any]:
     columns = [grants.c[name] for name in _BALANCE_COLUMNS]
     return select(*columns).where(grants.c.account_id == account_id)
+
+
+def _balance_before(
+    number: int,
+    grant_type: str,
+    priority: int,
+    expires_ms: int | None,
+    scope: str,
+    *state_and_sums: Any,
+) -> GrantBalance:
+    is_scoped = scope != "[]"
+    return GrantBalance(number, grant_type, priority, expires_ms, is_scoped, *state_and_sums)
 
 
 def _row(

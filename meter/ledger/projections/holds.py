@@ -12,9 +12,9 @@ from meter.journal.allocation import Part, decode_parts, encode_parts, joined
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.ledger.journal_records import JournalRecord
+from meter.ledger.portions import portions
 from meter.ledger.projections.budgets import BudgetProjection
 
-_KEYS_PER_QUERY = 500
 # An extended hold keeps the time of its authorization.
 _CHANGED = ("amount_nanos", "day", "expires_ms", "pins", "budgets")
 
@@ -46,11 +46,7 @@ class HoldProjection:
         self._ended: set[Key] = set()
         # An extension's record says what was added. What was there must be loaded, except in the
         # usual case.
-        extended = set()
-        for record in records:
-            effect = record.effect
-            if effect.kind is Kind.EXTEND and not _tells_all_pins(effect):
-                extended.add(_key(record))
+        extended = {_key(record) for record in records if _adds_to_known(record.effect)}
         self._known: dict[Key, Row | None] = dict.fromkeys(extended)
         self._known |= _load(connection, sorted(extended))
 
@@ -62,13 +58,7 @@ class HoldProjection:
         key = _key(record)
         if effect.kind is Kind.AUTHORIZE:
             self._authorized.add(key)
-            budgets = self._budgets.counted_in(record)
-            self._open[key] = _row(
-                record,
-                effect.amount,
-                _pins(effect),
-                budgets,
-            )
+            self._open[key] = self._placed(record)
         elif effect.kind is Kind.EXTEND:
             self._open[key] = self._extended(record)
         elif effect.kind.ends_hold:
@@ -94,6 +84,11 @@ class HoldProjection:
         ended = self._ended - self._authorized
         _delete(self._connection, ended)
 
+    def _placed(self, record: JournalRecord) -> Row:
+        effect = record.effect
+        budgets = self._budgets.counted_in(record)
+        return _row(record, effect.amount, _pins(effect), budgets)
+
     def _extended(self, record: JournalRecord) -> Row:
         effect = record.effect
         key = _key(record)
@@ -105,13 +100,7 @@ class HoldProjection:
         known = self._hold(key)
         if known is None:
             return _row(record, amount, _pins(effect), ABSENT)
-        pinned = joined(_pinned(known), effect.taken)
-        changed = {
-            "amount_nanos": amount,
-            "expires_ms": effect.expires_ms,
-            "pins": encode_parts(pinned),
-        }
-        return known | changed
+        return _added_to(known, effect, amount)
 
     def _hold(self, key: Key) -> Row | None:
         """Returns the hold as the applied records left it; None: the hold is not open."""
@@ -147,12 +136,26 @@ def _key(record: JournalRecord) -> Key:
     return record.account_id, record.effect.hold_id
 
 
+def _adds_to_known(effect: Effect) -> bool:
+    return effect.kind is Kind.EXTEND and not _tells_all_pins(effect)
+
+
 def _tells_all_pins(effect: Effect) -> bool:
     """Says whether an extension alone tells all that the hold pins.
 
     In the usual case the hold pins credits of one grant, before and after, and counts in no budget.
     """
     return effect.allocation is None and effect.amount > 0
+
+
+def _added_to(known: Row, effect: Effect, amount: int) -> Row:
+    pinned = joined(_pinned(known), effect.taken)
+    changed = {
+        "amount_nanos": amount,
+        "expires_ms": effect.expires_ms,
+        "pins": encode_parts(pinned),
+    }
+    return known | changed
 
 
 def _pinned(row: Row) -> tuple[Part, ...]:
@@ -184,8 +187,7 @@ def _load(connection: Connection, keys: list[Key]) -> dict[Key, Row | None]:
     """Returns the holds that are open in the ledger."""
     own = tuple_(open_holds.c.account_id, open_holds.c.hold_id)
     found: dict[Key, Row | None] = {}
-    for start in range(0, len(keys), _KEYS_PER_QUERY):
-        some = keys[start : start + _KEYS_PER_QUERY]
+    for some in portions(keys):
         query = select(open_holds).where(own.in_(some))
         for row in connection.execute(query).mappings():
             key = (row["account_id"], row["hold_id"])

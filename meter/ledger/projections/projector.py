@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from meter.admin.recording import recorded_operation
 from meter.journal.allocation import Part
+from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import DeleteBudget, Operation, SetBudget
 from meter.ledger.journal_records import JournalRecord, continues
@@ -74,6 +75,10 @@ class Projector:
                 self._note_drift(account, record)
                 return self._rebased(account, record.without_change())
             self._pass_over(account, operation.seq)
+        return self._continued(account, record)
+
+    def _continued(self, account: AppliedAccount, record: JournalRecord) -> JournalRecord:
+        """Returns the record as it is if it goes on from what the ledger has; else rebased."""
         if not continues(account.state, record.effect.before):
             self._note_drift(account, record)
             return self._rebased(account, record)
@@ -123,14 +128,17 @@ class Projector:
         """Returns the record on top of what the ledger has."""
         effect = record.effect
         grants = self._grants.balances(record.account_id)
-        pins: tuple[Part, ...] = ()
-        if effect.hold_id:
-            pins = self._holds.pins(record)
+        pins = self._pins(record)
         debt = debt_of(account.state, grants.values())
         taken = taken_from(effect, pins, grants, debt)
         given = _given(record, grants)
         on_top = rebased(effect, account.state, taken, pins, given)
         return record.with_effect(on_top)
+
+    def _pins(self, record: JournalRecord) -> tuple[Part, ...]:
+        if not record.effect.hold_id:
+            return ()
+        return self._holds.pins(record)
 
 
 def _given(
@@ -139,12 +147,18 @@ def _given(
 ) -> tuple[Part, ...]:
     """Returns the credits that a grant, or the start of a grant, gives."""
     effect = record.effect
-    if effect.kind is Kind.GRANT and record.operation is not None and effect.amount:
-        scoped = any(part.scoped for part in effect.returned)
-        return (Part(record.operation.seq, effect.amount, scoped),)
+    if effect.kind is Kind.GRANT and record.operation is not None:
+        return _granted(record.operation.seq, effect)
     if effect.kind is Kind.GRANT_STARTED:
         return _of_scheduled(effect.returned, grants)
     return ()
+
+
+def _granted(number: int, effect: Effect) -> tuple[Part, ...]:
+    if not effect.amount:
+        return ()
+    scoped = any(part.scoped for part in effect.returned)
+    return (Part(number, effect.amount, scoped),)
 
 
 def _of_scheduled(

@@ -1,10 +1,11 @@
 """Account snapshots: all that is needed to put an account back into Redis."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from meter.database.engine import Ledger
 from meter.database.schema import accounts, grants, open_holds
@@ -91,12 +92,16 @@ def _snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None
     row = connection.execute(wanted).mappings().first()
     if row is None:
         return None
+    return _of_row(connection, row)
+
+
+def _of_row(connection: Connection, row: RowMapping) -> AccountSnapshot:
+    account_id = row["account_id"]
     state = AccountSums.decode(row["state"])
     settings = Settings.from_json(row["applied_settings"])
     grants_left = _grants(connection, account_id)
+    overage_left, overage_held = _overage(state, grants_left)
     budgets = budgets_of(connection, account_id, row["day"])
-    spendable = sum(grant.left for grant in grants_left if grant.is_spendable)
-    held = sum(grant.held for grant in grants_left)
     return AccountSnapshot(
         account_id=account_id,
         applied_op=row["applied_op"],
@@ -107,14 +112,25 @@ def _snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None
         state=state,
         holds=_holds(connection, account_id, budgets),
         grants=grants_left,
-        overage_left=state.spendable - spendable,
-        overage_held=state.held - held,
+        overage_left=overage_left,
+        overage_held=overage_held,
         budgets=budgets,
         spend_management=settings.spend_management,
         levels=settings.levels,
         graces=settings.graces,
         graces_begun=settings.graces_begun,
     )
+
+
+def _overage(state: AccountSums, grants_left: Iterable[GrantLeft]) -> tuple[int, int]:
+    """Returns what is left and held of overage: what the grants do not have of the sums."""
+    left = state.spendable
+    held = state.held
+    for grant in grants_left:
+        held -= grant.held
+        if grant.is_spendable:
+            left -= grant.left
+    return left, held
 
 
 def _grants(connection: Connection, account_id: str) -> tuple[GrantLeft, ...]:
@@ -156,15 +172,17 @@ def _holds(
     budgets: tuple[BudgetState, ...],
 ) -> tuple[OpenHold, ...]:
     numbers = {budget.budget_id: str(budget.number) for budget in budgets}
-    columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
-    wanted = (
-        select(*columns).where(open_holds.c.account_id == account_id).order_by(open_holds.c.hold_id)
-    )
     holds = []
-    for row in connection.execute(wanted).mappings():
+    for row in connection.execute(_select_holds(account_id)).mappings():
         windows = _without_numbers(row["budgets"], numbers)
         holds.append(OpenHold(**{**row, "budgets": windows}))
     return tuple(holds)
+
+
+def _select_holds(account_id: str) -> Select[Any]:
+    columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
+    of_account = select(*columns).where(open_holds.c.account_id == account_id)
+    return of_account.order_by(open_holds.c.hold_id)
 
 
 def _without_numbers(windows: str, numbers: Mapping[str, str]) -> str:
