@@ -114,7 +114,7 @@ def _matched(account: Account, budget: Budget, window: Window | None) -> str:
     counted = window or now
     end_day = window_of(budget.window, account.day)[1]
     flags = ("h" if budget.hard else "s") + ("p" if counted != now else "")
-    sums = f"{account.room_of(budget)},{account.held_in(now)},{budget.limit}"
+    sums = f"{account.remaining_of(budget)},{account.held_in(now)},{budget.limit}"
     return f"{budget.budget_id},{counted.start_day},{_or_dash(end_day)},{sums},{flags}"
 
 

@@ -164,7 +164,7 @@ class ModelDriver:
             window = budget.now(self.account.day)
             budgets[budget.budget_id] = (
                 window.start_day,
-                self.account.room_of(budget),
+                self.account.remaining_of(budget),
                 self.account.held_in(window),
             )
         return RedisSnapshot(position, self.day, self.state, grants, budgets)
