@@ -1,7 +1,7 @@
 """The settings that the gate goes by, besides an account's sums."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from meter.journal.operations import Change, Create, Grace, GrantCredits, Level, Update
@@ -23,22 +23,20 @@ class Settings:
         """
         match change:
             case Create() | Update():
-                classes = {grace.traffic_class for grace in change.graces}
-                begun = {
-                    name: began_ms
-                    for name, began_ms in self.graces_begun.items()
-                    if name in classes
-                }
                 return Settings(
                     change.spend_management,
                     change.levels,
                     change.graces,
-                    begun,
+                    self._begun_of(change.graces),
                 )
             case GrantCredits(levels=levels) if levels is not None:
                 return replace(self, levels=levels)
             case _:
                 return self
+
+    def _begun_of(self, graces: Iterable[Grace]) -> dict[str, int]:
+        classes = {grace.traffic_class for grace in graces}
+        return {name: began_ms for name, began_ms in self.graces_begun.items() if name in classes}
 
     def with_grace_begun(self, traffic_class: str, began_ms: int) -> "Settings":
         """Returns the settings with the grace of this class begun."""

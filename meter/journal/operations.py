@@ -48,15 +48,20 @@ class Threshold:
 
         None: there is nothing to take a percentage of, or no use can reach the threshold.
         """
-        nanos = self.amount_nanos
-        if self.percent is not None:
-            whole = daily_limit_nanos if self.subject == DAILY_USE else newest_grant_nanos
-            if whole is None:
-                return None
-            nanos = whole * self.percent // 100
+        whole_nanos = newest_grant_nanos
+        if self.subject == DAILY_USE:
+            whole_nanos = daily_limit_nanos
+        nanos = self._nanos(whole_nanos)
         if nanos is None or (nanos == 0 and self.subject == DAILY_USE):
             return None
         return Level(self.threshold_id, self.subject, nanos)
+
+    def _nanos(self, whole_nanos: int | None) -> int | None:
+        if self.percent is None:
+            return self.amount_nanos
+        if whole_nanos is None:
+            return None
+        return whole_nanos * self.percent // 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,19 @@ from meter.journal.effect_codec import decode_effect
 
 _NO_HOLD = "0,0,-,-,-"
 
+# The places of the sums behind the allocation.
+_CURRENT_GRANT_LEFT = 0
+_CURRENT_GRANT_HELD = 1
+_OTHER_LEFT = 2
+_OTHER_HELD = 3
+_USED = 4
+_DAY_REMAINING = 5
+_TOTAL = 6
+_DAILY_LIMIT = 7
+_OVERAGE = 8
+_EXPIRED = 9
+_DAY_BASE = 10
+
 
 def decode_replay_record(record: str) -> Effect:
     """Returns the effect of the first call, for the reply to a repeat.
@@ -60,27 +73,23 @@ def _hold_tokens(sums: list[str]) -> list[str]:
 def _sums_tokens(sums: list[str]) -> list[str]:
     """Returns the tokens of an effect line's sums, with all values filled in."""
     tokens = [token or "0" for token in sums[:13]]
-    (
-        current_grant_left,
-        current_grant_held,
-        other_left,
-        other_held,
-        used,
-        _,  # the day's remaining credits, and the total: filled in below
-        _,
-        daily_limit,
-        overage,
-        expired,
-        day_base,
-        _,
-        _,
-    ) = tokens
-    if not sums[5]:
-        limit = 0 if daily_limit == ABSENT else int(daily_limit)
-        used_today = int(used) - int(day_base)
-        tokens[5] = str(limit - used_today)
-    if not sums[6]:
-        left = int(current_grant_left) + int(other_left) - int(overage)
-        held = int(current_grant_held) + int(other_held)
-        tokens[6] = str(int(used) + int(expired) + left + held)
+    if not sums[_DAY_REMAINING]:
+        tokens[_DAY_REMAINING] = str(_day_remaining(tokens))
+    if not sums[_TOTAL]:
+        tokens[_TOTAL] = str(_total(tokens))
     return tokens
+
+
+def _day_remaining(tokens: list[str]) -> int:
+    """Returns the day's remaining credits, where nothing is held."""
+    used_today = int(tokens[_USED]) - int(tokens[_DAY_BASE])
+    if tokens[_DAILY_LIMIT] == ABSENT:
+        return -used_today
+    return int(tokens[_DAILY_LIMIT]) - used_today
+
+
+def _total(tokens: list[str]) -> int:
+    """Returns the credits ever granted, where no grant is scoped."""
+    left = int(tokens[_CURRENT_GRANT_LEFT]) + int(tokens[_OTHER_LEFT]) - int(tokens[_OVERAGE])
+    held = int(tokens[_CURRENT_GRANT_HELD]) + int(tokens[_OTHER_HELD])
+    return int(tokens[_USED]) + int(tokens[_EXPIRED]) + left + held
