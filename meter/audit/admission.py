@@ -23,11 +23,11 @@ def check_admission(
         return
     covered = effect.before.spendable + scoped
     yield from _check_credits(entry, settings, covered)
-    is_managed = not effect.flags.unmanaged
-    if settings.spend_management != is_managed:
-        mode = "on" if is_managed else "off"
+    spend_management = not effect.flags.spend_management_off
+    if settings.spend_management != spend_management:
+        mode = "on" if spend_management else "off"
         yield f"{entry.id}: spend management was {mode} for it alone"
-    if is_managed:
+    if spend_management:
         yield from _check_limits(entry)
 
 

@@ -31,7 +31,7 @@ class Flags(NamedTuple):
     grace_began: bool = False
     graces_ended: bool = False  # a grant left something to spend: no grace of the account goes on
     is_scheduled: bool = False  # the grant is not effective yet
-    unmanaged: bool = False  # the account's limits and budgets deny nothing
+    spend_management_off: bool = False  # the account's limits and budgets deny nothing
 
 
 NO_FLAGS = Flags()
@@ -175,15 +175,7 @@ class Effect(NamedTuple):
             return before._replace(spendable=spendable, total=before.total + self.amount)
         if kind.retires:
             return before._replace(spendable=spendable, expired=before.expired + self.amount)
-        delta = self.held_delta
-        day_remaining = before.day_remaining
-        if kind is Kind.AUTHORIZE or self.hold_counts_today:
-            day_remaining -= delta
-        return before._replace(
-            spendable=spendable,
-            held=before.held + delta,
-            day_remaining=day_remaining,
-        )
+        return self._after_hold(spendable)
 
     def settled(self) -> AccountSums:
         """Returns the account's sums as the client reads them: lapsed credits are gone."""
@@ -202,7 +194,7 @@ class Effect(NamedTuple):
         The amount is never below zero.
         """
         available = sums.spendable
-        if not self.flags.unmanaged:
+        if not self.flags.spend_management_off:
             if sums.daily_limit is not None and sums.day_remaining < available:
                 available = sums.day_remaining
             if self.allocation is not None and self.allocation.budgets:
@@ -218,7 +210,7 @@ class Effect(NamedTuple):
         """
         sums = self.before
         bounds = [sums.spendable + total(self.taken) + total(self.returned)]
-        if not self.flags.unmanaged:
+        if not self.flags.spend_management_off:
             if sums.daily_limit is not None:
                 bounds.append(sums.day_remaining)
             bounds += [budget.remaining for budget in self.budgets if budget.hard]
@@ -229,14 +221,7 @@ class Effect(NamedTuple):
         """Returns the part of `taken` that neither a hold nor spendable credits covered."""
         if self.amount <= self.before.spendable or not self.kind.takes:
             return 0
-        covered = max(0, self.before.spendable)
-        if self.kind is Kind.DEBIT:
-            covered += self.hold_amount - total(self.lapsed)
-        if self.allocation is not None:
-            covered += total_scoped(self.taken)
-            covered -= total_scoped(self.returned)
-            covered += total_scoped(self.lapsed)
-        return max(0, self.amount - covered)
+        return max(0, self.amount - self._covered())
 
     @property
     def shortfall(self) -> int:
@@ -251,6 +236,17 @@ class Effect(NamedTuple):
         if not self.flags.in_grace:
             return 0
         return self.uncovered
+
+    def _covered(self) -> int:
+        """Returns what a hold and spendable credits can cover of the amount."""
+        covered = max(0, self.before.spendable)
+        if self.kind is Kind.DEBIT:
+            covered += self.hold_amount - total(self.lapsed)
+        if self.allocation is not None:
+            covered += total_scoped(self.taken)
+            covered -= total_scoped(self.returned)
+            covered += total_scoped(self.lapsed)
+        return covered
 
     def _spendable_delta(self) -> int:
         """Returns the change of the credits that every request may take."""
@@ -276,6 +272,19 @@ class Effect(NamedTuple):
             if budget.budget_id in freed:
                 left += self.hold_amount
             yield left
+
+    def _after_hold(self, spendable: int) -> AccountSums:
+        """Returns the sums after a hold was placed, extended or given back."""
+        before = self.before
+        delta = self.held_delta
+        day_remaining = before.day_remaining
+        if self.kind is Kind.AUTHORIZE or self.hold_counts_today:
+            day_remaining -= delta
+        return before._replace(
+            spendable=spendable,
+            held=before.held + delta,
+            day_remaining=day_remaining,
+        )
 
     def _after_debit(self, spendable: int) -> AccountSums:
         before = self.before

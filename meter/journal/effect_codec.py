@@ -30,7 +30,7 @@ _FLAGS = {
     "b": "grace_began",
     "e": "graces_ended",
     "p": "is_scheduled",
-    "o": "unmanaged",
+    "o": "spend_management_off",
 }
 _HARD = "h"
 _PASSED = "p"

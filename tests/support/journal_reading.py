@@ -91,7 +91,7 @@ def check_admission(effect: Effect) -> None:
     if not admits or effect.flags.incurred or (effect.kind is Kind.EXTEND and not amount):
         return
     assert amount <= was.spendable + was.scoped or effect.flags.in_grace
-    if effect.flags.unmanaged:
+    if effect.flags.spend_management_off:
         return
     assert was.daily_limit is None or amount <= was.day_remaining
     assert all(amount <= budget.remaining for budget in effect.budgets if budget.hard)
