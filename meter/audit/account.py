@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from meter.admin.accounts import AccountRow
 from meter.audit.admission import check_admission
@@ -74,16 +75,19 @@ class AccountCheck:
         entries = 0
         for row in history(self._connection, self._account.account_id):
             entries += 1
-            try:
-                entry = LedgerEntry.of(row)
-            except (ValueError, TypeError) as error:
-                detail = f"{row.shard}-{row.epoch}-{row.seq}: cannot be read: {error}"
-                self._report(Invariant.ENTRY, [detail])
-            else:
-                self._follow(entry)
+            self._follow_row(row)
         self._compare()
         invoices = self._check_invoices()
         return Checked(entries, invoices)
+
+    def _follow_row(self, row: Row[Any]) -> None:
+        try:
+            entry = LedgerEntry.of(row)
+        except (ValueError, TypeError) as error:
+            detail = f"{row.shard}-{row.epoch}-{row.seq}: cannot be read: {error}"
+            self._report(Invariant.ENTRY, [detail])
+        else:
+            self._follow(entry)
 
     def _follow(self, entry: LedgerEntry) -> None:
         """Lets every rule follow by one entry.
@@ -97,18 +101,8 @@ class AccountCheck:
         entry = self._follow_chain(entry)
         self._check_alone(entry)
         report(Invariant.OPERATIONS, self._operations.check(entry))
-        changes = self._operations.changes
-        report(Invariant.GRANTS, self._grants.check(entry, changes))
-        budget_details = self._budgets.check(entry, changes, hold_windows)
-        report(Invariant.BUDGETS, budget_details)
-        report(Invariant.HOLDS, self._holds.check(entry, self._budgets.counted))
-        settings = self._operations.settings
-        threshold_details = self._thresholds.check(
-            entry,
-            settings,
-            self._budgets,
-        )
-        report(Invariant.THRESHOLDS, threshold_details)
+        self._follow_credits(entry, hold_windows)
+        self._follow_thresholds(entry)
         self._apply(entry)
 
     def _follow_chain(self, entry: LedgerEntry) -> LedgerEntry:
@@ -130,6 +124,24 @@ class AccountCheck:
         scoped = self._grants.scoped_for(entry)
         report(Invariant.ADMISSION, check_admission(entry, settings, scoped))
         report(Invariant.OVERAGE, self._overage.check(entry))
+
+    def _follow_credits(self, entry: LedgerEntry, hold_windows: str) -> None:
+        """Follows the grants, budgets and holds, which the entry's operation may have changed."""
+        report = self._report
+        changes = self._operations.changes
+        report(Invariant.GRANTS, self._grants.check(entry, changes))
+        budget_details = self._budgets.check(entry, changes, hold_windows)
+        report(Invariant.BUDGETS, budget_details)
+        report(Invariant.HOLDS, self._holds.check(entry, self._budgets.counted))
+
+    def _follow_thresholds(self, entry: LedgerEntry) -> None:
+        settings = self._operations.settings
+        details = self._thresholds.check(
+            entry,
+            settings,
+            self._budgets,
+        )
+        self._report(Invariant.THRESHOLDS, details)
 
     def _apply(self, entry: LedgerEntry) -> None:
         _, state = self._chain.posted

@@ -49,13 +49,22 @@ class AggregateRule:
             account_id,
             self._hours,
         )
-        days: dict[_Key, _Sums] = {}
-        for hour_key, sums in self._hours.items():
-            start_ms, model, unit, dimension, value = hour_key
-            day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
-            day_key = (day_ms, model, unit, dimension, value)
-            _add(days, day_key, sums)
-        yield from _differences(connection, usage_daily, account_id, days)
+        yield from _differences(
+            connection,
+            usage_daily,
+            account_id,
+            _by_day(self._hours),
+        )
+
+
+def _by_day(hours: Mapping[_Key, _Sums]) -> dict[_Key, _Sums]:
+    days: dict[_Key, _Sums] = {}
+    for hour_key, sums in hours.items():
+        start_ms, model, unit, dimension, value = hour_key
+        day_ms = start_ms // MS_PER_DAY * MS_PER_DAY
+        day_key = (day_ms, model, unit, dimension, value)
+        _add(days, day_key, sums)
+    return days
 
 
 def _differences(
@@ -64,20 +73,29 @@ def _differences(
     account_id: str,
     due: Mapping[_Key, _Sums],
 ) -> Iterator[str]:
-    columns = [table.c[name] for name in _COLUMNS]
-    wanted = select(*columns).where(table.c.account_id == account_id)
     missing = set(due)
-    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
-        for start_ms, model, unit, dimension, value, *sums in rows:
-            key = (start_ms, model, unit, dimension, value)
-            missing.discard(key)
-            if due.get(key) != tuple(sums):
-                yield (
-                    f"{table.name} {key}: (quantity, nanos, requests) are {tuple(sums)},"
-                    f" the debits come to {due.get(key)}"
-                )
+    for key, sums in _stored(connection, table, account_id):
+        missing.discard(key)
+        if due.get(key) != sums:
+            yield (
+                f"{table.name} {key}: (quantity, nanos, requests) are {sums},"
+                f" the debits come to {due.get(key)}"
+            )
     for key in sorted(missing):
         yield f"{table.name} {key}: is missing, the debits come to {due[key]}"
+
+
+def _stored(
+    connection: Connection,
+    table: Table,
+    account_id: str,
+) -> Iterator[tuple[_Key, tuple[int, ...]]]:
+    """Yields the account's rows, streamed."""
+    columns = [table.c[name] for name in _COLUMNS]
+    wanted = select(*columns).where(table.c.account_id == account_id)
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        for start_ms, model, unit, dimension, value, *sums in rows:
+            yield (start_ms, model, unit, dimension, value), tuple(sums)
 
 
 def _add(

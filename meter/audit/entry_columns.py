@@ -3,14 +3,23 @@
 from collections.abc import Iterator
 
 from meter.audit.entry import LedgerEntry
+from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.ledger.entries import burned_parts, overage_of
 
 
 def check_columns(entry: LedgerEntry) -> Iterator[str]:
     """Yields columns that differ from the effect line, and usage lines that miss the charge."""
-    effect = entry.effect
-    expected = {
+    for name, value in _due_columns(entry.effect).items():
+        column = getattr(entry, name)
+        if column != value:
+            yield f"{entry.id}: {name} is {column}, its effect line says {value}"
+    yield from _check_burned(entry)
+    yield from _check_usage(entry)
+
+
+def _due_columns(effect: Effect) -> dict[str, object]:
+    return {
         "kind": effect.kind.name,
         "occurred_at_ms": effect.at_ms,
         "usage_day": effect.usage_day,
@@ -24,12 +33,6 @@ def check_columns(entry: LedgerEntry) -> Iterator[str]:
         "late": effect.flags.late,
         "incurred": effect.flags.incurred,
     }
-    for name, value in expected.items():
-        column = getattr(entry, name)
-        if column != value:
-            yield f"{entry.id}: {name} is {column}, its effect line says {value}"
-    yield from _check_burned(entry)
-    yield from _check_usage(entry)
 
 
 def _check_usage(entry: LedgerEntry) -> Iterator[str]:

@@ -124,11 +124,16 @@ def _check_position(connection: Connection, shard: int) -> Iterator[str]:
             f"the flushed position is {row.epoch}-{row.watermark_seq},"
             f" the newest entry of that epoch is {row.epoch}-{newest}"
         )
+    yield from _check_epochs(connection, shard, row.epoch)
+
+
+def _check_epochs(connection: Connection, shard: int, epoch: int) -> Iterator[str]:
+    """Yields a finding unless the position is of the last epoch begun, and all used were begun."""
     begun = _begun_epochs(connection, shard)
     used = _used_epochs(connection, shard)
-    if not used <= begun or row.epoch != max(begun, default=0):
+    if not used <= begun or epoch != max(begun, default=0):
         yield (
-            f"the flushed position is of epoch {row.epoch},"
+            f"the flushed position is of epoch {epoch},"
             f" entries are of {sorted(used)}, begun are {sorted(begun)}"
         )
 

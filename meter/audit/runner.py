@@ -4,12 +4,12 @@ Each account is read in a database snapshot of its own, a batch of accounts at a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from meter.admin.accounts import AccountRow, find_account, list_accounts
-from meter.audit.account import AccountCheck
+from meter.audit.account import AccountCheck, Checked
 from meter.audit.findings import Findings
 from meter.audit.journal import check_invoice_numbers, check_journal
 from meter.database.engine import Ledger
@@ -40,8 +40,7 @@ async def check_books(
     response = pb.CheckBooksResponse()
     await wait_until_flushed(account_id)
     await asyncio.to_thread(_check_shards, ledger, account_id, findings)
-    after = ""
-    while batch := await asyncio.to_thread(_batch, ledger, account_id, after):
+    async for batch in _batches(ledger, account_id):
         snapshots = await asyncio.gather(
             *(redis.inspect_account(account.shard, account.account_id) for account in batch)
         )
@@ -54,9 +53,6 @@ async def check_books(
             findings,
             response,
         )
-        after = batch[-1].account_id
-        if account_id is not None:
-            break
     response.findings.extend(findings.listed())
     return response
 
@@ -68,17 +64,34 @@ def _check_shards(
 ) -> None:
     """Checks the account's shard; without an account, all shards and the invoices' numbers."""
     with ledger.read() as connection:
+        wanted = _shards(connection, account_id)
         if account_id is None:
-            wanted = connection.scalars(select(shards.c.shard).order_by(shards.c.shard)).all()
             check_invoice_numbers(connection, findings)
-        else:
-            account = find_account(connection, account_id)
-            if account is None:
-                raise AccountNotFound(account_id)
-            wanted = [account.shard]
     for shard in wanted:
         with ledger.read() as connection:
             check_journal(connection, shard, findings)
+
+
+def _shards(connection: Connection, account_id: str | None) -> Sequence[int]:
+    if account_id is None:
+        query = select(shards.c.shard).order_by(shards.c.shard)
+        return connection.scalars(query).all()
+    account = find_account(connection, account_id)
+    if account is None:
+        raise AccountNotFound(account_id)
+    return [account.shard]
+
+
+async def _batches(
+    ledger: Ledger,
+    account_id: str | None,
+) -> AsyncIterator[list[AccountRow]]:
+    after = ""
+    while batch := await asyncio.to_thread(_batch, ledger, account_id, after):
+        yield batch
+        if account_id is not None:
+            return
+        after = batch[-1].account_id
 
 
 def _batch(
@@ -100,12 +113,21 @@ def _check_batch(
     findings: Findings,
     response: pb.CheckBooksResponse,
 ) -> None:
-    for known, snapshot in zip(batch, snapshots, strict=True):
-        with ledger.read() as connection:
-            # Read again: the account may have changed since the batch was read.
-            account = find_account(connection, known.account_id)
-            assert account is not None, "accounts are never removed"
-            checked = AccountCheck(connection, account, snapshot, findings).run()
+    for account, snapshot in zip(batch, snapshots, strict=True):
+        checked = _check_account(ledger, account.account_id, snapshot, findings)
         response.accounts_checked += 1
         response.entries_checked += checked.entries
         response.invoices_checked += checked.invoices
+
+
+def _check_account(
+    ledger: Ledger,
+    account_id: str,
+    snapshot: RedisSnapshot | None,
+    findings: Findings,
+) -> Checked:
+    with ledger.read() as connection:
+        # Read again: the account may have changed since the batch was read.
+        account = find_account(connection, account_id)
+        assert account is not None, "accounts are never removed"
+        return AccountCheck(connection, account, snapshot, findings).run()

@@ -87,10 +87,9 @@ def check_budgets(
     for budget_id, known in due.known.items():
         entries_say[budget_id] = _definition(known)
     yield from _differences("budget", stored, entries_say)
-    windows = _stored_windows(connection, account_id)
     yield from _differences(
         "budget's window (its number, first day)",
-        windows,
+        _stored_windows(connection, account_id),
         due.windows,
     )
 
@@ -129,6 +128,11 @@ def check_events(
     stored: dict[str, object] = {}
     for row in connection.execute(query):
         stored[row.entry_id] = _stored_crossing(row)
+    yield from _differences("event of entry", stored, _due_crossings(told))
+
+
+def _due_crossings(told: Iterable[tuple[str, int, Crossing]]) -> dict[str, object]:
+    """Returns the crossings that are told for the first time, by entry id."""
     due: dict[str, object] = {}
     known = set()
     for entry_id, budget_number, crossing in told:
@@ -136,7 +140,7 @@ def check_events(
         if key not in known:
             due[entry_id] = crossing
         known.add(key)
-    yield from _differences("event of entry", stored, due)
+    return due
 
 
 def _stored_crossing(row: Row[Any]) -> Crossing:

@@ -1,8 +1,9 @@
 """The rule of totals: grants - debits - expiries = remaining, and held is what open holds have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from meter.audit.entry import LedgerEntry
 from meter.database.schema import accounts
@@ -37,18 +38,37 @@ class TotalsRule:
         query = select(accounts).where(accounts.c.account_id == account_id)
         row = connection.execute(query).one()
         state = AccountSums.decode(row.state)
-        remaining = self._granted - self._debited - self._expired
-        for name, recorded, recomputed in (
-            ("remaining_nanos", row.remaining_nanos, remaining),
-            ("held_nanos", row.held_nanos, self._held),
-            ("state: remaining", state.remaining, remaining),
-            ("state: held", state.held, self._held),
-            ("state: total", state.total, self._granted),
-            ("state: used", state.used, self._debited),
-            ("state: expired", state.expired, self._expired),
-        ):
-            if recorded != recomputed:
-                yield f"{name} is {recorded}, its entries come to {recomputed}"
+        yield from _differences("", row, self._columns())
+        yield from _differences("state: ", state, self._sums())
+
+    def _columns(self) -> dict[str, int]:
+        """Returns the sums that the account's row has in columns of their own."""
+        sums = self._sums()
+        return {
+            "remaining_nanos": sums["remaining"],
+            "held_nanos": sums["held"],
+        }
+
+    def _sums(self) -> dict[str, int]:
+        """Returns the sums by the fields of AccountSums."""
+        return {
+            "remaining": self._granted - self._debited - self._expired,
+            "held": self._held,
+            "total": self._granted,
+            "used": self._debited,
+            "expired": self._expired,
+        }
+
+
+def _differences(
+    prefix: str,
+    recorded: Row[Any] | AccountSums,
+    due: Mapping[str, int],
+) -> Iterator[str]:
+    for name, recomputed in due.items():
+        value = getattr(recorded, name)
+        if value != recomputed:
+            yield f"{prefix}{name} is {value}, its entries come to {recomputed}"
 
 
 def check_last_state(
