@@ -125,15 +125,13 @@ class OperationRule:
             yield (
                 f"{entry.id}: {entry.kind} took effect as change {number}, which was never recorded"
             )
-            return
-        if not _is_of(operation, entry) or entry.request_id not in (operation.request_id, None):
+        elif not _is_of(operation, entry) or entry.request_id not in (operation.request_id, None):
             yield (
                 f"{entry.id}: {entry.kind} of request {entry.request_id} took effect as change"
                 f" {number}, recorded is {operation.method} of request {operation.request_id}"
             )
-            return
-        self.changes.append((number, operation.change))
-        if isinstance(operation.change, GrantCredits):
+        else:
+            self.changes.append((number, operation.change))
             yield from _check_granted(entry, operation.change)
 
     def _pass_over(self, entry: LedgerEntry, number: int) -> Iterator[str]:
@@ -158,7 +156,10 @@ class OperationRule:
         return following
 
 
-def _check_granted(entry: LedgerEntry, change: GrantCredits) -> Iterator[str]:
+def _check_granted(entry: LedgerEntry, change: Change) -> Iterator[str]:
+    """Yields a finding if the entry of a grant gave other than the recorded credits."""
+    if not isinstance(change, GrantCredits):
+        return
     due = change.amount_nanos
     if entry.effect.flags.is_scheduled:
         due = 0
@@ -176,21 +177,29 @@ def _granted_nanos(changes: Sequence[Change]) -> int:
 
 def _recorded_settings(changes: Sequence[Change]) -> dict[str, object]:
     """Returns the settings after all recorded changes."""
-    latest: Create | Update = Create("", 0, None, None)
-    clock_ms = None
-    for change in changes:
-        if isinstance(change, Create | Update):
-            latest = change
-        if isinstance(change, Create):
-            clock_ms = change.test_clock_ms
-        elif isinstance(change, AdvanceClock):
-            clock_ms = change.time_ms
+    latest = _latest_settings(changes)
     settings: dict[str, object] = {name: getattr(latest, name) for name in _SETTINGS}
     settings["status"] = "active"
     if isinstance(latest, Update):
         settings["status"] = latest.status
-    settings["test_clock_ms"] = clock_ms
+    settings["test_clock_ms"] = _clock_ms(changes)
     return settings
+
+
+def _latest_settings(changes: Sequence[Change]) -> Create | Update:
+    for change in reversed(changes):
+        if isinstance(change, Create | Update):
+            return change
+    return Create("", 0, None, None)
+
+
+def _clock_ms(changes: Sequence[Change]) -> int | None:
+    for change in reversed(changes):
+        if isinstance(change, AdvanceClock):
+            return change.time_ms
+        if isinstance(change, Create):
+            return change.test_clock_ms
+    return None
 
 
 def _is_of(operation: Operation, entry: LedgerEntry) -> bool:

@@ -44,14 +44,11 @@ class BudgetRule:
             if isinstance(change, SetBudget | DeleteBudget):
                 self._apply_change(number, change)
         self.counted = ABSENT
-        effect = entry.effect
-        if not effect.kind.matches_budgets:
-            return
-        yield from self._check_matched(entry, hold_windows)
-        yield from self._check_freed(entry, hold_windows)
-        for matched in (*effect.budgets, *effect.freed):
-            yield from self._check_found(entry, matched)
-        self._count(effect)
+        if entry.effect.kind.matches_budgets:
+            yield from self._check_matched(entry, hold_windows)
+            yield from self._check_freed(entry, hold_windows)
+            yield from self._check_sums(entry)
+            self._count(entry.effect)
 
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
         """Returns the budget's thresholds: id and nanos used."""
@@ -158,6 +155,11 @@ class BudgetRule:
                 budget_ids.append(budget_id)
         return sorted(budget_ids)
 
+    def _check_sums(self, entry: LedgerEntry) -> Iterator[str]:
+        effect = entry.effect
+        for matched in (*effect.budgets, *effect.freed):
+            yield from self._check_found(entry, matched)
+
     def _check_found(self, entry: LedgerEntry, matched: MatchedBudget) -> Iterator[str]:
         budget = self.known.get(matched.budget_id)
         if budget is None:
@@ -184,11 +186,7 @@ class BudgetRule:
                 f"{entry.id}: found budget {matched.budget_id} at"
                 f" (end, remaining, held, limit, hard) {found}, left at {left}"
             )
-        if matched.current != (matched.start_day == start_day):
-            yield (
-                f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day},"
-                f" its window began on {start_day}"
-            )
+        yield from _check_window(entry, matched, start_day)
 
     def _remaining(self, budget: AppliedBudget, start_day: int) -> tuple[int, int]:
         """Returns the remaining and the held nanos of a budget's window."""
@@ -196,6 +194,18 @@ class BudgetRule:
         used, held = self.windows.get(key, (0, 0))
         remaining = budget.limit - used - held
         return remaining, held
+
+
+def _check_window(
+    entry: LedgerEntry,
+    matched: MatchedBudget,
+    start_day: int,
+) -> Iterator[str]:
+    if matched.current != (matched.start_day == start_day):
+        yield (
+            f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day},"
+            f" its window began on {start_day}"
+        )
 
 
 def _ids(budgets: Sequence[MatchedBudget]) -> list[str]:

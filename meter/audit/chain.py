@@ -47,8 +47,7 @@ class ChainRule:
         else:
             due = self._due(effect)
             yield from self._check_found(entry, due)
-            is_lossy = entry.position.epoch in self._lossy
-            if is_lossy or not continues(due, effect.before):
+            if self._was_rebased(entry, due):
                 effect = self._rebased(entry, due, pins)
         self.last = effect
         self._state = effect.after()
@@ -73,6 +72,10 @@ class ChainRule:
         if found != due:
             yield f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
 
+    def _was_rebased(self, entry: LedgerEntry, due: AccountSums) -> bool:
+        is_lossy = entry.position.epoch in self._lossy
+        return is_lossy or not continues(due, entry.effect.before)
+
     def _rebased(
         self,
         entry: LedgerEntry,
@@ -80,15 +83,7 @@ class ChainRule:
         pins: tuple[Part, ...],
     ) -> Effect:
         """Returns the entry's effect as posted on top of the sums `known`."""
-        kind = entry.effect.kind
-        # An entry that ends a grant names the grant even if nothing was left.
-        names_empty = kind in (Kind.GRANT_EXPIRED, Kind.GRANT_EXHAUSTED)
-        burned = []
-        for number, nanos in entry.burned:
-            if nanos or names_empty:
-                is_scoped = self._is_scoped(number)
-                burned.append(Part(number, nanos, is_scoped))
-        parts = tuple(burned)
+        parts = tuple(self._burned_parts(entry))
         return rebased(
             entry.effect,
             known,
@@ -96,6 +91,13 @@ class ChainRule:
             pins=pins,
             given=parts,
         )
+
+    def _burned_parts(self, entry: LedgerEntry) -> Iterator[Part]:
+        # An entry that ends a grant names the grant even if nothing was left.
+        names_empty = entry.effect.kind in (Kind.GRANT_EXPIRED, Kind.GRANT_EXHAUSTED)
+        for number, nanos in entry.burned:
+            if nanos or names_empty:
+                yield Part(number, nanos, self._is_scoped(number))
 
 
 def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:

@@ -199,14 +199,22 @@ class GrantRule:
         for part in effect.taken:
             if part.grant == OVERAGE:
                 self._take_overage(effect.kind, part.amount)
-                continue
-            grant = self.known.get(part.grant)
-            if grant is None:
-                yield f"{entry.id}: grant {part.grant} is not known"
-                continue
-            pinned = pins.get(part.grant, 0)
-            yield from _check_taken(entry, part, grant, pinned)
-            grant.take(effect.kind, part.amount)
+            else:
+                pinned = pins.get(part.grant, 0)
+                yield from self._take_part(entry, part, pinned)
+
+    def _take_part(
+        self,
+        entry: LedgerEntry,
+        part: Part,
+        pinned: int,
+    ) -> Iterator[str]:
+        grant = self.known.get(part.grant)
+        if grant is None:
+            yield f"{entry.id}: grant {part.grant} is not known"
+            return
+        yield from _check_taken(entry, part, grant, pinned)
+        grant.take(entry.effect.kind, part.amount)
 
     def _take_overage(self, kind: Kind, amount: int) -> None:
         self._overage_left -= amount
@@ -219,20 +227,14 @@ class GrantRule:
         changes: Iterable[tuple[int, Change]],
     ) -> Iterator[str]:
         """Checks the entries of a grant's end, or of debt paid from a grant."""
-        match entry.effect.kind:
-            case Kind.GRANT_EXPIRED:
-                for grant in self._taken_grants(entry):
-                    yield from _expire(entry, grant)
-            case Kind.GRANT_EXHAUSTED:
-                for grant in self._taken_grants(entry):
-                    yield from _exhaust(entry, grant)
-            case Kind.DEBT_PAID:
-                for grant in self._taken_grants(entry):
-                    yield from _check_pays_debt(entry, grant)
-            case Kind.GRANT_VOIDED:
-                for _, change in changes:
-                    if isinstance(change, VoidGrant):
-                        yield from self._void(entry, change)
+        kind = entry.effect.kind
+        if kind in _ENDINGS:
+            for grant in self._taken_grants(entry):
+                yield from _ENDINGS[kind](entry, grant)
+        elif kind is Kind.GRANT_VOIDED:
+            for _, change in changes:
+                if isinstance(change, VoidGrant):
+                    yield from self._void(entry, change)
 
     def _taken_grants(self, entry: LedgerEntry) -> Iterator[Grant]:
         for part in entry.effect.taken:
@@ -248,10 +250,7 @@ class GrantRule:
             return
         voided = entry.effect.amount
         left_before = grant.left + voided
-        due = left_before
-        if change.amount_nanos is not None:
-            due = min(left_before, change.amount_nanos)
-        if voided != due:
+        if voided != _due_void(left_before, change):
             yield (
                 f"{entry.id}: {voided} nanos of grant {grant.number} were voided,"
                 f" {left_before} were left, {change.amount_nanos} asked"
@@ -343,6 +342,12 @@ def _check_usable(
         )
 
 
+def _due_void(left: int, change: VoidGrant) -> int:
+    if change.amount_nanos is None:
+        return left
+    return min(left, change.amount_nanos)
+
+
 def _check_pays_debt(entry: LedgerEntry, grant: Grant) -> Iterator[str]:
     if not grant.terms.pays_debt:
         yield f"{entry.id}: grant {grant.number} paid debt, which it is not to"
@@ -367,3 +372,11 @@ def _exhaust(entry: LedgerEntry, grant: Grant) -> Iterator[str]:
         )
     if not grant.is_over:
         grant.state = "EXHAUSTED"
+
+
+# What the entries of a grant's end, or of a payment of debt, mean to each grant they take from.
+_ENDINGS = {
+    Kind.GRANT_EXPIRED: _expire,
+    Kind.GRANT_EXHAUSTED: _exhaust,
+    Kind.DEBT_PAID: _check_pays_debt,
+}

@@ -38,37 +38,47 @@ class HoldRule:
     def check(self, entry: LedgerEntry, windows: str) -> Iterator[str]:
         """Follows by an entry; a hold placed by the entry counts in `windows`."""
         effect = entry.effect
-        hold = self.open.get(effect.hold_id)
         match effect.kind:
             case Kind.AUTHORIZE:
-                if hold:
-                    yield f"{entry.id}: hold {hold.hold_id} was placed twice"
-                self.open[effect.hold_id] = _placed(effect, windows)
+                yield from self._place(entry, windows)
             case Kind.EXTEND:
-                yield from _check_amount(entry, hold, effect.hold_amount)
-                known = hold or _known_from(effect)
-                self.open[effect.hold_id] = _extended(known, effect)
+                yield from self._extend(entry)
             case Kind.RELEASE | Kind.EXPIRE:
                 yield from self._check_end(entry, effect.amount)
             case Kind.DEBIT if effect.hold_id:
                 yield from self._check_end(entry, effect.hold_amount)
 
+    def _place(self, entry: LedgerEntry, windows: str) -> Iterator[str]:
+        hold_id = entry.effect.hold_id
+        if hold_id in self.open:
+            yield f"{entry.id}: hold {hold_id} was placed twice"
+        self.open[hold_id] = _placed(entry.effect, windows)
+
+    def _extend(self, entry: LedgerEntry) -> Iterator[str]:
+        effect = entry.effect
+        hold = self.open.get(effect.hold_id)
+        yield from _check_amount(entry, hold, effect.hold_amount)
+        known = hold or _known_from(effect)
+        self.open[effect.hold_id] = _extended(known, effect)
+
     def _check_end(self, entry: LedgerEntry, amount: int) -> Iterator[str]:
         effect = entry.effect
         hold = self.open.pop(effect.hold_id, None)
         if hold is None and effect.flags.late and effect.hold_id in self._expired:
-            self._expired.remove(effect.hold_id)
-            if amount:
-                yield f"{entry.id}: {amount} nanos of hold {effect.hold_id} went back twice"
+            yield from self._check_late(entry, amount)
             return
         if effect.kind is Kind.EXPIRE:
             self._expired.add(effect.hold_id)
         yield from _check_amount(entry, hold, amount)
-        returned = encode_parts(effect.returned)
-        if hold and returned != hold.pins:
-            yield (
-                f"{entry.id}: hold {hold.hold_id} gave back {returned}, it had pinned {hold.pins}"
-            )
+        if hold:
+            yield from _check_returned(entry, hold)
+
+    def _check_late(self, entry: LedgerEntry, amount: int) -> Iterator[str]:
+        """Checks the one late debit of a hold that has expired."""
+        hold_id = entry.effect.hold_id
+        self._expired.remove(hold_id)
+        if amount:
+            yield f"{entry.id}: {amount} nanos of hold {hold_id} went back twice"
 
 
 def _check_amount(
@@ -83,6 +93,12 @@ def _check_amount(
             f"{entry.id}: hold {hold.hold_id} was of {amount} nanos,"
             f" the entries before it say {hold.amount_nanos}"
         )
+
+
+def _check_returned(entry: LedgerEntry, hold: OpenHold) -> Iterator[str]:
+    returned = encode_parts(entry.effect.returned)
+    if returned != hold.pins:
+        yield f"{entry.id}: hold {hold.hold_id} gave back {returned}, it had pinned {hold.pins}"
 
 
 def _placed(effect: Effect, windows: str) -> OpenHold:

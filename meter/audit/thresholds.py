@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.entry import LedgerEntry
+from meter.journal.account_sums import AccountSums
 from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing, Effect
 from meter.journal.kinds import Kind
-from meter.journal.operations import DAILY_USE, LOW_BALANCE
+from meter.journal.operations import DAILY_USE, LOW_BALANCE, Level
 
 _BUDGET = "budget"
 
@@ -30,14 +31,17 @@ class ThresholdRule:
         """Follows by one entry, under the settings after the entry."""
         effect = entry.effect
         if not effect.kind.is_consequence:
-            for crossing, crossing_entry_id in self._due.items():
-                yield f"{crossing_entry_id}: crossed {_name(crossing)}, and no entry says so"
-            self._due = {}
+            yield from self._check_all_told()
         if effect.crossing is not None:
             yield from self._check_told(entry, effect.crossing, budgets)
         elif settings.spend_management and effect.kind.may_cross_thresholds and effect.amount:
             for crossing in _crossings(effect, settings, budgets):
                 self._due[crossing] = entry.id
+
+    def _check_all_told(self) -> Iterator[str]:
+        for crossing, entry_id in self._due.items():
+            yield f"{entry_id}: crossed {_name(crossing)}, and no entry says so"
+        self._due = {}
 
     def _check_told(
         self,
@@ -64,34 +68,30 @@ def _crossings(
 
 def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]:
     after = effect.after()
-    used = after.used_today
-    used_before = used
-    if effect.kind is Kind.DEBIT and effect.charge_counts_today:
-        used_before -= effect.amount
-    remaining = after.remaining
-    remaining_before = remaining + effect.amount
+    used_before = _used_today_before(effect, after)
+    remaining_before = after.remaining + effect.amount
     for level in settings.levels:
-        nanos = level.nanos
-        if level.subject == DAILY_USE and used_before < nanos <= used:
-            window = str(effect.day)
-            yield Crossing(
-                DAILY_USE,
-                "",
-                level.threshold_id,
-                window,
-                nanos,
-                used,
-            )
-        if level.subject == LOW_BALANCE and remaining_before > nanos >= remaining:
-            window = str(after.total)
-            yield Crossing(
-                LOW_BALANCE,
-                "",
-                level.threshold_id,
-                window,
-                nanos,
-                remaining,
-            )
+        if level.subject == DAILY_USE and used_before < level.nanos <= after.used_today:
+            yield _crossing(level, str(effect.day), after.used_today)
+        if level.subject == LOW_BALANCE and remaining_before > level.nanos >= after.remaining:
+            yield _crossing(level, str(after.total), after.remaining)
+
+
+def _used_today_before(effect: Effect, after: AccountSums) -> int:
+    if effect.kind is Kind.DEBIT and effect.charge_counts_today:
+        return after.used_today - effect.amount
+    return after.used_today
+
+
+def _crossing(level: Level, window: str, value: int) -> Crossing:
+    return Crossing(
+        level.subject,
+        "",
+        level.threshold_id,
+        window,
+        level.nanos,
+        value,
+    )
 
 
 def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
