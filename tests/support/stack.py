@@ -27,11 +27,18 @@ from support.servers import ValkeyServer, valkey_server, wait_until
 _COMMAND = [sys.executable, "-m", "gate.cli"]
 
 
+_ports_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Returns a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Returns a loopback port that nobody listens on, and another one each time."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _ports_given:
+            _ports_given.add(port)
+            return port
 
 
 class Process:
