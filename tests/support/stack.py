@@ -18,6 +18,7 @@ import grpc
 
 from gate.v1.gate_pb2 import GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
+from meter.database.migrate import migrate
 from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
@@ -238,7 +239,7 @@ def running_stack(
         valkey = opened.enter_context(valkey_server(**aof))
         ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
         stack = Stack(folder, valkey, ledger_url, variables(settings))
-        stack.command("migrate")
+        migrate(ledger_url)
         opened.callback(stack.kill)
         for _ in range(flushers):
             stack.add_flusher()
