@@ -55,9 +55,7 @@ VALKEY = [kill_valkey]
     ("victims", "kills"),
     [
         pytest.param([*GATE, *FLUSHER, *BILLING, *VALKEY], 1, id="each-1"),
-        pytest.param(
-            [*GATE, *FLUSHER, *BILLING, *VALKEY], 3, id="each-3", marks=pytest.mark.chaos
-        ),
+        pytest.param([*GATE, *FLUSHER, *BILLING, *VALKEY], 3, id="each-3", marks=pytest.mark.chaos),
         pytest.param(GATE, 20, id="gate-20", marks=pytest.mark.chaos),
         pytest.param(FLUSHER, 20, id="flusher-20", marks=pytest.mark.chaos),
         pytest.param(VALKEY, 20, id="valkey-20", marks=pytest.mark.chaos),
