@@ -2,11 +2,12 @@
 crossed the threshold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.entry import LedgerEntry
 from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import MatchedBudget
 from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing, Effect
 from meter.journal.kinds import Kind
@@ -34,7 +35,7 @@ class ThresholdRule:
             yield from self._check_all_told()
         if effect.crossing is not None:
             yield from self._check_told(entry, effect.crossing, budgets)
-        elif settings.spend_management and effect.kind.may_cross_thresholds and effect.amount:
+        elif _may_cross(effect, settings):
             for crossing in _crossings(effect, settings, budgets):
                 self._due[crossing] = entry.id
 
@@ -53,6 +54,12 @@ class ThresholdRule:
         self.told.append((entry.id, budget_number, crossing))
         if self._due.pop(crossing, None) is None:
             yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
+
+
+def _may_cross(effect: Effect, settings: Settings) -> bool:
+    if not settings.spend_management or not effect.kind.may_cross_thresholds:
+        return False
+    return effect.amount != 0
 
 
 def _crossings(
@@ -96,21 +103,30 @@ def _crossing(level: Level, window: str, value: int) -> Crossing:
 
 def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
     for matched in effect.budgets:
-        if not matched.current:
-            continue
-        used_before = matched.limit - matched.remaining - matched.held
-        used = used_before + effect.amount
-        window = str(matched.start_day)
-        for threshold_id, nanos in budgets.levels(matched.budget_id):
-            if used_before < nanos <= used:
-                yield Crossing(
-                    _BUDGET,
-                    matched.budget_id,
-                    threshold_id,
-                    window,
-                    nanos,
-                    used,
-                )
+        if matched.current:
+            levels = budgets.levels(matched.budget_id)
+            yield from _window_crossings(matched, levels, effect.amount)
+
+
+def _window_crossings(
+    matched: MatchedBudget,
+    levels: Iterable[tuple[str, int]],
+    amount: int,
+) -> Iterator[Crossing]:
+    """Yields the thresholds that the use of `amount` more crossed in a budget's window."""
+    used_before = matched.limit - matched.remaining - matched.held
+    used = used_before + amount
+    window = str(matched.start_day)
+    for threshold_id, nanos in levels:
+        if used_before < nanos <= used:
+            yield Crossing(
+                _BUDGET,
+                matched.budget_id,
+                threshold_id,
+                window,
+                nanos,
+                used,
+            )
 
 
 def _name(crossing: Crossing) -> str:
