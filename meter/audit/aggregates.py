@@ -1,8 +1,9 @@
 """The rule of aggregates: usage by hour and by day is the usage of the debits."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, select
 
 from meter.audit.entry import LedgerEntry
 from meter.database.schema import usage_daily, usage_hourly
@@ -91,11 +92,15 @@ def _stored(
     account_id: str,
 ) -> Iterator[tuple[_Key, tuple[int, ...]]]:
     """Yields the account's rows, streamed."""
-    columns = [table.c[name] for name in _COLUMNS]
-    wanted = select(*columns).where(table.c.account_id == account_id)
+    wanted = _select_rows(table, account_id)
     with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
         for start_ms, model, unit, dimension, value, *sums in rows:
             yield (start_ms, model, unit, dimension, value), tuple(sums)
+
+
+def _select_rows(table: Table, account_id: str) -> Select[Any]:
+    columns = [table.c[name] for name in _COLUMNS]
+    return select(*columns).where(table.c.account_id == account_id)
 
 
 def _add(

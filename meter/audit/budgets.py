@@ -40,9 +40,7 @@ class BudgetRule:
 
         The entry's hold, if the entry names a hold, counts in `hold_windows`.
         """
-        for number, change in changes:
-            if isinstance(change, SetBudget | DeleteBudget):
-                self._apply_change(number, change)
+        self._apply_changes(changes)
         self.counted = ABSENT
         if entry.effect.kind.matches_budgets:
             yield from self._check_matched(entry, hold_windows)
@@ -78,6 +76,11 @@ class BudgetRule:
             return None
         remaining, held = self._remaining(budget, start_day)
         return start_day, remaining, held
+
+    def _apply_changes(self, changes: Iterable[tuple[int, Change]]) -> None:
+        for number, change in changes:
+            if isinstance(change, SetBudget | DeleteBudget):
+                self._apply_change(number, change)
 
     def _apply_change(self, number: int, change: SetBudget | DeleteBudget) -> None:
         known = self.known.pop(change.budget_id, None)
@@ -174,18 +177,7 @@ class BudgetRule:
             budget.limit,
             budget.hard,
         )
-        found = (
-            matched.end_day,
-            matched.remaining,
-            matched.held,
-            matched.limit,
-            matched.hard,
-        )
-        if found != left:
-            yield (
-                f"{entry.id}: found budget {matched.budget_id} at"
-                f" (end, remaining, held, limit, hard) {found}, left at {left}"
-            )
+        yield from _check_left(entry, matched, left)
         yield from _check_window(entry, matched, start_day)
 
     def _remaining(self, budget: AppliedBudget, start_day: int) -> tuple[int, int]:
@@ -194,6 +186,26 @@ class BudgetRule:
         used, held = self.windows.get(key, (0, 0))
         remaining = budget.limit - used - held
         return remaining, held
+
+
+def _check_left(
+    entry: LedgerEntry,
+    matched: MatchedBudget,
+    left: tuple[int | None, int, int, int, bool],
+) -> Iterator[str]:
+    """Yields a finding unless the entry found the budget's window as it was `left`."""
+    found = (
+        matched.end_day,
+        matched.remaining,
+        matched.held,
+        matched.limit,
+        matched.hard,
+    )
+    if found != left:
+        yield (
+            f"{entry.id}: found budget {matched.budget_id} at"
+            f" (end, remaining, held, limit, hard) {found}, left at {left}"
+        )
 
 
 def _check_window(
