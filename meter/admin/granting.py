@@ -178,19 +178,23 @@ def newest_grant_nanos(connection: Connection, account_id: str) -> int | None:
 
     The ledger's own refunds of duplicates do not count.
     """
-    query = (
-        select(operations.c.body)
-        .where(operations.c.account_id == account_id, _IS_GRANT, _IS_NEW_MONEY)
-        .order_by(operations.c.seq.desc())
-        .limit(1)
-    )
-    body = connection.scalar(query)
+    body = connection.scalar(_select_newest_grant(account_id))
     if body is None:
         return None
     change = Operation.from_json(body).change
     if not isinstance(change, GrantCredits):
         return None
     return change.amount_nanos
+
+
+def _select_newest_grant(account_id: str) -> Select[Any]:
+    """Selects the grant recorded last, without refunds of duplicates."""
+    return (
+        select(operations.c.body)
+        .where(operations.c.account_id == account_id, _IS_GRANT, _IS_NEW_MONEY)
+        .order_by(operations.c.seq.desc())
+        .limit(1)
+    )
 
 
 def _pays_debt(account: AccountRow, change: GrantCredits) -> bool:

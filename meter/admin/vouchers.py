@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Row,
     RowMapping,
     Select,
     cast,
@@ -69,14 +70,7 @@ class Vouchers:
         with self._ledger.write() as connection:
             if insert_or_ignore(connection, voucher_batches, [_columns(batch)]) == 0:
                 _refuse_repeat(connection, batch)
-            codes = [
-                {
-                    "digest": digest,
-                    "batch_id": batch.batch_id,
-                    "uses": 0,
-                }
-                for digest in digests
-            ]
+            codes = [_new_code(batch, digest) for digest in digests]
             insert_many(connection, voucher_codes, codes)
 
     def redeem(
@@ -115,6 +109,15 @@ class Vouchers:
             return [_batch(row) for row in connection.execute(query).mappings()]
 
 
+def _new_code(batch: BatchRow, digest: str) -> dict[str, Any]:
+    """Returns the columns of a code that nobody has used."""
+    return {
+        "digest": digest,
+        "batch_id": batch.batch_id,
+        "uses": 0,
+    }
+
+
 def _try(
     connection: Connection,
     account: AccountRow,
@@ -138,9 +141,7 @@ def _use(
     request_id: str,
 ) -> Operation | None:
     """Uses the code; returns None if the account cannot use the code now."""
-    # Others that want the code wait here, and find the use counted.
-    code_query = select(voucher_codes).where(voucher_codes.c.digest == digest).with_for_update()
-    code = connection.execute(code_query).first()
+    code = _lock_code(connection, digest)
     if code is None:
         return None
     batch = _find_batch(connection, code.batch_id)
@@ -148,6 +149,15 @@ def _use(
         return None
     _count_use(connection, account, digest, request_id)
     return add_grant(connection, account, _grant(account, batch), request_id)
+
+
+def _lock_code(connection: Connection, digest: str) -> Row[Any] | None:
+    """Returns the code with this keyed hash, or None.
+
+    Others that want the code wait here, and find the use counted.
+    """
+    query = select(voucher_codes).where(voucher_codes.c.digest == digest).with_for_update()
+    return connection.execute(query).first()
 
 
 def _find_batch(connection: Connection, batch_id: str) -> BatchRow:
@@ -164,6 +174,15 @@ def _count_use(
 ) -> None:
     statement = update(voucher_codes).where(voucher_codes.c.digest == digest)
     connection.execute(statement.values(uses=voucher_codes.c.uses + 1))
+    _insert_redemption(connection, account, digest, request_id)
+
+
+def _insert_redemption(
+    connection: Connection,
+    account: AccountRow,
+    digest: str,
+    request_id: str,
+) -> None:
     redemption = {
         "account_id": account.account_id,
         "request_id": request_id,
@@ -225,17 +244,27 @@ def _redeemed(
 
     Raises RequestIdReused if the id was used for another code, or for something else.
     """
-    query = select(voucher_redemptions.c.digest).where(
-        voucher_redemptions.c.account_id == account.account_id,
-        voucher_redemptions.c.request_id == request_id,
-    )
-    redeemed_digest = connection.scalar(query)
+    redeemed_digest = _redeemed_digest(connection, account, request_id)
     if redeemed_digest is None:
         refuse_used(connection, account, request_id)
         return None
     if redeemed_digest != digest:
         raise RequestIdReused(request_id)
     return operation_named(connection, account.account_id, request_id)
+
+
+def _redeemed_digest(
+    connection: Connection,
+    account: AccountRow,
+    request_id: str,
+) -> str | None:
+    """Returns the keyed hash of the code that the request has redeemed, or None."""
+    query = select(voucher_redemptions.c.digest).where(
+        voucher_redemptions.c.account_id == account.account_id,
+        voucher_redemptions.c.request_id == request_id,
+    )
+    digest: str | None = connection.scalar(query)
+    return digest
 
 
 def _refuse_repeat(connection: Connection, batch: BatchRow) -> None:

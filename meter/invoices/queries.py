@@ -41,13 +41,12 @@ def compute_invoice(
 
     Raises UnbalancedError if the rows contradict each other.
     """
-    heading = Heading(
-        number=number,
-        account_id=account_id,
-        currency=_currency(connection, account_id),
-        period=period,
+    heading = _heading(
+        connection,
+        account_id,
+        period,
         final=final,
-        overage_policy=_overage_policy(connection, account_id, period.end_ms),
+        number=number,
     )
     return compute(
         heading,
@@ -55,6 +54,24 @@ def compute_invoice(
         _charges(connection, account_id, period),
         price_of=partial(_price, connection),
         type_of=partial(_grant_type, connection, account_id),
+    )
+
+
+def _heading(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+    *,
+    final: bool,
+    number: str,
+) -> Heading:
+    return Heading(
+        number=number,
+        account_id=account_id,
+        currency=_currency(connection, account_id),
+        period=period,
+        final=final,
+        overage_policy=_overage_policy(connection, account_id, period.end_ms),
     )
 
 

@@ -106,9 +106,19 @@ def markup_changes(
     for account_id in _accounts(old, new):
         if account_id and not _has_markups(old, new, account_id):
             continue
-        pairs = [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
+        pairs = _markup_pairs(old, new, account_id, instants)
         changes += [MarkupChange(account_id, *told) for told in _told_once(pairs)]
     return changes
+
+
+def _markup_pairs(
+    old: PriceTable,
+    new: PriceTable,
+    account_id: str,
+    instants: Iterable[int],
+) -> list[tuple[int, Decimal, Decimal]]:
+    """Returns the percentages before and after, by time."""
+    return [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
 
 
 def price_changes(
