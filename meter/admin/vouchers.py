@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Row,
     RowMapping,
+    ScalarSelect,
     Select,
     cast,
     func,
@@ -201,9 +202,13 @@ def _may_use(
     """Returns whether the account may use a code of the batch once more."""
     if batch.currency != account.currency:
         return False
-    if batch.expires_at_ms is not None and now_of(account) >= batch.expires_at_ms:
+    if _has_expired(account, batch):
         return False
     return _uses_by(connection, account, digest) < batch.uses_per_account
+
+
+def _has_expired(account: AccountRow, batch: BatchRow) -> bool:
+    return batch.expires_at_ms is not None and now_of(account) >= batch.expires_at_ms
 
 
 def _uses_by(
@@ -285,13 +290,17 @@ def _refuse_repeat(connection: Connection, batch: BatchRow) -> None:
 
 def _select_batches() -> Select[Any]:
     """Selects the batches, each with the number of uses of its codes."""
+    return select(voucher_batches, _uses_of_batch().label("redeemed"))
+
+
+def _uses_of_batch() -> ScalarSelect[int]:
+    """Selects the uses of all codes of the batch in the row of the statement around."""
     uses = func.coalesce(func.sum(voucher_codes.c.uses), 0)
-    redeemed = (
+    return (
         select(cast(uses, BigInteger))
         .where(voucher_codes.c.batch_id == voucher_batches.c.batch_id)
         .scalar_subquery()
     )
-    return select(voucher_batches, redeemed.label("redeemed"))
 
 
 def _batch(row: RowMapping) -> BatchRow:

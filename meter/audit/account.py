@@ -187,17 +187,26 @@ class AccountCheck:
         self._report(Invariant.AGGREGATES, aggregates)
 
     def _compare_projections(self) -> None:
-        self._compare_credits()
+        self._compare_grants()
+        self._compare_holds()
         self._compare_budgets()
         self._compare_events()
         self._compare_settings()
 
-    def _compare_credits(self) -> None:
-        connection = self._connection
-        account_id = self._account.account_id
-        grants = check_grants(connection, account_id, self._grants.known)
+    def _compare_grants(self) -> None:
+        grants = check_grants(
+            self._connection,
+            self._account.account_id,
+            self._grants.known,
+        )
         self._report(Invariant.GRANTS, grants)
-        holds = check_open_holds(connection, account_id, self._holds.open)
+
+    def _compare_holds(self) -> None:
+        holds = check_open_holds(
+            self._connection,
+            self._account.account_id,
+            self._holds.open,
+        )
         self._report(Invariant.HOLDS, holds)
 
     def _compare_budgets(self) -> None:

@@ -135,11 +135,14 @@ class BudgetRule:
         if not effect.flags.late:
             return
         freed = _ids(effect.freed)
-        due = []
-        if effect.hold_amount:
-            due = self._of_hold(hold_windows)
-        if freed != due:
+        if freed != self._due_freed(effect, hold_windows):
             yield f"{entry.id}: freed the budgets {freed}, its hold counted in {hold_windows}"
+
+    def _due_freed(self, effect: Effect, hold_windows: str) -> list[str]:
+        """Returns the budgets that a late debit should free."""
+        if not effect.hold_amount:
+            return []
+        return self._of_hold(hold_windows)
 
     def _on_call(self, labels: frozenset[str]) -> list[str]:
         """Returns the budgets on a call with the given labels."""
@@ -149,12 +152,9 @@ class BudgetRule:
 
     def _of_hold(self, hold_windows: str) -> list[str]:
         """Returns the budgets in which a hold counts, without ended budgets."""
-        if hold_windows == ABSENT:
-            return []
         budget_ids = []
-        for window in hold_windows.split(";"):
-            budget_id, _, number = window.split(",")
-            if self.number(budget_id) == int(number):
+        for budget_id, number in _counted_budgets(hold_windows):
+            if self.number(budget_id) == number:
                 budget_ids.append(budget_id)
         return sorted(budget_ids)
 
@@ -218,6 +218,15 @@ def _check_window(
             f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day},"
             f" its window began on {start_day}"
         )
+
+
+def _counted_budgets(windows: str) -> Iterator[tuple[str, int]]:
+    """Yields the ids and numbers of the budgets in stored `windows`."""
+    if windows == ABSENT:
+        return
+    for window in windows.split(";"):
+        budget_id, _, number = window.split(",")
+        yield budget_id, int(number)
 
 
 def _ids(budgets: Sequence[MatchedBudget]) -> list[str]:

@@ -62,15 +62,18 @@ class ChainRule:
 
     def _check_found(self, entry: LedgerEntry, due: AccountSums) -> Iterator[str]:
         """Yields a finding for a day before the last, and for sums other than `due`."""
-        last, _ = self.posted
-        effect = entry.effect
-        if effect.day < last.day:
-            last_date = date_of(last.day)
-            new_date = date_of(effect.day)
-            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
-        found = effect.before
+        yield from self._check_day(entry)
+        found = entry.effect.before
         if found != due:
             yield f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
+
+    def _check_day(self, entry: LedgerEntry) -> Iterator[str]:
+        last, _ = self.posted
+        day = entry.effect.day
+        if day < last.day:
+            last_date = date_of(last.day)
+            new_date = date_of(day)
+            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
 
     def _was_rebased(self, entry: LedgerEntry, due: AccountSums) -> bool:
         is_lossy = entry.position.epoch in self._lossy

@@ -165,9 +165,12 @@ class GrantRule:
         if effect.kind is Kind.DEBT_PAID:
             self._overage_left += total(effect.returned)
         if effect.kind.ends_hold:
-            for part in effect.returned:
-                yield from self._unpin(entry, part)
-            yield from self._check_lapsed(entry)
+            yield from self._end_hold(entry)
+
+    def _end_hold(self, entry: LedgerEntry) -> Iterator[str]:
+        for part in entry.effect.returned:
+            yield from self._unpin(entry, part)
+        yield from self._check_lapsed(entry)
 
     def _unpin(self, entry: LedgerEntry, part: Part) -> Iterator[str]:
         """Moves what a hold had pinned back to the grant."""

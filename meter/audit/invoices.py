@@ -33,14 +33,19 @@ def _select_invoices(account_id: str) -> Select[Any]:
 def _check_invoice(connection: Connection, revisions: list[Row[Any]]) -> Iterator[str]:
     for row in revisions:
         yield from _check_document(connection, row)
-    yield from _check_revisions(revisions)
+    yield from _check_final(revisions)
+    yield from _check_numbers(revisions)
     yield from _check_recomputed(connection, revisions[-1])
 
 
-def _check_revisions(revisions: list[Row[Any]]) -> Iterator[str]:
+def _check_final(revisions: list[Row[Any]]) -> Iterator[str]:
+    """Yields the final revisions that a newer revision follows."""
     for row in revisions[:-1]:
         if row.status == "FINAL":
             yield f"{_name(row)}: was final, and computed again"
+
+
+def _check_numbers(revisions: list[Row[Any]]) -> Iterator[str]:
     numbers = [row.revision for row in revisions]
     if numbers != list(range(1, len(revisions) + 1)):
         yield f"{revisions[0].invoice_number}: its revisions are {numbers}"
@@ -51,7 +56,8 @@ def _check_document(connection: Connection, row: Row[Any]) -> Iterator[str]:
     invoice = pb.Invoice.FromString(row.body)
     yield from _check_columns(row, invoice)
     yield from _check_lines(connection, row, invoice)
-    yield from _check_payments(row, invoice)
+    yield from _check_owed(row, invoice)
+    yield from _check_paid(row, invoice)
 
 
 def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
@@ -87,18 +93,25 @@ def _check_lines(
     lines = _stored_lines(connection, row)
     if lines != _document_lines(invoice):
         yield f"{_name(row)}: the lines recorded are not those of its document"
+    yield from _check_total(row, lines)
+
+
+def _check_total(row: Row[Any], lines: list[tuple[Any, ...]]) -> Iterator[str]:
     total = sum(amount_nanos for *_, amount_nanos in lines)
     if total != row.total_nanos:
         yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
 
 
-def _check_payments(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
+def _check_owed(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     owed = invoice.overage_due_nanos + invoice.overage_carried_nanos
     if invoice.credits_applied_nanos + owed != invoice.total_nanos:
         yield (
             f"{_name(row)}: credits applied and overage are not its total"
             f" of {invoice.total_nanos} nanos"
         )
+
+
+def _check_paid(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     paid = invoice.overage_used_nanos
     for payment in invoice.payments:
         paid += payment.amount_nanos

@@ -54,10 +54,7 @@ def check_grants(
 ) -> Iterator[str]:
     """Compares the grants, and each grant's sums and state."""
     stored = _stored_grants(connection, account_id)
-    entries_say: dict[int, object] = {}
-    for number, grant in due.items():
-        entries_say[number] = _due_grant(grant)
-    yield from _differences("grant", stored, entries_say)
+    yield from _differences("grant", stored, _due_grants(due))
 
 
 def _stored_grants(connection: Connection, account_id: str) -> dict[int, object]:
@@ -66,6 +63,13 @@ def _stored_grants(connection: Connection, account_id: str) -> dict[int, object]
     for row in connection.execute(query).mappings():
         stored[row["number"]] = _stored_grant(row)
     return stored
+
+
+def _due_grants(known: Mapping[int, Grant]) -> dict[int, object]:
+    due: dict[int, object] = {}
+    for number, grant in known.items():
+        due[number] = _due_grant(grant)
+    return due
 
 
 def _stored_grant(row: RowMapping) -> tuple[object, ...]:

@@ -75,19 +75,37 @@ def _crossings(
 
 def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]:
     after = effect.after()
-    used_before = _used_today_before(effect, after)
-    remaining_before = after.remaining + effect.amount
     for level in settings.levels:
-        if level.subject == DAILY_USE and used_before < level.nanos <= after.used_today:
-            yield _crossing(level, str(effect.day), after.used_today)
-        if level.subject == LOW_BALANCE and remaining_before > level.nanos >= after.remaining:
-            yield _crossing(level, str(after.total), after.remaining)
+        if level.subject == DAILY_USE:
+            yield from _daily_crossing(effect, after, level)
+        if level.subject == LOW_BALANCE:
+            yield from _balance_crossing(effect, after, level)
+
+
+def _daily_crossing(
+    effect: Effect,
+    after: AccountSums,
+    level: Level,
+) -> Iterator[Crossing]:
+    used_before = _used_today_before(effect, after)
+    if used_before < level.nanos <= after.used_today:
+        yield _crossing(level, str(effect.day), after.used_today)
 
 
 def _used_today_before(effect: Effect, after: AccountSums) -> int:
     if effect.kind is Kind.DEBIT and effect.charge_counts_today:
         return after.used_today - effect.amount
     return after.used_today
+
+
+def _balance_crossing(
+    effect: Effect,
+    after: AccountSums,
+    level: Level,
+) -> Iterator[Crossing]:
+    remaining_before = after.remaining + effect.amount
+    if remaining_before > level.nanos >= after.remaining:
+        yield _crossing(level, str(after.total), after.remaining)
 
 
 def _crossing(level: Level, window: str, value: int) -> Crossing:

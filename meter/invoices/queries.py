@@ -252,16 +252,23 @@ def _in_period(period: Period, kinds: tuple[str, ...]) -> ColumnElement[bool]:
 
 def _counted() -> ColumnElement[bool]:
     """Returns the condition that an entry is neither a duplicate debit nor a duplicate's refund."""
-    duplicate = and_(
+    return ~_is_duplicate() & ~_is_refund()
+
+
+def _is_duplicate() -> ColumnElement[bool]:
+    return and_(
         entries.c.kind == "DEBIT",
         entries.c.duplicate_of.is_not(None),
     )
+
+
+def _is_refund() -> ColumnElement[bool]:
+    """Returns the condition that an entry gave back a duplicate debit."""
     request_id = func.coalesce(entries.c.request_id, "")
-    refund = and_(
+    return and_(
         entries.c.kind == "GRANT",
         request_id.startswith(REFUND_REQUEST_PREFIX),
     )
-    return ~duplicate & ~refund
 
 
 def _sum_where(

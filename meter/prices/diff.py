@@ -260,11 +260,16 @@ def _instants(
 ) -> list[int]:
     """Returns `at_ms`, and the later times at which either price file says something new."""
     instants = {at_ms}
+    for terms in _all_terms(old, new):
+        instants.update(ms for ms in _step_times(terms) if ms > at_ms)
+    return sorted(instants)
+
+
+def _all_terms(old: PriceTable, new: PriceTable) -> Iterator[Terms]:
+    """Yields everyone's and every account's terms in both tables."""
     for table in (old, new):
         for account_id in _accounts(old, new):
-            terms = _terms(table, account_id)
-            instants.update(ms for ms in _step_times(terms) if ms > at_ms)
-    return sorted(instants)
+            yield _terms(table, account_id)
 
 
 def _step_times(terms: Terms) -> Iterator[int]:
