@@ -148,7 +148,8 @@ def _use(
     batch = _find_batch(connection, code.batch_id)
     if code.uses >= batch.uses_per_code or not _may_use(connection, account, batch, digest):
         return None
-    _count_use(connection, account, digest, request_id)
+    _count_use(connection, digest)
+    _insert_redemption(connection, account, digest, request_id)
     return add_grant(connection, account, _grant(account, batch), request_id)
 
 
@@ -167,15 +168,9 @@ def _find_batch(connection: Connection, batch_id: str) -> BatchRow:
     return _batch(row)
 
 
-def _count_use(
-    connection: Connection,
-    account: AccountRow,
-    digest: str,
-    request_id: str,
-) -> None:
+def _count_use(connection: Connection, digest: str) -> None:
     statement = update(voucher_codes).where(voucher_codes.c.digest == digest)
     connection.execute(statement.values(uses=voucher_codes.c.uses + 1))
-    _insert_redemption(connection, account, digest, request_id)
 
 
 def _insert_redemption(

@@ -35,11 +35,8 @@ class AggregateRule:
         """Adds the entry's usage lines, once for all usage and once for each dimension."""
         if not entry.is_charge:
             return
-        start_ms = entry.occurred_at_ms // MS_PER_HOUR * MS_PER_HOUR
-        dimensions = [("", ""), *entry.dimensions.items()]
         for unit, quantity, nanos in entry.usage:
-            for dimension, value in dimensions:
-                key = (start_ms, entry.model, unit, dimension, value)
+            for key in _hour_keys(entry, unit):
                 _add(self._hours, key, (quantity, nanos, 1))
 
     def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
@@ -56,6 +53,14 @@ class AggregateRule:
             account_id,
             _by_day(self._hours),
         )
+
+
+def _hour_keys(entry: LedgerEntry, unit: str) -> Iterator[_Key]:
+    """Yields the keys under which usage of the unit counts."""
+    start_ms = entry.occurred_at_ms // MS_PER_HOUR * MS_PER_HOUR
+    dimensions = [("", ""), *entry.dimensions.items()]
+    for dimension, value in dimensions:
+        yield start_ms, entry.model, unit, dimension, value
 
 
 def _by_day(hours: Mapping[_Key, _Sums]) -> dict[_Key, _Sums]:

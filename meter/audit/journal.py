@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, Subquery, func, select
 
 from meter.audit.findings import Findings, Invariant
 from meter.database.schema import entries, epochs, invoices, journal_gaps, shards
@@ -46,11 +46,16 @@ def _count_invoices(connection: Connection) -> int:
 def _highest_invoice_number(connection: Connection) -> str:
     """Returns the highest number: of the longest numbers, the number with the highest text."""
     number = invoices.c.invoice_number
-    length = func.length(number)
-    longest = select(func.max(length)).scalar_subquery()
-    query = select(func.max(number)).where(length == longest)
+    is_longest = func.length(number) == _greatest_length()
+    query = select(func.max(number)).where(is_longest)
     highest: str = connection.execute(query).scalar_one()
     return highest
+
+
+def _greatest_length() -> ScalarSelect[int]:
+    """Selects the length of the longest number of an invoice."""
+    length = func.length(invoices.c.invoice_number)
+    return select(func.max(length)).scalar_subquery()
 
 
 def _check_dense(connection: Connection, shard: int) -> Iterator[str]:
