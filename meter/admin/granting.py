@@ -211,12 +211,17 @@ def _moved_levels(
     change: GrantCredits,
 ) -> tuple[Level, ...] | None:
     """Returns the account's levels from the grant on, or None if the grant changes none of them."""
-    if change.refund_of:
-        return None
-    if not any(threshold.moves_with_grants for threshold in account.thresholds):
+    if not _moves_levels(account, change):
         return None
     return levels_of(
         account.thresholds,
         account.daily_limit_nanos,
         change.amount_nanos,
     )
+
+
+def _moves_levels(account: AccountRow, change: GrantCredits) -> bool:
+    """Returns whether any of the account's levels goes by the grant; a refund moves none."""
+    if change.refund_of:
+        return False
+    return any(threshold.moves_with_grants for threshold in account.thresholds)
