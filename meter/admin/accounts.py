@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from meter.database.errors import AccountNotFound
 from meter.database.schema import accounts
@@ -75,13 +75,13 @@ def list_accounts(
     limit: int,
 ) -> list[AccountRow]:
     """Returns up to `limit` accounts by id, behind the id `after`."""
-    query = (
-        select(*_COLUMNS)
-        .where(accounts.c.account_id > after)
-        .order_by(accounts.c.account_id)
-        .limit(limit)
-    )
+    query = _select_behind(after).limit(limit)
     return [_account(row) for row in connection.execute(query).mappings()]
+
+
+def _select_behind(after: str) -> Select[Any]:
+    """Selects the accounts behind the id `after`, in order."""
+    return select(*_COLUMNS).where(accounts.c.account_id > after).order_by(accounts.c.account_id)
 
 
 def settings_columns(change: Create | Update) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, delete, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, select
 
 from meter.admin.accounts import AccountRow, find_account, lock_account
 from meter.admin.recording import now_of, record, recorded
@@ -59,13 +59,15 @@ class BudgetRow:
         """
         if not self.thresholds and not self.hard:
             return (("limit", self.limit_nanos),)
-        levels = []
+        levels = list(self._threshold_levels())
+        levels.sort(key=lambda level: (level[1], level[0]))
+        return tuple(levels)
+
+    def _threshold_levels(self) -> Iterator[tuple[str, int]]:
         for threshold in self.thresholds:
             nanos = threshold.nanos(self.limit_nanos)
             if nanos:
-                levels.append((threshold.threshold_id, nanos))
-        levels.sort(key=lambda level: (level[1], level[0]))
-        return tuple(levels)
+                yield threshold.threshold_id, nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +164,15 @@ def _budgets_by_id(
     account_id: str,
 ) -> dict[str, BudgetRow]:
     """Returns the account's budgets in the order of their ids."""
-    columns = [budgets.c[name] for name in BudgetRow.__dataclass_fields__]
-    query = select(*columns).where(budgets.c.account_id == account_id)
-    found = [_budget(row) for row in connection.execute(query).mappings()]
+    rows = connection.execute(_select_budgets(account_id)).mappings()
+    found = [_budget(row) for row in rows]
     found.sort(key=lambda budget: budget.budget_id)
     return {budget.budget_id: budget for budget in found}
+
+
+def _select_budgets(account_id: str) -> Select[Any]:
+    columns = [budgets.c[name] for name in BudgetRow.__dataclass_fields__]
+    return select(*columns).where(budgets.c.account_id == account_id)
 
 
 def _find(
@@ -199,12 +205,17 @@ def _in_windows(
     windows = {budget.period: window_of(budget.period, today) for budget in found}
     start_days = [start_day for start_day, _ in windows.values()]
     uses = _uses(connection, account_id, start_days)
-    result = []
-    for budget in found:
-        start_day, end_day = windows[budget.period]
-        use = uses.get((budget.budget_id, start_day), _UNUSED)
-        result.append(BudgetUse(budget, use.used_nanos, use.held_nanos, end_day))
-    return result
+    return [_use_in(windows[budget.period], budget, uses) for budget in found]
+
+
+def _use_in(
+    window: tuple[int, int | None],
+    budget: BudgetRow,
+    uses: Mapping[tuple[str, int], _Use],
+) -> BudgetUse:
+    start_day, end_day = window
+    use = uses.get((budget.budget_id, start_day), _UNUSED)
+    return BudgetUse(budget, use.used_nanos, use.held_nanos, end_day)
 
 
 def _uses(
@@ -220,9 +231,6 @@ def _uses(
 
 
 def _select_uses(account_id: str, start_days: list[int]) -> Select[Any]:
-    same_budget = (applied_budgets.c.account_id == budget_windows.c.account_id) & (
-        applied_budgets.c.number == budget_windows.c.number
-    )
     return (
         select(
             applied_budgets.c.budget_id,
@@ -230,11 +238,18 @@ def _select_uses(account_id: str, start_days: list[int]) -> Select[Any]:
             budget_windows.c.used_nanos,
             budget_windows.c.held_nanos,
         )
-        .join(budget_windows, same_budget)
+        .join(budget_windows, _same_budget())
         .where(
             applied_budgets.c.account_id == account_id,
             budget_windows.c.start_day.in_(start_days),
         )
+    )
+
+
+def _same_budget() -> ColumnElement[bool]:
+    """Returns the condition that a window is of an applied budget."""
+    return (applied_budgets.c.account_id == budget_windows.c.account_id) & (
+        applied_budgets.c.number == budget_windows.c.number
     )
 
 

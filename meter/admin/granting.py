@@ -178,19 +178,23 @@ def newest_grant_nanos(connection: Connection, account_id: str) -> int | None:
 
     The ledger's own refunds of duplicates do not count.
     """
-    query = (
-        select(operations.c.body)
-        .where(operations.c.account_id == account_id, _IS_GRANT, _IS_NEW_MONEY)
-        .order_by(operations.c.seq.desc())
-        .limit(1)
-    )
-    body = connection.scalar(query)
+    body = connection.scalar(_select_newest_grant(account_id))
     if body is None:
         return None
     change = Operation.from_json(body).change
     if not isinstance(change, GrantCredits):
         return None
     return change.amount_nanos
+
+
+def _select_newest_grant(account_id: str) -> Select[Any]:
+    """Selects the grant recorded last, without refunds of duplicates."""
+    return (
+        select(operations.c.body)
+        .where(operations.c.account_id == account_id, _IS_GRANT, _IS_NEW_MONEY)
+        .order_by(operations.c.seq.desc())
+        .limit(1)
+    )
 
 
 def _pays_debt(account: AccountRow, change: GrantCredits) -> bool:
@@ -207,12 +211,17 @@ def _moved_levels(
     change: GrantCredits,
 ) -> tuple[Level, ...] | None:
     """Returns the account's levels from the grant on, or None if the grant changes none of them."""
-    if change.refund_of:
-        return None
-    if not any(threshold.moves_with_grants for threshold in account.thresholds):
+    if not _moves_levels(account, change):
         return None
     return levels_of(
         account.thresholds,
         account.daily_limit_nanos,
         change.amount_nanos,
     )
+
+
+def _moves_levels(account: AccountRow, change: GrantCredits) -> bool:
+    """Returns whether any of the account's levels goes by the grant; a refund moves none."""
+    if change.refund_of:
+        return False
+    return any(threshold.moves_with_grants for threshold in account.thresholds)

@@ -203,16 +203,20 @@ def _made_by(connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
 
     Raises RequestIdReused if a different request had the id.
     """
-    query = select(top_ups).where(
-        top_ups.c.account_id == wanted.account_id,
-        top_ups.c.request_id == wanted.request_id,
-    )
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_select_same_request(wanted)).mappings().first()
     if row is None:
         return None
     if row["fingerprint"] != wanted.fingerprint:
         raise RequestIdReused(wanted.request_id)
     return TopUpRow(**row)
+
+
+def _select_same_request(wanted: TopUpRow) -> Select[Any]:
+    """Selects the account's top-up with the same request id."""
+    return select(top_ups).where(
+        top_ups.c.account_id == wanted.account_id,
+        top_ups.c.request_id == wanted.request_id,
+    )
 
 
 def _check(
@@ -221,31 +225,39 @@ def _check(
     wanted: TopUpRow,
 ) -> None:
     refuse_used(connection, account, wanted.request_id)
-    _check_terms(account, wanted)
+    _check_currency(account, wanted)
+    _check_expiry(account, wanted)
     _check_payment_is_new(connection, wanted)
     check_room_for_grant(connection, account)
 
 
-def _check_terms(account: AccountRow, wanted: TopUpRow) -> None:
+def _check_currency(account: AccountRow, wanted: TopUpRow) -> None:
     if wanted.currency not in ("", account.currency):
         message = f"top_up.currency: must be the account's, {account.currency}"
         raise FailedPrecondition("CURRENCY_MISMATCH", message, "top_up.currency")
+
+
+def _check_expiry(account: AccountRow, wanted: TopUpRow) -> None:
     if wanted.expires_at_ms is not None and wanted.expires_at_ms <= now_of(account):
         message = "has passed already: its credits could not be spent"
         raise InvalidField("top_up.expires_at", message)
 
 
 def _check_payment_is_new(connection: Connection, wanted: TopUpRow) -> None:
-    same_payment = select(top_ups.c.top_up_id).where(
-        top_ups.c.account_id == wanted.account_id,
-        top_ups.c.payment_reference == wanted.payment_reference,
-    )
-    if connection.scalar(same_payment) is not None:
+    if connection.scalar(_select_same_payment(wanted)) is not None:
         message = (
             f"top_up.payment_reference: {wanted.payment_reference}"
             " is another top-up's of this account"
         )
         raise AlreadyExists("PAYMENT_REFERENCE_REUSED", message, "top_up.payment_reference")
+
+
+def _select_same_payment(wanted: TopUpRow) -> Select[Any]:
+    """Selects the account's top-up with the same payment reference."""
+    return select(top_ups.c.top_up_id).where(
+        top_ups.c.account_id == wanted.account_id,
+        top_ups.c.payment_reference == wanted.payment_reference,
+    )
 
 
 def _find(

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Row,
     RowMapping,
+    ScalarSelect,
     Select,
     cast,
     func,
@@ -69,14 +71,7 @@ class Vouchers:
         with self._ledger.write() as connection:
             if insert_or_ignore(connection, voucher_batches, [_columns(batch)]) == 0:
                 _refuse_repeat(connection, batch)
-            codes = [
-                {
-                    "digest": digest,
-                    "batch_id": batch.batch_id,
-                    "uses": 0,
-                }
-                for digest in digests
-            ]
+            codes = [_new_code(batch, digest) for digest in digests]
             insert_many(connection, voucher_codes, codes)
 
     def redeem(
@@ -115,6 +110,15 @@ class Vouchers:
             return [_batch(row) for row in connection.execute(query).mappings()]
 
 
+def _new_code(batch: BatchRow, digest: str) -> dict[str, Any]:
+    """Returns the columns of a code that nobody has used."""
+    return {
+        "digest": digest,
+        "batch_id": batch.batch_id,
+        "uses": 0,
+    }
+
+
 def _try(
     connection: Connection,
     account: AccountRow,
@@ -138,16 +142,24 @@ def _use(
     request_id: str,
 ) -> Operation | None:
     """Uses the code; returns None if the account cannot use the code now."""
-    # Others that want the code wait here, and find the use counted.
-    code_query = select(voucher_codes).where(voucher_codes.c.digest == digest).with_for_update()
-    code = connection.execute(code_query).first()
+    code = _lock_code(connection, digest)
     if code is None:
         return None
     batch = _find_batch(connection, code.batch_id)
     if code.uses >= batch.uses_per_code or not _may_use(connection, account, batch, digest):
         return None
-    _count_use(connection, account, digest, request_id)
+    _count_use(connection, digest)
+    _insert_redemption(connection, account, digest, request_id)
     return add_grant(connection, account, _grant(account, batch), request_id)
+
+
+def _lock_code(connection: Connection, digest: str) -> Row[Any] | None:
+    """Returns the code with this keyed hash, or None.
+
+    Others that want the code wait here, and find the use counted.
+    """
+    query = select(voucher_codes).where(voucher_codes.c.digest == digest).with_for_update()
+    return connection.execute(query).first()
 
 
 def _find_batch(connection: Connection, batch_id: str) -> BatchRow:
@@ -156,14 +168,17 @@ def _find_batch(connection: Connection, batch_id: str) -> BatchRow:
     return _batch(row)
 
 
-def _count_use(
+def _count_use(connection: Connection, digest: str) -> None:
+    statement = update(voucher_codes).where(voucher_codes.c.digest == digest)
+    connection.execute(statement.values(uses=voucher_codes.c.uses + 1))
+
+
+def _insert_redemption(
     connection: Connection,
     account: AccountRow,
     digest: str,
     request_id: str,
 ) -> None:
-    statement = update(voucher_codes).where(voucher_codes.c.digest == digest)
-    connection.execute(statement.values(uses=voucher_codes.c.uses + 1))
     redemption = {
         "account_id": account.account_id,
         "request_id": request_id,
@@ -182,9 +197,13 @@ def _may_use(
     """Returns whether the account may use a code of the batch once more."""
     if batch.currency != account.currency:
         return False
-    if batch.expires_at_ms is not None and now_of(account) >= batch.expires_at_ms:
+    if _has_expired(account, batch):
         return False
     return _uses_by(connection, account, digest) < batch.uses_per_account
+
+
+def _has_expired(account: AccountRow, batch: BatchRow) -> bool:
+    return batch.expires_at_ms is not None and now_of(account) >= batch.expires_at_ms
 
 
 def _uses_by(
@@ -225,17 +244,27 @@ def _redeemed(
 
     Raises RequestIdReused if the id was used for another code, or for something else.
     """
-    query = select(voucher_redemptions.c.digest).where(
-        voucher_redemptions.c.account_id == account.account_id,
-        voucher_redemptions.c.request_id == request_id,
-    )
-    redeemed_digest = connection.scalar(query)
+    redeemed_digest = _redeemed_digest(connection, account, request_id)
     if redeemed_digest is None:
         refuse_used(connection, account, request_id)
         return None
     if redeemed_digest != digest:
         raise RequestIdReused(request_id)
     return operation_named(connection, account.account_id, request_id)
+
+
+def _redeemed_digest(
+    connection: Connection,
+    account: AccountRow,
+    request_id: str,
+) -> str | None:
+    """Returns the keyed hash of the code that the request has redeemed, or None."""
+    query = select(voucher_redemptions.c.digest).where(
+        voucher_redemptions.c.account_id == account.account_id,
+        voucher_redemptions.c.request_id == request_id,
+    )
+    digest: str | None = connection.scalar(query)
+    return digest
 
 
 def _refuse_repeat(connection: Connection, batch: BatchRow) -> None:
@@ -256,13 +285,17 @@ def _refuse_repeat(connection: Connection, batch: BatchRow) -> None:
 
 def _select_batches() -> Select[Any]:
     """Selects the batches, each with the number of uses of its codes."""
+    return select(voucher_batches, _uses_of_batch().label("redeemed"))
+
+
+def _uses_of_batch() -> ScalarSelect[int]:
+    """Selects the uses of all codes of the batch in the row of the statement around."""
     uses = func.coalesce(func.sum(voucher_codes.c.uses), 0)
-    redeemed = (
+    return (
         select(cast(uses, BigInteger))
         .where(voucher_codes.c.batch_id == voucher_batches.c.batch_id)
         .scalar_subquery()
     )
-    return select(voucher_batches, redeemed.label("redeemed"))
 
 
 def _batch(row: RowMapping) -> BatchRow:

@@ -120,10 +120,13 @@ class AccountCheck:
         report(Invariant.ENTRY, check_columns(entry))
         report(Invariant.ENTRY, check_shard(entry, self._account.shard))
         report(Invariant.GRANTS, self._due_grants.check(entry))
+        self._check_admission(entry)
+        report(Invariant.OVERAGE, self._overage.check(entry))
+
+    def _check_admission(self, entry: LedgerEntry) -> None:
         settings = self._operations.settings
         scoped = self._grants.scoped_for(entry)
-        report(Invariant.ADMISSION, check_admission(entry, settings, scoped))
-        report(Invariant.OVERAGE, self._overage.check(entry))
+        self._report(Invariant.ADMISSION, check_admission(entry, settings, scoped))
 
     def _follow_credits(self, entry: LedgerEntry, hold_windows: str) -> None:
         """Follows the grants, budgets and holds, which the entry's operation may have changed."""
@@ -152,17 +155,16 @@ class AccountCheck:
         self._duplicates.apply(entry)
 
     def _compare(self) -> None:
-        connection = self._connection
-        account_id = self._account.account_id
-        report = self._report
-        report(Invariant.REDIS, self._redis.compare())
-        report(Invariant.ACCOUNT, self._totals.compare(connection, account_id))
-        report(Invariant.ACCOUNT, self._compare_last_state())
-        report(Invariant.OPERATIONS, self._operations.compare())
-        recorded = self._operations.recorded
-        report(Invariant.DUPLICATES, self._duplicates.compare(recorded))
-        report(Invariant.AGGREGATES, self._aggregates.compare(connection, account_id))
+        self._report(Invariant.REDIS, self._redis.compare())
+        self._compare_sums()
+        self._compare_operations()
+        self._compare_aggregates()
         self._compare_projections()
+
+    def _compare_sums(self) -> None:
+        totals = self._totals.compare(self._connection, self._account.account_id)
+        self._report(Invariant.ACCOUNT, totals)
+        self._report(Invariant.ACCOUNT, self._compare_last_state())
 
     def _compare_last_state(self) -> Iterable[str]:
         if self._chain.last is None:
@@ -175,20 +177,58 @@ class AccountCheck:
             state,
         )
 
+    def _compare_operations(self) -> None:
+        self._report(Invariant.OPERATIONS, self._operations.compare())
+        recorded = self._operations.recorded
+        self._report(Invariant.DUPLICATES, self._duplicates.compare(recorded))
+
+    def _compare_aggregates(self) -> None:
+        aggregates = self._aggregates.compare(self._connection, self._account.account_id)
+        self._report(Invariant.AGGREGATES, aggregates)
+
     def _compare_projections(self) -> None:
-        connection = self._connection
-        account_id = self._account.account_id
-        grants = check_grants(connection, account_id, self._grants.known)
+        self._compare_grants()
+        self._compare_holds()
+        self._compare_budgets()
+        self._compare_events()
+        self._compare_settings()
+
+    def _compare_grants(self) -> None:
+        grants = check_grants(
+            self._connection,
+            self._account.account_id,
+            self._grants.known,
+        )
         self._report(Invariant.GRANTS, grants)
-        holds = check_open_holds(connection, account_id, self._holds.open)
+
+    def _compare_holds(self) -> None:
+        holds = check_open_holds(
+            self._connection,
+            self._account.account_id,
+            self._holds.open,
+        )
         self._report(Invariant.HOLDS, holds)
-        budgets = check_budgets(connection, account_id, self._budgets)
+
+    def _compare_budgets(self) -> None:
+        budgets = check_budgets(
+            self._connection,
+            self._account.account_id,
+            self._budgets,
+        )
         self._report(Invariant.BUDGETS, budgets)
-        events = check_events(connection, account_id, self._thresholds.told)
+
+    def _compare_events(self) -> None:
+        events = check_events(
+            self._connection,
+            self._account.account_id,
+            self._thresholds.told,
+        )
         self._report(Invariant.THRESHOLDS, events)
+
+    def _compare_settings(self) -> None:
         settings = check_settings(
-            connection,
-            account_id,
+            self._connection,
+            self._account.account_id,
             self._operations.settings,
         )
         self._report(Invariant.OPERATIONS, settings)

@@ -23,12 +23,10 @@ def check_admission(
         return
     covered = effect.before.spendable + scoped
     yield from _check_credits(entry, settings, covered)
-    spend_management = not effect.flags.spend_management_off
-    if settings.spend_management != spend_management:
-        mode = "on" if spend_management else "off"
-        yield f"{entry.id}: spend management was {mode} for it alone"
-    if spend_management:
-        yield from _check_limits(entry)
+    yield from _check_mode(entry, settings)
+    if not effect.flags.spend_management_off:
+        yield from _check_daily_limit(entry)
+        yield from _check_hard_budgets(entry)
 
 
 def _is_deniable(effect: Effect) -> bool:
@@ -61,7 +59,15 @@ def _check_credits(
         )
 
 
-def _check_limits(entry: LedgerEntry) -> Iterator[str]:
+def _check_mode(entry: LedgerEntry, settings: Settings) -> Iterator[str]:
+    """Yields a finding unless spend management was on, or off, as in the account's settings."""
+    spend_management = not entry.effect.flags.spend_management_off
+    if settings.spend_management != spend_management:
+        mode = "on" if spend_management else "off"
+        yield f"{entry.id}: spend management was {mode} for it alone"
+
+
+def _check_daily_limit(entry: LedgerEntry) -> Iterator[str]:
     effect = entry.effect
     before = effect.before
     if before.daily_limit is not None and effect.amount > before.day_remaining:
@@ -69,6 +75,10 @@ def _check_limits(entry: LedgerEntry) -> Iterator[str]:
             f"{entry.id}: {effect.amount} nanos were admitted,"
             f" the daily limit left {before.day_remaining}"
         )
+
+
+def _check_hard_budgets(entry: LedgerEntry) -> Iterator[str]:
+    effect = entry.effect
     for budget in effect.budgets:
         if budget.hard and effect.amount > budget.remaining:
             yield (

@@ -1,8 +1,9 @@
 """The rule of aggregates: usage by hour and by day is the usage of the debits."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, select
 
 from meter.audit.entry import LedgerEntry
 from meter.database.schema import usage_daily, usage_hourly
@@ -34,11 +35,8 @@ class AggregateRule:
         """Adds the entry's usage lines, once for all usage and once for each dimension."""
         if not entry.is_charge:
             return
-        start_ms = entry.occurred_at_ms // MS_PER_HOUR * MS_PER_HOUR
-        dimensions = [("", ""), *entry.dimensions.items()]
         for unit, quantity, nanos in entry.usage:
-            for dimension, value in dimensions:
-                key = (start_ms, entry.model, unit, dimension, value)
+            for key in _hour_keys(entry, unit):
                 _add(self._hours, key, (quantity, nanos, 1))
 
     def compare(self, connection: Connection, account_id: str) -> Iterator[str]:
@@ -55,6 +53,14 @@ class AggregateRule:
             account_id,
             _by_day(self._hours),
         )
+
+
+def _hour_keys(entry: LedgerEntry, unit: str) -> Iterator[_Key]:
+    """Yields the keys under which usage of the unit counts."""
+    start_ms = entry.occurred_at_ms // MS_PER_HOUR * MS_PER_HOUR
+    dimensions = [("", ""), *entry.dimensions.items()]
+    for dimension, value in dimensions:
+        yield start_ms, entry.model, unit, dimension, value
 
 
 def _by_day(hours: Mapping[_Key, _Sums]) -> dict[_Key, _Sums]:
@@ -91,11 +97,15 @@ def _stored(
     account_id: str,
 ) -> Iterator[tuple[_Key, tuple[int, ...]]]:
     """Yields the account's rows, streamed."""
-    columns = [table.c[name] for name in _COLUMNS]
-    wanted = select(*columns).where(table.c.account_id == account_id)
+    wanted = _select_rows(table, account_id)
     with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
         for start_ms, model, unit, dimension, value, *sums in rows:
             yield (start_ms, model, unit, dimension, value), tuple(sums)
+
+
+def _select_rows(table: Table, account_id: str) -> Select[Any]:
+    columns = [table.c[name] for name in _COLUMNS]
+    return select(*columns).where(table.c.account_id == account_id)
 
 
 def _add(

@@ -47,14 +47,7 @@ class OperationRule:
     @classmethod
     def load(cls, connection: Connection, account: AccountRow) -> Self:
         """Returns the rule for an account, with all recorded operations of the account."""
-        wanted = (
-            select(operations.c.seq, operations.c.body)
-            .where(operations.c.account_id == account.account_id)
-            .order_by(operations.c.seq)
-        )
-        recorded = {}
-        for row in connection.execute(wanted):
-            recorded[row.seq] = Operation.from_json(row.body)
+        recorded = _recorded_operations(connection, account.account_id)
         return cls(recorded, account)
 
     def check(self, entry: LedgerEntry) -> Iterator[str]:
@@ -84,15 +77,8 @@ class OperationRule:
     def compare(self) -> Iterator[str]:
         """Yields counters and settings of the account's row that differ from the operations."""
         yield from self._compare_numbers()
-        account = self._account
-        changes = [operation.change for operation in self.recorded.values()]
-        due = {
-            "applied_op": self._applied_op,
-            "granted_nanos": _granted_nanos(changes),
-            **_recorded_settings(changes),
-        }
-        for name, recomputed in due.items():
-            recorded = getattr(account, name)
+        for name, recomputed in self._due().items():
+            recorded = getattr(self._account, name)
             if recorded != recomputed:
                 yield f"{name} is {recorded}, the changes recorded come to {recomputed}"
 
@@ -105,6 +91,15 @@ class OperationRule:
                 f"recorded_op is {last}, {len(numbers)} changes are recorded,"
                 f" numbered up to {max(numbers, default=0)}"
             )
+
+    def _due(self) -> dict[str, object]:
+        """Returns the counters and settings that the account's row should have, by column."""
+        changes = [operation.change for operation in self.recorded.values()]
+        return {
+            "applied_op": self._applied_op,
+            "granted_nanos": _granted_nanos(changes),
+            **_recorded_settings(changes),
+        }
 
     def _is_again(self, entry: LedgerEntry) -> bool:
         """Says whether Redis had lost the operation and applied it again."""
@@ -154,6 +149,19 @@ class OperationRule:
             if operation and operation.request_id == entry.request_id and _is_of(operation, entry):
                 return number
         return following
+
+
+def _recorded_operations(connection: Connection, account_id: str) -> dict[int, Operation]:
+    """Returns all recorded operations of the account by number, in order."""
+    wanted = (
+        select(operations.c.seq, operations.c.body)
+        .where(operations.c.account_id == account_id)
+        .order_by(operations.c.seq)
+    )
+    recorded = {}
+    for row in connection.execute(wanted):
+        recorded[row.seq] = Operation.from_json(row.body)
+    return recorded
 
 
 def _check_granted(entry: LedgerEntry, change: Change) -> Iterator[str]:

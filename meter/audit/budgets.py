@@ -40,9 +40,7 @@ class BudgetRule:
 
         The entry's hold, if the entry names a hold, counts in `hold_windows`.
         """
-        for number, change in changes:
-            if isinstance(change, SetBudget | DeleteBudget):
-                self._apply_change(number, change)
+        self._apply_changes(changes)
         self.counted = ABSENT
         if entry.effect.kind.matches_budgets:
             yield from self._check_matched(entry, hold_windows)
@@ -78,6 +76,11 @@ class BudgetRule:
             return None
         remaining, held = self._remaining(budget, start_day)
         return start_day, remaining, held
+
+    def _apply_changes(self, changes: Iterable[tuple[int, Change]]) -> None:
+        for number, change in changes:
+            if isinstance(change, SetBudget | DeleteBudget):
+                self._apply_change(number, change)
 
     def _apply_change(self, number: int, change: SetBudget | DeleteBudget) -> None:
         known = self.known.pop(change.budget_id, None)
@@ -132,11 +135,14 @@ class BudgetRule:
         if not effect.flags.late:
             return
         freed = _ids(effect.freed)
-        due = []
-        if effect.hold_amount:
-            due = self._of_hold(hold_windows)
-        if freed != due:
+        if freed != self._due_freed(effect, hold_windows):
             yield f"{entry.id}: freed the budgets {freed}, its hold counted in {hold_windows}"
+
+    def _due_freed(self, effect: Effect, hold_windows: str) -> list[str]:
+        """Returns the budgets that a late debit should free."""
+        if not effect.hold_amount:
+            return []
+        return self._of_hold(hold_windows)
 
     def _on_call(self, labels: frozenset[str]) -> list[str]:
         """Returns the budgets on a call with the given labels."""
@@ -146,12 +152,9 @@ class BudgetRule:
 
     def _of_hold(self, hold_windows: str) -> list[str]:
         """Returns the budgets in which a hold counts, without ended budgets."""
-        if hold_windows == ABSENT:
-            return []
         budget_ids = []
-        for window in hold_windows.split(";"):
-            budget_id, _, number = window.split(",")
-            if self.number(budget_id) == int(number):
+        for budget_id, number in _counted_budgets(hold_windows):
+            if self.number(budget_id) == number:
                 budget_ids.append(budget_id)
         return sorted(budget_ids)
 
@@ -174,18 +177,7 @@ class BudgetRule:
             budget.limit,
             budget.hard,
         )
-        found = (
-            matched.end_day,
-            matched.remaining,
-            matched.held,
-            matched.limit,
-            matched.hard,
-        )
-        if found != left:
-            yield (
-                f"{entry.id}: found budget {matched.budget_id} at"
-                f" (end, remaining, held, limit, hard) {found}, left at {left}"
-            )
+        yield from _check_left(entry, matched, left)
         yield from _check_window(entry, matched, start_day)
 
     def _remaining(self, budget: AppliedBudget, start_day: int) -> tuple[int, int]:
@@ -194,6 +186,26 @@ class BudgetRule:
         used, held = self.windows.get(key, (0, 0))
         remaining = budget.limit - used - held
         return remaining, held
+
+
+def _check_left(
+    entry: LedgerEntry,
+    matched: MatchedBudget,
+    left: tuple[int | None, int, int, int, bool],
+) -> Iterator[str]:
+    """Yields a finding unless the entry found the budget's window as it was `left`."""
+    found = (
+        matched.end_day,
+        matched.remaining,
+        matched.held,
+        matched.limit,
+        matched.hard,
+    )
+    if found != left:
+        yield (
+            f"{entry.id}: found budget {matched.budget_id} at"
+            f" (end, remaining, held, limit, hard) {found}, left at {left}"
+        )
 
 
 def _check_window(
@@ -206,6 +218,15 @@ def _check_window(
             f"{entry.id}: budget {matched.budget_id} counted from day {matched.start_day},"
             f" its window began on {start_day}"
         )
+
+
+def _counted_budgets(windows: str) -> Iterator[tuple[str, int]]:
+    """Yields the ids and numbers of the budgets in stored `windows`."""
+    if windows == ABSENT:
+        return
+    for window in windows.split(";"):
+        budget_id, _, number = window.split(",")
+        yield budget_id, int(number)
 
 
 def _ids(budgets: Sequence[MatchedBudget]) -> list[str]:

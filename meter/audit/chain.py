@@ -62,15 +62,18 @@ class ChainRule:
 
     def _check_found(self, entry: LedgerEntry, due: AccountSums) -> Iterator[str]:
         """Yields a finding for a day before the last, and for sums other than `due`."""
-        last, _ = self.posted
-        effect = entry.effect
-        if effect.day < last.day:
-            last_date = date_of(last.day)
-            new_date = date_of(effect.day)
-            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
-        found = effect.before
+        yield from self._check_day(entry)
+        found = entry.effect.before
         if found != due:
             yield f"{entry.id}: found the account at [{found.encode()}], left at [{due.encode()}]"
+
+    def _check_day(self, entry: LedgerEntry) -> Iterator[str]:
+        last, _ = self.posted
+        day = entry.effect.day
+        if day < last.day:
+            last_date = date_of(last.day)
+            new_date = date_of(day)
+            yield f"{entry.id}: the day went back from {last_date} to {new_date}"
 
     def _was_rebased(self, entry: LedgerEntry, due: AccountSums) -> bool:
         is_lossy = entry.position.epoch in self._lossy
@@ -104,18 +107,26 @@ def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
     """Returns the sums in a new day, as `roll_day` in gate/lua/lib/account.lua computes them."""
     if today <= day:
         return state
-    month_base = state.month_base
-    if date_of(today)[:7] != date_of(day)[:7]:
-        month_base = state.used
-    yesterday_base = state.used
-    if today == day + 1:
-        yesterday_base = state.day_base
     return state._replace(
         day_remaining=state.daily_limit or 0,
         day_base=state.used,
-        month_base=month_base,
-        yesterday_base=yesterday_base,
+        month_base=_month_base(state, day, today),
+        yesterday_base=_yesterday_base(state, day, today),
     )
+
+
+def _month_base(state: AccountSums, day: int, today: int) -> int:
+    """Returns what had been used when the month of `today` began."""
+    if date_of(today)[:7] != date_of(day)[:7]:
+        return state.used
+    return state.month_base
+
+
+def _yesterday_base(state: AccountSums, day: int, today: int) -> int:
+    """Returns what had been used when the day before `today` began."""
+    if today == day + 1:
+        return state.day_base
+    return state.used
 
 
 def _updated(state: AccountSums, settings: AccountSums) -> AccountSums:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from meter.database.schema import entries
 from meter.journal.effect import Effect
@@ -95,10 +95,11 @@ class LedgerEntry:
 
 def history(connection: Connection, account_id: str) -> Iterator[Row[Any]]:
     """Yields the account's rows in the journal's order, streamed."""
-    wanted = (
-        select(entries)
-        .where(entries.c.account_id == account_id)
-        .order_by(entries.c.epoch, entries.c.seq)
-    )
+    wanted = _select_history(account_id)
     with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
         yield from rows
+
+
+def _select_history(account_id: str) -> Select[Any]:
+    of_account = select(entries).where(entries.c.account_id == account_id)
+    return of_account.order_by(entries.c.epoch, entries.c.seq)

@@ -119,12 +119,8 @@ class GrantRule:
         changes: Iterable[tuple[int, Change]],
     ) -> Iterator[str]:
         """Follows by an entry; the entry put `changes` into effect."""
-        effect = entry.effect
-        self._set_protection(effect.before.overage)
-        if effect.kind is Kind.GRANT and entry.burned:
-            yield from self._make(entry)
-        elif effect.kind is Kind.GRANT_STARTED:
-            yield from self._start(entry)
+        self._set_protection(entry.effect.before.overage)
+        yield from self._begin(entry)
         yield from self._return(entry)
         yield from self._take(entry)
         yield from self._end(entry, changes)
@@ -133,6 +129,14 @@ class GrantRule:
     def _set_protection(self, protection: int) -> None:
         self._overage_left += protection - self._protection
         self._protection = protection
+
+    def _begin(self, entry: LedgerEntry) -> Iterator[str]:
+        """Makes the grant, or starts the grants, that the entry tells of."""
+        kind = entry.effect.kind
+        if kind is Kind.GRANT and entry.burned:
+            yield from self._make(entry)
+        elif kind is Kind.GRANT_STARTED:
+            yield from self._start(entry)
 
     def _make(self, entry: LedgerEntry) -> Iterator[str]:
         number = entry.burned[0][0]
@@ -154,22 +158,19 @@ class GrantRule:
                 yield f"{entry.id}: grant {part.grant} was not waiting to begin"
                 continue
             grant.state = "LIVE"
-            due_ms = grant.terms.effective_at_ms or 0
-            is_early = entry.effect.at_ms < due_ms
-            if is_early or part.amount != grant.terms.amount_nanos:
-                yield (
-                    f"{entry.id}: grant {grant.number} began too early,"
-                    " or with other than its amount"
-                )
+            yield from _check_start(entry, part, grant)
 
     def _return(self, entry: LedgerEntry) -> Iterator[str]:
         effect = entry.effect
         if effect.kind is Kind.DEBT_PAID:
             self._overage_left += total(effect.returned)
         if effect.kind.ends_hold:
-            for part in effect.returned:
-                yield from self._unpin(entry, part)
-            yield from self._check_lapsed(entry)
+            yield from self._end_hold(entry)
+
+    def _end_hold(self, entry: LedgerEntry) -> Iterator[str]:
+        for part in entry.effect.returned:
+            yield from self._unpin(entry, part)
+        yield from self._check_lapsed(entry)
 
     def _unpin(self, entry: LedgerEntry, part: Part) -> Iterator[str]:
         """Moves what a hold had pinned back to the grant."""
@@ -232,9 +233,16 @@ class GrantRule:
             for grant in self._taken_grants(entry):
                 yield from _ENDINGS[kind](entry, grant)
         elif kind is Kind.GRANT_VOIDED:
-            for _, change in changes:
-                if isinstance(change, VoidGrant):
-                    yield from self._void(entry, change)
+            yield from self._void_all(entry, changes)
+
+    def _void_all(
+        self,
+        entry: LedgerEntry,
+        changes: Iterable[tuple[int, Change]],
+    ) -> Iterator[str]:
+        for _, change in changes:
+            if isinstance(change, VoidGrant):
+                yield from self._void(entry, change)
 
     def _taken_grants(self, entry: LedgerEntry) -> Iterator[Grant]:
         for part in entry.effect.taken:
@@ -292,6 +300,17 @@ class _BegunSums(NamedTuple):
     held: int
 
 
+def _check_start(
+    entry: LedgerEntry,
+    part: Part,
+    grant: Grant,
+) -> Iterator[str]:
+    due_ms = grant.terms.effective_at_ms or 0
+    is_early = entry.effect.at_ms < due_ms
+    if is_early or part.amount != grant.terms.amount_nanos:
+        yield f"{entry.id}: grant {grant.number} began too early, or with other than its amount"
+
+
 def _settled_pins(effect: Effect) -> dict[int, int]:
     """Returns the nanos that a settled hold had pinned, by grant."""
     if effect.kind is not Kind.DEBIT or effect.flags.late:
@@ -316,12 +335,20 @@ def _check_taken(
             f"{entry.id}: {part.amount} nanos were taken of grant {grant.number},"
             f" which had {grant.left}"
         )
+    yield from _check_scoped(entry, part, grant)
+    if effect.kind.spends and part.amount > pinned:
+        yield from _check_usable(entry, part, grant)
+
+
+def _check_scoped(
+    entry: LedgerEntry,
+    part: Part,
+    grant: Grant,
+) -> Iterator[str]:
     if part.scoped and not grant.is_scoped:
         yield f"{entry.id}: grant {grant.number} is told to be scoped"
     if grant.is_scoped and not part.scoped:
         yield f"{entry.id}: grant {grant.number} is told to be for any request"
-    if effect.kind.spends and part.amount > pinned:
-        yield from _check_usable(entry, part, grant)
 
 
 def _check_usable(

@@ -69,9 +69,7 @@ class HoldRule:
             return
         if effect.kind is Kind.EXPIRE:
             self._expired.add(effect.hold_id)
-        yield from _check_amount(entry, hold, amount)
-        if hold:
-            yield from _check_returned(entry, hold)
+        yield from _check_given_back(entry, hold, amount)
 
     def _check_late(self, entry: LedgerEntry, amount: int) -> Iterator[str]:
         """Checks the one late debit of a hold that has expired."""
@@ -79,6 +77,16 @@ class HoldRule:
         self._expired.remove(hold_id)
         if amount:
             yield f"{entry.id}: {amount} nanos of hold {hold_id} went back twice"
+
+
+def _check_given_back(
+    entry: LedgerEntry,
+    hold: OpenHold | None,
+    amount: int,
+) -> Iterator[str]:
+    yield from _check_amount(entry, hold, amount)
+    if hold:
+        yield from _check_returned(entry, hold)
 
 
 def _check_amount(

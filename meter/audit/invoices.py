@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from meter.database.schema import invoice_lines, invoices
 from meter.invoices.calculation import GROWING, Period, UnbalancedError
@@ -19,24 +19,33 @@ _MOVES = (*GROWING, "opening_balance_nanos", "overage_due_nanos")
 
 def check_invoices(connection: Connection, account_id: str) -> Iterator[list[str]]:
     """Yields, for each of the account's invoices, the list of what does not hold."""
-    of_account = select(invoices).where(invoices.c.account_id == account_id)
-    query = of_account.order_by(invoices.c.invoice_number, invoices.c.revision)
-    rows = connection.execute(query).all()
+    rows = connection.execute(_select_invoices(account_id)).all()
     for _, revisions in groupby(rows, key=lambda row: row.invoice_number):
         yield list(_check_invoice(connection, list(revisions)))
+
+
+def _select_invoices(account_id: str) -> Select[Any]:
+    """Selects all revisions of the account's invoices, in order."""
+    of_account = select(invoices).where(invoices.c.account_id == account_id)
+    return of_account.order_by(invoices.c.invoice_number, invoices.c.revision)
 
 
 def _check_invoice(connection: Connection, revisions: list[Row[Any]]) -> Iterator[str]:
     for row in revisions:
         yield from _check_document(connection, row)
-    yield from _check_revisions(revisions)
+    yield from _check_final(revisions)
+    yield from _check_numbers(revisions)
     yield from _check_recomputed(connection, revisions[-1])
 
 
-def _check_revisions(revisions: list[Row[Any]]) -> Iterator[str]:
+def _check_final(revisions: list[Row[Any]]) -> Iterator[str]:
+    """Yields the final revisions that a newer revision follows."""
     for row in revisions[:-1]:
         if row.status == "FINAL":
             yield f"{_name(row)}: was final, and computed again"
+
+
+def _check_numbers(revisions: list[Row[Any]]) -> Iterator[str]:
     numbers = [row.revision for row in revisions]
     if numbers != list(range(1, len(revisions) + 1)):
         yield f"{revisions[0].invoice_number}: its revisions are {numbers}"
@@ -46,13 +55,9 @@ def _check_document(connection: Connection, row: Row[Any]) -> Iterator[str]:
     """Compares the columns and lines of an invoice with its document, and adds the lines up."""
     invoice = pb.Invoice.FromString(row.body)
     yield from _check_columns(row, invoice)
-    lines = _stored_lines(connection, row)
-    if lines != _document_lines(invoice):
-        yield f"{_name(row)}: the lines recorded are not those of its document"
-    total = sum(amount_nanos for *_, amount_nanos in lines)
-    if total != row.total_nanos:
-        yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
-    yield from _check_payments(row, invoice)
+    yield from _check_lines(connection, row, invoice)
+    yield from _check_owed(row, invoice)
+    yield from _check_paid(row, invoice)
 
 
 def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
@@ -64,7 +69,13 @@ def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
         row.status,
         row.total_nanos,
     )
-    document = (
+    document = _document_columns(invoice)
+    if columns != document:
+        yield f"{_name(row)}: is recorded as {columns}, its document says {document}"
+
+
+def _document_columns(invoice: pb.Invoice) -> tuple[Any, ...]:
+    return (
         invoice.invoice_number,
         invoice.account_id,
         invoice.period_start.ToMilliseconds(),
@@ -72,17 +83,35 @@ def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
         pb.InvoiceStatus.Name(invoice.status),
         invoice.total_nanos,
     )
-    if columns != document:
-        yield f"{_name(row)}: is recorded as {columns}, its document says {document}"
 
 
-def _check_payments(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
+def _check_lines(
+    connection: Connection,
+    row: Row[Any],
+    invoice: pb.Invoice,
+) -> Iterator[str]:
+    lines = _stored_lines(connection, row)
+    if lines != _document_lines(invoice):
+        yield f"{_name(row)}: the lines recorded are not those of its document"
+    yield from _check_total(row, lines)
+
+
+def _check_total(row: Row[Any], lines: list[tuple[Any, ...]]) -> Iterator[str]:
+    total = sum(amount_nanos for *_, amount_nanos in lines)
+    if total != row.total_nanos:
+        yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
+
+
+def _check_owed(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     owed = invoice.overage_due_nanos + invoice.overage_carried_nanos
     if invoice.credits_applied_nanos + owed != invoice.total_nanos:
         yield (
             f"{_name(row)}: credits applied and overage are not its total"
             f" of {invoice.total_nanos} nanos"
         )
+
+
+def _check_paid(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     paid = invoice.overage_used_nanos
     for payment in invoice.payments:
         paid += payment.amount_nanos
@@ -121,6 +150,10 @@ def _check_recomputed(connection: Connection, row: Row[Any]) -> Iterator[str]:
     except (UnbalancedError, ValueError) as error:
         yield f"{_name(row)}: cannot be computed again: {error}"
         return
+    yield from _check_same(row, recomputed)
+
+
+def _check_same(row: Row[Any], recomputed: pb.Invoice) -> Iterator[str]:
     stored = pb.Invoice.FromString(row.body)
     may_differ = row.status == "DRAFT" and _has_moved(stored, recomputed)
     if recomputed != stored and not may_differ:

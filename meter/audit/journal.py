@@ -1,8 +1,9 @@
 """The rules of a shard's journal, and the rule of the numbers of invoices."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, Subquery, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, Subquery, func, select
 
 from meter.audit.findings import Findings, Invariant
 from meter.database.schema import entries, epochs, invoices, journal_gaps, shards
@@ -25,9 +26,7 @@ def check_journal(
 
 def check_invoice_numbers(connection: Connection, findings: Findings) -> None:
     """Checks that invoices are numbered from 1 without gaps."""
-    number = invoices.c.invoice_number
-    count_query = select(func.count(number.distinct()))
-    count = connection.scalar(count_query)
+    count = _count_invoices(connection)
     if not count:
         return
     highest = _highest_invoice_number(connection)
@@ -37,14 +36,26 @@ def check_invoice_numbers(connection: Connection, findings: Findings) -> None:
         findings.add(Invariant.INVOICES, detail)
 
 
+def _count_invoices(connection: Connection) -> int:
+    """Returns the number of invoices, each counted once whatever its revisions."""
+    number = invoices.c.invoice_number
+    query = select(func.count(number.distinct()))
+    return connection.scalar(query) or 0
+
+
 def _highest_invoice_number(connection: Connection) -> str:
     """Returns the highest number: of the longest numbers, the number with the highest text."""
     number = invoices.c.invoice_number
-    length = func.length(number)
-    longest = select(func.max(length)).scalar_subquery()
-    query = select(func.max(number)).where(length == longest)
+    is_longest = func.length(number) == _greatest_length()
+    query = select(func.max(number)).where(is_longest)
     highest: str = connection.execute(query).scalar_one()
     return highest
+
+
+def _greatest_length() -> ScalarSelect[int]:
+    """Selects the length of the longest number of an invoice."""
+    length = func.length(invoices.c.invoice_number)
+    return select(func.max(length)).scalar_subquery()
 
 
 def _check_dense(connection: Connection, shard: int) -> Iterator[str]:
@@ -88,16 +99,20 @@ def _is_recorded(first: Position, last_seq: int, known: list[Run]) -> bool:
 
 def _holes(connection: Connection, shard: int) -> Iterator[Run]:
     """Yields runs of numbers without an entry, before the last entry of each epoch."""
-    pairs = _pairs_of_neighbours(shard)
-    query = (
-        select(pairs)
-        .where(pairs.c.seq != pairs.c.previous + 1)
-        .order_by(pairs.c.epoch, pairs.c.seq)
-        .limit(Findings.LIMIT)
-    )
+    query = _select_behind_holes(shard).limit(Findings.LIMIT)
     for row in connection.execute(query):
         first = Position(row.epoch, row.previous + 1)
         yield first, row.seq - 1
+
+
+def _select_behind_holes(shard: int) -> Select[Any]:
+    """Selects the entries whose number does not follow the number before, in order."""
+    pairs = _pairs_of_neighbours(shard)
+    return (
+        select(pairs)
+        .where(pairs.c.seq != pairs.c.previous + 1)
+        .order_by(pairs.c.epoch, pairs.c.seq)
+    )
 
 
 def _pairs_of_neighbours(shard: int) -> Subquery:

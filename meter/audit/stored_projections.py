@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, RowMapping, select
+from sqlalchemy import Connection, Row, RowMapping, Select, select
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.grants import Grant
@@ -34,12 +34,17 @@ def check_open_holds(
     due: Mapping[str, OpenHold],
 ) -> Iterator[str]:
     """Compares the open holds with the holds that the entries leave open."""
+    stored = _stored_holds(connection, account_id)
+    yield from _differences("hold", stored, due)
+
+
+def _stored_holds(connection: Connection, account_id: str) -> dict[str, OpenHold]:
     columns = [open_holds.c[name] for name in OpenHold.__dataclass_fields__]
     query = select(*columns).where(open_holds.c.account_id == account_id)
     stored = {}
     for row in connection.execute(query):
         stored[row.hold_id] = OpenHold(*row)
-    yield from _differences("hold", stored, due)
+    return stored
 
 
 def check_grants(
@@ -48,14 +53,23 @@ def check_grants(
     due: Mapping[int, Grant],
 ) -> Iterator[str]:
     """Compares the grants, and each grant's sums and state."""
+    stored = _stored_grants(connection, account_id)
+    yield from _differences("grant", stored, _due_grants(due))
+
+
+def _stored_grants(connection: Connection, account_id: str) -> dict[int, object]:
     query = select(grants).where(grants.c.account_id == account_id)
     stored: dict[int, object] = {}
     for row in connection.execute(query).mappings():
         stored[row["number"]] = _stored_grant(row)
-    entries_say: dict[int, object] = {}
-    for number, grant in due.items():
-        entries_say[number] = _due_grant(grant)
-    yield from _differences("grant", stored, entries_say)
+    return stored
+
+
+def _due_grants(known: Mapping[int, Grant]) -> dict[int, object]:
+    due: dict[int, object] = {}
+    for number, grant in known.items():
+        due[number] = _due_grant(grant)
+    return due
 
 
 def _stored_grant(row: RowMapping) -> tuple[object, ...]:
@@ -80,13 +94,7 @@ def check_budgets(
     due: BudgetRule,
 ) -> Iterator[str]:
     """Compares the budgets as set, and the sums of each budget's windows."""
-    stored = {}
-    for budget in budgets_of(connection, account_id, 0):
-        stored[budget.budget_id] = _definition(budget)
-    entries_say = {}
-    for budget_id, known in due.known.items():
-        entries_say[budget_id] = _definition(known)
-    yield from _differences("budget", stored, entries_say)
+    yield from _definition_differences(connection, account_id, due)
     yield from _differences(
         "budget's window (its number, first day)",
         _stored_windows(connection, account_id),
@@ -94,11 +102,34 @@ def check_budgets(
     )
 
 
+def _definition_differences(
+    connection: Connection,
+    account_id: str,
+    due: BudgetRule,
+) -> Iterator[str]:
+    """Yields the budgets that are set otherwise than the entries say."""
+    stored = {}
+    for budget in budgets_of(connection, account_id, 0):
+        stored[budget.budget_id] = _definition(budget)
+    entries_say = {}
+    for budget_id, known in due.known.items():
+        entries_say[budget_id] = _definition(known)
+    yield from _differences("budget", stored, entries_say)
+
+
 def _stored_windows(
     connection: Connection,
     account_id: str,
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """Returns used and held nanos by budget's number and window's first day."""
+    windows = {}
+    for row in connection.execute(_select_windows(account_id)):
+        key = (row.number, row.start_day)
+        windows[key] = (row.used_nanos, row.held_nanos)
+    return windows
+
+
+def _select_windows(account_id: str) -> Select[Any]:
     table = budget_windows.c
     columns = (
         table.number,
@@ -106,12 +137,7 @@ def _stored_windows(
         table.used_nanos,
         table.held_nanos,
     )
-    query = select(*columns).where(table.account_id == account_id)
-    windows = {}
-    for row in connection.execute(query):
-        key = (row.number, row.start_day)
-        windows[key] = (row.used_nanos, row.held_nanos)
-    return windows
+    return select(*columns).where(table.account_id == account_id)
 
 
 def check_events(
@@ -124,11 +150,17 @@ def check_events(
 
     A crossing that is told again has no event of its own.
     """
+    stored = _stored_crossings(connection, account_id)
+    yield from _differences("event of entry", stored, _due_crossings(told))
+
+
+def _stored_crossings(connection: Connection, account_id: str) -> dict[str, object]:
+    """Returns the crossings that the events tell, by entry id."""
     query = select(events).where(events.c.account_id == account_id)
     stored: dict[str, object] = {}
     for row in connection.execute(query):
         stored[row.entry_id] = _stored_crossing(row)
-    yield from _differences("event of entry", stored, _due_crossings(told))
+    return stored
 
 
 def _due_crossings(told: Iterable[tuple[str, int, Crossing]]) -> dict[str, object]:

@@ -2,11 +2,12 @@
 crossed the threshold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.entry import LedgerEntry
 from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import MatchedBudget
 from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing, Effect
 from meter.journal.kinds import Kind
@@ -34,7 +35,7 @@ class ThresholdRule:
             yield from self._check_all_told()
         if effect.crossing is not None:
             yield from self._check_told(entry, effect.crossing, budgets)
-        elif settings.spend_management and effect.kind.may_cross_thresholds and effect.amount:
+        elif _may_cross(effect, settings):
             for crossing in _crossings(effect, settings, budgets):
                 self._due[crossing] = entry.id
 
@@ -55,6 +56,12 @@ class ThresholdRule:
             yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
 
 
+def _may_cross(effect: Effect, settings: Settings) -> bool:
+    if not settings.spend_management or not effect.kind.may_cross_thresholds:
+        return False
+    return effect.amount != 0
+
+
 def _crossings(
     effect: Effect,
     settings: Settings,
@@ -68,19 +75,37 @@ def _crossings(
 
 def _account_crossings(effect: Effect, settings: Settings) -> Iterator[Crossing]:
     after = effect.after()
-    used_before = _used_today_before(effect, after)
-    remaining_before = after.remaining + effect.amount
     for level in settings.levels:
-        if level.subject == DAILY_USE and used_before < level.nanos <= after.used_today:
-            yield _crossing(level, str(effect.day), after.used_today)
-        if level.subject == LOW_BALANCE and remaining_before > level.nanos >= after.remaining:
-            yield _crossing(level, str(after.total), after.remaining)
+        if level.subject == DAILY_USE:
+            yield from _daily_crossing(effect, after, level)
+        if level.subject == LOW_BALANCE:
+            yield from _balance_crossing(effect, after, level)
+
+
+def _daily_crossing(
+    effect: Effect,
+    after: AccountSums,
+    level: Level,
+) -> Iterator[Crossing]:
+    used_before = _used_today_before(effect, after)
+    if used_before < level.nanos <= after.used_today:
+        yield _crossing(level, str(effect.day), after.used_today)
 
 
 def _used_today_before(effect: Effect, after: AccountSums) -> int:
     if effect.kind is Kind.DEBIT and effect.charge_counts_today:
         return after.used_today - effect.amount
     return after.used_today
+
+
+def _balance_crossing(
+    effect: Effect,
+    after: AccountSums,
+    level: Level,
+) -> Iterator[Crossing]:
+    remaining_before = after.remaining + effect.amount
+    if remaining_before > level.nanos >= after.remaining:
+        yield _crossing(level, str(after.total), after.remaining)
 
 
 def _crossing(level: Level, window: str, value: int) -> Crossing:
@@ -96,21 +121,30 @@ def _crossing(level: Level, window: str, value: int) -> Crossing:
 
 def _budget_crossings(effect: Effect, budgets: BudgetRule) -> Iterator[Crossing]:
     for matched in effect.budgets:
-        if not matched.current:
-            continue
-        used_before = matched.limit - matched.remaining - matched.held
-        used = used_before + effect.amount
-        window = str(matched.start_day)
-        for threshold_id, nanos in budgets.levels(matched.budget_id):
-            if used_before < nanos <= used:
-                yield Crossing(
-                    _BUDGET,
-                    matched.budget_id,
-                    threshold_id,
-                    window,
-                    nanos,
-                    used,
-                )
+        if matched.current:
+            levels = budgets.levels(matched.budget_id)
+            yield from _window_crossings(matched, levels, effect.amount)
+
+
+def _window_crossings(
+    matched: MatchedBudget,
+    levels: Iterable[tuple[str, int]],
+    amount: int,
+) -> Iterator[Crossing]:
+    """Yields the thresholds that the use of `amount` more crossed in a budget's window."""
+    used_before = matched.limit - matched.remaining - matched.held
+    used = used_before + amount
+    window = str(matched.start_day)
+    for threshold_id, nanos in levels:
+        if used_before < nanos <= used:
+            yield Crossing(
+                _BUDGET,
+                matched.budget_id,
+                threshold_id,
+                window,
+                nanos,
+                used,
+            )
 
 
 def _name(crossing: Crossing) -> str:

@@ -285,6 +285,10 @@ def _check_balanced(
             f"the debits are of {total_nanos} nanos, "
             f"{paid_nanos} were taken from grants and overage"
         )
+    _check_closing(total_nanos, sums)
+
+
+def _check_closing(total_nanos: int, sums: Sums) -> None:
     gained_nanos = sums.granted_nanos - sums.expired_nanos - total_nanos
     if sums.closing_nanos != sums.opening_nanos + gained_nanos:
         raise UnbalancedError(

@@ -41,13 +41,12 @@ def compute_invoice(
 
     Raises UnbalancedError if the rows contradict each other.
     """
-    heading = Heading(
-        number=number,
-        account_id=account_id,
-        currency=_currency(connection, account_id),
-        period=period,
+    heading = _heading(
+        connection,
+        account_id,
+        period,
         final=final,
-        overage_policy=_overage_policy(connection, account_id, period.end_ms),
+        number=number,
     )
     return compute(
         heading,
@@ -55,6 +54,24 @@ def compute_invoice(
         _charges(connection, account_id, period),
         price_of=partial(_price, connection),
         type_of=partial(_grant_type, connection, account_id),
+    )
+
+
+def _heading(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+    *,
+    final: bool,
+    number: str,
+) -> Heading:
+    return Heading(
+        number=number,
+        account_id=account_id,
+        currency=_currency(connection, account_id),
+        period=period,
+        final=final,
+        overage_policy=_overage_policy(connection, account_id, period.end_ms),
     )
 
 
@@ -235,16 +252,23 @@ def _in_period(period: Period, kinds: tuple[str, ...]) -> ColumnElement[bool]:
 
 def _counted() -> ColumnElement[bool]:
     """Returns the condition that an entry is neither a duplicate debit nor a duplicate's refund."""
-    duplicate = and_(
+    return ~_is_duplicate() & ~_is_refund()
+
+
+def _is_duplicate() -> ColumnElement[bool]:
+    return and_(
         entries.c.kind == "DEBIT",
         entries.c.duplicate_of.is_not(None),
     )
+
+
+def _is_refund() -> ColumnElement[bool]:
+    """Returns the condition that an entry gave back a duplicate debit."""
     request_id = func.coalesce(entries.c.request_id, "")
-    refund = and_(
+    return and_(
         entries.c.kind == "GRANT",
         request_id.startswith(REFUND_REQUEST_PREFIX),
     )
-    return ~duplicate & ~refund
 
 
 def _sum_where(

@@ -298,6 +298,11 @@ def _period(start: Timestamp, end: Timestamp) -> str:
     """Returns whole UTC days as dates, the last day included; any other period as two times."""
     if not (_is_midnight(start) and _is_midnight(end)):
         return f"{start.ToJsonString()} until before {end.ToJsonString()}"
+    return _days(start, end)
+
+
+def _days(start: Timestamp, end: Timestamp) -> str:
+    """Returns the first and the last day of a period of whole days; a single day as one date."""
     first_day = datetime.fromtimestamp(start.seconds, UTC)
     last_day = datetime.fromtimestamp(end.seconds, UTC) - timedelta(days=1)
     if first_day == last_day:

@@ -314,6 +314,14 @@ def _insert(
     }
     statement = insert(invoices).values(key | _invoice_columns(invoice, period))
     connection.execute(statement)
+    _insert_lines(connection, key, invoice)
+
+
+def _insert_lines(
+    connection: Connection,
+    key: dict[str, Any],
+    invoice: pb.Invoice,
+) -> None:
     lines = [key | columns for columns in _lines_columns(invoice)]
     if lines:
         connection.execute(insert(invoice_lines), lines)

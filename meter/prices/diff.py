@@ -106,9 +106,19 @@ def markup_changes(
     for account_id in _accounts(old, new):
         if account_id and not _has_markups(old, new, account_id):
             continue
-        pairs = [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
+        pairs = _markup_pairs(old, new, account_id, instants)
         changes += [MarkupChange(account_id, *told) for told in _told_once(pairs)]
     return changes
+
+
+def _markup_pairs(
+    old: PriceTable,
+    new: PriceTable,
+    account_id: str,
+    instants: Iterable[int],
+) -> list[tuple[int, Decimal, Decimal]]:
+    """Returns the percentages before and after, by time."""
+    return [(ms, old.markup(ms, account_id), new.markup(ms, account_id)) for ms in instants]
 
 
 def price_changes(
@@ -250,11 +260,16 @@ def _instants(
 ) -> list[int]:
     """Returns `at_ms`, and the later times at which either price file says something new."""
     instants = {at_ms}
+    for terms in _all_terms(old, new):
+        instants.update(ms for ms in _step_times(terms) if ms > at_ms)
+    return sorted(instants)
+
+
+def _all_terms(old: PriceTable, new: PriceTable) -> Iterator[Terms]:
+    """Yields everyone's and every account's terms in both tables."""
     for table in (old, new):
         for account_id in _accounts(old, new):
-            terms = _terms(table, account_id)
-            instants.update(ms for ms in _step_times(terms) if ms > at_ms)
-    return sorted(instants)
+            yield _terms(table, account_id)
 
 
 def _step_times(terms: Terms) -> Iterator[int]:

@@ -24,9 +24,7 @@ class PriceTable:
         self.overrides = overrides
         self._catalog = catalog
         self._everyone = _OwnPrices(catalog, overrides.everyone)
-        self._accounts: dict[str, _OwnPrices] = {}
-        for account_id, terms in overrides.accounts.items():
-            self._accounts[account_id] = _OwnPrices(catalog, terms)
+        self._accounts = _prices_by_account(catalog, overrides)
         remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
         self._listing = remembered(self._list)
 
@@ -156,10 +154,7 @@ class _OwnPrices:
         self._by_model_id: dict[str, Steps[ModelPrice]] = {}
         for name, steps in terms.models.items():
             model_id = _overridden_model(catalog, name)
-            if model_id is None:
-                self._by_name[name.lower()] = steps
-            else:
-                self._by_model_id[model_id] = _named(steps, model_id)
+            self._add(name, model_id, steps)
 
     @property
     def other_names(self) -> list[str]:
@@ -176,6 +171,18 @@ class _OwnPrices:
         if not steps and model is not None:
             return self._by_model_id.get(model.id, ())
         return steps
+
+    def _add(
+        self,
+        name: str,
+        model_id: str | None,
+        steps: Steps[ModelPrice],
+    ) -> None:
+        """Adds the prices given to `name`, which replaces the model with the id `model_id`."""
+        if model_id is None:
+            self._by_name[name.lower()] = steps
+        else:
+            self._by_model_id[model_id] = _named(steps, model_id)
 
 
 class _Listing:
@@ -227,6 +234,13 @@ class _Listing:
                 raised = price.marked_up(span.value)
                 return replace(window, price=raised)
         return window
+
+
+def _prices_by_account(catalog: Catalog, overrides: Overrides) -> dict[str, _OwnPrices]:
+    by_account: dict[str, _OwnPrices] = {}
+    for account_id, terms in overrides.accounts.items():
+        by_account[account_id] = _OwnPrices(catalog, terms)
+    return by_account
 
 
 def _read(path: Path) -> bytes:

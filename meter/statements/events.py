@@ -1,5 +1,6 @@
 """Lists events, crossed thresholds, in the order in which the ledger learned of the crossings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
@@ -28,12 +29,17 @@ def list_events(
     last = query.page.after or _BEFORE_ALL
     statement = _select_events(query.account_id, last).limit(query.page.size)
     rows = connection.execute(statement).all()
-    if rows:
-        last = (rows[-1].number,)
     return pb.ListEventsResponse(
         events=map(_event, rows),
-        next_page_token=query.page.token(last),
+        next_page_token=query.page.token(_last_place(rows, last)),
     )
+
+
+def _last_place(rows: Sequence[Row[Any]], before: Place) -> Place:
+    """Returns the place of the last of the rows; without rows, the place `before` them."""
+    if not rows:
+        return before
+    return (rows[-1].number,)
 
 
 def _select_events(account_id: str, last: Place) -> Select[Any]:
