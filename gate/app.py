@@ -17,6 +17,7 @@ from contextlib import (
     asynccontextmanager,
     closing,
     contextmanager,
+    suppress,
 )
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ import structlog
 import uvloop
 from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
+from redis.exceptions import RedisError
 
 from gate.address import Address
 from gate.admin.accounts import AccountMethods
@@ -49,6 +51,7 @@ from gate.store.connections import Connections, Endpoint
 from gate.store.expiry import Expiry
 from gate.store.flush_barrier import FlushBarrier
 from gate.store.inspection import Inspection
+from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store.redis_server import prepare_server
 from gate.store.restore import Restorer
@@ -61,7 +64,9 @@ from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
 from meter.database.engine import Ledger
 from meter.database.migrate import migrate, open_ledger
-from meter.flusher import Flusher, journal_client
+from meter.flusher import Flusher
+from meter.journals import Journals, journal_client
+from meter.ledger.adoption import Adoption, adopt, plan_adoptions
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
@@ -121,12 +126,14 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
     with _metrics(settings) as registry, closing(open_ledger(settings.ledger_url)) as ledger:
         Positions(ledger).ensure(settings.shards)
         flusher = Flusher(
-            journal_client(settings.shared_redis_url()),
+            Journals(journal_client(settings.shared_redis_url()), settings.shards),
             ledger,
-            settings.shards,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
+            settings.store_name(),
         )
+        with suppress(RedisError):  # a store that is away is waited for
+            flusher.require_own_store()
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
         flusher.run(stop)
@@ -137,6 +144,21 @@ def migrate_ledger(settings: Settings) -> None:
     """Brings the ledger to this version's schema."""
     configure_logging(settings, "migrate")
     migrate(settings.ledger_url)
+
+
+def adopt_store(settings: Settings, *, really: bool) -> list[Adoption]:
+    """Gives the ledger's shards to the store of the settings, or only tells what would change.
+
+    LedgerError if the store belongs to another ledger.
+    """
+    with closing(open_ledger(settings.ledger_url)) as ledger:
+        positions = Positions(ledger)
+        positions.ensure(settings.shards)
+        journals = Journals(journal_client(settings.shared_redis_url()), settings.shards)
+        adoptions = plan_adoptions(positions, journals.statuses(), settings.store_name())
+        if really:
+            adopt(positions, adoptions)
+    return adoptions
 
 
 async def _serve(
@@ -197,6 +219,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         run_in_background(
             opened,
             parts.shards.keep(),
+            parts.shards.watch(),
             parts.restorer.sweep(),
             reaper.keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
@@ -231,7 +254,12 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
         services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
         server = _new_server(settings, services, metrics, shares_port=False)
         await server.start(settings.billing_listen)
-        run_in_background(opened, parts.shards.keep(), metrics.buffer.keep())
+        run_in_background(
+            opened,
+            parts.shards.keep(),
+            parts.shards.watch(),
+            metrics.buffer.keep(),
+        )
         yield server
 
 
@@ -273,11 +301,13 @@ async def _open_store(
         runner,
         Positions(ledger),
         metrics,
+        settings.store_name(),
         begins_epochs=begins_epochs,
     )
     await connections.open()
     opened.push_async_callback(connections.close)
     await shards.verify_all()
+    shards.require_own_store()
     operations = OperationRecorder(ledger)
     restorer = Restorer(
         connections,
@@ -365,6 +395,7 @@ def _accounts_service(
             wait_until_flushed,
             pricer.canonical,
         ),
+        lambda account_id: parts.shards.require_admission(shard_of(account_id, settings.shards)),
     )
 
 

@@ -127,6 +127,11 @@ class UpkeepMetrics:
             "Holds given back by the reaper.",
             registry=registry,
         )
+        self.reaper_skipped = Counter(
+            "creditgate_reaper_skipped_total",
+            "Holds and accounts that the reaper could not process, and passed over.",
+            registry=registry,
+        )
         self.holds_open = Gauge(
             "creditgate_holds_open",
             "Open holds, of all accounts.",

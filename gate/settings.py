@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gate.address import Address, parse_address
 from gate.setting_forms import (
     EMBEDDED,
+    address_of,
     check_billing_listen,
     check_workers,
     read_directory,
@@ -28,6 +29,7 @@ from gate.setting_forms import (
     read_ledger_url,
     read_listen,
     read_metrics_listen,
+    read_redis_name,
     read_redis_url,
     read_top_up_bounds,
     read_voucher_key,
@@ -130,6 +132,13 @@ class Settings(BaseSettings):
         description=(
             "The store: embedded (a Valkey of our own, only with `creditgate up`), redis://, "
             "rediss:// or unix://."
+        ),
+    )
+    redis_name: Annotated[str | None, BeforeValidator(read_redis_name)] = Field(
+        default=None,
+        description=(
+            "What the ledger calls the store; by default the store's address. An emptied store "
+            "is filled again from the ledger only under the same name."
         ),
     )
     ledger_url: Annotated[str, BeforeValidator(read_ledger_url)] = Field(
@@ -258,6 +267,12 @@ class Settings(BaseSettings):
             )
             raise SettingsError([f"{env_name('redis_url')}={EMBEDDED!r}: {fix}"])
         return self.redis_url
+
+    def store_name(self) -> str:
+        """Returns what the ledger calls the store: the name set, or the address."""
+        if self.redis_name:
+            return self.redis_name
+        return address_of(self.shared_redis_url())
 
     def environment(self) -> dict[str, str]:
         """Returns environment variables from which `load_settings` makes an equal object.

@@ -9,20 +9,17 @@ position. Any number of flushers may run.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event
-from typing import Any, cast
 
 import structlog
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
+from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from meter.database.engine import Ledger
-from meter.database.errors import LedgerUnavailable
-from meter.journal.entry import Method, Position, journal_key
+from meter.database.errors import LedgerError, LedgerUnavailable
+from meter.journal.entry import Position
+from meter.journal.owner import Owner
+from meter.journals import ForeignShard, Journals, JournalStatus
 from meter.ledger.journal_records import (
     EpochRecord,
     JournalRecord,
@@ -34,35 +31,20 @@ from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.projections.accounts import UnknownAccount
 from meter.ledger.projections.holds import OpenHoldCount, count_open_holds
-from meter.metrics import LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
+from meter.ledger.shard_state import LedgerShard, ShardState, foreign_store, judge
+from meter.metrics import FOREIGN, LEDGER_OLDER, LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
 BATCH_ENTRIES = 5000
-SOCKET_TIMEOUT_S = 10
 _HOLDS_EVERY_S = 5.0
+_STOP_OF = {
+    ShardState.LOST: LOST,
+    ShardState.LEDGER_OLDER: LEDGER_OLDER,
+    ShardState.FOREIGN: FOREIGN,
+}
 _MOST_PAUSE_S = 5.0
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _JournalStatus:
-    """Says how long a journal is, and where the journal begins and ends."""
-
-    shard: int
-    length: int
-    end: Position | None = None  # id of the newest entry ever; None: there is no journal
-    head: bytes | None = None  # id of the oldest entry
-
-
-def journal_client(url: str) -> Redis:
-    """Returns a client that never repeats a command by itself, and connects when first used."""
-    return Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=SOCKET_TIMEOUT_S,
-    )
 
 
 class Flusher:
@@ -73,20 +55,21 @@ class Flusher:
 
     def __init__(
         self,
-        journals: Redis,
+        journals: Journals,
         ledger: Ledger,
-        shards: int,
         interval_ms: int,
         metrics: FlusherMetrics,
+        store_name: str,
     ) -> None:
+        """`store_name` is how the store is reached, or what an operator calls the store."""
         self._journals = journals
+        self._store_name = store_name
         self._ledger = ledger
         self._positions = Positions(ledger)
-        self._shards = shards
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
-        # no later than the ledger's positions, which only grow
-        self._reached: dict[int, Position] = {}
+        # as the ledger had them at some time: positions only grow
+        self._known: dict[int, LedgerShard] = {}
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
         # each journal's oldest entry, and when the entry was first seen
@@ -116,7 +99,7 @@ class Flusher:
         deadline = time.monotonic() + timeout_s
         while True:
             flushed = self.flush_once()
-            left = {journal.shard for journal in self._journal_statuses() if journal.length}
+            left = {journal.shard for journal in self._journals.statuses() if journal.length}
             if left <= self._stopped.keys():
                 return not self._stopped
             if time.monotonic() > deadline:
@@ -157,27 +140,27 @@ class Flusher:
         return pause
 
     def _begin_round(self) -> None:
-        if not self._reached:
-            self._reached = self._positions.all()
+        if not self._known:
+            self._known = self._positions.shards()
         self._stopped_before = self._stopped
         self._stopped = {}
 
-    def _journal_statuses(self) -> list[_JournalStatus]:
-        """Looks at every journal, and notes what the metrics tell of the journal."""
-        statuses = self._read_statuses()
+    def require_own_store(self) -> None:
+        """Raises LedgerError if ledger and store do not belong to each other."""
+        known = self._positions.shards()
+        for journal in self._journals.statuses():
+            shard = known[journal.shard]
+            if judge(shard, journal.found, self._store_name) is ShardState.FOREIGN:
+                raise LedgerError(foreign_store(shard, journal.found, self._store_name))
+
+    def _journal_statuses(self) -> list[JournalStatus]:
+        statuses = self._journals.statuses()
         for journal in statuses:
             self._metrics.journal_length.labels(journal.shard).set(journal.length)
             self._note_head(journal)
         return statuses
 
-    def _read_statuses(self) -> list[_JournalStatus]:
-        pipeline = self._journals.pipeline(transaction=False)
-        for shard in range(self._shards):
-            pipeline.xinfo_stream(journal_key(shard))
-        replies = pipeline.execute(raise_on_error=False)
-        return [_journal_status(shard, reply) for shard, reply in enumerate(replies)]
-
-    def _note_head(self, journal: _JournalStatus) -> None:
+    def _note_head(self, journal: JournalStatus) -> None:
         """Notes since when the journal's oldest entry has been waiting."""
         if journal.head is None:
             self._heads.pop(journal.shard, None)
@@ -186,7 +169,7 @@ class Flusher:
         if journal.head != known_head:
             self._heads[journal.shard] = (journal.head, time.time())
 
-    def _flush_waiting(self, statuses: Iterable[_JournalStatus]) -> int:
+    def _flush_waiting(self, statuses: Iterable[JournalStatus]) -> int:
         """Flushes the journals that have entries, and returns the number of entries written."""
         waiting = [journal for journal in statuses if self._may_flush(journal)]
         flushed = 0
@@ -194,21 +177,29 @@ class Flusher:
             flushed += self._flush(group)
         return flushed
 
-    def _may_flush(self, journal: _JournalStatus) -> bool:
-        """Says whether the journal has entries to flush; stops a journal behind the ledger."""
-        reached = self._reached[journal.shard]
-        if journal.end is None and reached.seq == 0:
-            return False  # not opened yet
-        if journal.end is None or journal.end < reached:
-            self._stop(
-                journal.shard,
-                LOST,
-                f"journal ends at {journal.end}, the ledger holds {reached}",
-            )
+    def _may_flush(self, journal: JournalStatus) -> bool:
+        """Says whether the journal has entries to flush; stops a shard that must not be flushed."""
+        state = self._judge(journal)
+        if state in (ShardState.LOST, ShardState.LEDGER_OLDER, ShardState.FOREIGN):
+            # The ledger may have moved on since it was read, by another flusher or a gate.
+            self._known = self._positions.shards()
+            if self._judge(journal) is state:
+                self._stop_for(state, journal)
             return False
         return journal.length > 0
 
-    def _groups(self, statuses: Iterable[_JournalStatus]) -> Iterator[list[int]]:
+    def _judge(self, journal: JournalStatus) -> ShardState:
+        return judge(self._known[journal.shard], journal.found, self._store_name)
+
+    def _stop_for(self, state: ShardState, journal: JournalStatus) -> None:
+        known = self._known[journal.shard]
+        if state is ShardState.FOREIGN:
+            detail = foreign_store(known, journal.found, self._store_name)
+        else:
+            detail = f"journal ends at {journal.found.end}, the ledger holds {known.position}"
+        self._stop(journal.shard, _STOP_OF[state], detail)
+
+    def _groups(self, statuses: Iterable[JournalStatus]) -> Iterator[list[int]]:
         """Yields groups of shards, each to be posted in one transaction.
 
         A shard that was stopped goes alone, so that the shard cannot fail others.
@@ -248,18 +239,12 @@ class Flusher:
         return flushed
 
     def _take(self, group: Sequence[int]) -> list[Batch]:
+        """Returns a batch from the head of each shard's journal."""
+        found = self._journals.oldest_entries(group, BATCH_ENTRIES)
         batches = []
-        for shard, raw_entries in zip(group, self._oldest_entries(group), strict=True):
+        for shard, raw_entries in zip(group, found, strict=True):
             batches.append(self._read(shard, raw_entries))
         return batches
-
-    def _oldest_entries(self, group: Sequence[int]) -> list[list[RawEntry]]:
-        """Returns a batch from the head of each shard's journal."""
-        pipeline = self._journals.pipeline(transaction=False)
-        for shard in group:
-            pipeline.xrange(journal_key(shard), count=BATCH_ENTRIES)
-        found: list[list[RawEntry]] = pipeline.execute()
-        return found
 
     def _read(self, shard: int, found: Sequence[RawEntry]) -> Batch:
         """Returns the entries' records, up to the first unreadable entry, which stops the shard."""
@@ -274,39 +259,20 @@ class Flusher:
         with self._metrics.transaction_seconds.time(), self._ledger.write() as connection:
             posted = post(connection, batches, self._fence)
         self._count(posted)
-        self._reached |= posted.positions
-        self._trim(posted.positions)
+        self._note_positions(posted.positions)
+        self._journals.trim(posted.positions, self._owners())
         return len(posted.records)
 
-    def _trim(self, positions: Mapping[int, Position]) -> None:
-        """Removes the entries that the ledger has committed, and no later entry."""
-        pipeline = self._journals.pipeline(transaction=False)
+    def _note_positions(self, positions: Mapping[int, Position]) -> None:
         for shard, position in positions.items():
-            next_position = Position(position.epoch, position.seq + 1)
-            pipeline.xtrim(
-                journal_key(shard),
-                minid=str(next_position),
-                approximate=False,
-            )
-        pipeline.execute()
+            self._known[shard] = self._known[shard]._replace(position=position)
+
+    def _owners(self) -> dict[int, Owner]:
+        return {shard: known.owner for shard, known in self._known.items()}
 
     def _fence(self, shard: int, epoch: int) -> None:
         """Begins the epoch in the shard's journal; does nothing if the journal is as far."""
-        fields = {
-            "e": "",
-            "m": Method.EPOCH.value,
-            "q": "gap in the journal: entries were lost before the ledger had them",
-            "p": "",
-        }
-        try:
-            self._journals.xadd(
-                journal_key(shard),
-                cast("Any", fields),
-                id=f"{epoch}-0",
-            )
-        except ResponseError as error:
-            if "equal or smaller" not in str(error):
-                raise
+        self._journals.fence(shard, epoch, self._known[shard].owner)
 
     def _stop(self, shard: int, reason: str, detail: str) -> None:
         self._stopped[shard] = reason
@@ -364,7 +330,7 @@ class Flusher:
 
 
 def _log_failure(error: Exception, failures: int, pause: float) -> None:
-    is_surprising = not isinstance(error, LedgerUnavailable | RedisError)
+    is_surprising = not isinstance(error, LedgerUnavailable | RedisError | ForeignShard)
     log.error(
         "flush_failed",
         error=str(error),
@@ -377,25 +343,3 @@ def _log_failure(error: Exception, failures: int, pause: float) -> None:
 def _age_s(since_ms: int) -> float:
     """Returns the seconds since a time of the real clock; 0 if the time is yet to come."""
     return max(0.0, time.time() - since_ms / 1000)
-
-
-def _journal_status(shard: int, reply: Any) -> _JournalStatus:
-    if isinstance(reply, ResponseError) and "no such key" in str(reply).lower():
-        return _JournalStatus(shard, 0)
-    if isinstance(reply, Exception):
-        raise reply
-    newest_id: bytes = reply["last-generated-id"]
-    return _JournalStatus(
-        shard=shard,
-        length=reply["length"],
-        end=Position.from_id(newest_id.decode()),
-        head=_head(reply["first-entry"]),
-    )
-
-
-def _head(oldest: RawEntry | None) -> bytes | None:
-    """Returns the id of a journal's oldest entry."""
-    if not oldest:
-        return None
-    entry_id, _ = oldest
-    return entry_id

@@ -16,7 +16,9 @@ _SECOND_BUCKETS = (
 LOST = "lost"
 UNREADABLE = "unreadable"
 REJECTED = "rejected"
-STOPS = (LOST, UNREADABLE, REJECTED)
+LEDGER_OLDER = "ledger_older"
+FOREIGN = "foreign"
+STOPS = (LOST, UNREADABLE, REJECTED, LEDGER_OLDER, FOREIGN)
 
 
 class FlusherMetrics:
@@ -39,7 +41,8 @@ class FlusherMetrics:
         self.shards_stopped = self._gauge(
             "creditgate_flusher_shards_stopped",
             "Shards that cannot be flushed: lost (Redis lost entries),"
-            " unreadable (an entry cannot be read), rejected (by the ledger)",
+            " unreadable (an entry cannot be read), rejected (by the ledger),"
+            " ledger_older (the ledger is a backup), foreign (another ledger's, or another store)",
             "reason",
         )
         self.holds_open = self._gauge(

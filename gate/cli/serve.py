@@ -1,5 +1,6 @@
 """Commands that run a process of the product, or prepare for one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from rich.table import Table
 from gate.cli.connection import console
 from gate.process.logging import configure_logging
 from gate.settings import Settings, SettingsError, effective, load_settings, unknown_variables
+from meter.ledger.adoption import Adoption
+from meter.ledger.shard_state import StoreName
 
 Listen = Annotated[
     str | None,
@@ -45,7 +48,7 @@ ExitWithParent = Annotated[bool, typer.Option("--exit-with-parent", hidden=True)
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (up, serve, flush, billing, migrate, config):
+    for command in (up, serve, flush, billing, migrate, adopt, config):
         app.command()(command)
 
 
@@ -127,12 +130,52 @@ def migrate() -> None:
     app.migrate_ledger(load_settings())
 
 
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell.")] = False,
+) -> None:
+    """Give the ledger's shards to the store of the settings, in place of the store they have."""
+    from gate import app
+
+    settings = load_settings()
+    adoptions = app.adopt_store(settings, really=yes)
+    if not adoptions:
+        console.print("Nothing to do: the ledger belongs to this store.")
+        return
+    console.print(_adoption_table(adoptions))
+    if yes:
+        console.print("Done. Start the gates on this store.")
+    else:
+        console.print(
+            "Nothing was changed. Stop what uses the former store: what it has not flushed is given"
+            " up. Then repeat this with --yes."
+        )
+
+
 def config() -> None:
     """Check the settings and print the effective ones."""
     settings = load_settings()
     if problems := unknown_variables():
         raise SettingsError(problems)
     console.print(_settings_table(settings))
+
+
+def _adoption_table(adoptions: Sequence[Adoption]) -> Table:
+    table = Table("shard", "from", "to", "what follows", box=None)
+    for adoption in adoptions:
+        follows = "goes on with what this store holds"
+        if adoption.is_empty:
+            follows = "rebuilt from the ledger"
+        table.add_row(
+            str(adoption.shard),
+            _named(adoption.known.store),
+            _named(adoption.store),
+            follows,
+        )
+    return table
+
+
+def _named(store: StoreName) -> str:
+    return f"{store.name} ({store.store_id})"
 
 
 def _settings_table(settings: Settings) -> Table:

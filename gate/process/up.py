@@ -64,12 +64,26 @@ async def _up(settings: Settings) -> int:
         if settings.redis_url == EMBEDDED:
             store = await open_store(settings)
             opened.callback(store.close)
-            settings = settings.model_copy(update={"redis_url": store.url})
+            settings = settings.model_copy(
+                update={"redis_url": store.url, "redis_name": _store_name(settings)}
+            )
             specs.append(store.child())
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
         return await _supervise(specs, _announcement(settings), metrics)
+
+
+def _store_name(settings: Settings) -> str:
+    """Returns what the ledger calls the embedded store.
+
+    A ledger in the data directory has no other store, wherever the directory is moved or restored.
+    """
+    if settings.redis_name:
+        return settings.redis_name
+    if settings.ledger_url.startswith(f"sqlite:///{settings.data_dir}/"):
+        return EMBEDDED
+    return f"{EMBEDDED} in {settings.data_dir}"
 
 
 async def _serve(settings: Settings) -> int:

@@ -17,6 +17,7 @@ KEY_ORDER = (
     "hold",
     "holds_by_expiry",
     "accounts_by_due",
+    "shard",
 )
 
 _ACCOUNT_KEYS = ("account", "replay", "journal", "grants", "budgets")
@@ -39,7 +40,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "holds_by_expiry",
         "accounts_by_due",
     ),
-    "open_epoch": ("journal",),
+    "open_epoch": ("journal", "shard"),
     "create_account": _ACCOUNT_KEYS,
     "update_account": ("account", "replay", "journal", "grants"),
     "grant_credits": ("account", "replay", "journal", "grants", "accounts_by_due"),
@@ -145,6 +146,7 @@ class OpenEpochArguments(NamedTuple):
     epoch: int
     method: str
     reason: str
+    owner: str  # meter.journal.owner.Owner
 
 
 class LoadAccountArguments(NamedTuple):

@@ -8,6 +8,8 @@ and the text in them stand in gate/store/account_codec.py.
 |-----------------------------|--------|-------------------------------------------------------|
 | `cg:{07}:journal`           | stream | effects that the ledger does not have yet; an id is   |
 |                             |        | epoch-seq (meter/journal/entry.py)                    |
+| `cg:{07}:shard`             | hash   | the ledger, and the store, that the shard belongs to  |
+|                             |        | (meter/journal/owner.py)                              |
 | `cg:{07}:holds`             | zset   | "account hold" of every open hold, by expiry in ms    |
 |                             |        | (+inf on a test clock)                                |
 | `cg:{07}:due`               | zset   | accounts, by the ms at which a grant begins or        |
@@ -119,6 +121,7 @@ _FORMS = {
     "hold": ("h:", _HOLD),
     "holds_by_expiry": ("holds", _SHARD),
     "accounts_by_due": ("due", _SHARD),
+    "shard": ("shard", _SHARD),
 }
 _SCRIPT_FORMS = {script: tuple(_FORMS[name] for name in names) for script, names in KEYS.items()}
 _SETTLING_DEBIT_FORMS = _SCRIPT_FORMS["debit"] + tuple(_FORMS[name] for name in DEBIT_HOLD_KEYS)

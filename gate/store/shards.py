@@ -1,21 +1,26 @@
 """Shards: the epoch of each shard, and whether the shard may admit anything.
 
-Redis is trusted only while it is not behind the ledger. Whenever the server behind a connection
-turns out to be another run of itself (a restart, a failover), each shard's journal is compared with
-the ledger's position before anything is admitted:
+Redis is trusted only while it is the ledger's own store, and not behind the ledger. Whenever the
+server behind a connection turns out to be another run of itself (a restart, a failover), what
+stands in Redis is compared with what the ledger knows before anything is admitted
+(meter/ledger/shard_state.py):
 
-- the journal has reached the position: the shard is open, in the journal's epoch;
-- the journal is behind the position: acknowledged writes were lost. The ledger begins a new epoch,
-  the journal follows, and accounts are loaded from the ledger as they are asked for, since what
-  Redis still holds is of an older epoch;
-- the journal is in a newer epoch than the ledger: the flusher has fenced the shard and is catching
-  up. It stays closed until then.
+- open: the journal goes on from the ledger's position; the shard admits calls, in the journal's
+  epoch;
+- new: nothing stands anywhere; the ledger notes the store, and the store the ledger;
+- lost: acknowledged writes were lost. The ledger begins a new epoch, the journal follows, and
+  accounts are loaded from the ledger as they are asked for, since what Redis still holds is of an
+  older epoch;
+- awaits_flusher: the flusher has fenced the shard and is catching up. The shard stays closed until
+  then;
+- ledger_older, foreign: a person has to act. The shard stays closed, and nothing is written.
 
 A process that decides nothing, as billing does, begins no epochs: a shard that would need a new one
 stays closed there until a gate has begun it.
 """
 
 import asyncio
+import uuid
 
 import structlog
 
@@ -24,11 +29,30 @@ from gate.store.connections import CommandFailed, Connections
 from gate.store.contracts import OpenEpochArguments
 from gate.store.keys import call_keys
 from gate.store.script_runner import ScriptRunner
+from meter.database.errors import LedgerError
 from meter.errors import Unavailable
 from meter.journal.entry import Method, Position, journal_key
+from meter.journal.owner import Owner, shard_key
 from meter.ledger.positions import Positions
+from meter.ledger.shard_state import (
+    LedgerShard,
+    ShardState,
+    StoredShard,
+    StoreName,
+    foreign_store,
+    judge,
+)
 
 _RETRY_S = 0.25
+_WATCH_S = 1.0
+_UNDECIDED = "is being verified against the ledger; repeat the call shortly"
+# What keeps a shard closed until a person acts, and what the person can do.
+_STOPS = {
+    ShardState.FOREIGN: "belongs to another ledger or store: see `creditgate adopt`",
+    ShardState.LEDGER_OLDER: (
+        "is ahead of the ledger, which lacks entries that it had once: put the newer ledger back"
+    ),
+}
 _FLUSH_POLL_S = 0.02
 _FLUSH_WAIT_S = 10.0
 
@@ -38,12 +62,8 @@ log = structlog.get_logger()
 class ShardClosed(Unavailable):
     """The shard admits nothing now; nothing was written."""
 
-    def __init__(
-        self,
-        shard: int,
-        why: str = "is being verified against the ledger",
-    ) -> None:
-        super().__init__("SHARD_CLOSED", f"shard {shard} {why}; repeat the call shortly")
+    def __init__(self, shard: int, why: str = _UNDECIDED) -> None:
+        super().__init__("SHARD_CLOSED", f"shard {shard} {why}")
 
 
 class Shards:
@@ -56,10 +76,14 @@ class Shards:
         runner: ScriptRunner,
         positions: Positions,
         metrics: GateMetrics,
+        store_name: str,
         *,
         begins_epochs: bool = True,
     ) -> None:
+        """`store_name` is how the store is reached, or what an operator calls the store."""
         self.count = count
+        self._store_name = store_name
+        self._states: list[ShardState | None] = [None] * count
         self._begins_epochs = begins_epochs
         self._connections = connections
         self._runner = runner
@@ -67,6 +91,7 @@ class Shards:
         self._metrics = metrics
         self._epochs: list[int | None] = [None] * count
         self._run_id = ""
+        self._foreign = ""
         self._any_closed = asyncio.Event()
         self._verifying = asyncio.Lock()
         self._metrics.upkeep.shards_closed.set(count)
@@ -127,6 +152,7 @@ class Shards:
 
         Unavailable if that takes more than `wait_s`; ShardClosed if there is no journal.
         """
+        self.require_admission(shard)
         goal = await self.journal_end(shard)
         if goal is None:
             # The journal begins before the shard is opened, and never ends: Redis was emptied.
@@ -150,78 +176,197 @@ class Shards:
                 )
             await asyncio.sleep(_FLUSH_POLL_S)
 
+    def require_own_store(self) -> None:
+        """Raises LedgerError if the ledger and the store do not belong to each other."""
+        if ShardState.FOREIGN in self._states:
+            raise LedgerError(self._foreign)
+
+    def require_admission(self, shard: int) -> None:
+        """Raises ShardClosed if the shard stays closed until a person acts."""
+        if self._states[shard] in _STOPS:
+            raise self._closed(shard)
+
+    async def watch(self) -> None:
+        """Closes shards that the ledger has seen opened elsewhere, or whose ledger has gone back.
+
+        A gate that still reaches a store which was replaced must not go on for long. Runs until
+        cancelled.
+        """
+        former: dict[int, LedgerShard] = {}
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            try:
+                known = await asyncio.to_thread(self._positions.shards)
+            except Unavailable:
+                continue
+            for shard, now in known.items():
+                if self._is_overtaken(shard, now) or _has_gone_back(former.get(shard), now):
+                    self.close(shard)
+            former = known
+
+    def _is_overtaken(self, shard: int, known: LedgerShard) -> bool:
+        epoch = self._epochs[shard]
+        return epoch is not None and known.position.epoch > epoch
+
     async def journal_end(self, shard: int) -> Position | None:
         """Returns the id of the newest entry that the journal ever had; None without a journal."""
+        found = await self._look(shard)
+        return found.end
+
+    async def _look(self, shard: int) -> StoredShard:
+        """Returns what stands in the store. The owner comes first: it is never taken away."""
+        names = await self._connections.command(
+            shard,
+            "HMGET",
+            shard_key(shard),
+            "owner",
+            "flushed",
+        )
+        found = _named(*names)
         try:
-            info = await self._connections.command(
-                shard,
-                "XINFO",
-                "STREAM",
-                journal_key(shard),
-            )
+            info = await self._connections.command(shard, "XINFO", "STREAM", journal_key(shard))
         except CommandFailed as error:
             if "no such key" in str(error).lower():
-                return None
+                return found
             raise
         fields = dict(zip(info[::2], info[1::2], strict=True))
-        return Position.from_id(fields[b"last-generated-id"].decode())
+        return found._replace(end=Position.from_id(fields[b"last-generated-id"].decode()))
 
     async def _verify_closed(self) -> None:
         # The positions come before the journals, which only grow.
-        positions = await asyncio.to_thread(self._positions.all)
+        known = await asyncio.to_thread(self._positions.shards)
         for shard in range(self.count):
             if self._epochs[shard] is None:
-                await self._verify(shard, positions[shard])
+                await self._verify(shard, known[shard])
 
-    async def _verify(self, shard: int, position: Position) -> None:
-        end = await self.journal_end(shard)
-        if end is not None and end.epoch > position.epoch:
-            log.info(
-                "shard_awaits_flusher",
-                shard=shard,
-                journal=str(end),
-                ledger=str(position),
-            )
-            return
-        if end is None or end < position:
-            if self._begins_epochs:
-                await self._begin(shard, position, end)
-            return
-        self._epochs[shard] = end.epoch
-        self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
+    async def _verify(self, shard: int, known: LedgerShard) -> None:
+        found = await self._look(shard)
+        state = judge(known, found, self._store_name)
+        if state is ShardState.LEDGER_OLDER and await self._has_moved(shard, known):
+            return  # entries were flushed and taken away between the two looks: look again
+        self._note(shard, state, known, found)
+        if state is ShardState.OPEN:
+            assert found.end is not None
+            self._epochs[shard] = found.end.epoch
+            self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
+        elif self._begins_epochs and state is ShardState.NEW:
+            await self._open_new(shard, known)
+        elif self._begins_epochs and state is ShardState.LOST:
+            await self._begin_again(shard, known, found)
 
-    def _closed(self, shard: int) -> ShardClosed:
-        if self._begins_epochs:
-            return ShardClosed(shard)
-        return ShardClosed(shard, "is not opened yet: does a gate run on this store?")
+    async def _has_moved(self, shard: int, known: LedgerShard) -> bool:
+        return await asyncio.to_thread(self._positions.of, shard) > known.position
 
-    async def _begin(
+    def _note(
         self,
         shard: int,
-        position: Position,
-        end: Position | None,
+        state: ShardState,
+        known: LedgerShard,
+        found: StoredShard,
     ) -> None:
-        reason = f"journal ends at {end or 'nothing'}, the ledger holds {position}"
-        if position.seq > 0:
-            self._metrics.upkeep.shards_lost.inc()
-            log.error(
-                "shard_lost_writes",
-                shard=shard,
-                journal=str(end),
-                ledger=str(position),
-                action="rebuilt from the ledger",
-            )
-            position = await asyncio.to_thread(
-                self._positions.begin_epoch,
-                shard,
-                position,
-                reason,
-            )
-        # 'stale' is as good as 'ok': another gate was first.
-        arguments = OpenEpochArguments(position.epoch, Method.EPOCH, reason)
+        """Keeps the state, and tells of a state in which the shard stays closed, once."""
+        former = self._states[shard]
+        self._states[shard] = state
+        if state is former or state in (ShardState.OPEN, ShardState.NEW, ShardState.LOST):
+            return
+        if state is ShardState.FOREIGN:
+            self._foreign = foreign_store(known, found, self._store_name)
+        tell = log.error if state in _STOPS else log.info
+        tell(
+            "shard_closed",
+            shard=shard,
+            state=state.value,
+            journal=str(found.end),
+            ledger=str(known.position),
+            ledgers_store=known.store.store_id,
+            stores_owner=found.owner and found.owner.encode(),
+        )
+
+    def _closed(self, shard: int) -> ShardClosed:
+        state = self._states[shard]
+        if state in _STOPS:
+            return ShardClosed(shard, _STOPS[state])
+        if self._begins_epochs:
+            return ShardClosed(shard)
+        return ShardClosed(
+            shard, "is not opened yet: does a gate run on this store? Repeat the call shortly"
+        )
+
+    async def _open_new(self, shard: int, known: LedgerShard) -> None:
+        """Opens a shard that neither the store nor the ledger has anything of."""
+        if not known.store.store_id:
+            store = StoreName(str(uuid.uuid4()), self._store_name)
+            await asyncio.to_thread(self._positions.claim, store)
+            known = (await asyncio.to_thread(self._positions.shards))[shard]
+        if known.store.name == self._store_name:
+            await self._open_epoch(shard, known, "first start")
+
+    async def _begin_again(
+        self,
+        shard: int,
+        known: LedgerShard,
+        found: StoredShard,
+    ) -> None:
+        """Begins a new epoch of a shard whose store has lost what the ledger has."""
+        reason = f"journal ends at {found.end or 'nothing'}, the ledger holds {known.position}"
+        if known.position.seq > 0:
+            known = await self._begin_epoch(shard, known, found, reason)
+        await self._open_epoch(shard, known, reason)
+
+    async def _begin_epoch(
+        self,
+        shard: int,
+        known: LedgerShard,
+        found: StoredShard,
+        reason: str,
+    ) -> LedgerShard:
+        self._metrics.upkeep.shards_lost.inc()
+        log.error(
+            "shard_lost_writes",
+            shard=shard,
+            journal=str(found.end),
+            ledger=str(known.position),
+            action="rebuilt from the ledger",
+        )
+        # An emptied store is another: whoever still reaches the former one finds out.
+        store = StoreName(str(uuid.uuid4()), self._store_name) if found.is_empty else None
+        await asyncio.to_thread(
+            self._positions.begin_epoch,
+            shard,
+            known.position,
+            reason,
+            store,
+        )
+        return (await asyncio.to_thread(self._positions.shards))[shard]
+
+    async def _open_epoch(
+        self,
+        shard: int,
+        known: LedgerShard,
+        reason: str,
+    ) -> None:
+        # 'stale' is as good as 'ok': another gate was first. After 'foreign' the next look tells.
+        arguments = OpenEpochArguments(
+            known.position.epoch,
+            Method.EPOCH,
+            reason,
+            known.owner.encode(),
+        )
         await self._runner.run(
             "open_epoch",
             shard,
             call_keys("open_epoch", shard),
             arguments,
         )
+
+
+def _has_gone_back(former: LedgerShard | None, now: LedgerShard) -> bool:
+    return former is not None and now.position < former.position
+
+
+def _named(owner: bytes | None, flushed: bytes | None) -> StoredShard:
+    """Returns what the shard's hash says, of a shard without a journal."""
+    return StoredShard(
+        None if owner is None else Owner.decode(owner),
+        flushed=None if flushed is None else Position.from_id(flushed.decode()),
+    )

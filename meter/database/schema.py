@@ -27,13 +27,19 @@ metadata = MetaData()
 
 _PENDING = text("recorded_op > applied_op")
 
-# The flushed position of each shard. The lock of a shard's row leaves one writer among flushers.
+# One row: a random name, by which stores know the ledger.
+identity = Table("identity", metadata, key_column("ledger_id", String(36)))
+
+# The flushed position of each shard, and the store that the shard was last opened on (empty before
+# the first time). The lock of a shard's row leaves one writer among flushers.
 shards = Table(
     "shards",
     metadata,
     key_column("shard", Integer),
     required("epoch", BigInteger),
     required("watermark_seq", BigInteger),
+    required("store_id", String(36)),
+    required("store_name", Text),
 )
 
 # Every epoch that began, and why.

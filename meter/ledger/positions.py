@@ -1,14 +1,16 @@
-"""The flushed position of each shard, and the epochs that began."""
+"""The flushed position of each shard, the store of each shard, and the epochs that began."""
 
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from meter.database.engine import Ledger, insert_or_ignore
 from meter.database.errors import LedgerError
-from meter.database.schema import epochs, journal_gaps, shards
+from meter.database.schema import epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
+from meter.ledger.shard_state import LedgerShard, StoreName
 from meter.times import now_ms
 
 FIRST = Position(1, 0)
@@ -29,12 +31,11 @@ class Positions:
         Raises LedgerError if the ledger was begun with another number: accounts would change
         shards.
         """
-        with self._ledger.write() as connection:
-            query = select(shards.c.shard)
-            present = connection.scalars(query.with_for_update()).all()
-            if not present:
+        present = self.all()
+        if not present:
+            with self._ledger.write() as connection:
                 _begin_shards(connection, count)
-                present = connection.scalars(query).all()
+            present = self.all()
         if len(present) != count:
             raise LedgerError(
                 f"this ledger has {len(present)} shards, but CREDITGATE_SHARDS is {count}:"
@@ -54,16 +55,45 @@ class Positions:
         with self._ledger.read() as connection:
             return _positions(connection, query)
 
+    def shards(self) -> dict[int, LedgerShard]:
+        """Returns every shard's position and store."""
+        columns = _select_positions().add_columns(shards.c.store_id, shards.c.store_name)
+        with self._ledger.read() as connection:
+            ledger_id = connection.scalars(select(identity.c.ledger_id)).one()
+            rows = connection.execute(columns).all()
+        return {
+            row.shard: LedgerShard(
+                ledger_id,
+                Position(row.epoch, row.watermark_seq),
+                StoreName(row.store_id, row.store_name),
+            )
+            for row in rows
+        }
+
+    def claim(self, store: StoreName) -> None:
+        """Gives the shards that no store has been opened for to the store."""
+        unclaimed = update(shards).where(shards.c.store_id == "")
+        with self._ledger.write() as connection:
+            connection.execute(unclaimed.values(store_id=store.store_id, store_name=store.name))
+
+    def adopt(self, shard: int, store: StoreName) -> None:
+        """Gives a shard to a store that holds the shard's data already."""
+        with self._ledger.write() as connection:
+            lock(connection, shard)
+            _set_store(connection, shard, store)
+
     def begin_epoch(
         self,
         shard: int,
         expected: Position,
         reason: str,
+        store: StoreName | None = None,
     ) -> Position:
         """Moves the shard into its next epoch, and returns the shard's position.
 
         Does nothing if the shard has left the epoch of `expected` already. What the journal still
-        holds of older epochs is given up, and will be recorded in `journal_gaps`.
+        holds of older epochs is given up, and will be recorded in `journal_gaps`. The shard stays
+        in its store unless `store` names another.
         """
         with self._ledger.write() as connection:
             position = lock(connection, shard)
@@ -71,6 +101,8 @@ class Positions:
                 position = Position(position.epoch + 1, 0)
                 enter_epoch(connection, shard, position.epoch, reason)
                 move(connection, {shard: position})
+                if store is not None:
+                    _set_store(connection, shard, store)
         return position
 
 
@@ -167,6 +199,12 @@ def _begin_shards(connection: Connection, count: int) -> None:
         new_epochs.append(_epoch(shard, FIRST.epoch, "first start"))
     if insert_or_ignore(connection, shards, new_shards):
         insert_or_ignore(connection, epochs, new_epochs)
+        connection.execute(insert(identity).values(ledger_id=str(uuid.uuid4())))
+
+
+def _set_store(connection: Connection, shard: int, store: StoreName) -> None:
+    of_shard = update(shards).where(shards.c.shard == shard)
+    connection.execute(of_shard.values(store_id=store.store_id, store_name=store.name))
 
 
 def _shard(shard: int) -> dict[str, object]:
@@ -174,6 +212,8 @@ def _shard(shard: int) -> dict[str, object]:
         "shard": shard,
         "epoch": FIRST.epoch,
         "watermark_seq": FIRST.seq,
+        "store_id": "",
+        "store_name": "",
     }
 
 

@@ -26,8 +26,10 @@ from meter.database.errors import LedgerUnavailable
 from meter.database.migrate import open_ledger
 from meter.flusher import Flusher
 from meter.journal.entry import Position
+from meter.journals import Journals
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
+from support.gate_store import STORE_NAME
 from support.ledger_state import (
     PRICED,
     account,
@@ -151,9 +153,9 @@ def test_flushers_that_are_killed_at_any_moment_lose_and_double_nothing(
 
 def flush_for_good(url: str, socket: str, shards: int) -> None:
     with redis.Redis(unix_socket_path=socket, retry=Retry(NoBackoff(), 0)) as journals:
-        Flusher(journals, open_ledger(url), shards, 1, FlusherMetrics(CollectorRegistry())).run(
-            Event()
-        )
+        metrics = FlusherMetrics(CollectorRegistry())
+        flusher = Flusher(Journals(journals, shards), open_ledger(url), 1, metrics, STORE_NAME)
+        flusher.run(Event())
 
 
 def test_the_journal_is_trimmed_up_to_the_position_and_no_further(

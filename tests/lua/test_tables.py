@@ -24,6 +24,7 @@ from support.lua_table import (
     LOOKS,
     MEMBER,
     REPLAY_KEY,
+    SHARD_KEY,
     WITH_HOLD,
     LuaEngine,
     Row,
@@ -109,12 +110,19 @@ def test_a_store_clock_s_hold_is_due_when_it_expires(lua_engine: LuaEngine) -> N
 def test_open_epoch_begins_the_journal_s_epoch(lua_engine: LuaEngine) -> None:
     entry = {"e": "", "m": "epoch", "q": "why", "p": ""}
     assert lua_engine.call("open_epoch", {"method": "epoch", "reason": "why"}) == ("ok",)
-    assert lua_engine.dump() == {JOURNAL_KEY: ([("1-0", entry)], None)}
+    named = {"owner": "ledger store", "flushed": "1-0"}
+    assert lua_engine.dump() == {
+        JOURNAL_KEY: ([("1-0", entry)], None),
+        SHARD_KEY: (named, None),
+    }
 
     assert lua_engine.call("open_epoch", {"epoch": 2, "method": "epoch", "reason": "why"}) == (
         "ok",
     )
-    assert lua_engine.dump() == {JOURNAL_KEY: ([("1-0", entry), ("2-0", entry)], None)}
+    assert lua_engine.dump() == {
+        JOURNAL_KEY: ([("1-0", entry), ("2-0", entry)], None),
+        SHARD_KEY: (named | {"flushed": "2-0"}, None),
+    }
 
 
 def test_an_account_loaded_by_the_store_s_clock_has_its_holds_due_when_they_expire(

@@ -103,6 +103,7 @@ BAD = {
     "metrics_listen": ["9464", "host:"],
     "data_dir": [""],
     "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
+    "redis_name": ["x" * 201, "two\nlines"],
     "ledger_url": [
         "",
         "ledger.db",

@@ -174,7 +174,7 @@ def test_a_shard_that_was_fenced_admits_nothing_until_a_flusher_has_caught_up(
         assert code_of(lambda: fault_stack.debit(account, CREDIT))[0] == "UNAVAILABLE"
         assert code_of(lambda: fault_stack.balance(account))[0] == "UNAVAILABLE"
         assert fault_stack.metric("creditgate_shards_closed") == 1
-        assert "shard_awaits_flusher" in fault_stack.stack.gates[0].log.read_text()
+        assert "awaits_flusher" in fault_stack.stack.gates[0].log.read_text()
     balance, _ = fault_stack.until_answered(lambda: fault_stack.balance(account))
     assert balance.remaining_nanos == 9 * CREDIT
     assert fault_stack.metric("creditgate_shards_closed") == 0

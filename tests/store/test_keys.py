@@ -37,7 +37,7 @@ def test_a_script_has_the_keys_of_its_contract_in_one_order() -> None:
         "cg:{07}:holds",
         "cg:{07}:due",
     ]
-    assert call_keys("open_epoch", 7) == ["cg:{07}:journal"]
+    assert call_keys("open_epoch", 7) == ["cg:{07}:journal", "cg:{07}:shard"]
 
 
 def test_a_key_by_itself_is_the_key_of_the_scripts() -> None:

@@ -14,6 +14,7 @@ from gate.store.connections import Connection, Connections, Endpoint, RedisUnava
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.operations import OperationScripts
+from gate.store.reaper import Reaper
 from gate.store.redis_server import prepare_server
 from gate.store.restore import Restorer
 from gate.store.script_runner import ScriptRunner
@@ -23,7 +24,9 @@ from meter.database.engine import Ledger
 from meter.ledger.positions import Positions
 
 REPLAY_MS = 900_000
+STORE_NAME = "the store of the tests"
 _TIMEOUT_S = 10.0
+_REAP_MS = 500
 
 
 class GateStore:
@@ -41,7 +44,9 @@ class GateStore:
         self.recorded = OperationRecorder(ledger)
         self.connections = Connections(endpoint, count=1, timeout_s=_TIMEOUT_S, prepare=prepare)
         self.runner = ScriptRunner(self.connections, metrics)
-        self.shards = Shards(shards, self.connections, self.runner, self._positions, metrics)
+        self.shards = Shards(
+            shards, self.connections, self.runner, self._positions, metrics, STORE_NAME
+        )
         self.restorer = Restorer(
             self.connections, self.runner, self.shards, ledger, self.recorded, metrics, REPLAY_MS
         )
@@ -50,6 +55,16 @@ class GateStore:
         self.calls = Store(scripts, REPLAY_MS)
         self.expiry = Expiry(scripts)
         self.inspection = Inspection(self.connections, self.runner, self.shards)
+        self.reaper = Reaper(
+            self.connections, self.expiry, self.inspection, shards, _REAP_MS, metrics
+        )
+
+    async def reap(self, rounds: int) -> None:
+        """Reaps every shard, that many times."""
+        now_ms = await self.inspection.now_ms()
+        for _ in range(rounds):
+            for shard in range(self.shards.count):
+                await self.reaper.reap(shard, now_ms)
 
     async def open(self) -> None:
         """Connects, and opens every shard."""

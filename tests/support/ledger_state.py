@@ -28,7 +28,9 @@ from meter.database.engine import Ledger
 from meter.flusher import Flusher
 from meter.journal.allocation import decode_parts
 from meter.journal.entry import Pricing
+from meter.journals import Journals
 from meter.metrics import FlusherMetrics
+from support.gate_store import STORE_NAME
 from support.lua_account import canonical
 from support.store_harness import CREDIT, StoreHarness
 
@@ -57,11 +59,11 @@ def make_flusher(
     registry: CollectorRegistry | None = None,
 ) -> Flusher:
     return Flusher(
-        journals or harness.redis,
+        Journals(journals or harness.redis, harness.shards),
         harness.ledger,
-        harness.shards,
         10,
         FlusherMetrics(registry or CollectorRegistry()),
+        STORE_NAME,
     )
 
 

@@ -36,6 +36,7 @@ BUDGETS_KEY = "cg:{00}:b:acme"
 REPLAY_KEY = "cg:{00}:r:acme r1"
 JOURNAL_KEY = "cg:{00}:journal"
 DUE_KEY = "cg:{00}:due"
+SHARD_KEY = "cg:{00}:shard"
 HOLD_KEY = "cg:{00}:h:acme h1"
 EXPIRIES_KEY = "cg:{00}:holds"
 MEMBER = "acme h1"
@@ -53,6 +54,7 @@ _KEYS = {
     "hold": HOLD_KEY,
     "holds_by_expiry": EXPIRIES_KEY,
     "accounts_by_due": DUE_KEY,
+    "shard": SHARD_KEY,
 }
 _ALSO_USUAL: dict[str, dict[str, Any]] = {
     "extend": {"hold_ttl_ms": 0},
@@ -106,6 +108,7 @@ def _usual(name: str, call: Mapping[str, Any]) -> dict[str, Any]:
         "limit_nanos": 100,
         "anew": 1,
         "replaced_labels": "",
+        "owner": "ledger store",
     }
     if name == "debit":
         arguments["spendable_floor_nanos"] = INT64_MIN + SETTING_MAX + amount
@@ -138,6 +141,7 @@ class Row:
     hold: str = ""  # the hold's record; an open one is in the holds by expiry too
     seen: str = ""  # the replay record
     journal_epoch: int = 1
+    owner: str = ""  # of the shard
     call: Changes = field(default_factory=dict)
     effect: str = ""  # what the effect line says first: kind, time, day, ... hold id
     allocation: str = "-"
@@ -243,6 +247,8 @@ class LuaEngine:
         self.client.xadd(
             JOURNAL_KEY, {"e": "", "m": "epoch", "q": "why", "p": ""}, id=f"{row.journal_epoch}-0"
         )
+        if row.owner:
+            self.client.hset(SHARD_KEY, "owner", row.owner)
         if row.given.get("epoch") != "":
             self._put(row.before)
         if row.hold:

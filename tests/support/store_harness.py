@@ -25,6 +25,7 @@ from meter.journal.effect import Effect
 from meter.journal.entry import Method, Pricing
 from meter.journal.operations import GrantCredits, Operation
 from meter.journal.redis_snapshot import StoreInspector
+from meter.ledger.positions import Positions
 from meter.ledger.projections.snapshot import load_snapshot
 from support.gate_store import REPLAY_MS, GateStore
 
@@ -94,7 +95,8 @@ class StoreHarness:
 
     def open_epoch(self, shard: int, epoch: int, reason: str = "test") -> None:
         """Another gate begins an epoch of the shard's journal."""
-        arguments = OpenEpochArguments(epoch, Method.EPOCH, reason)
+        owner = Positions(self.ledger).shards()[shard].owner
+        arguments = OpenEpochArguments(epoch, Method.EPOCH, reason, owner.encode())
         keys = call_keys("open_epoch", shard)
         reply = self._run(self._store.runner.run("open_epoch", shard, keys, arguments))
         assert reply[0] == b"ok"
@@ -268,6 +270,10 @@ class StoreHarness:
     def process_due_grants(self, account_id: str) -> int:
         """Begins and expires grants whose time has come; how many."""
         return self._run(self._store.expiry.process_due_grants(account_id))
+
+    def reap(self, rounds: int) -> None:
+        """Has the reaper work for some rounds."""
+        self._run(self._store.reap(rounds))
 
     def inspect_account(self, account_id: str) -> Any:
         """The account as Redis has it (meter.audit.RedisSnapshot)."""

@@ -282,7 +282,9 @@ LOAD = [
 ]  # fmt: skip
 
 OPEN = [
-    Row("again is stale", "stale", call={"method": "epoch"}),
+    Row("of another owner is foreign", "foreign", call={"method": "epoch", "owner": "ledger other"}, owner="ledger store"),
+    Row("of another owner is foreign, even in a new epoch", "foreign", call={"method": "epoch", "epoch": 2, "owner": "other store"}, owner="ledger store"),
+    Row("again is stale", "stale", call={"method": "epoch", "owner": "ledger store"}, owner="ledger store"),
     Row("of an older epoch is stale", "stale", call={"method": "epoch"}, journal_epoch=2),
 ]  # fmt: skip
 

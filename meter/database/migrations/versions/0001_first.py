@@ -29,10 +29,17 @@ def upgrade() -> None:
 
 def _create_shards() -> None:
     op.create_table(
+        "identity",
+        sa.Column("ledger_id", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("ledger_id"),
+    )
+    op.create_table(
         "shards",
         sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("watermark_seq", sa.BigInteger(), nullable=False),
+        sa.Column("store_id", sa.String(length=36), nullable=False),
+        sa.Column("store_name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("shard"),
     )
     op.create_table(

@@ -1,0 +1,199 @@
+"""A ledger and a store that do not belong to each other: refused by name, and no harm done."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gate.v1.gate_pb2 import ALLOWED
+from support.fault_stack import CREDIT, FaultStack, code_of, open_fault_stack
+from support.servers import ValkeyServer, valkey_server, wait_until
+from support.stack import free_address
+
+COMMAND = [sys.executable, "-m", "gate.cli"]
+
+
+@pytest.fixture
+def fault_stack() -> Iterator[FaultStack]:
+    with open_fault_stack(gates=1, redis_timeout_ms="1000") as fault_stack:
+        yield fault_stack
+
+
+@pytest.fixture
+def other_store() -> Iterator[ValkeyServer]:
+    with valkey_server() as server:
+        yield server
+
+
+def run(
+    fault_stack: FaultStack, *words: str, timeout_s: float = 60, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        env=fault_stack.stack.environment(free_address(), free_address()) | variables,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+
+
+@pytest.mark.parametrize("process", ["serve", "flush", "billing"])
+def test_a_second_store_on_a_ledger_is_refused_and_named(
+    fault_stack: FaultStack, other_store: ValkeyServer, process: str
+) -> None:
+    account = fault_stack.open("100")
+    fault_stack.debit(account, 5 * CREDIT)
+    assert fault_stack.entries(account)
+    position = fault_stack.position(account)
+    refused = run(fault_stack, process, CREDITGATE_REDIS_URL=other_store.url)
+    assert refused.returncode == 1
+    assert str(fault_stack.stack.valkey.socket) in refused.stderr
+    assert str(other_store.socket) in refused.stderr
+    with other_store.client() as client:
+        assert client.keys() == []
+    assert fault_stack.debit(account, CREDIT).decision == ALLOWED
+    assert fault_stack.entries(account)
+    assert fault_stack.position(account).epoch == position.epoch
+    assert not fault_stack.findings(account)
+
+
+@pytest.mark.parametrize("process", ["serve", "flush", "billing"])
+def test_a_second_ledger_on_a_store_is_refused_before_it_does_harm(
+    fault_stack: FaultStack, tmp_path: Path, process: str
+) -> None:
+    account = fault_stack.open("10")
+    fault_stack.debit(account, CREDIT)
+    fault_stack.stack.flushers[0].kill()
+    fault_stack.debit(account, CREDIT)  # a stranger's flusher must not take this away
+    ledger = {"CREDITGATE_LEDGER_URL": f"sqlite:///{tmp_path}/other.db"}
+    assert run(fault_stack, "migrate", **ledger).returncode == 0
+    refused = run(fault_stack, process, **ledger)
+    assert refused.returncode == 1
+    assert "belongs to another ledger" in refused.stderr
+    assert fault_stack.debit(account, CREDIT).decision == ALLOWED
+    fault_stack.stack.flushers[0].start()
+    assert [entry.amount_nanos for entry in fault_stack.entries(account)][:3] == [-CREDIT] * 3
+    assert not fault_stack.findings(account)
+
+
+def test_a_gate_on_a_store_that_was_replaced_stops_by_itself(
+    fault_stack: FaultStack, other_store: ValkeyServer
+) -> None:
+    account = fault_stack.open("10")
+    fault_stack.debit(account, CREDIT)
+    assert fault_stack.entries(account)
+    there = {"CREDITGATE_REDIS_URL": other_store.url}
+    told = run(fault_stack, "adopt", **there)
+    assert "Nothing was changed" in told.stdout
+    assert fault_stack.debit(account, CREDIT).decision == ALLOWED
+    assert fault_stack.entries(account)
+    assert "Done" in run(fault_stack, "adopt", "--yes", **there).stdout
+
+    def refusal() -> bool:
+        code, message = code_of(lambda: fault_stack.debit(account, CREDIT))
+        return (code, "another ledger or store" in message) == ("UNAVAILABLE", True)
+
+    def is_refused() -> bool:
+        try:
+            return refusal()
+        except AssertionError:
+            return False
+
+    wait_until(is_refused, 10)
+    gate = fault_stack.stack.add_gate(redis_url=other_store.url)
+    with closing(fault_stack.stack.client(1)) as client:
+        balance, _ = fault_stack.until_answered(lambda: client.balance(account))
+    assert balance.remaining_nanos == 8 * CREDIT
+    assert "Nothing to do" in run(fault_stack, "adopt", **there).stdout
+    gate.kill()
+
+
+def test_an_older_ledger_is_told_and_nothing_is_granted_or_rebuilt_on_it(
+    fault_stack: FaultStack, tmp_path: Path
+) -> None:
+    account = fault_stack.open("100")
+    fault_stack.debit(account, 5 * CREDIT)
+    assert fault_stack.entries(account)
+    backup = tmp_path / "backup.db"
+    copy_ledger(fault_stack, backup)
+    fault_stack.debit(account, 13 * CREDIT)
+    assert fault_stack.entries(account)
+    newer = tmp_path / "newer.db"
+    stop_all(fault_stack)
+    copy_ledger(fault_stack, newer)
+    put_ledger(fault_stack, backup)
+    start_all(fault_stack)
+
+    code, message = code_of(lambda: fault_stack.client.grant(account, 10 * CREDIT, "lost"))
+    assert code == "UNAVAILABLE"
+    assert "put the newer ledger back" in message
+    code, message = code_of(lambda: fault_stack.balance(account))
+    assert (code, "ahead of the ledger" in message) == ("UNAVAILABLE", True)
+    assert "ledger_older" in fault_stack.stack.gates[0].log.read_text()
+    assert "ledger_older" in fault_stack.stack.flushers[0].log.read_text()
+
+    stop_all(fault_stack)
+    put_ledger(fault_stack, newer)
+    start_all(fault_stack)
+    assert fault_stack.balance(account).remaining_nanos == 82 * CREDIT
+    fault_stack.client.grant(account, 10 * CREDIT, "lost")
+    assert fault_stack.balance(account).remaining_nanos == 92 * CREDIT
+    assert not fault_stack.findings(account)
+
+
+def test_a_ledger_that_goes_back_under_a_running_gate_is_noticed(
+    fault_stack: FaultStack, tmp_path: Path
+) -> None:
+    account = fault_stack.open("100")
+    assert fault_stack.entries(account)
+    backup = tmp_path / "backup.db"
+    copy_ledger(fault_stack, backup)
+    fault_stack.debit(account, CREDIT)
+    assert fault_stack.entries(account)
+    time.sleep(2.5)  # the gate has looked at the newer ledger
+    with closing(sqlite3.connect(backup)) as source, closing(connect(fault_stack)) as target:
+        source.backup(target)
+
+    def is_refused() -> bool:
+        try:
+            return code_of(lambda: fault_stack.debit(account, 1))[0] == "UNAVAILABLE"
+        except AssertionError:
+            return False
+
+    wait_until(is_refused, 15)
+
+
+def ledger_file(fault_stack: FaultStack) -> Path:
+    return Path(fault_stack.stack.ledger_url.removeprefix("sqlite:///"))
+
+
+def connect(fault_stack: FaultStack) -> sqlite3.Connection:
+    return sqlite3.connect(ledger_file(fault_stack), timeout=10)
+
+
+def copy_ledger(fault_stack: FaultStack, target: Path) -> None:
+    with closing(connect(fault_stack)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
+def put_ledger(fault_stack: FaultStack, source: Path) -> None:
+    target = ledger_file(fault_stack)
+    for suffix in ("-wal", "-shm"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    shutil.copy(source, target)
+
+
+def stop_all(fault_stack: FaultStack) -> None:
+    fault_stack.stack.kill()
+
+
+def start_all(fault_stack: FaultStack) -> None:
+    stack = fault_stack.stack
+    for process in (*stack.flushers, *stack.billings, *stack.gates):
+        process.start()
