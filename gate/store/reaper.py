@@ -1,24 +1,29 @@
 """The reaper: gives back the holds whose time is over, and has grants begin and expire on time even
 if nobody calls.
 
-Any number of gates may run a reaper: each hold still ends once, and each grant expires once.
+Any number of gates may run a reaper: each hold still ends once, and each grant expires once. A hold
+or an account that cannot be processed harms nothing else: the reaper counts it, tells of it once,
+and passes over it.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 from gate.hold_ids import made_at_s
 from gate.metrics import GateMetrics
-from gate.store.connections import CommandFailed, Connections, Reply
+from gate.store.connections import CommandFailed, Connections, RedisUnavailable, Reply
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key
+from gate.store.shards import ShardClosed
 from meter.errors import ServiceError
 
 _BATCH = 200
+_MOST_TOLD = 1000
 _TEST_CLOCK = "+inf"  # the score of holds that live by a test clock
 
 log = structlog.get_logger()
@@ -42,6 +47,9 @@ class Reaper:
         self._shards = range(shards)
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
+        # of each sorted set: how many members at its head were passed over in the round before
+        self._passed_over: Counter[str] = Counter()
+        self._told: set[bytes] = set()
 
     async def keep(self) -> None:
         """Reaps at each interval. Runs until cancelled."""
@@ -49,9 +57,11 @@ class Reaper:
             await asyncio.sleep(self._interval_s)
             try:
                 await self._measure()
-                await self._reap_shards()
+                now_ms = await self._inspection.now_ms()
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
+                continue
+            await asyncio.gather(*[self.reap(shard, now_ms) for shard in self._shards])
 
     async def expire_of(self, shard: int, account_id: str) -> int:
         """Expires an account's holds that are due by the account's test clock; returns how many."""
@@ -64,29 +74,67 @@ class Reaper:
             "BYSCORE",
         )
         prefix = f"{account_id} ".encode()
-        due = [member for member in members if member.startswith(prefix)]
-        return await self._expire(due)
+        expired = 0
+        for member in members:
+            if member.startswith(prefix):
+                expired += await self._expire(member)
+        return expired
 
-    async def _reap_shards(self) -> None:
-        now_ms = await self._inspection.now_ms()
-        expiring = [self._reap(shard, now_ms) for shard in self._shards]
-        await asyncio.gather(*expiring)
-        processing = [self._process_due_grants(shard, now_ms) for shard in self._shards]
-        await asyncio.gather(*processing)
+    async def reap(self, shard: int, now_ms: int) -> None:
+        """Expires the shard's holds that are due, oldest first, and then turns its grants."""
+        try:
+            await self._process(shard, expiries_key(shard), now_ms, self._expire)
+            await self._process(shard, due_key(shard), now_ms, self._process_due_grants)
+        except (ServiceError, CommandFailed) as error:
+            log.warning("shard_not_reaped", shard=shard, error=str(error))
 
-    async def _reap(self, shard: int, now_ms: int) -> None:
-        """Expires the shard's holds that are due, oldest first."""
-        due = await self._due(shard, expiries_key(shard), now_ms)
-        await self._expire(due)
+    async def _process(
+        self,
+        shard: int,
+        key: str,
+        now_ms: int,
+        process: Callable[[bytes], Awaitable[int]],
+    ) -> None:
+        """Processes some of the members that are due, and passes over those that fail.
 
-    async def _process_due_grants(self, shard: int, now_ms: int) -> None:
-        """Begins and expires the shard's grants whose time has come."""
-        due = await self._due(shard, due_key(shard), now_ms)
-        for account_id in due:
-            await self._expiry.process_due_grants(account_id.decode())
+        RedisUnavailable and ShardClosed, which are about more than one member, are raised.
+        """
+        begin = self._passed_over[key]
+        members = await self._due(shard, key, now_ms, begin)
+        failed = 0
+        for member in members:
+            try:
+                await process(member)
+            except (RedisUnavailable, ShardClosed):
+                raise
+            except (ServiceError, CommandFailed) as error:
+                failed += 1
+                self._tell(shard, member, error)
+        self._passed_over[key] = begin + failed if len(members) == _BATCH else 0
 
-    async def _due(self, shard: int, key: str, now_ms: int) -> list[bytes]:
-        """Returns the first members of a sorted set whose time is not after `now_ms`."""
+    def _tell(
+        self,
+        shard: int,
+        member: bytes,
+        error: Exception,
+    ) -> None:
+        """Counts a member that was passed over, and tells of it once."""
+        self._metrics.upkeep.reaper_skipped.inc()
+        if member in self._told:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told.add(member)
+        log.error("reaper_skipped", shard=shard, member=member.decode(), error=str(error))
+
+    async def _due(
+        self,
+        shard: int,
+        key: str,
+        now_ms: int,
+        begin: int,
+    ) -> list[bytes]:
+        """Returns some members of a sorted set whose time is not after `now_ms`."""
         members: list[bytes] = await self._connections.command(
             shard,
             "ZRANGE",
@@ -95,18 +143,20 @@ class Reaper:
             now_ms,
             "BYSCORE",
             "LIMIT",
-            0,
+            begin,
             _BATCH,
         )
         return members
 
-    async def _expire(self, members: list[bytes]) -> int:
-        expired = 0
-        for member in members:
-            account_id, hold_id = member.decode().split(" ")
-            expired += await self._expiry.expire(account_id, hold_id)
+    async def _process_due_grants(self, member: bytes) -> int:
+        """Begins and expires the account's grants whose time has come."""
+        return await self._expiry.process_due_grants(member.decode())
+
+    async def _expire(self, member: bytes) -> int:
+        account_id, hold_id = member.decode().split(" ")
+        expired = await self._expiry.expire(account_id, hold_id)
         self._metrics.upkeep.holds_expired.inc(expired)
-        return expired
+        return int(expired)
 
     async def _measure(self) -> None:
         """Counts the open holds, and tells the age of the hold that expires first."""
