@@ -46,15 +46,16 @@ from meter.ledger.shard_state import (
 _RETRY_S = 0.25
 _WATCH_S = 1.0
 _UNDECIDED = "is being verified against the ledger; repeat the call shortly"
-# What keeps a shard closed until a person acts, and what the person can do.
-_STOPS = {
-    ShardState.FOREIGN: "belongs to another ledger or store: see `creditgate adopt`",
-    ShardState.LEDGER_OLDER: (
-        "is ahead of the ledger, which lacks entries that it had once: put the newer ledger back"
-    ),
-}
 _FLUSH_POLL_S = 0.02
 _FLUSH_WAIT_S = 10.0
+# What keeps a shard closed until a person acts, and what the person can do.
+_STOPS = {
+    ShardState.FOREIGN: "belongs to another ledger or store (foreign): see `creditgate adopt`",
+    ShardState.LEDGER_OLDER: (
+        "is ahead of the ledger (ledger_older), which lacks entries that it had once:"
+        " put the newer ledger back"
+    ),
+}
 
 log = structlog.get_logger()
 
