@@ -147,11 +147,21 @@ class Flusher:
 
     def require_own_store(self) -> None:
         """Raises LedgerError if ledger and store do not belong to each other."""
+        foreign = self._foreign_stores()
+        # Twice: between a look at the store and a look at the ledger, a gate may change both.
+        if foreign and (foreign := self._foreign_stores()):
+            raise LedgerError(foreign[0])
+
+    def _foreign_stores(self) -> list[str]:
+        """Returns what is told of each shard whose store is not the ledger's."""
+        statuses = self._journals.statuses()
         known = self._positions.shards()
-        for journal in self._journals.statuses():
+        told = []
+        for journal in statuses:
             shard = known[journal.shard]
             if judge(shard, journal.found, self._store_name) is ShardState.FOREIGN:
-                raise LedgerError(foreign_store(shard, journal.found, self._store_name))
+                told.append(foreign_store(shard, journal.found, self._store_name))
+        return told
 
     def _journal_statuses(self) -> list[JournalStatus]:
         statuses = self._journals.statuses()

@@ -243,8 +243,8 @@ class Shards:
     async def _verify(self, shard: int, known: LedgerShard) -> None:
         found = await self._look(shard)
         state = judge(known, found, self._store_name)
-        if state is ShardState.LEDGER_OLDER and await self._has_moved(shard, known):
-            return  # entries were flushed and taken away between the two looks: look again
+        if state in _STOPS and await self._has_changed(shard, known):
+            return  # the ledger went on between the two looks: look again
         self._note(shard, state, known, found)
         if state is ShardState.OPEN:
             assert found.end is not None
@@ -255,8 +255,9 @@ class Shards:
         elif self._begins_epochs and state is ShardState.LOST:
             await self._begin_again(shard, known, found)
 
-    async def _has_moved(self, shard: int, known: LedgerShard) -> bool:
-        return await asyncio.to_thread(self._positions.of, shard) > known.position
+    async def _has_changed(self, shard: int, known: LedgerShard) -> bool:
+        now = await asyncio.to_thread(self._positions.shards)
+        return now[shard] != known
 
     def _note(
         self,
