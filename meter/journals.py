@@ -73,11 +73,12 @@ class Journals:
         """Returns the status of every shard's journal."""
         pipeline = self._client.pipeline(transaction=False)
         for shard in range(self._shards):
-            pipeline.hmget(shard_key(shard), "owner", "flushed")
+            # The journal comes first: whoever begins a journal names the owner in the same step.
             pipeline.xinfo_stream(journal_key(shard))
+            pipeline.hmget(shard_key(shard), "owner", "flushed")
         replies = pipeline.execute(raise_on_error=False)
         pairs = zip(replies[::2], replies[1::2], strict=True)
-        return [_status(shard, named, info) for shard, (named, info) in enumerate(pairs)]
+        return [_status(shard, named, info) for shard, (info, named) in enumerate(pairs)]
 
     def oldest_entries(
         self,

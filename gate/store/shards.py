@@ -154,7 +154,7 @@ class Shards:
         Unavailable if that takes more than `wait_s`; ShardClosed if there is no journal.
         """
         self.require_admission(shard)
-        goal = await self.journal_end(shard)
+        goal = await self._look_at_journal(shard)
         if goal is None:
             # The journal begins before the shard is opened, and never ends: Redis was emptied.
             self.close(shard)
@@ -209,29 +209,40 @@ class Shards:
         epoch = self._epochs[shard]
         return epoch is not None and known.position.epoch > epoch
 
-    async def journal_end(self, shard: int) -> Position | None:
-        """Returns the id of the newest entry that the journal ever had; None without a journal."""
-        found = await self._look(shard)
-        return found.end
-
     async def _look(self, shard: int) -> StoredShard:
-        """Returns what stands in the store. The owner comes first: it is never taken away."""
-        names = await self._connections.command(
+        """Returns what stands in the store.
+
+        The journal comes first: whoever begins a journal names the owner in the same step.
+        """
+        end = await self._look_at_journal(shard)
+        owner, flushed = await self._connections.command(
             shard,
             "HMGET",
             shard_key(shard),
             "owner",
             "flushed",
         )
-        found = _named(*names)
+        return StoredShard(
+            None if owner is None else Owner.decode(owner),
+            end,
+            None if flushed is None else Position.from_id(flushed.decode()),
+        )
+
+    async def _look_at_journal(self, shard: int) -> Position | None:
+        """Returns the id of the newest entry that the journal ever had; None without a journal."""
         try:
-            info = await self._connections.command(shard, "XINFO", "STREAM", journal_key(shard))
+            info = await self._connections.command(
+                shard,
+                "XINFO",
+                "STREAM",
+                journal_key(shard),
+            )
         except CommandFailed as error:
             if "no such key" in str(error).lower():
-                return found
+                return None
             raise
         fields = dict(zip(info[::2], info[1::2], strict=True))
-        return found._replace(end=Position.from_id(fields[b"last-generated-id"].decode()))
+        return Position.from_id(fields[b"last-generated-id"].decode())
 
     async def _verify_closed(self) -> None:
         # The positions come before the journals, which only grow.
@@ -364,11 +375,3 @@ class Shards:
 
 def _has_gone_back(former: LedgerShard | None, now: LedgerShard) -> bool:
     return former is not None and now.position < former.position
-
-
-def _named(owner: bytes | None, flushed: bytes | None) -> StoredShard:
-    """Returns what the shard's hash says, of a shard without a journal."""
-    return StoredShard(
-        None if owner is None else Owner.decode(owner),
-        flushed=None if flushed is None else Position.from_id(flushed.decode()),
-    )
