@@ -20,7 +20,7 @@ run: install
 	$(BIN)/creditgate up
 
 test: install
-	@echo "The whole suite takes about 8 minutes on two idle cores."
+	@echo "The whole suite takes 8 to 12 minutes on two cores."
 	$(PYTEST)
 
 test-long: install

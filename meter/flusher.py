@@ -99,7 +99,7 @@ class Flusher:
         deadline = time.monotonic() + timeout_s
         while True:
             flushed = self.flush_once()
-            left = {journal.shard for journal in self._journals.statuses() if journal.length}
+            left = {journal.shard for journal in self._journal_statuses() if journal.length}
             if left <= self._stopped.keys():
                 return not self._stopped
             if time.monotonic() > deadline:

@@ -261,10 +261,14 @@ class Shards:
             assert found.end is not None
             self._epochs[shard] = found.end.epoch
             self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
-        elif self._begins_epochs and state is ShardState.NEW:
+        elif state is ShardState.NEW and self._may_begin():
             await self._open_new(shard, known)
-        elif self._begins_epochs and state is ShardState.LOST:
+        elif state is ShardState.LOST and self._may_begin():
             await self._begin_again(shard, known, found)
+
+    def _may_begin(self) -> bool:
+        """Says whether shards may be opened: none, if any shard of the store is a stranger's."""
+        return self._begins_epochs and ShardState.FOREIGN not in self._states
 
     async def _has_changed(self, shard: int, known: LedgerShard) -> bool:
         now = await asyncio.to_thread(self._positions.shards)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, insert, select, update
 
 from meter.database.engine import Ledger, insert_or_ignore
-from meter.database.errors import LedgerError
+from meter.database.errors import LedgerError, LedgerUnavailable
 from meter.database.schema import epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
 from meter.ledger.shard_state import LedgerShard, StoreName
@@ -56,11 +56,13 @@ class Positions:
             return _positions(connection, query)
 
     def shards(self) -> dict[int, LedgerShard]:
-        """Returns every shard's position and store."""
+        """Returns every shard's position and store. LedgerUnavailable before `ensure`."""
         columns = _select_positions().add_columns(shards.c.store_id, shards.c.store_name)
         with self._ledger.read() as connection:
-            ledger_id = connection.scalars(select(identity.c.ledger_id)).one()
+            ledger_id = connection.scalar(select(identity.c.ledger_id))
             rows = connection.execute(columns).all()
+        if ledger_id is None:
+            raise LedgerUnavailable("the ledger has not been begun, or was replaced")
         return {
             row.shard: LedgerShard(
                 ledger_id,

@@ -161,12 +161,12 @@ class TestOpening:
     def test_a_block_that_raises_leaves_nothing_behind(self, ledger: Ledger) -> None:
         def fail() -> None:
             with ledger.write() as connection:
-                connection.execute(schema.shards.insert().values(shard=0, epoch=1, watermark_seq=0))
+                connection.execute(schema.identity.insert().values(ledger_id="of nobody"))
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
             fail()
-        assert count(ledger, "shards") == 0
+        assert count(ledger, "identity") == 0
 
     def test_a_reader_sees_the_books_at_one_moment(self, ledger: Ledger) -> None:
         Positions(ledger).ensure(1)

@@ -63,19 +63,24 @@ def test_a_second_store_on_a_ledger_is_refused_and_named(
     assert not fault_stack.findings(account)
 
 
+@pytest.mark.parametrize("shards", ["16", "32"])
 @pytest.mark.parametrize("process", ["serve", "flush", "billing"])
 def test_a_second_ledger_on_a_store_is_refused_before_it_does_harm(
-    fault_stack: FaultStack, tmp_path: Path, process: str
+    fault_stack: FaultStack, tmp_path: Path, process: str, shards: str
 ) -> None:
     account = fault_stack.open("10")
     fault_stack.debit(account, CREDIT)
     fault_stack.stack.flushers[0].kill()
     fault_stack.debit(account, CREDIT)  # a stranger's flusher must not take this away
-    ledger = {"CREDITGATE_LEDGER_URL": f"sqlite:///{tmp_path}/other.db"}
+    ledger = {
+        "CREDITGATE_LEDGER_URL": f"sqlite:///{tmp_path}/other.db",
+        "CREDITGATE_SHARDS": shards,
+    }
     assert run(fault_stack, "migrate", **ledger).returncode == 0
     refused = run(fault_stack, process, **ledger)
     assert refused.returncode == 1
     assert "belongs to another ledger" in refused.stderr
+    assert fault_stack.redis.keys("cg:{20}:*") == []
     assert fault_stack.debit(account, CREDIT).decision == ALLOWED
     fault_stack.stack.flushers[0].start()
     assert [entry.amount_nanos for entry in fault_stack.entries(account)][:3] == [-CREDIT] * 3

@@ -323,7 +323,7 @@ def test_scripts_that_were_flushed_are_loaded_again_within_the_call(
     fault_stack: FaultStack,
 ) -> None:
     account = fault_stack.open("10")
-    fault_stack.redis.script_flush()
+    fault_stack.redis.function_flush("SYNC")
     hold = fault_stack.authorize(account, CREDIT)
     assert (
         fault_stack.debit(account, CREDIT, hold_id=hold.hold_id, gate=1).balance.remaining_nanos
