@@ -8,7 +8,7 @@ position. Any number of flushers may run.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Event
 
 import structlog
@@ -19,7 +19,7 @@ from meter.database.engine import Ledger
 from meter.database.errors import LedgerError, LedgerUnavailable
 from meter.journal.entry import Position
 from meter.journal.owner import Owner
-from meter.journals import ForeignShard, Journals, JournalStatus
+from meter.journals import ForeignShard, Journals, JournalStatus, LedgerOlder
 from meter.ledger.journal_records import (
     EpochRecord,
     JournalRecord,
@@ -43,6 +43,7 @@ _STOP_OF = {
     ShardState.FOREIGN: FOREIGN,
 }
 _MOST_PAUSE_S = 5.0
+_EXPECTED = (LedgerUnavailable, RedisError, ForeignShard, LedgerOlder)
 
 log = structlog.get_logger()
 
@@ -68,8 +69,7 @@ class Flusher:
         self._positions = Positions(ledger)
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
-        # as the ledger had them at some time: positions only grow
-        self._known: dict[int, LedgerShard] = {}
+        self._known: dict[int, LedgerShard] = {}  # as of the round's begin
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
         # each journal's oldest entry, and when the entry was first seen
@@ -140,8 +140,7 @@ class Flusher:
         return pause
 
     def _begin_round(self) -> None:
-        if not self._known:
-            self._known = self._positions.shards()
+        self._known = self._positions.shards()
         self._stopped_before = self._stopped
         self._stopped = {}
 
@@ -269,20 +268,15 @@ class Flusher:
         with self._metrics.transaction_seconds.time(), self._ledger.write() as connection:
             posted = post(connection, batches, self._fence)
         self._count(posted)
-        self._note_positions(posted.positions)
         self._journals.trim(posted.positions, self._owners())
         return len(posted.records)
-
-    def _note_positions(self, positions: Mapping[int, Position]) -> None:
-        for shard, position in positions.items():
-            self._known[shard] = self._known[shard]._replace(position=position)
 
     def _owners(self) -> dict[int, Owner]:
         return {shard: known.owner for shard, known in self._known.items()}
 
-    def _fence(self, shard: int, epoch: int) -> None:
-        """Begins the epoch in the shard's journal; does nothing if the journal is as far."""
-        self._journals.fence(shard, epoch, self._known[shard].owner)
+    def _fence(self, shard: int, first_lost: Position) -> None:
+        """Begins the next epoch in the shard's journal, which has lost entries."""
+        self._journals.fence(shard, first_lost, self._known[shard].owner)
 
     def _stop(self, shard: int, reason: str, detail: str) -> None:
         self._stopped[shard] = reason
@@ -340,7 +334,7 @@ class Flusher:
 
 
 def _log_failure(error: Exception, failures: int, pause: float) -> None:
-    is_surprising = not isinstance(error, LedgerUnavailable | RedisError | ForeignShard)
+    is_surprising = not isinstance(error, _EXPECTED)
     log.error(
         "flush_failed",
         error=str(error),

@@ -20,20 +20,41 @@ from meter.ledger.shard_state import StoredShard
 _SOCKET_TIMEOUT_S = 10
 _FENCE_REASON = "gap in the journal: entries were lost before the ledger had them"
 
-# KEYS: journal, shard. ARGV: the owner as it must be, the oldest id to keep, the position.
-_TRIM = """
-if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[1] then return 'foreign' end
-redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2])
-redis.call('HSET', KEYS[2], 'flushed', ARGV[3])
-return 'ok'
+# Says whether a position, or none, is behind another.
+_IS_BEHIND = """
+local function is_behind(position, other)
+  if not position then return true end
+  local epoch, seq = position:match('^(%d+)-(%d+)$')
+  local other_epoch, other_seq = other:match('^(%d+)-(%d+)$')
+  if epoch ~= other_epoch then return tonumber(epoch) < tonumber(other_epoch) end
+  return tonumber(seq) < tonumber(other_seq)
+end
 """
 
-# KEYS: journal, shard. ARGV: the owner as it must be, the entry's id, method, reason.
-_FENCE = """
+# KEYS: journal, shard. ARGV: the owner as it must be, the oldest id to keep, the position.
+_TRIM = (
+    _IS_BEHIND
+    + """
 if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[1] then return 'foreign' end
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2])
+if is_behind(redis.call('HGET', KEYS[2], 'flushed'), ARGV[3]) then
+  redis.call('HSET', KEYS[2], 'flushed', ARGV[3])
+end
+return 'ok'
+"""
+)
+
+# KEYS: journal, shard. ARGV: the owner as it must be, the entry's id, method, reason, and the first
+# position that seems lost.
+_FENCE = (
+    _IS_BEHIND
+    + """
+if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[1] then return 'foreign' end
+if not is_behind(redis.call('HGET', KEYS[2], 'flushed'), ARGV[5]) then return 'flushed' end
 redis.call('XADD', KEYS[1], ARGV[2], 'e', '', 'm', ARGV[3], 'q', ARGV[4], 'p', '')
 return 'ok'
 """
+)
 
 
 class ForeignShard(Exception):
@@ -41,6 +62,13 @@ class ForeignShard(Exception):
 
     def __init__(self, shard: int) -> None:
         super().__init__(f"shard {shard} belongs to another ledger or store")
+
+
+class LedgerOlder(Exception):
+    """The ledger lacks entries that it had once; nothing was changed."""
+
+    def __init__(self, shard: int) -> None:
+        super().__init__(f"shard {shard} had been flushed further: the ledger is a backup")
 
 
 class JournalStatus(NamedTuple):
@@ -105,11 +133,14 @@ class Journals:
     def fence(
         self,
         shard: int,
-        epoch: int,
+        first_lost: Position,
         owner: Owner,
     ) -> None:
-        """Begins the epoch in the shard's journal; does nothing if the journal is as far."""
-        entry = (f"{epoch}-0", Method.EPOCH.value, _FENCE_REASON)
+        """Begins the next epoch in the shard's journal; does nothing if the journal is as far.
+
+        ForeignShard; LedgerOlder if what seems lost had been flushed.
+        """
+        entry = (f"{first_lost.epoch + 1}-0", Method.EPOCH.value, _FENCE_REASON, str(first_lost))
         try:
             done: Any = self._client.eval(_FENCE, 2, *_keys(shard), owner.encode(), *entry)
         except ResponseError as error:
@@ -127,6 +158,8 @@ def _check_owned(shards: Sequence[int], replies: Sequence[bytes]) -> None:
     for shard, reply in zip(shards, replies, strict=True):
         if reply == b"foreign":
             raise ForeignShard(shard)
+        if reply == b"flushed":
+            raise LedgerOlder(shard)
 
 
 def _status(
@@ -137,15 +170,11 @@ def _status(
     if isinstance(named, Exception):
         raise named
     owner, flushed = named
-    found = StoredShard(
-        None if owner is None else Owner.decode(owner),
-        flushed=None if flushed is None else Position.from_id(flushed.decode()),
-    )
     if isinstance(info, ResponseError) and "no such key" in str(info).lower():
-        return JournalStatus(shard, found)
+        return JournalStatus(shard, StoredShard.decode(None, owner, flushed))
     if isinstance(info, Exception):
         raise info
-    newest_id: bytes = info["last-generated-id"]
+    end = Position.from_id(info["last-generated-id"].decode())
     head = info["first-entry"][0] if info["first-entry"] else None
-    found = found._replace(end=Position.from_id(newest_id.decode()))
+    found = StoredShard.decode(end, owner, flushed)
     return JournalStatus(shard, found, info["length"], head)

@@ -32,7 +32,7 @@ from gate.store.script_runner import ScriptRunner
 from meter.database.errors import LedgerError
 from meter.errors import Unavailable
 from meter.journal.entry import Method, Position, journal_key
-from meter.journal.owner import Owner, shard_key
+from meter.journal.owner import shard_key
 from meter.ledger.positions import Positions
 from meter.ledger.shard_state import (
     LedgerShard,
@@ -222,11 +222,7 @@ class Shards:
             "owner",
             "flushed",
         )
-        return StoredShard(
-            None if owner is None else Owner.decode(owner),
-            end,
-            None if flushed is None else Position.from_id(flushed.decode()),
-        )
+        return StoredShard.decode(end, owner, flushed)
 
     async def _look_at_journal(self, shard: int) -> Position | None:
         """Returns the id of the newest entry that the journal ever had; None without a journal."""

@@ -5,7 +5,8 @@ entry directly behind the entry that brought it about.
 from collections.abc import Iterator
 
 from meter.audit.entry import LedgerEntry
-from meter.audit.grants import Grant, GrantRule
+from meter.audit.grant import Grant
+from meter.audit.grants import GrantRule
 from meter.journal.kinds import Kind
 
 

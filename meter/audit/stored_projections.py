@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, RowMapping, Select, select
 
 from meter.audit.budgets import BudgetRule
-from meter.audit.grants import Grant
+from meter.audit.grant import Grant
 from meter.database.schema import accounts, budget_windows, events, grants, open_holds
 from meter.journal.applied_settings import Settings
 from meter.journal.effect import Crossing

@@ -4,7 +4,7 @@ Every pair of the two is one of the states below, and each state has a way out.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from meter.journal.entry import Position
 from meter.journal.owner import Owner
@@ -46,6 +46,20 @@ class StoredShard(NamedTuple):
     owner: Owner | None
     end: Position | None = None  # id of the newest entry ever; None: there is no journal
     flushed: Position | None = None  # how far the ledger had come; None: without a journal
+
+    @classmethod
+    def decode(
+        cls,
+        end: Position | None,
+        owner: bytes | None,
+        flushed: bytes | None,
+    ) -> Self:
+        """Returns what the journal's end and the fields of the shard's hash say."""
+        return cls(
+            None if owner is None else Owner.decode(owner),
+            end,
+            None if flushed is None else Position.from_id(flushed.decode()),
+        )
 
     @property
     def is_empty(self) -> bool:

@@ -164,7 +164,9 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     harness.create("acme", 25 * CREDIT)
     shard = harness.shard("acme")
     owner = Positions(harness.ledger).shards()[shard].owner
-    Journals(harness.redis, harness.shards).fence(shard, 5, owner)  # and killed before its commit
+    Journals(harness.redis, harness.shards).fence(
+        shard, Position(4, 1), owner
+    )  # and killed before its commit
     assert flusher.drain(10)
     assert len(entries(harness)) == 2
     assert Positions(harness.ledger).of(shard) == Position(5, 0)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gate.store.keys import journal_key, shard_of
 from gate.v1.gate_pb2 import ALLOWED
-from support.fault_stack import CREDIT, FaultStack, code_of, open_fault_stack
+from support.fault_stack import CREDIT, SHARDS, FaultStack, code_of, open_fault_stack
 from support.servers import ValkeyServer, valkey_server, wait_until
 from support.stack import free_address
 
@@ -172,6 +173,11 @@ def test_a_ledger_that_goes_back_under_a_running_gate_is_noticed(
             return False
 
     wait_until(is_refused, 15)
+    shard = shard_of(account, SHARDS)
+    (newest, _), *_ = fault_stack.redis.xrevrange(journal_key(shard), count=1)
+    assert newest.startswith(b"1-"), "nothing is fenced"
+    assert fault_stack.position(account).epoch == 1
+    assert fault_stack.metric("creditgate_shards_lost_total") == 0
 
 
 def ledger_file(fault_stack: FaultStack) -> Path:
