@@ -19,7 +19,6 @@ from contextlib import (
     contextmanager,
     suppress,
 )
-from typing import NamedTuple
 
 import structlog
 import uvloop
@@ -45,21 +44,11 @@ from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.service import GateService
 from gate.settings import Settings
-from gate.store.account_scripts import AccountScripts
-from gate.store.calls import Store
-from gate.store.connections import Connections, Endpoint
-from gate.store.expiry import Expiry
-from gate.store.flush_barrier import FlushBarrier
-from gate.store.inspection import Inspection
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
-from gate.store.redis_server import prepare_server
-from gate.store.restore import Restorer
-from gate.store.script_runner import ScriptRunner
-from gate.store.shards import Shards
+from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
 from meter.admin.budgets import Budgets
-from meter.admin.recorder import OperationRecorder
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
 from meter.database.engine import Ledger
@@ -188,7 +177,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await _open_ledger(settings, opened)
-        parts = await _open_store(
+        parts = await open_store_parts(
             settings,
             ledger,
             metrics,
@@ -238,7 +227,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
         ledger = await _open_ledger(settings, opened)
-        parts = await _open_store(
+        parts = await open_store_parts(
             settings,
             ledger,
             metrics,
@@ -271,79 +260,9 @@ async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
     return ledger
 
 
-class _StoreParts(NamedTuple):
-    """Holds the connected parts of the store in a process."""
-
-    connections: Connections
-    shards: Shards
-    operations: OperationRecorder
-    restorer: Restorer
-    store: Store
-    expiry: Expiry
-    inspection: Inspection
-    barrier: FlushBarrier
-
-
-async def _open_store(
-    settings: Settings,
-    ledger: Ledger,
-    metrics: GateMetrics,
-    opened: AsyncExitStack,
-    *,
-    begins_epochs: bool,
-) -> _StoreParts:
-    """Connects to the store and opens every shard that may be opened now."""
-    connections = _new_connections(settings)
-    runner = ScriptRunner(connections, metrics)
-    shards = Shards(
-        settings.shards,
-        connections,
-        runner,
-        Positions(ledger),
-        metrics,
-        settings.store_name(),
-        begins_epochs=begins_epochs,
-    )
-    await connections.open()
-    opened.push_async_callback(connections.close)
-    await shards.verify_all()
-    shards.require_own_store()
-    operations = OperationRecorder(ledger)
-    restorer = Restorer(
-        connections,
-        runner,
-        shards,
-        ledger,
-        operations,
-        metrics,
-        settings.replay_window_ms,
-    )
-    scripts = AccountScripts(runner, shards, restorer)
-    store = Store(scripts, settings.replay_window_ms)
-    return _StoreParts(
-        connections,
-        shards,
-        operations,
-        restorer,
-        store,
-        Expiry(scripts),
-        Inspection(connections, runner, shards),
-        FlushBarrier(store, shards),
-    )
-
-
-def _new_connections(settings: Settings) -> Connections:
-    return Connections(
-        Endpoint(settings.shared_redis_url()),
-        count=settings.redis_connections,
-        timeout_s=settings.redis_timeout_ms / 1000,
-        prepare=prepare_server,
-    )
-
-
 def _new_reaper(
     settings: Settings,
-    parts: _StoreParts,
+    parts: StoreParts,
     metrics: GateMetrics,
 ) -> Reaper:
     return Reaper(
@@ -359,7 +278,7 @@ def _new_reaper(
 def _accounts_service(
     settings: Settings,
     ledger: Ledger,
-    parts: _StoreParts,
+    parts: StoreParts,
     reaper: Reaper,
     pricer: Pricer,
 ) -> AccountsService:
