@@ -274,9 +274,14 @@ class Flusher:
     def _owners(self) -> dict[int, Owner]:
         return {shard: known.owner for shard, known in self._known.items()}
 
-    def _fence(self, shard: int, first_lost: Position) -> None:
-        """Begins the next epoch in the shard's journal, which has lost entries."""
-        self._journals.fence(shard, first_lost, self._known[shard].owner)
+    def _fence(
+        self,
+        shard: int,
+        epoch: int,
+        position: Position,
+    ) -> None:
+        """Begins the epoch in the shard's journal, which has lost entries."""
+        self._journals.fence(shard, epoch, position, self._known[shard].owner)
 
     def _stop(self, shard: int, reason: str, detail: str) -> None:
         self._stopped[shard] = reason

@@ -44,13 +44,14 @@ return 'ok'
 """
 )
 
-# KEYS: journal, shard. ARGV: the owner as it must be, the entry's id, method, reason, and the first
-# position that seems lost.
+# KEYS: journal, shard. ARGV: the owner as it must be, the entry's id, method, reason, the ledger's
+# position.
 _FENCE = (
     _IS_BEHIND
     + """
 if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[1] then return 'foreign' end
-if not is_behind(redis.call('HGET', KEYS[2], 'flushed'), ARGV[5]) then return 'flushed' end
+local flushed = redis.call('HGET', KEYS[2], 'flushed')
+if flushed and is_behind(ARGV[5], flushed) then return 'flushed' end
 redis.call('XADD', KEYS[1], ARGV[2], 'e', '', 'm', ARGV[3], 'q', ARGV[4], 'p', '')
 return 'ok'
 """
@@ -133,14 +134,15 @@ class Journals:
     def fence(
         self,
         shard: int,
-        first_lost: Position,
+        epoch: int,
+        position: Position,
         owner: Owner,
     ) -> None:
-        """Begins the next epoch in the shard's journal; does nothing if the journal is as far.
+        """Begins the epoch in the shard's journal; does nothing if the journal is as far.
 
-        ForeignShard; LedgerOlder if what seems lost had been flushed.
+        `position` is the ledger's. ForeignShard; LedgerOlder if more had been flushed.
         """
-        entry = (f"{first_lost.epoch + 1}-0", Method.EPOCH.value, _FENCE_REASON, str(first_lost))
+        entry = (f"{epoch}-0", Method.EPOCH.value, _FENCE_REASON, str(position))
         try:
             done: Any = self._client.eval(_FENCE, 2, *_keys(shard), owner.encode(), *entry)
         except ResponseError as error:

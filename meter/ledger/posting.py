@@ -28,9 +28,9 @@ from meter.ledger.projections.usage import UsageProjection
 
 log = structlog.get_logger()
 
-# Given a shard and the first position that is missing, begins the next epoch in the journal: then
-# the journal admits nothing older.
-Fence = Callable[[int, Position], None]
+# Given a shard, an epoch and the shard's position, begins the epoch in the journal, which then
+# admits nothing older. Raises if the journal had been flushed beyond the position.
+Fence = Callable[[int, int, Position], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _take_batch(
     for first, last_seq in missing:
         # The journal is fenced before the ledger may move on. So the ledger cannot pass over a gap
         # while the gate goes on.
-        fence(batch.shard, first)
+        fence(batch.shard, first.epoch + 1, position)
         _note_gap(connection, batch.shard, first, last_seq, posted)
     _take_new(connection, batch.shard, new, posted)
     if new:

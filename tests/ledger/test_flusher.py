@@ -165,7 +165,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     shard = harness.shard("acme")
     owner = Positions(harness.ledger).shards()[shard].owner
     Journals(harness.redis, harness.shards).fence(
-        shard, Position(4, 1), owner
+        shard, 5, Position(1, 2), owner
     )  # and killed before its commit
     assert flusher.drain(10)
     assert len(entries(harness)) == 2

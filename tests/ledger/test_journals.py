@@ -26,7 +26,7 @@ def test_a_stranger_neither_takes_entries_away_nor_fences(harness: StoreHarness)
     with pytest.raises(ForeignShard):
         journals.trim({shard: Position(1, 2)}, {shard: STRANGER})
     with pytest.raises(ForeignShard):
-        journals.fence(shard, Position(1, 1), STRANGER)
+        journals.fence(shard, 2, Position(1, 2), STRANGER)
     assert harness.redis.xrange(journal_key(shard)) == before
     assert harness.redis.hget(shard_key(shard), "flushed") == b"1-0"
 
@@ -57,7 +57,7 @@ def test_what_was_flushed_once_is_not_taken_for_lost(harness: StoreHarness) -> N
     journals = Journals(harness.redis, harness.shards)
     journals.trim({shard: Position(1, 1)}, {shard: owner})
     with pytest.raises(LedgerOlder):
-        journals.fence(shard, Position(1, 1), owner)
+        journals.fence(shard, 2, Position(1, 0), owner)
     assert not harness.is_fenced("acme")
 
 
@@ -66,7 +66,7 @@ def test_an_epoch_is_begun_once(harness: StoreHarness) -> None:
     shard = harness.shard("acme")
     journals = Journals(harness.redis, harness.shards)
     for _ in range(2):
-        journals.fence(shard, Position(1, 1), owner_of(harness, shard))
+        journals.fence(shard, 2, Position(1, 2), owner_of(harness, shard))
     assert harness.is_fenced("acme")
     last, _ = harness.redis.xrevrange(journal_key(shard), count=1)[0]
     assert last == b"2-0"
