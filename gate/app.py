@@ -46,12 +46,13 @@ from gate.service import GateService
 from gate.settings import Settings
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
+from gate.store.redis_server import require_fit
 from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
 from meter.admin.budgets import Budgets
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
-from meter.database.engine import Ledger
+from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import migrate, open_ledger
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
@@ -67,6 +68,8 @@ from meter.v1 import accounts_pb2, ledger_pb2
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
 _FLUSHER_NICENESS = 5
 _BILLING_NICENESS = 10
+# A caller waits for the gate's statements: the six threads that run them are soon free again.
+_GATE_PATIENCE_S = 10.0
 _GC_THRESHOLDS = (50_000, 20, 50)  # as often as usual, collections take a tenth of the time
 
 log = structlog.get_logger()
@@ -114,14 +117,16 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     with _metrics(settings) as registry, closing(open_ledger(settings.ledger_url)) as ledger:
         Positions(ledger).ensure(settings.shards)
+        redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
-            Journals(journal_client(settings.shared_redis_url()), settings.shards),
+            Journals(redis, settings.shards),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
             settings.store_name(),
         )
         with suppress(RedisError):  # a store that is away is waited for
+            require_fit({name: str(value) for name, value in redis.info().items()})
             flusher.require_own_store()
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
@@ -176,7 +181,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
     """Opens the gate, listening, and closes all parts in reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
-        ledger = await _open_ledger(settings, opened)
+        ledger = await _open_ledger(settings, opened, _GATE_PATIENCE_S)
         parts = await open_store_parts(
             settings,
             ledger,
@@ -226,7 +231,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
     """
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
-        ledger = await _open_ledger(settings, opened)
+        ledger = await _open_ledger(settings, opened, PATIENCE_S)
         parts = await open_store_parts(
             settings,
             ledger,
@@ -252,9 +257,13 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
         yield server
 
 
-async def _open_ledger(settings: Settings, opened: AsyncExitStack) -> Ledger:
+async def _open_ledger(
+    settings: Settings,
+    opened: AsyncExitStack,
+    patience_s: float,
+) -> Ledger:
     """Opens the ledger; LedgerError if the ledger was begun with another number of shards."""
-    ledger = await asyncio.to_thread(open_ledger, settings.ledger_url)
+    ledger = await asyncio.to_thread(open_ledger, settings.ledger_url, patience_s)
     opened.callback(ledger.close)
     await asyncio.to_thread(Positions(ledger).ensure, settings.shards)
     return ledger

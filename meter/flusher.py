@@ -9,7 +9,7 @@ position. Any number of flushers may run.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from threading import Event
+from threading import Event, Thread
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerError, LedgerUnavailable
+from meter.flush_lag import FlushLag, age_s
 from meter.journal.entry import Position
 from meter.journal.owner import Owner
 from meter.journals import ForeignShard, Journals, JournalStatus, LedgerOlder
@@ -72,8 +73,7 @@ class Flusher:
         self._known: dict[int, LedgerShard] = {}  # as of the round's begin
         self._stopped: dict[int, str] = {}
         self._stopped_before: dict[int, str] = {}
-        # each journal's oldest entry, and when the entry was first seen
-        self._heads: dict[int, tuple[bytes, float]] = {}
+        self._lag = FlushLag(metrics.lag_seconds)
         self._holds_due = 0.0
 
     def run(self, stop: Event) -> None:
@@ -81,6 +81,7 @@ class Flusher:
 
         After a failure, which is logged and counted, flushing goes on after a growing pause.
         """
+        Thread(target=self._lag.keep, args=(stop,), daemon=True).start()
         failures = 0
         while not stop.is_set():
             try:
@@ -116,9 +117,7 @@ class Flusher:
         began = time.time()
         statuses = self._journal_statuses()
         flushed = self._flush_waiting(statuses)
-        if not any(journal.length for journal in statuses):
-            self._metrics.lag_seconds.set(0)
-        self._count_waiting(began)
+        self._lag.end_round(began)
         self._count_stopped()
         self._count_holds()
         return flushed
@@ -135,11 +134,13 @@ class Flusher:
         doublings = min(failures, 16)
         pause = min(_MOST_PAUSE_S, self._interval_s * 2.0**doublings)
         self._metrics.ledger_failures.inc()
-        self._count_waiting(time.time())
+        self._lag.fail_round(time.time())
+        self._journals.reconnect()
         _log_failure(error, failures, pause)
         return pause
 
     def _begin_round(self) -> None:
+        self._lag.begin_round()
         self._known = self._positions.shards()
         self._stopped_before = self._stopped
         self._stopped = {}
@@ -166,17 +167,8 @@ class Flusher:
         statuses = self._journals.statuses()
         for journal in statuses:
             self._metrics.journal_length.labels(journal.shard).set(journal.length)
-            self._note_head(journal)
+        self._lag.note(statuses)
         return statuses
-
-    def _note_head(self, journal: JournalStatus) -> None:
-        """Notes since when the journal's oldest entry has been waiting."""
-        if journal.head is None:
-            self._heads.pop(journal.shard, None)
-            return
-        known_head, _ = self._heads.get(journal.shard, (None, 0.0))
-        if journal.head != known_head:
-            self._heads[journal.shard] = (journal.head, time.time())
 
     def _flush_waiting(self, statuses: Iterable[JournalStatus]) -> int:
         """Flushes the journals that have entries, and returns the number of entries written."""
@@ -299,8 +291,7 @@ class Flusher:
         self._metrics.drifts.inc(posted.drifts)
         self._metrics.gaps.inc(posted.gaps)
         if posted.oldest_ms is not None:
-            lag_s = _age_s(posted.oldest_ms)
-            self._metrics.lag_seconds.set(lag_s)
+            self._lag.posted(posted.oldest_ms)
 
     def _count_rows(self, records: Sequence[JournalRecord]) -> None:
         kinds = Counter(record.effect.kind for record in records)
@@ -314,13 +305,6 @@ class Flusher:
             shards = stopped[reason]
             self._metrics.shards_stopped.labels(reason).set(shards)
 
-    def _count_waiting(self, before: float) -> None:
-        """Sets the lag, if an entry has been waiting since `before`."""
-        waiting = [since for _, since in self._heads.values() if since < before]
-        if waiting:
-            lag_s = time.time() - min(waiting)
-            self._metrics.lag_seconds.set(lag_s)
-
     def _count_holds(self) -> None:
         """Counts the open holds, but not in every round, since counting reads a table."""
         if time.monotonic() < self._holds_due:
@@ -333,7 +317,7 @@ class Flusher:
     def _show_holds(self, holds: OpenHoldCount) -> None:
         oldest_s = 0.0
         if holds.oldest_ms is not None:
-            oldest_s = _age_s(holds.oldest_ms)
+            oldest_s = age_s(holds.oldest_ms)
         self._metrics.holds_open.set(holds.count)
         self._metrics.holds_oldest_seconds.set(oldest_s)
 
@@ -347,8 +331,3 @@ def _log_failure(error: Exception, failures: int, pause: float) -> None:
         retry_in_s=pause,
         exc_info=is_surprising,
     )
-
-
-def _age_s(since_ms: int) -> float:
-    """Returns the seconds since a time of the real clock; 0 if the time is yet to come."""
-    return max(0.0, time.time() - since_ms / 1000)

@@ -98,6 +98,13 @@ class Journals:
         self._client = client
         self._shards = shards
 
+    def reconnect(self) -> None:
+        """Has the next command open a connection of its own.
+
+        After a failover the former connection may still lead to a server that is a replica now.
+        """
+        self._client.connection_pool.disconnect()
+
     def statuses(self) -> list[JournalStatus]:
         """Returns the status of every shard's journal."""
         pipeline = self._client.pipeline(transaction=False)

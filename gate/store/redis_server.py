@@ -1,5 +1,7 @@
 """Makes a Redis ready for the gate: checks that the server keeps data, and loads the scripts."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from gate.store.connections import Connection, UnfitRedis, ask
@@ -17,7 +19,7 @@ async def prepare_server(connection: Connection) -> str:
     drop or refuse data.
     """
     info = _parse_info(await ask(connection, "INFO"))
-    _check(info)
+    require_fit(info)
     _warn_without_aof(info)
     await load_library(connection)
     return info.get("run_id", "")
@@ -36,7 +38,8 @@ async def load_library(connection: Connection) -> None:
     await ask(connection, "FUNCTION", "LOAD", "REPLACE", library().code)
 
 
-def _check(info: dict[str, str]) -> None:
+def require_fit(info: Mapping[str, str]) -> None:
+    """Raises UnfitRedis if the server, of which INFO says this, may drop or refuse data."""
     version = info.get("valkey_version") or info.get("redis_version", "0")
     major, _, _ = version.partition(".")
     if int(major) < _OLDEST_VERSION:
@@ -48,6 +51,8 @@ def _check(info: dict[str, str]) -> None:
             " pressure; set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in"
             " redis.conf)"
         )
+    if info.get("cluster_enabled") == "1":
+        raise UnfitRedis("this Redis is a node of a cluster; use a server that is not in a cluster")
     if info.get("role") == "slave":
         raise UnfitRedis("this Redis is a read-only replica; connect to its primary")
 

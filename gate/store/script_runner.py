@@ -6,9 +6,11 @@ from time import perf_counter
 import hiredis
 
 from gate.metrics import SECONDS, GateMetrics
-from gate.store.connections import CommandFailed, Connections, Reply
+from gate.store.connections import CommandFailed, Connection, Connections, RedisUnavailable, Reply
 from gate.store.redis_server import load_library
 from gate.store.script_library import library, script_names
+
+_NOT_A_PRIMARY = ("READONLY", "MASTERDOWN")
 
 Arguments = Sequence[str | bytes | int]
 
@@ -47,5 +49,13 @@ class ScriptRunner:
             reply = await connection.send(*command)
         self._seconds[name].observe(perf_counter() - started)
         if isinstance(reply, hiredis.ReplyError):
+            _require_primary(connection, reply)
             raise CommandFailed(f"{name}: {reply}")
         return reply  # type: ignore[no-any-return]
+
+
+def _require_primary(connection: Connection, error: hiredis.ReplyError) -> None:
+    """Gives up a connection whose server has become a replica: its address may lead elsewhere."""
+    if str(error).startswith(_NOT_A_PRIMARY):
+        connection.close()
+        raise RedisUnavailable(f"the server is a primary no longer: {error}")

@@ -19,14 +19,15 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from meter.database.errors import LedgerError, LedgerUnavailable
+from meter.database.postgresql import postgresql_engine, require_known_options
 
-BUSY_TIMEOUT_MS = 30_000
-CONNECT_TIMEOUT_S = 10
+BUSY_TIMEOUT_S = 30.0  # how long a writer waits for the others of an SQLite ledger
+PATIENCE_S = 60.0
 
 _WRITES = "creditgate_writes"  # execution option: the transaction takes SQLite's write lock
 _POLL_SECONDS = 0.005
@@ -49,10 +50,13 @@ class Ledger:
     A ledger is safe to share between threads, not across a fork.
     """
 
-    def __init__(self, url: str) -> None:
-        """Connects to nothing yet; raises LedgerError for a URL that is no ledger's."""
+    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
+        """Connects to nothing yet; raises LedgerError for a URL that is no ledger's.
+
+        No statement, and no wait for a lock, takes longer than `patience_s`.
+        """
         self.url = ledger_url(url)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, patience_s)
         read_options = _READ_OPTIONS[self.engine.dialect.name]
         self._reading = self.engine.execution_options(**read_options)
         self._writing = self.engine.execution_options(**{_WRITES: True})
@@ -84,19 +88,18 @@ class Ledger:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raises LedgerUnavailable for the errors of a database that does not answer."""
+        """Raises LedgerUnavailable for every error of which the database is the cause."""
         try:
             yield
         except PoolTimeout as error:
             message = f"all connections to the ledger at {self.name} are in use"
             raise LedgerUnavailable(message) from error
-        except (OperationalError, InterfaceError) as error:
-            message = f"the ledger at {self.name} did not answer: {error.orig}"
-            raise LedgerUnavailable(message) from error
+        except (IntegrityError, DataError):
+            raise  # what was to be written is at fault, not the database
         except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            message = f"the connection to the ledger at {self.name} was lost: {error.orig}"
+            # What has led this connection to a dead or read-only server has led the others there.
+            self.engine.dispose()
+            message = f"the ledger at {self.name} did not answer: {error.orig}"
             raise LedgerUnavailable(message) from error
 
 
@@ -107,6 +110,7 @@ def ledger_url(text: str) -> URL:
     """
     url = _parsed(text)
     if url.drivername in ("postgresql", "postgresql+psycopg"):
+        require_known_options(url)
         return url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite" and _names_a_file(url):
         return url
@@ -214,26 +218,18 @@ def _send_rows(
             copy.write_row(tuple(row.values()))
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, patience_s: float) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
-    defaults = {
-        "connect_timeout": str(CONNECT_TIMEOUT_S),
-        "application_name": "creditgate",
-    }
-    # Pinged before use, so that a restart of PostgreSQL costs no call its connection.
-    return create_engine(
-        url.update_query_dict(defaults | dict(url.query)),
-        pool_pre_ping=True,
-    )
+        return _sqlite_engine(url, patience_s)
+    return postgresql_engine(url, patience_s)
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     # Named parameters, as psycopg has them too: see `write_many`.
     engine = create_engine(
         url,
         paramstyle="named",
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"timeout": min(BUSY_TIMEOUT_S, patience_s)},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -254,12 +250,12 @@ def _prepare_sqlite(
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switches to WAL, waiting up to BUSY_TIMEOUT_MS for other connections.
+    """Switches to WAL, waiting up to BUSY_TIMEOUT_S for other connections.
 
     The first switch of a new file needs the file alone, and SQLite does not wait by itself; later
     switches do nothing.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

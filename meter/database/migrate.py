@@ -8,9 +8,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
-from meter.database.engine import Ledger
+from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.errors import LedgerError
 
+_MIGRATION_PATIENCE_S = 3600.0
 _LOCK = 0x6372656469747367  # "creditsg": the advisory lock that one migration at a time holds
 
 
@@ -20,7 +21,7 @@ def migrate(url: str) -> None:
     Any number of processes may migrate at once. Raises LedgerError if a newer version has changed
     the ledger; LedgerUnavailable if the ledger cannot be reached.
     """
-    ledger = Ledger(url)
+    ledger = Ledger(url, _MIGRATION_PATIENCE_S)
     try:
         with ledger.write() as connection:
             _wait_for_others(connection)
@@ -30,13 +31,15 @@ def migrate(url: str) -> None:
         ledger.close()
 
 
-def open_ledger(url: str) -> Ledger:
+def open_ledger(url: str, patience_s: float = PATIENCE_S) -> Ledger:
     """Returns the ledger, reached and found in this version's form.
+
+    No statement takes longer than `patience_s`.
 
     Raises LedgerError, which says what to do, for any other form; LedgerUnavailable if the ledger
     cannot be reached.
     """
-    ledger = Ledger(url)
+    ledger = Ledger(url, patience_s)
     with ledger.read() as connection:
         revision = _revision(connection)
     if revision != _scripts().get_current_head():

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 from meter.admin.accounts import AccountRow
 from meter.admin.recorder import OperationRecorder
 from meter.database import admin_schema, schema
-from meter.database.engine import BUSY_TIMEOUT_MS, Ledger
+from meter.database.engine import BUSY_TIMEOUT_S, Ledger
 from meter.database.errors import (
     AccountExists,
     AccountNotFound,
@@ -146,7 +146,7 @@ class TestOpening:
             }
             timeout = connection.scalar(text("PRAGMA busy_timeout"))
         assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-        assert timeout == BUSY_TIMEOUT_MS
+        assert timeout == BUSY_TIMEOUT_S * 1000
         ledger.close()
 
     def test_a_writer_of_sqlite_waits_for_another_rather_than_failing(self, tmp_path: Path) -> None:

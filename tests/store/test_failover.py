@@ -1,0 +1,120 @@
+"""A primary that is demoted while its connections stay open is left for the new one."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+import redis
+import uvloop
+from prometheus_client import CollectorRegistry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gate.metrics import GateMetrics
+from gate.store.connections import Connections, Endpoint, RedisUnavailable, UnfitRedis
+from gate.store.contracts import OpenEpochArguments
+from gate.store.keys import call_keys, journal_key
+from gate.store.redis_server import prepare_server
+from gate.store.script_runner import ScriptRunner
+from meter.database.engine import Ledger
+from support.ledger_state import entries, make_flusher, running
+from support.servers import ValkeyServer, valkey_server, wait_until
+from support.stack import free_port
+from support.store_harness import CREDIT, store_harness
+from support.tcp_proxy import TcpProxy, tcp_proxy
+
+pytest_plugins = ("support.harness_fixtures",)
+
+OPEN = OpenEpochArguments(1, "epoch", "why", "ledger store")
+
+
+class Pair(NamedTuple):
+    """A primary, its replica, and the address that leads to whichever is the primary."""
+
+    primary: ValkeyServer
+    replica: ValkeyServer
+    proxy: TcpProxy
+
+    def fail_over(self) -> None:
+        """Makes the replica the primary, without closing a connection."""
+        with self.primary.client() as old, self.replica.client() as new:
+            wait_until(lambda: _offset(old) == _offset(new))
+            new.replicaof("NO", "ONE")
+            old.replicaof("127.0.0.1", 1)
+        self.proxy.target = str(self.replica.socket)
+
+
+def _offset(client: redis.Redis) -> tuple[str, int]:
+    info = client.info("replication")
+    return info["master_replid"], info["master_repl_offset"]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    port = free_port()
+    with (
+        valkey_server(port=str(port), repl_diskless_sync_delay="0") as primary,
+        valkey_server() as replica,
+        tcp_proxy(str(primary.socket)) as proxy,
+    ):
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", port)
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up")
+        yield Pair(primary, replica, proxy)
+
+
+async def open_epoch_when_there_is_a_primary(runner: ScriptRunner) -> list[bytes]:
+    """Opens shard 1, repeating the call as a client does."""
+    while True:
+        with suppress(RedisUnavailable):
+            return await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+        await asyncio.sleep(0.005)
+
+
+def test_a_gate_leaves_a_demoted_primary(pair: Pair) -> None:
+    async def test() -> None:
+        connections = Connections(
+            Endpoint(f"redis://127.0.0.1:{pair.proxy.port}"),
+            count=1,
+            timeout_s=2,
+            prepare=prepare_server,
+        )
+        await connections.open()
+        runner = ScriptRunner(connections, GateMetrics(CollectorRegistry()))
+        await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN)
+        await asyncio.to_thread(pair.fail_over)
+        with pytest.raises(RedisUnavailable, match="no longer"):
+            await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+        async with asyncio.timeout(10):
+            assert await open_epoch_when_there_is_a_primary(runner) == [b"ok"]
+        await connections.close()
+
+    uvloop.run(test())
+
+
+def test_a_flusher_leaves_a_demoted_primary(pair: Pair, ledger: Ledger) -> None:
+    client = redis.Redis(port=pair.proxy.port, retry=Retry(NoBackoff(), 0))
+    with pair.primary.client() as former, store_harness(former, ledger) as harness, client:
+        flusher = make_flusher(harness, client)
+        harness.create("acme", 25 * CREDIT)
+        flusher.flush_once()
+        harness.debit("acme", CREDIT)
+        pair.fail_over()
+        with running(flusher), pair.replica.client() as new:
+            wait_until(lambda: new.xlen(journal_key(harness.shard("acme"))) == 0)
+        assert len(entries(harness)) == 3
+
+
+def test_a_node_of_a_cluster_is_refused_by_name() -> None:
+    async def test(server: ValkeyServer) -> None:
+        connections = Connections(
+            Endpoint(server.url), count=1, timeout_s=2, prepare=prepare_server
+        )
+        with pytest.raises(UnfitRedis, match="node of a cluster"):
+            await connections.open()
+
+    ports = {"port": str(free_port()), "cluster_port": str(free_port())}
+    with valkey_server(cluster_enabled="yes", **ports) as server:
+        uvloop.run(test(server))

@@ -1,0 +1,69 @@
+"""A proxy between a client and a server, which can go silent as a network does."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+
+Address = str | tuple[str, int]  # the path of a unix socket, or host and port
+
+
+class TcpProxy:
+    """Leads each connection to its target; what is frozen stays open, and says nothing more."""
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._frozen: set[socket.socket] = set()
+        Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> None:
+        """Lets the connections that are open now pass nothing on; later ones pass."""
+        for pair in self._pairs:
+            self._frozen.update(pair)
+
+    def close(self) -> None:
+        self._listener.close()
+        for pair in self._pairs:
+            for end in pair:
+                end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener was closed
+            while True:
+                client, _ = self._listener.accept()
+                self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        family = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
+        server = socket.socket(family)
+        try:
+            server.connect(self.target)
+        except OSError:
+            client.close()
+            return
+        self._pairs.append((client, server))
+        Thread(target=self._pass_on, args=(client, server), daemon=True).start()
+        Thread(target=self._pass_on, args=(server, client), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if source in self._frozen:
+                    return
+                sink.sendall(data)
+        if source not in self._frozen:
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def tcp_proxy(target: Address) -> Iterator[TcpProxy]:
+    """Runs a proxy until the end of the block."""
+    proxy = TcpProxy(target)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
