@@ -33,6 +33,7 @@ from gate.admin.grants import GrantMethods
 from gate.admin.service import AccountsService
 from gate.admin.top_ups import TopUpMethods
 from gate.admin.vouchers import VoucherMethods
+from gate.health_watch import HealthWatch
 from gate.metrics import GateMetrics
 from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
@@ -216,6 +217,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             parts.shards.watch(),
             parts.restorer.sweep(),
             reaper.keep(),
+            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
             metrics.buffer.keep(),
         )
@@ -252,6 +254,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
+            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
             metrics.buffer.keep(),
         )
         yield server

@@ -150,6 +150,13 @@ class UpkeepMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.shard_closed_seconds = Gauge(
+            "creditgate_shard_closed_seconds",
+            "How long the shard that has been closed longest has been closed, by reason.",
+            ["reason"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.shards_lost = Counter(
             "creditgate_shards_lost_total",
             "Times that Redis was found behind the ledger: acknowledged writes were lost.",

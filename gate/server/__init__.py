@@ -22,6 +22,9 @@ class Server(Protocol):
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
 
+    async def set_serving(self, serving: bool) -> None:
+        """Sets the health of the services; that of the process stays as it is."""
+
     async def drain(self, timeout_s: float) -> None:
         """Takes no new calls, lets those in flight end, and stops."""
 

@@ -27,6 +27,8 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 ]
 
+_PROCESS = ""  # the health service's name for the process as a whole
+
 
 class GrpcioServer:
     """Serves services by their descriptors, with health and reflection."""
@@ -51,12 +53,13 @@ class GrpcioServer:
         reflection.enable_server_reflection(
             [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )
-        self._names = ["", *names]
+        self._names = names
 
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
         self._bind(address)
         await self._server.start()
+        await self._health.set(_PROCESS, health_pb2.HealthCheckResponse.SERVING)
         await self.set_serving(True)
 
     def _bind(self, address: Address) -> None:
@@ -69,15 +72,19 @@ class GrpcioServer:
             raise OSError(f"cannot listen on {address}")
 
     async def set_serving(self, serving: bool) -> None:
-        """Sets the health of all services."""
+        """Sets the health of the services; that of the process stays as it is."""
         status = _health_status(serving)
         for name in self._names:
             await self._health.set(name, status)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new calls, lets those in flight end, and stops."""
-        await self._health.enter_graceful_shutdown()
+        await self.begin_drain()
         await self._server.stop(timeout_s)
+
+    async def begin_drain(self) -> None:
+        """Tells from now on that neither the process nor its services serve."""
+        await self._health.enter_graceful_shutdown()
 
 
 def _health_status(serving: bool) -> int:

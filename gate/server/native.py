@@ -78,10 +78,14 @@ class NativeServer:
         self._opened.callback(receiver.join)
         self._opened.callback(self._front.close)
 
+    async def set_serving(self, serving: bool) -> None:
+        """Sets the health of the services; that of the process stays as it is."""
+        await self._behind.set_serving(serving)
+
     async def drain(self, timeout_s: float) -> None:
         """Takes no new calls, lets those in flight end, and stops."""
         self._draining = True
-        await self._behind.set_serving(False)
+        await self._behind.begin_drain()
         if self._calls:
             await asyncio.wait(self._calls.values(), timeout=timeout_s)
         await self._cancel_unfinished()

@@ -240,6 +240,11 @@ class Connections:
             raise RedisUnavailable("reconnecting")
         return connection
 
+    @property
+    def are_all_lost(self) -> bool:
+        """Says whether no call can be sent at present."""
+        return not any(self._connections)
+
     async def command(self, shard: int, *command: str | bytes | int) -> Reply:
         """Returns the reply to one command. CommandFailed if Redis answered with an error."""
         return await ask(self.connection(shard), *command)

@@ -25,6 +25,7 @@ import uuid
 import structlog
 
 from gate.metrics import GateMetrics
+from gate.store.closed_shards import STOPS, ClosedShards
 from gate.store.connections import CommandFailed, Connections
 from gate.store.contracts import OpenEpochArguments
 from gate.store.keys import call_keys
@@ -45,17 +46,8 @@ from meter.ledger.shard_state import (
 
 _RETRY_S = 0.25
 _WATCH_S = 1.0
-_UNDECIDED = "is being verified against the ledger; repeat the call shortly"
 _FLUSH_POLL_S = 0.02
 _FLUSH_WAIT_S = 10.0
-# What keeps a shard closed until a person acts, and what the person can do.
-_STOPS = {
-    ShardState.FOREIGN: "belongs to another ledger or store (foreign): see `creditgate adopt`",
-    ShardState.LEDGER_OLDER: (
-        "is ahead of the ledger (ledger_older), which lacks entries that it had once:"
-        " put the newer ledger back"
-    ),
-}
 
 log = structlog.get_logger()
 
@@ -63,8 +55,8 @@ log = structlog.get_logger()
 class ShardClosed(Unavailable):
     """The shard admits nothing now; nothing was written."""
 
-    def __init__(self, shard: int, why: str = _UNDECIDED) -> None:
-        super().__init__("SHARD_CLOSED", f"shard {shard} {why}")
+    def __init__(self, shard: int, why: str) -> None:
+        super().__init__("SHARD_CLOSED", f"shard {shard} is closed ({why})")
 
 
 class Shards:
@@ -95,15 +87,20 @@ class Shards:
         self._foreign = ""
         self._any_closed = asyncio.Event()
         self._verifying = asyncio.Lock()
-        self._metrics.upkeep.shards_closed.set(count)
+        self._closed = ClosedShards(count, metrics.upkeep)
         connections.on_server(self.server_is)
 
     def epoch(self, shard: int) -> int:
         """Returns the epoch to write under. ShardClosed while there is none."""
         epoch = self._epochs[shard]
         if epoch is None:
-            raise self._closed(shard)
+            raise self._refusal(shard)
         return epoch
+
+    @property
+    def are_all_closed(self) -> bool:
+        """Says whether nothing is admitted at all."""
+        return self._closed.are_all
 
     def server_is(self, run_id: str) -> None:
         """Closes all shards if the server of a new connection is another run than before."""
@@ -115,7 +112,7 @@ class Shards:
     def close(self, shard: int) -> None:
         """Admits nothing more until the shard is verified."""
         self._epochs[shard] = None
-        self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
+        self._closed.close(shard)
         self._any_closed.set()
 
     async def verify(self, shard: int, epoch: int) -> None:
@@ -144,6 +141,7 @@ class Shards:
                 await self.verify_all()
             except (Unavailable, CommandFailed) as error:
                 log.warning("shards_not_verified", error=str(error))
+            self._closed.tell()
             if None in self._epochs:
                 self._any_closed.set()
                 await asyncio.sleep(_RETRY_S)
@@ -158,7 +156,7 @@ class Shards:
         if goal is None:
             # The journal begins before the shard is opened, and never ends: Redis was emptied.
             self.close(shard)
-            raise self._closed(shard)
+            raise self._refusal(shard)
         await self._wait_until_ledger_holds(shard, goal, wait_s)
 
     async def _wait_until_ledger_holds(
@@ -184,8 +182,8 @@ class Shards:
 
     def require_admission(self, shard: int) -> None:
         """Raises ShardClosed if the shard stays closed until a person acts."""
-        if self._states[shard] in _STOPS:
-            raise self._closed(shard)
+        if self._states[shard] in STOPS:
+            raise self._refusal(shard)
 
     async def watch(self) -> None:
         """Closes shards that the ledger has seen opened elsewhere, or whose ledger has gone back.
@@ -250,13 +248,12 @@ class Shards:
     async def _verify(self, shard: int, known: LedgerShard) -> None:
         found = await self._look(shard)
         state = judge(known, found, self._store_name)
-        if state in _STOPS and await self._has_changed(shard, known):
+        if state in STOPS and await self._has_changed(shard, known):
             return  # the ledger went on between the two looks: look again
         self._note(shard, state, known, found)
         if state is ShardState.OPEN:
             assert found.end is not None
             self._epochs[shard] = found.end.epoch
-            self._metrics.upkeep.shards_closed.set(self._epochs.count(None))
         elif state is ShardState.NEW and self._may_begin():
             await self._open_new(shard, known)
         elif state is ShardState.LOST and self._may_begin():
@@ -280,11 +277,12 @@ class Shards:
         """Keeps the state, and tells of a state in which the shard stays closed, once."""
         former = self._states[shard]
         self._states[shard] = state
+        self._closed.note(shard, state)
         if state is former or state in (ShardState.OPEN, ShardState.NEW, ShardState.LOST):
             return
         if state is ShardState.FOREIGN:
             self._foreign = foreign_store(known, found, self._store_name)
-        tell = log.error if state in _STOPS else log.info
+        tell = log.error if state in STOPS else log.info
         tell(
             "shard_closed",
             shard=shard,
@@ -295,15 +293,8 @@ class Shards:
             stores_owner=found.owner and found.owner.encode(),
         )
 
-    def _closed(self, shard: int) -> ShardClosed:
-        state = self._states[shard]
-        if state in _STOPS:
-            return ShardClosed(shard, _STOPS[state])
-        if self._begins_epochs:
-            return ShardClosed(shard)
-        return ShardClosed(
-            shard, "is not opened yet: does a gate run on this store? Repeat the call shortly"
-        )
+    def _refusal(self, shard: int) -> ShardClosed:
+        return ShardClosed(shard, self._closed.advice(shard))
 
     async def _open_new(self, shard: int, known: LedgerShard) -> None:
         """Opens a shard that neither the store nor the ledger has anything of."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from sqlalchemy import make_url
 
 from gate.store.keys import account_key, expiries_key, journal_key, replay_key, shard_of
@@ -27,6 +28,8 @@ from support.stack import free_port
 
 pytest_plugins = ("support.ledgers",)
 
+SERVING = HealthCheckResponse.SERVING
+NOT_SERVING = HealthCheckResponse.NOT_SERVING
 REDIS_TIMEOUT_S = 1.0
 
 
@@ -174,11 +177,27 @@ def test_a_shard_that_was_fenced_admits_nothing_until_a_flusher_has_caught_up(
         assert code_of(lambda: fault_stack.debit(account, CREDIT))[0] == "UNAVAILABLE"
         assert code_of(lambda: fault_stack.balance(account))[0] == "UNAVAILABLE"
         assert fault_stack.metric("creditgate_shards_closed") == 1
+        closed = 'creditgate_shard_closed_seconds{reason="awaits_flusher"}'
+        wait_until(lambda: fault_stack.metric(closed) > 0)
+        assert fault_stack.health("gate.v1.Gate") == SERVING, "the other shards are open"
         assert "awaits_flusher" in fault_stack.stack.gates[0].log.read_text()
     balance, _ = fault_stack.until_answered(lambda: fault_stack.balance(account))
     assert balance.remaining_nanos == 9 * CREDIT
     assert fault_stack.metric("creditgate_shards_closed") == 0
+    wait_until(lambda: fault_stack.metric(closed) == 0)
     assert not fault_stack.findings(account)
+
+
+def test_the_services_tell_that_they_do_not_serve_while_the_store_is_away(
+    fault_stack: FaultStack,
+) -> None:
+    assert fault_stack.health("gate.v1.Gate") == SERVING
+    fault_stack.stack.valkey.kill()
+    wait_until(lambda: fault_stack.health("gate.v1.Gate") == NOT_SERVING)
+    wait_until(lambda: fault_stack.health("meter.v1.Accounts") == NOT_SERVING)
+    assert fault_stack.health("") == SERVING, "the process is well"
+    fault_stack.stack.valkey.start()
+    wait_until(lambda: fault_stack.health("gate.v1.Gate") == SERVING)
 
 
 def test_a_gate_that_has_not_heard_of_a_new_epoch_finds_out(fault_stack: FaultStack) -> None:

@@ -119,6 +119,10 @@ class FaultStack:
         """The sum of both gates' metrics of this name."""
         return sum(_metric(url, name) for url in self._metrics)
 
+    def health(self, service: str) -> int:
+        """What the first gate tells of a service's health."""
+        return self.client.health(service)
+
     def until_answered(self, call: Callable[[], Any]) -> tuple[Any, set[str]]:
         """The reply, and the status codes of the refusals before it."""
         refusals: set[str] = set()

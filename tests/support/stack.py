@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from gate.v1.gate_pb2 import GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
@@ -124,6 +126,11 @@ class Client:
         self.accounts.GrantCredits(
             GrantCreditsRequest(account_id=account_id, request_id=request_id, grant=grant)
         )
+
+    def health(self, service: str) -> int:
+        """Returns what the gate tells of a service's health."""
+        reply = HealthStub(self._channel).Check(HealthCheckRequest(service=service))
+        return int(reply.status)
 
     def balance(self, account_id: str) -> Any:
         return self.gate.GetBalance(GetBalanceRequest(account_id=account_id)).balance
