@@ -11,10 +11,11 @@ from gate.store.account_codec import (
     decode_graces,
     decode_grants,
 )
+from meter.journal.account_sums import ABSENT
 from meter.journal.effect import Effect
 from meter.journal.effect_codec import decode_current_grant, decode_effect
 from meter.journal.entry import Position
-from meter.journal.redis_snapshot import RedisSnapshot
+from meter.journal.redis_snapshot import HoldInRedis, RedisSnapshot
 
 _SCHEDULED = "p"
 
@@ -71,6 +72,8 @@ def read_snapshot(
     line: bytes,
     grants: Sequence[bytes],
     budgets: Sequence[bytes],
+    holds: Sequence[bytes],
+    due: Sequence[bytes],
 ) -> RedisSnapshot:
     """Reads the reply of gate/lua/upkeep/inspect_account.lua, without its status."""
     text = line.decode()
@@ -82,4 +85,21 @@ def read_snapshot(
         effect.before,
         {number: (grant.left, grant.held) for number, grant in balances.items()},
         decode_budgets(budgets),
+        _read_holds(holds),
+        (due[0].decode(), due[1].decode()),
     )
+
+
+def _read_holds(members_and_holds: Sequence[bytes]) -> dict[str, HoldInRedis | None]:
+    holds = {}
+    for member, text in zip(members_and_holds[::2], members_and_holds[1::2], strict=True):
+        _, hold_id = member.decode().split(" ")
+        holds[hold_id] = _read_hold(text.decode())
+    return holds
+
+
+def _read_hold(text: str) -> HoldInRedis | None:
+    if text == ABSENT:
+        return None
+    amount, day, expires_ms, pins, score = text.split(" ")
+    return HoldInRedis(int(amount), int(day), int(expires_ms), pins, score)

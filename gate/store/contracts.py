@@ -31,7 +31,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "get_balance": ("account", "grants"),
     "expire": ("account", "journal", "grants", "budgets", *_HOLD_KEYS),
     "process_due_grants": ("account", "journal", "grants", "accounts_by_due"),
-    "inspect_account": ("account", "journal", "grants", "budgets"),
+    "inspect_account": (  # followed by the key of each hold
+        "account",
+        "journal",
+        "grants",
+        "budgets",
+        "holds_by_expiry",
+        "accounts_by_due",
+    ),
     "load_account": (  # followed by the key of each hold
         "account",
         "journal",
@@ -139,7 +146,10 @@ class ProcessDueGrantsArguments(NamedTuple):
 
 
 class InspectAccountArguments(NamedTuple):
+    """Followed by the member of each hold in the holds by expiry."""
+
     epoch: int
+    due_member: str
 
 
 class OpenEpochArguments(NamedTuple):

@@ -1,9 +1,11 @@
 """Looks at Redis from outside the calls: accounts for the audit, and the clock."""
 
+from collections.abc import Sequence
+
 from gate.store.account_reader import read_snapshot
 from gate.store.connections import Connections
 from gate.store.contracts import InspectAccountArguments
-from gate.store.keys import call_keys
+from gate.store.keys import call_keys, hold_key, hold_member
 from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
 from meter.journal.redis_snapshot import RedisSnapshot, StoreInspector
@@ -26,16 +28,22 @@ class Inspection(StoreInspector):
         self,
         shard: int,
         account_id: str,
+        hold_ids: Sequence[str] = (),
     ) -> RedisSnapshot | None:
-        """Returns the account and the end of the shard's journal at one instant.
+        """Returns the account, the holds and the end of the shard's journal at one instant.
 
         None if the account is not in Redis (gate/lua/upkeep/inspect_account.lua).
         """
+        name = "inspect_account"
+        keys = call_keys(name, shard, account_id)
+        keys.extend(hold_key(shard, account_id, hold_id) for hold_id in hold_ids)
+        arguments = InspectAccountArguments(self._shards.epoch(shard), account_id)
+        members = [hold_member(account_id, hold_id) for hold_id in hold_ids]
         status, *reply = await self._runner.run(
-            "inspect_account",
+            name,
             shard,
-            call_keys("inspect_account", shard, account_id),
-            InspectAccountArguments(epoch=self._shards.epoch(shard)),
+            keys,
+            (*arguments, *members),
         )
         if status == b"absent":
             return None

@@ -77,7 +77,7 @@ class Reaper:
         expired = 0
         for member in members:
             if member.startswith(prefix):
-                expired += await self._expire(member)
+                expired += await self._try(shard, member, self._expire) or 0
         return expired
 
     async def reap(self, shard: int, now_ms: int) -> None:
@@ -103,14 +103,23 @@ class Reaper:
         members = await self._due(shard, key, now_ms, begin)
         failed = 0
         for member in members:
-            try:
-                await process(member)
-            except (RedisUnavailable, ShardClosed):
-                raise
-            except (ServiceError, CommandFailed) as error:
-                failed += 1
-                self._tell(shard, member, error)
+            failed += await self._try(shard, member, process) is None
         self._passed_over[key] = begin + failed if len(members) == _BATCH else 0
+
+    async def _try(
+        self,
+        shard: int,
+        member: bytes,
+        process: Callable[[bytes], Awaitable[int]],
+    ) -> int | None:
+        """Returns how much was processed; None if the member was passed over."""
+        try:
+            return await process(member)
+        except (RedisUnavailable, ShardClosed):
+            raise
+        except (ServiceError, CommandFailed) as error:
+            self._tell(shard, member, error)
+            return None
 
     def _tell(
         self,

@@ -65,7 +65,12 @@ class AccountCheck:
         self._thresholds = ThresholdRule()
         self._chain = ChainRule(self._grants.is_scoped, lossy)
         self._overage = OverageRule()
-        self._redis = RedisRule(snapshot, self._grants, self._budgets)
+        self._redis = RedisRule(
+            snapshot,
+            self._grants,
+            self._budgets,
+            self._holds,
+        )
         self._totals = TotalsRule()
         self._aggregates = AggregateRule()
         self._duplicates = DuplicateRule()

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from meter.audit.budgets import BudgetRule
 from meter.audit.entry import LedgerEntry
 from meter.audit.grants import GrantRule
+from meter.audit.holds import HoldRule
 from meter.journal.account_sums import AccountSums
-from meter.journal.redis_snapshot import RedisSnapshot
+from meter.journal.redis_snapshot import HoldInRedis, RedisSnapshot
+from meter.ledger.projections.snapshot import OpenHold
 
 
 class RedisRule:
@@ -19,11 +21,13 @@ class RedisRule:
         snapshot: RedisSnapshot | None,
         grants: GrantRule,
         budgets: BudgetRule,
+        holds: HoldRule,
     ) -> None:
         """Without a snapshot (the account is not in Redis) there is nothing to compare."""
         self._pending = snapshot
         self._grants = grants
         self._budgets = budgets
+        self._holds = holds
         self._day = 0
         self._state: AccountSums | None = None
 
@@ -55,6 +59,8 @@ class RedisRule:
             )
         yield from self._compare_grants(snapshot, at)
         yield from self._compare_budgets(snapshot, at)
+        yield from self._compare_holds(snapshot, at)
+        yield from _compare_due(snapshot, at)
 
     def _compare_grants(self, snapshot: RedisSnapshot, at: str) -> Iterator[str]:
         found = {number: sums for number, sums in snapshot.grants.items() if sums != (0, 0)}
@@ -71,3 +77,39 @@ class RedisRule:
                 due = self._budgets.in_redis(budget_id, start_day)
             if found is None or found != due:
                 yield f"{at} Redis has budget {budget_id} at {found}, the ledger at {due}"
+
+    def _compare_holds(self, snapshot: RedisSnapshot, at: str) -> Iterator[str]:
+        for hold_id, found in snapshot.holds.items():
+            due = self._holds.open.get(hold_id)
+            if due is None:
+                if found is not None:
+                    yield f"{at} hold {hold_id} is open in Redis, and has ended in the ledger"
+            elif found is None:
+                yield (
+                    f"{at} hold {hold_id} of {due.amount_nanos} nanos is open in the ledger, and"
+                    " Redis has no record of it"
+                )
+            else:
+                yield from _compare_hold(hold_id, found, due, at)
+
+
+def _compare_hold(
+    hold_id: str,
+    found: HoldInRedis,
+    due: OpenHold,
+    at: str,
+) -> Iterator[str]:
+    in_ledger = (due.amount_nanos, due.day, due.expires_ms, due.pins)
+    if found[:-1] != in_ledger:
+        yield f"{at} Redis has hold {hold_id} as {found[:-1]}, the ledger as {in_ledger}"
+    if found.reaped_at not in ("inf", str(found.expires_ms)):
+        yield (
+            f"{at} hold {hold_id} expires at {found.expires_ms}, and the reaper looks for it at"
+            f" {found.reaped_at}"
+        )
+
+
+def _compare_due(snapshot: RedisSnapshot, at: str) -> Iterator[str]:
+    due, noted = snapshot.due
+    if due != noted:
+        yield f"{at} grants are due at {due}, and the reaper looks for them at {noted}"

@@ -16,10 +16,12 @@ from meter.database.engine import Ledger
 from meter.database.errors import AccountNotFound
 from meter.database.schema import shards
 from meter.journal.redis_snapshot import RedisSnapshot, StoreInspector
+from meter.ledger.projections.holds import open_hold_ids
 from meter.v1 import ledger_pb2 as pb
 
 # accounts inspected in Redis before the ledger catches up; bounds how many snapshots are kept
 _BATCH = 200
+_MOST_HOLDS = 500  # of an account; bounds how long Redis is kept busy by a single inspection
 
 WaitUntilFlushed = Callable[[str | None], Awaitable[None]]
 
@@ -41,9 +43,12 @@ async def check_books(
     await wait_until_flushed(account_id)
     await asyncio.to_thread(_check_shards, ledger, account_id, findings)
     async for batch in _batches(ledger, account_id):
-        snapshots = await asyncio.gather(
-            *(redis.inspect_account(account.shard, account.account_id) for account in batch)
-        )
+        hold_ids = await asyncio.to_thread(_hold_ids, ledger, batch)
+        inspected = []
+        for account in batch:
+            of_account = hold_ids[account.account_id]
+            inspected.append(redis.inspect_account(account.shard, account.account_id, of_account))
+        snapshots = await asyncio.gather(*inspected)
         await wait_until_flushed(account_id)
         await asyncio.to_thread(
             _check_batch,
@@ -104,6 +109,15 @@ def _batch(
             return list_accounts(connection, after, _BATCH)
         account = find_account(connection, account_id)
         return [account] if account else []
+
+
+def _hold_ids(ledger: Ledger, batch: Sequence[AccountRow]) -> dict[str, list[str]]:
+    """Returns the open holds of each account, the earliest to expire first, up to a bound."""
+    with ledger.read() as connection:
+        return {
+            account.account_id: open_hold_ids(connection, account.account_id, _MOST_HOLDS)
+            for account in batch
+        }
 
 
 def _check_batch(

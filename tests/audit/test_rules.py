@@ -2,7 +2,7 @@
 
 import ast
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from itertools import count
@@ -208,8 +208,10 @@ def test_redis_is_compared_as_of_the_moment_it_was_looked_at(scribe: Scribe) -> 
     class Hasty(InRedis):
         """Goes on while it is being looked at."""
 
-        async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
-            seen = await super().inspect_account(shard, account_id)
+        async def inspect_account(
+            self, shard: int, account_id: str, hold_ids: Sequence[str]
+        ) -> RedisSnapshot | None:
+            seen = await super().inspect_account(shard, account_id, hold_ids)
             self.scribe.debit(1, account_id=account_id)
             return seen
 
@@ -221,9 +223,11 @@ def test_what_redis_acknowledged_before_it_was_looked_at_counts(scribe: Scribe) 
     class Busy(InRedis):
         """Has just done something, which the ledger does not have yet."""
 
-        async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
+        async def inspect_account(
+            self, shard: int, account_id: str, hold_ids: Sequence[str]
+        ) -> RedisSnapshot | None:
             self.scribe.debit(1, account_id=account_id)
-            return await super().inspect_account(shard, account_id)
+            return await super().inspect_account(shard, account_id, hold_ids)
 
     response = asyncio.run(service_of(scribe, Busy(scribe)).CheckBooks(pb.CheckBooksRequest()))
     assert list(response.findings) == []

@@ -3,7 +3,7 @@ the real posting.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meter.admin.budgets import BudgetRow, Budgets
@@ -277,8 +277,11 @@ class InRedis:
     def __init__(self, scribe: Scribe) -> None:
         self.scribe = scribe
 
-    async def inspect_account(self, shard: int, account_id: str) -> RedisSnapshot | None:
-        return self.scribe.accounts[account_id].seen(Position(1, self.scribe.ends[shard]))
+    async def inspect_account(
+        self, shard: int, account_id: str, hold_ids: Sequence[str]
+    ) -> RedisSnapshot | None:
+        position = Position(1, self.scribe.ends[shard])
+        return self.scribe.accounts[account_id].seen(position, hold_ids)
 
 
 class NothingInRedis:

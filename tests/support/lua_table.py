@@ -139,6 +139,7 @@ class Row:
     result: str  # ok, replayed, absent, ..., or a reason
     given: Changes = field(default_factory=dict)  # of the account, by name (lua_account.Account)
     hold: str = ""  # the hold's record; an open one is in the holds by expiry too
+    is_listed: bool = False  # without a record, the hold is in the holds by expiry all the same
     seen: str = ""  # the replay record
     journal_epoch: int = 1
     owner: str = ""  # of the shard
@@ -150,6 +151,7 @@ class Row:
     )  # sums of the effect line that are not the given ones
     then: Sequence[Then] = ()  # entries that follow
     after: Changes = field(default_factory=dict)  # what changed
+    holds_seen: Changes = field(default_factory=dict)
     hold_after: str | None = None  # "" removed; None as it was
     reaped_at: float | None = None  # its score in the holds by expiry
     exceeded: tuple[str, str] = ("", "")  # the budget, and its labels
@@ -257,6 +259,8 @@ class LuaEngine:
             )
             if " o " in row.hold:
                 self.client.zadd(EXPIRIES_KEY, {MEMBER: "+inf"})
+        if row.is_listed:
+            self.client.zadd(EXPIRIES_KEY, {MEMBER: "+inf"})
         if row.seen:
             self.client.set(REPLAY_KEY, row.seen, px=REPLAY_MS)
 
@@ -355,7 +359,9 @@ def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
         case "ok" if name == "get_balance":
             return ("ok", row.line, account["currency"], account["graces"], account.grant_fields)
         case "ok" if name == "inspect_account":
-            return ("ok", "1-0", row.line, account.grant_fields, account.budgets_in_redis)
+            found = (account.grant_fields, account.budgets_in_redis, row.holds_seen)
+            due = "-" if account.due == "-" else f"{due_score(account):.0f}"
+            return ("ok", "1-0", row.line, *found, {due: due})
         case "ok" if name == "process_due_grants":
             return ("ok", str(sum(then.kind in "SV" for then in row.then)))
         case "ok":

@@ -4,14 +4,16 @@ lines.
 Nothing is denied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from meter.audit import RedisSnapshot
 from meter.journal.account_sums import AccountSums
+from meter.journal.allocation import encode_parts
 from meter.journal.effect_codec import decode_effect
 from meter.journal.entry import Position
 from meter.journal.operations import Change, Create, GrantCredits, VoidGrant
+from meter.journal.redis_snapshot import HoldInRedis
 from model import Account, Hold, Line
 from model.consequences import exhaust, filled, process_due_grants
 from model.facts import Labels
@@ -44,6 +46,9 @@ class ModelDriver:
     day: int
     told: int = 0
     applied: int = 1  # number of the last operation
+    # damage that only Redis has
+    reaped_wrongly: tuple[str, ...] = ()
+    due_is_wrong: bool = False
 
     @classmethod
     def opened(cls, shard: int, change: Create, now_ms: int) -> "ModelDriver":
@@ -151,7 +156,7 @@ class ModelDriver:
             self.account.held,
         )
 
-    def seen(self, position: Position) -> RedisSnapshot:
+    def seen(self, position: Position, hold_ids: Sequence[str]) -> RedisSnapshot:
         """As a look into Redis finds it."""
         left = {**self.account.left(), **self.account.scheduled()}
         held = self.account.pinned()
@@ -167,7 +172,17 @@ class ModelDriver:
                 self.account.remaining_of(budget),
                 self.account.held_in(window),
             )
-        return RedisSnapshot(position, self.day, self.state, grants, budgets)
+        holds = {hold_id: self._hold_seen(hold_id) for hold_id in hold_ids}
+        due = ("-", "-" if not self.due_is_wrong else "1")
+        return RedisSnapshot(position, self.day, self.state, grants, budgets, holds, due)
+
+    def _hold_seen(self, hold_id: str) -> HoldInRedis | None:
+        hold = self.account.holds.get(hold_id)
+        if hold is None or not hold.open:
+            return None
+        reaped_at = "1" if hold_id in self.reaped_wrongly else "inf"
+        pins = encode_parts(parts_of(self.account, hold.pins))
+        return HoldInRedis(hold.amount, hold.day, hold.expires_ms, pins, reaped_at)
 
     @property
     def _management(self) -> str:

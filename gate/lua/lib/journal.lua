@@ -210,13 +210,18 @@ local function remember_operation(replay_key, ttl_ms)
   redis.call('SET', replay_key, 'operation', 'NX', 'PX', ttl_ms)
 end
 
--- Notes when process_due_grants is to look at the account, should nobody call before. By a test
+-- Returns when process_due_grants is to look at the account, should nobody call before. By a test
 -- clock the time never comes by itself.
+local function due_score(account)
+  if account.due_ms == ABSENT then return ABSENT end
+  return account.test_clock_ms == ABSENT and account.due_ms or 'inf'
+end
+
 local function note_due(accounts_by_due_key, account, due_member)
-  if account.due_ms == ABSENT then
+  local score = due_score(account)
+  if score == ABSENT then
     redis.call('ZREM', accounts_by_due_key, due_member)
   else
-    local score = account.test_clock_ms == ABSENT and account.due_ms or '+inf'
     redis.call('ZADD', accounts_by_due_key, score, due_member)
   end
 end

@@ -74,3 +74,12 @@ local function encode_list(form, separator, records)
   for i, record in ipairs(records) do texts[i] = encode(form, record) end
   return table.concat(texts, separator)
 end
+
+-- Returns a function that returns the next so many arguments.
+local function reader(arguments, last_read)
+  return function(count)
+    local first = last_read + 1
+    last_read = last_read + count
+    return unpack(arguments, first, last_read)
+  end
+end

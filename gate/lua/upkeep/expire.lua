@@ -15,10 +15,17 @@
 -- ARGV[5] method
 -- ARGV[6] request: account and hold, as a JournaledRequest
 --
--- Returns {'ok', effect} | {'kept'} (not expired) | {'gone'} (ended already) | {'absent'}
+-- Returns {'ok', effect} | {'kept'} (not expired) | {'gone'} (ended already) | {'missing'} (the
+--   hold has no record, though it is to expire: Redis was damaged) | {'absent'}
 --   | {'due'} (process_due_grants comes first) | {'stale'}.
 -- Writes the journal, the account, its grants and budgets, and the hold's record as expired;
 -- nothing unless it returns 'ok' or 'gone'.
+
+-- Whatever ends a hold takes the hold off the list in the same step.
+local function lacks_record(hold_key, holds_by_expiry_key, hold_member)
+  return redis.call('EXISTS', hold_key) == 0
+    and redis.call('ZSCORE', holds_by_expiry_key, hold_member)
+end
 
 local function expire(keys, arguments)
   local account_key, journal_key, grants_key, budgets_key, hold_key, holds_by_expiry_key =
@@ -30,6 +37,9 @@ local function expire(keys, arguments)
   local account = read_account(account_key, epoch, journal_key, grants_key, budgets_key)
   if not account then return {'absent'} end
   local hold = read_hold(hold_key, hold_id, epoch)
+  if not hold and lacks_record(hold_key, holds_by_expiry_key, hold_member) then
+    return {'missing'}
+  end
   if not hold or not hold.is_open then
     redis.call('ZREM', holds_by_expiry_key, hold_member)
     return {'gone'}

@@ -30,15 +30,6 @@
 -- Returns {'ok'} | {'present'} (somebody else was first; nothing written)
 --   | {'stale'} (another epoch has begun).
 
--- Returns a function that returns the next so many arguments.
-local function reader(arguments, last_read)
-  return function(count)
-    local first = last_read + 1
-    last_read = last_read + count
-    return unpack(arguments, first, last_read)
-  end
-end
-
 local function load_grant(grants_key, next_arguments)
   local number, left, held, meta = next_arguments(4)
   redis.call('HSET', grants_key, meta_field(number), meta)

@@ -111,6 +111,17 @@ class HoldProjection:
         return self._known[key]
 
 
+def open_hold_ids(
+    connection: Connection,
+    account_id: str,
+    count: int,
+) -> list[str]:
+    """Returns up to `count` of the account's open holds, the earliest to expire first."""
+    of_account = select(open_holds.c.hold_id).where(open_holds.c.account_id == account_id)
+    query = of_account.order_by(open_holds.c.expires_ms, open_holds.c.hold_id).limit(count)
+    return list(connection.scalars(query))
+
+
 def count_open_holds(connection: Connection) -> OpenHoldCount:
     """Returns how many holds are open in the ledger, and since when."""
     count_query = select(func.count()).select_from(open_holds)

@@ -2,8 +2,9 @@
 of credits.
 """
 
-from audit.rows.breaking import Row, effect, entry, gone, row
+from audit.rows.breaking import Row, effect, entry, gone, new, row
 from meter.audit import Invariant as Rule
+from model import Hold
 from support.histories import Scribe
 
 NOT_KEPT = " is recorded as "
@@ -20,6 +21,34 @@ def _budget_in_redis(scribe: Scribe) -> None:
 
 def _no_budget_in_redis(scribe: Scribe) -> None:
     del scribe.accounts["acme"].account.budgets["ada"]
+
+
+def _open_hold(scribe: Scribe) -> str:
+    holds = scribe.accounts["acme"].account.holds
+    return next(hold_id for hold_id, hold in holds.items() if hold.open)
+
+
+def _no_hold_in_redis(scribe: Scribe) -> None:
+    del scribe.accounts["acme"].account.holds[_open_hold(scribe)]
+
+
+def _hold_in_redis(scribe: Scribe) -> None:
+    scribe.accounts["acme"].account.holds[_open_hold(scribe)].expires_ms += 1
+
+
+def _hold_reaped_at_another_time(scribe: Scribe) -> None:
+    scribe.accounts["acme"].reaped_wrongly = (_open_hold(scribe),)
+
+
+def _ended_hold_in_redis(scribe: Scribe) -> None:
+    scribe.accounts["acme"].account.holds["stray"] = Hold([], 1, 1, ())
+    values = {"amount_nanos": 1, "day": 1, "expires_ms": 1, "authorized_at_ms": 1}
+    texts = {"pins": "-", "budgets": "-"}
+    new("open_holds", account_id="acme", hold_id="stray", **values, **texts)(scribe)
+
+
+def _grants_due_at_another_time(scribe: Scribe) -> None:
+    scribe.accounts["acme"].due_is_wrong = True
 
 
 BUDGETS = [
@@ -57,6 +86,11 @@ OTHERS = [
     Row(Rule.REDIS, " Redis has grants ", _lost_in_redis),
     Row(Rule.REDIS, " Redis has budget ", _budget_in_redis),
     Row(Rule.REDIS, " Redis has budget ", _no_budget_in_redis),
+    Row(Rule.REDIS, " Redis has no record of it", _no_hold_in_redis),
+    Row(Rule.REDIS, " Redis has hold ", _hold_in_redis),
+    Row(Rule.REDIS, ", and the reaper looks for it at ", _hold_reaped_at_another_time),
+    Row(Rule.REDIS, " is open in Redis, and has ended in the ledger", _ended_hold_in_redis),
+    Row(Rule.REDIS, ", and the reaper looks for them at ", _grants_due_at_another_time),
     Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD")),
     Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 1)),
     Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 3)),

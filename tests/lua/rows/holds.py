@@ -163,6 +163,7 @@ EXPIRE = [
         hold=HOLD.replace("1 o", "0 o")),
     Row("under an older epoch is stale", "stale", given={"test_clock_ms": EXPIRES}, hold=HOLD, journal_epoch=2),
     Row("of a hold that ended finds it gone", "gone"),
+    Row("of a hold that is to expire and has no record leaves it to be found", "missing", is_listed=True),
     Row("of a hold that has expired finds it gone", "gone", hold=EXPIRED),
     Row("of a hold from an older epoch forgets when it was due", "gone", hold=HOLD.replace("1 o", "0 o"),
         hold_after=HOLD.replace("1 o", "0 o")),

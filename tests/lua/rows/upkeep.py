@@ -13,6 +13,7 @@ from support.lua_account import (
     Grant,
 )
 from support.lua_table import (
+    EXPIRED,
     EXPIRES,
     HOLD,
     HOLD_KEY,
@@ -46,12 +47,17 @@ GET_BALANCE = [
     Row("finds no account left over from an older epoch", "absent", given={"epoch": 0}),
 ]  # fmt: skip
 
+OF_HOLD: Changes = {"more_keys": (HOLD_KEY,), "more": (MEMBER,)}
 SIGHT = [
     Row("sees the account and the end of its journal", "ok", effect=look(0)),
     Row("sees grants and budgets", "ok", given={"grants": {2: TOP_UP, 4: SCOPED}, "budgets": {"b1": Budget()}},
         effect=look(0)),
     Row("sees the day as it is written", "ok", given={"test_clock_ms": TOMORROW, "daily_limit": 50, "day_remaining": 3, "used": 47}, effect=look(0)),
     Row("sees a grant that is due as it is written", "ok", given={"grants": {2: Grant(100, expires=NOON)}}, effect=look(0)),
+    Row("sees a hold, and when it is to be reaped", "ok", given=WITH_HOLD, hold=HOLD, call=OF_HOLD, effect=look(0),
+        holds_seen={MEMBER: f"40 {DAY} {EXPIRES} 2:40 inf"}),
+    Row("sees no hold that has no record", "ok", call=OF_HOLD, effect=look(0), holds_seen={MEMBER: "-"}),
+    Row("sees no hold that has ended", "ok", hold=EXPIRED, call=OF_HOLD, effect=look(0), holds_seen={MEMBER: "-"}),
     Row("of no account finds none", "absent", given={"epoch": ""}),
     Row("finds no account left over from an older epoch", "absent", given={"epoch": 0}),
 ]  # fmt: skip
