@@ -11,7 +11,7 @@ from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.server.status import as_service_error, status_of
 from gate.store.calls import Outcome, Store
-from gate.store.connections import CommandFailed
+from gate.store.errors import CommandFailed
 from gate.v1.gate_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,

@@ -24,7 +24,7 @@ from gate.cli import (
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
 from gate.settings import SettingsError
-from gate.store.connections import CommandFailed, UnfitRedis
+from gate.store.errors import CommandFailed, UnfitRedis
 from meter.database.errors import LedgerError
 from meter.errors import ServiceError
 from meter.prices import PriceFileError

@@ -1,8 +1,10 @@
 """Commands that run a process of the product, or prepare for one."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -10,8 +12,11 @@ from rich.table import Table
 from gate.cli.connection import console
 from gate.process.logging import configure_logging
 from gate.settings import Settings, SettingsError, effective, load_settings, unknown_variables
-from meter.ledger.adoption import Adoption
-from meter.ledger.shard_state import StoreName
+
+if TYPE_CHECKING:
+    # Commands that only call start in a third of the time without what reads ledger and store.
+    from meter.ledger.adoption import Adoption
+    from meter.ledger.shard_state import StoreName
 
 Listen = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from gate.store.connections import CommandFailed
+from gate.store.errors import CommandFailed
 from meter.errors import ResourceExhausted, ServiceError, Unavailable
 
 DOMAIN = "creditgate"

@@ -19,31 +19,13 @@ import hiredis
 import structlog
 from redis.connection import parse_url
 
-from meter.errors import Unavailable
+from gate.store.errors import CommandFailed, RedisUnavailable, UnfitRedis
 
 Reply = Any  # bytes, int, None, a list of them, or hiredis.ReplyError
 _FIRST_RECONNECT_S = 0.02
 _RECONNECT_CAP_S = 2.0
 
 log = structlog.get_logger()
-
-
-class RedisUnavailable(Unavailable):
-    """Redis did not answer; the call may or may not have taken effect."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            "REDIS_UNAVAILABLE",
-            f"the store cannot be reached ({why}); repeat the call with the same request_id",
-        )
-
-
-class CommandFailed(Exception):
-    """Redis answered a command with an error; `str()` is its text."""
-
-
-class UnfitRedis(Exception):
-    """The Redis must not hold credits: the server may drop or refuse data."""
 
 
 class Connection(asyncio.Protocol):

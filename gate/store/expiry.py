@@ -2,24 +2,13 @@
 
 from gate.store.account_scripts import AccountScripts
 from gate.store.contracts import ExpireArguments, ProcessDueGrantsArguments
+from gate.store.errors import CommandFailed
 from gate.store.keys import call_keys, hold_member
-from meter.errors import ServiceError
 from meter.journal.entry import Method
 from meter.v1.journal_pb2 import JournaledRequest
 
 # How long Redis still knows an expired hold, so that a late debit is charged as late.
 LATE_WINDOW_MS = 86_400_000
-
-
-class HoldRecordMissing(ServiceError):
-    """The hold is to expire, and Redis has no record of it; `creditgate check` tells more."""
-
-    def __init__(self, account_id: str, hold_id: str) -> None:
-        super().__init__(
-            "HOLD_RECORD_MISSING",
-            f"account {account_id}, hold {hold_id}: Redis has lost the hold's record; what it"
-            " holds stays held",
-        )
 
 
 class Expiry:
@@ -31,8 +20,8 @@ class Expiry:
     async def expire(self, account_id: str, hold_id: str) -> bool:
         """Gives a hold back if the hold's time is over (gate/lua/upkeep/expire.lua).
 
-        Returns whether the hold has expired by this call; a hold ends only once. HoldRecordMissing
-        if Redis was damaged.
+        Returns whether the hold has expired by this call; a hold ends only once. CommandFailed
+        if Redis has lost the hold's record.
         """
         shard = self._scripts.shard_of(account_id)
         request = JournaledRequest(account_id=account_id, hold_id=hold_id)
@@ -53,7 +42,10 @@ class Expiry:
             arguments,
         )
         if status == b"missing":
-            raise HoldRecordMissing(account_id, hold_id)
+            raise CommandFailed(
+                f"expire: Redis has lost the record of hold {hold_id} of account {account_id}; what"
+                " the hold has stays held"
+            )
         return bool(status == b"ok")
 
     async def process_due_grants(self, account_id: str) -> int:

@@ -15,7 +15,8 @@ import structlog
 
 from gate.hold_ids import made_at_s
 from gate.metrics import GateMetrics
-from gate.store.connections import CommandFailed, Connections, RedisUnavailable, Reply
+from gate.store.connections import Connections, Reply
+from gate.store.errors import CommandFailed, RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import structlog
 
-from gate.store.connections import Connection, UnfitRedis, ask
+from gate.store.connections import Connection, ask
+from gate.store.errors import UnfitRedis
 from gate.store.script_library import library
 
 _OLDEST_VERSION = 7

@@ -12,8 +12,9 @@ import structlog
 
 from gate.metrics import GateMetrics
 from gate.store.account_codec import AccountField, epoch_of
-from gate.store.connections import CommandFailed, Connections
+from gate.store.connections import Connections
 from gate.store.due_grants import ATTEMPTS
+from gate.store.errors import CommandFailed
 from gate.store.keys import account_key, call_keys, hold_key, shard_of
 from gate.store.operations import OperationScripts
 from gate.store.script_runner import ScriptRunner

@@ -6,7 +6,8 @@ from time import perf_counter
 import hiredis
 
 from gate.metrics import SECONDS, GateMetrics
-from gate.store.connections import CommandFailed, Connection, Connections, RedisUnavailable, Reply
+from gate.store.connections import Connection, Connections, Reply
+from gate.store.errors import CommandFailed, RedisUnavailable
 from gate.store.redis_server import load_library
 from gate.store.script_library import library, script_names
 

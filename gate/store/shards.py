@@ -26,8 +26,9 @@ import structlog
 
 from gate.metrics import GateMetrics
 from gate.store.closed_shards import STOPS, ClosedShards
-from gate.store.connections import CommandFailed, Connections
+from gate.store.connections import Connections
 from gate.store.contracts import OpenEpochArguments
+from gate.store.errors import CommandFailed
 from gate.store.keys import call_keys
 from gate.store.script_runner import ScriptRunner
 from meter.database.errors import LedgerError

@@ -18,21 +18,14 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from gate.metrics import GateMetrics
-from gate.store.connections import (
-    CommandFailed,
-    Connection,
-    Connections,
-    Endpoint,
-    RedisUnavailable,
-    UnfitRedis,
-    ask,
-)
+from gate.store.connections import Connection, Connections, Endpoint, ask
 from gate.store.contracts import (
     CreateAccountArguments,
     GetBalanceArguments,
     GrantCreditsArguments,
     OpenEpochArguments,
 )
+from gate.store.errors import CommandFailed, RedisUnavailable, UnfitRedis
 from gate.store.keys import call_keys
 from gate.store.redis_server import prepare_server
 from gate.store.script_runner import ScriptRunner

@@ -13,8 +13,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gate.metrics import GateMetrics
-from gate.store.connections import Connections, Endpoint, RedisUnavailable, UnfitRedis
+from gate.store.connections import Connections, Endpoint
 from gate.store.contracts import OpenEpochArguments
+from gate.store.errors import RedisUnavailable, UnfitRedis
 from gate.store.keys import call_keys, journal_key
 from gate.store.redis_server import prepare_server
 from gate.store.script_runner import ScriptRunner

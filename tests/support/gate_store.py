@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from gate.metrics import GateMetrics
 from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
-from gate.store.connections import Connection, Connections, Endpoint, RedisUnavailable
+from gate.store.connections import Connection, Connections, Endpoint
+from gate.store.errors import RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.operations import OperationScripts

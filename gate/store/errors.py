@@ -1,0 +1,21 @@
+"""Defines how Redis fails."""
+
+from meter.errors import Unavailable
+
+
+class RedisUnavailable(Unavailable):
+    """Redis did not answer; the call may or may not have taken effect."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "REDIS_UNAVAILABLE",
+            f"the store cannot be reached ({why}); repeat the call with the same request_id",
+        )
+
+
+class CommandFailed(Exception):
+    """Redis answered a command with an error; `str()` is its text."""
+
+
+class UnfitRedis(Exception):
+    """The Redis must not hold credits: the server may drop or refuse data."""
