@@ -13,6 +13,7 @@ import pytest
 
 from gate.store.keys import journal_key, shard_of
 from gate.v1.gate_pb2 import ALLOWED
+from meter.database.migrate import migrate
 from support.fault_stack import CREDIT, SHARDS, FaultStack, code_of, open_fault_stack
 from support.servers import ValkeyServer, valkey_server, wait_until
 from support.stack import free_address
@@ -24,6 +25,13 @@ COMMAND = [sys.executable, "-m", "gate.cli"]
 def fault_stack() -> Iterator[FaultStack]:
     with open_fault_stack(gates=1, redis_timeout_ms="1000") as fault_stack:
         yield fault_stack
+
+
+@pytest.fixture(scope="module")
+def used_stack() -> Iterator[FaultStack]:
+    """Shared by the tests that leave the stack as it is."""
+    with open_fault_stack(gates=1, redis_timeout_ms="1000") as used_stack:
+        yield used_stack
 
 
 @pytest.fixture
@@ -46,46 +54,47 @@ def run(
 
 @pytest.mark.parametrize("process", ["serve", "flush", "billing"])
 def test_a_second_store_on_a_ledger_is_refused_and_named(
-    fault_stack: FaultStack, other_store: ValkeyServer, process: str
+    used_stack: FaultStack, other_store: ValkeyServer, process: str
 ) -> None:
-    account = fault_stack.open("100")
-    fault_stack.debit(account, 5 * CREDIT)
-    assert fault_stack.entries(account)
-    position = fault_stack.position(account)
-    refused = run(fault_stack, process, CREDITGATE_REDIS_URL=other_store.url)
+    account = used_stack.open("100")
+    used_stack.debit(account, 5 * CREDIT)
+    assert used_stack.entries(account)
+    position = used_stack.position(account)
+    refused = run(used_stack, process, CREDITGATE_REDIS_URL=other_store.url)
     assert refused.returncode == 1
-    assert str(fault_stack.stack.valkey.socket) in refused.stderr
+    assert str(used_stack.stack.valkey.socket) in refused.stderr
     assert str(other_store.socket) in refused.stderr
     with other_store.client() as client:
         assert client.keys() == []
-    assert fault_stack.debit(account, CREDIT).decision == ALLOWED
-    assert fault_stack.entries(account)
-    assert fault_stack.position(account).epoch == position.epoch
-    assert not fault_stack.findings(account)
+    assert used_stack.debit(account, CREDIT).decision == ALLOWED
+    assert used_stack.entries(account)
+    assert used_stack.position(account).epoch == position.epoch
+    assert not used_stack.findings(account)
 
 
-@pytest.mark.parametrize("shards", ["16", "32"])
-@pytest.mark.parametrize("process", ["serve", "flush", "billing"])
+@pytest.mark.parametrize(
+    ("process", "shards"), [("serve", "16"), ("serve", "32"), ("flush", "16"), ("billing", "32")]
+)
 def test_a_second_ledger_on_a_store_is_refused_before_it_does_harm(
-    fault_stack: FaultStack, tmp_path: Path, process: str, shards: str
+    used_stack: FaultStack, tmp_path: Path, process: str, shards: str
 ) -> None:
-    account = fault_stack.open("10")
-    fault_stack.debit(account, CREDIT)
-    fault_stack.stack.flushers[0].kill()
-    fault_stack.debit(account, CREDIT)  # a stranger's flusher must not take this away
+    account = used_stack.open("10")
+    used_stack.debit(account, CREDIT)
+    used_stack.stack.flushers[0].kill()
+    used_stack.debit(account, CREDIT)  # a stranger's flusher must not take this away
     ledger = {
         "CREDITGATE_LEDGER_URL": f"sqlite:///{tmp_path}/other.db",
         "CREDITGATE_SHARDS": shards,
     }
-    assert run(fault_stack, "migrate", **ledger).returncode == 0
-    refused = run(fault_stack, process, **ledger)
+    migrate(ledger["CREDITGATE_LEDGER_URL"])
+    refused = run(used_stack, process, **ledger)
     assert refused.returncode == 1
     assert "belongs to another ledger" in refused.stderr
-    assert fault_stack.redis.keys("cg:{20}:*") == []
-    assert fault_stack.debit(account, CREDIT).decision == ALLOWED
-    fault_stack.stack.flushers[0].start()
-    assert [entry.amount_nanos for entry in fault_stack.entries(account)][:3] == [-CREDIT] * 3
-    assert not fault_stack.findings(account)
+    assert used_stack.redis.keys("cg:{20}:*") == []
+    assert used_stack.debit(account, CREDIT).decision == ALLOWED
+    used_stack.stack.flushers[0].start()
+    assert [entry.amount_nanos for entry in used_stack.entries(account)][:3] == [-CREDIT] * 3
+    assert not used_stack.findings(account)
 
 
 def test_a_gate_on_a_store_that_was_replaced_stops_by_itself(
