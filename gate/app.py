@@ -46,6 +46,7 @@ from gate.server.edge import Edge
 from gate.service import GateService
 from gate.settings import Settings
 from gate.store.keys import shard_of
+from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
 from gate.store.redis_server import require_fit
 from gate.store_parts import StoreParts, open_store_parts
@@ -201,7 +202,12 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             pricer,
         )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(parts.store, pricer, metrics),
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(
+                parts.store,
+                LostHolds(parts.store, parts.shards, ledger),
+                pricer,
+                metrics,
+            ),
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
         }
         server = _new_server(

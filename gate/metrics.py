@@ -162,6 +162,11 @@ class UpkeepMetrics:
             "Times that Redis was found behind the ledger: acknowledged writes were lost.",
             registry=registry,
         )
+        self.acknowledged_lost = Counter(
+            "creditgate_acknowledged_lost_total",
+            "Entries that callers were told of and that neither Redis nor the ledger has.",
+            registry=registry,
+        )
         self.price_file_reads = Counter(
             "creditgate_price_file_reads_total",
             "Times that a changed price file was read: ok, or failed and the old prices stay.",

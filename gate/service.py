@@ -12,6 +12,7 @@ from gate.pricing import Pricer
 from gate.server.status import as_service_error, status_of
 from gate.store.calls import Outcome, Store
 from gate.store.errors import CommandFailed
+from gate.store.lost_holds import LostHolds
 from gate.v1.gate_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
@@ -30,7 +31,7 @@ from gate.v1.gate_pb2 import (
     ReleaseRequest,
     ReleaseResponse,
 )
-from meter.errors import InvalidField, ServiceError
+from meter.errors import InvalidField, NotFound, ServiceError
 from meter.ids import check_id
 from meter.money import NANOS_PER_CREDIT
 
@@ -38,8 +39,15 @@ from meter.money import NANOS_PER_CREDIT
 class GateService:
     """Has a method for each RPC; proto/gate/v1/gate.proto documents the RPCs."""
 
-    def __init__(self, store: Store, pricer: Pricer, metrics: GateMetrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lost_holds: LostHolds,
+        pricer: Pricer,
+        metrics: GateMetrics,
+    ) -> None:
         self._store = store
+        self._lost_holds = lost_holds
         self._pricer = pricer
         self._metrics = metrics
         self._charged = metrics.buffer.counter(metrics.decisions.charged)
@@ -56,7 +64,10 @@ class GateService:
     async def Debit(self, request: DebitRequest) -> DebitResponse:
         validation.check_debit(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
-        outcome = await self._store.debit(request, cost)
+        try:
+            outcome = await self._store.debit(request, cost)
+        except NotFound as refused:
+            outcome = await self._lost_holds.debit(request, cost, refused)
         self._count_decision(outcome)
         if not outcome.replayed and not outcome.denial:
             self._count_charged(outcome)

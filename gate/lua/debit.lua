@@ -23,15 +23,16 @@
 -- only for what is never denied, with a hold or incurred:
 -- ARGV[11] hold_id: or -
 -- ARGV[12] hold_member: the hold's member in holds_by_expiry, or -
--- ARGV[13] incurred: 1 or 0
+-- ARGV[13] incurred: 1, 0, or lost: for a hold that the store has lost, as if expired
 -- ARGV[14] spendable_floor_nanos: the least that may be spendable, and that a limited day may have
 --   remaining, before the amount is taken, for the sums to stay within int64 whatever settings
 --   follow
 -- ARGV[15] used_ceiling_nanos: the most that may be used before the amount is taken; an unlimited
 --   day may have no less than its negative remaining
 --
--- Returns {'ok', effect} | {'replayed', record} | {'denied', reason, look, budget id, its labels}
---   | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Returns {'ok', effect, its entry's id} | {'replayed', record} | {'denied', reason, look, budget
+--   id, its labels} | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first)
+--   | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, CURRENCY_MISMATCH,
 --   AMOUNT_OUT_OF_RANGE (what cannot be denied), ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS,
 --   DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED (what can), stale.
@@ -40,7 +41,7 @@
 -- nothing unless it returns 'ok' (a field lent for adding up aside).
 
 -- Finds what a charge without a hold needs. Returns the charge, or nil and the reply.
-local function find_usage(account, amount, currency, labels, is_incurred)
+local function find_usage(account, amount, currency, labels, is_incurred, is_late)
   if currency ~= ABSENT and currency ~= account.currency then
     return nil, {'refused', 'CURRENCY_MISMATCH'}
   end
@@ -50,6 +51,7 @@ local function find_usage(account, amount, currency, labels, is_incurred)
     hold = NO_HOLD,
     management_off = has.management_off,
     is_incurred = is_incurred,
+    is_late = is_late,
     counts_today = true,
     grants = has.scoped_grants and read_grants(account) or nil,
     matched = has.budgets and match_budgets(account, labels) or nil,
@@ -245,12 +247,14 @@ local function debit(keys, arguments)
     account_key, replay_key, journal_key, grants_key, budgets_key, epoch, fingerprint)
   if not account then return reply end
   local charge
-  local is_incurred = incurred == '1'
+  local is_of_lost_hold = incurred == 'lost'
+  local is_incurred = incurred == '1' or is_of_lost_hold
   if hold_key then
     charge, reply = find_settlement(
       account, amount_nanos, currency, labels, is_incurred, hold_key, hold_id)
   else
-    charge, reply = find_usage(account, amount_nanos, currency, labels, is_incurred)
+    charge, reply = find_usage(
+      account, amount_nanos, currency, labels, is_incurred, is_of_lost_hold)
   end
   if not charge then return reply end
   if hold_key or is_incurred then
@@ -270,7 +274,7 @@ local function debit(keys, arguments)
   end
   write(account, charge, traffic_class)
   remember_call(replay_key, record_or_reply, replay_ttl_ms)
-  return {'ok', effect}
+  return {'ok', effect, account.entry_id}
 end
 
 register('debit', debit, {'allow-oom'})

@@ -23,8 +23,9 @@
 -- ARGV[12] request: as received
 -- ARGV[13] pricing: or empty
 --
--- Returns {'ok', effect} | {'replayed', record} | {'denied', reason, look, budget id, its labels}
---   | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first) | {'stale'}.
+-- Returns {'ok', effect, its entry's id} | {'replayed', record} | {'denied', reason, look, budget
+--   id, its labels} | {'refused', reason} | {'absent'} | {'due'} (process_due_grants comes first)
+--   | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, HOLD_EXPIRED, CURRENCY_MISMATCH,
 --   ACCOUNT_SUSPENDED, INSUFFICIENT_CREDITS, DAILY_LIMIT_EXCEEDED, BUDGET_EXCEEDED, stale.
 -- Writes the journal, the hold, the account, its grants and budgets, and the replay record; nothing
@@ -121,7 +122,7 @@ local function extend(keys, arguments)
   if amount_nanos ~= '0' then write(account, extension, traffic_class) end
   write_hold(account, hold_key, holds_by_expiry_key, hold_member, hold)
   remember_call(replay_key, record_or_reply, replay_ttl_ms)
-  return {'ok', effect}
+  return {'ok', effect, account.entry_id}
 end
 
 register('extend', extend)

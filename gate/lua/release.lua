@@ -16,7 +16,7 @@
 -- ARGV[6] method
 -- ARGV[7] request: as received
 --
--- Returns {'ok', effect} | {'replayed', record} | {'refused', reason} | {'absent'}
+-- Returns {'ok', effect, its entry's id} | {'replayed', record} | {'refused', reason} | {'absent'}
 --   | {'due'} (process_due_grants comes first) | {'stale'}.
 -- Precedence: REQUEST_ID_REUSED, absent, due, HOLD_NOT_FOUND, HOLD_EXPIRED, stale.
 -- Writes the journal, the account, its grants and budgets, the replay record, and removes the hold;
@@ -41,7 +41,7 @@ local function release(keys, arguments)
   redis.call('ZREM', holds_by_expiry_key, hold_member)
   redis.call('DEL', hold_key)
   remember_call(replay_key, record_or_reply, replay_ttl_ms)
-  return {'ok', effect}
+  return {'ok', effect, account.entry_id}
 end
 
 register('release', release, {'allow-oom'})

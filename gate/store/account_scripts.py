@@ -28,6 +28,7 @@ class AccountScripts:
         self._runner = runner
         self._shards = shards
         self._restorer = restorer
+        self.acknowledged = shards.acknowledged.ids
 
     def shard_of(self, account_id: str) -> int:
         """Returns the account's shard."""

@@ -32,6 +32,7 @@ from meter.journal.entry import Method
 from meter.journal.replay_record import decode_replay_record
 from meter.money import INT64_MAX, INT64_MIN, SETTING_MAX
 
+LOST = "lost"  # in place of `incurred`: the store has lost the hold
 DEFAULT_HOLD_TTL_MS = 600_000
 _FINGERPRINT_BYTES = 9
 _PERSONS = {method: method.encode() for method in Method}  # of blake2b, so that methods differ
@@ -105,8 +106,32 @@ class Store:
         account_id = request.account_id
         hold_id = request.hold_id
         shard = self._scripts.shard_of(account_id)
+        arguments: Arguments = self._debit_arguments(shard, request, cost)
+        if hold_id or request.incurred:
+            arguments = (*arguments, *_undeniable(request, cost.amount_nanos))
+        keys = call_keys("debit", shard, account_id, request.request_id, hold_id)
+        return await self._decide("debit", shard, account_id, keys, arguments)
+
+    async def debit_of_lost_hold(self, request: DebitRequest, cost: Cost) -> Outcome:
+        """Charges usage whose hold the store has lost: as incurred, and late."""
+        account_id = request.account_id
+        shard = self._scripts.shard_of(account_id)
+        undeniable = _undeniable(request, cost.amount_nanos)
+        arguments = (
+            *self._debit_arguments(shard, request, cost),
+            *undeniable._replace(hold_id=ABSENT, hold_member=ABSENT, incurred=LOST),
+        )
+        keys = call_keys("debit", shard, account_id, request.request_id)
+        return await self._decide("debit", shard, account_id, keys, arguments)
+
+    def _debit_arguments(
+        self,
+        shard: int,
+        request: DebitRequest,
+        cost: Cost,
+    ) -> DebitArguments:
         body = request.SerializeToString(deterministic=True)
-        arguments: Arguments = DebitArguments(
+        return DebitArguments(
             epoch=self._scripts.epoch(shard),
             fingerprint=fingerprint(Method.DEBIT, body),
             replay_ttl_ms=self._replay_window_ms,
@@ -118,10 +143,6 @@ class Store:
             request=body,
             pricing=cost.pricing,
         )
-        if hold_id or request.incurred:
-            arguments = (*arguments, *_undeniable(request, cost.amount_nanos))
-        keys = call_keys("debit", shard, account_id, request.request_id, hold_id)
-        return await self._decide("debit", shard, account_id, keys, arguments)
 
     async def release(self, request: ReleaseRequest) -> Outcome:
         """Gives a hold back (gate/lua/release.lua)."""
@@ -210,7 +231,9 @@ class Store:
         )
         match status:
             case b"ok":
-                return Outcome(decode_effect(reply[0].decode()))
+                line, entry_id = reply
+                self._scripts.acknowledged[shard] = entry_id
+                return Outcome(decode_effect(line.decode()))
             case b"replayed":
                 return Outcome(decode_replay_record(reply[0].decode()), replayed=True)
             case b"denied":

@@ -96,7 +96,7 @@ class UndeniableDebitArguments(NamedTuple):
 
     hold_id: str  # or "-"
     hold_member: str  # or "-"
-    incurred: int
+    incurred: int | str  # 1, 0, or "lost"
     spendable_floor_nanos: int  # the least that may be left before the amount is taken
     used_ceiling_nanos: int  # the most that may be used before the amount is taken
 
@@ -157,6 +157,7 @@ class OpenEpochArguments(NamedTuple):
     method: str
     reason: str
     owner: str  # meter.journal.owner.Owner
+    flushed: str  # the ledger's position
 
 
 class LoadAccountArguments(NamedTuple):

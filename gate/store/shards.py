@@ -25,6 +25,7 @@ import uuid
 import structlog
 
 from gate.metrics import GateMetrics
+from gate.store.acknowledged import Acknowledged
 from gate.store.closed_shards import STOPS, ClosedShards
 from gate.store.connections import Connections
 from gate.store.contracts import OpenEpochArguments
@@ -84,6 +85,7 @@ class Shards:
         self._positions = positions
         self._metrics = metrics
         self._epochs: list[int | None] = [None] * count
+        self.acknowledged = Acknowledged(count, metrics.upkeep)
         self._run_id = ""
         self._foreign = ""
         self._any_closed = asyncio.Event()
@@ -253,12 +255,32 @@ class Shards:
             return  # the ledger went on between the two looks: look again
         self._note(shard, state, known, found)
         if state is ShardState.OPEN:
-            assert found.end is not None
-            self._epochs[shard] = found.end.epoch
+            await self._open(shard, known, found)
         elif state is ShardState.NEW and self._may_begin():
             await self._open_new(shard, known)
         elif state is ShardState.LOST and self._may_begin():
+            self.acknowledged.count_lost(shard, known, found)
             await self._begin_again(shard, known, found)
+
+    async def _open(
+        self,
+        shard: int,
+        known: LedgerShard,
+        found: StoredShard,
+    ) -> None:
+        """Opens a shard in the journal's epoch, or begins another if acknowledged entries are lost.
+
+        The flusher carries over what the journal still has before the other epoch is opened.
+        """
+        assert found.end is not None
+        lost = self.acknowledged.count_lost(shard, known, found)
+        if lost:
+            epoch = Position(found.end.epoch + 1, 0)
+            reason = f"{lost} acknowledged entries behind {found.end} were lost by the store"
+            await self._open_epoch(shard, known, epoch, reason)
+        else:
+            self._closed.note(shard, ShardState.OPEN)
+            self._epochs[shard] = found.end.epoch
 
     def _may_begin(self) -> bool:
         """Says whether shards may be opened: none, if any shard of the store is a stranger's."""
@@ -278,7 +300,8 @@ class Shards:
         """Keeps the state, and tells of a state in which the shard stays closed, once."""
         former = self._states[shard]
         self._states[shard] = state
-        self._closed.note(shard, state)
+        if state is not ShardState.OPEN:
+            self._closed.note(shard, state)
         if state is former or state in (ShardState.OPEN, ShardState.NEW, ShardState.LOST):
             return
         if state is ShardState.FOREIGN:
@@ -304,7 +327,12 @@ class Shards:
             await asyncio.to_thread(self._positions.claim, store)
             known = (await asyncio.to_thread(self._positions.shards))[shard]
         if known.store.name == self._store_name:
-            await self._open_epoch(shard, known, "first start")
+            await self._open_epoch(
+                shard,
+                known,
+                known.position,
+                "first start",
+            )
 
     async def _begin_again(
         self,
@@ -316,7 +344,12 @@ class Shards:
         reason = f"journal ends at {found.end or 'nothing'}, the ledger holds {known.position}"
         if known.position.seq > 0:
             known = await self._begin_epoch(shard, known, found, reason)
-        await self._open_epoch(shard, known, reason)
+        await self._open_epoch(
+            shard,
+            known,
+            known.position,
+            reason,
+        )
 
     async def _begin_epoch(
         self,
@@ -348,14 +381,16 @@ class Shards:
         self,
         shard: int,
         known: LedgerShard,
+        begin: Position,
         reason: str,
     ) -> None:
         # 'stale' is as good as 'ok': another gate was first. After 'foreign' the next look tells.
         arguments = OpenEpochArguments(
-            known.position.epoch,
+            begin.epoch,
             Method.EPOCH,
             reason,
             known.owner.encode(),
+            str(known.position),
         )
         await self._runner.run(
             "open_epoch",

@@ -403,7 +403,10 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again_and_run_once(
             runner = ScriptRunner(connections, GateMetrics(CollectorRegistry()))
             journal = call_keys("open_epoch", 0)
             await runner.run(
-                "open_epoch", 0, journal, OpenEpochArguments(1, "epoch", "why", "ledger store")
+                "open_epoch",
+                0,
+                journal,
+                OpenEpochArguments(1, "epoch", "why", "ledger store", "1-0"),
             )
             account = call_keys("create_account", 0, "acme", "r")
             await runner.run("create_account", 0, account, CREATE)

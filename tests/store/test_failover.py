@@ -28,7 +28,7 @@ from support.tcp_proxy import TcpProxy, tcp_proxy
 
 pytest_plugins = ("support.harness_fixtures",)
 
-OPEN = OpenEpochArguments(1, "epoch", "why", "ledger store")
+OPEN = OpenEpochArguments(1, "epoch", "why", "ledger store", "1-0")
 
 
 class Pair(NamedTuple):

@@ -143,10 +143,14 @@ class FaultStack:
 
 
 @contextmanager
-def open_fault_stack(ledger_url: str = "", gates: int = 2, **settings: str) -> Iterator[FaultStack]:
-    """A fault_stack on a stack of its own, whose Valkey keeps what it has acknowledged."""
+def open_fault_stack(
+    ledger_url: str = "", gates: int = 2, durable: bool = True, **settings: str
+) -> Iterator[FaultStack]:
+    """A fault_stack on a stack of its own, whose Valkey keeps what it has acknowledged if it is
+    durable.
+    """
     ports = [free_port() for _ in range(gates)]
-    with running_stack(ledger_url, gates=0, durable=True, **settings) as stack:
+    with running_stack(ledger_url, gates=0, durable=durable, **settings) as stack:
         for port in ports:
             stack.settings["CREDITGATE_METRICS_LISTEN"] = f"127.0.0.1:{port}"
             stack.add_gate()

@@ -14,6 +14,7 @@ from gate.store.connections import Connection, Connections, Endpoint
 from gate.store.errors import RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
+from gate.store.lost_holds import LostHolds
 from gate.store.operations import OperationScripts
 from gate.store.reaper import Reaper
 from gate.store.redis_server import prepare_server
@@ -54,6 +55,7 @@ class GateStore:
         self.operations = OperationScripts(self.runner, self.shards, REPLAY_MS)
         scripts = AccountScripts(self.runner, self.shards, self.restorer)
         self.calls = Store(scripts, REPLAY_MS)
+        self.lost_holds = LostHolds(self.calls, self.shards, ledger)
         self.expiry = Expiry(scripts)
         self.inspection = Inspection(self.connections, self.runner, self.shards)
         self.reaper = Reaper(

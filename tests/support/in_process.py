@@ -52,7 +52,9 @@ class InProcessGate:
         self._loop = loop
         self.store = store
         pricer = Pricer(PriceTable.load(prices), Prices(ledger))
-        self.service = GateService(store.calls, pricer, GateMetrics(CollectorRegistry()))
+        self.service = GateService(
+            store.calls, store.lost_holds, pricer, GateMetrics(CollectorRegistry())
+        )
         self._operations: dict[str, int] = {}
 
     def run(self, sequence: Any) -> Any:

@@ -65,6 +65,7 @@ _ALSO_USUAL: dict[str, dict[str, Any]] = {
     "delete_budget": {"labels": "api_key=k1"},
 }
 DENIALS = tuple(name for name, number in Reason.items() if number >= 20)
+CALLS = ("authorize", "debit", "release", "extend")
 LOOKS = ("get_balance", "inspect_account")
 
 
@@ -109,6 +110,7 @@ def _usual(name: str, call: Mapping[str, Any]) -> dict[str, Any]:
         "anew": 1,
         "replaced_labels": "",
         "owner": "ledger store",
+        "flushed": "1-0",
     }
     if name == "debit":
         arguments["spendable_floor_nanos"] = INT64_MIN + SETTING_MAX + amount
@@ -364,6 +366,8 @@ def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
             return ("ok", "1-0", row.line, *found, {due: due})
         case "ok" if name == "process_due_grants":
             return ("ok", str(sum(then.kind in "SV" for then in row.then)))
+        case "ok" if name in CALLS:
+            return ("ok", row.line, "1-1")
         case "ok":
             return ("ok", row.line) if row.effect else ("ok",)
         case "replayed" if row.seen:

@@ -96,7 +96,7 @@ class StoreHarness:
     def open_epoch(self, shard: int, epoch: int, reason: str = "test") -> None:
         """Another gate begins an epoch of the shard's journal."""
         owner = Positions(self.ledger).shards()[shard].owner
-        arguments = OpenEpochArguments(epoch, Method.EPOCH, reason, owner.encode())
+        arguments = OpenEpochArguments(epoch, Method.EPOCH, reason, owner.encode(), f"{epoch}-0")
         keys = call_keys("open_epoch", shard)
         reply = self._run(self._store.runner.run("open_epoch", shard, keys, arguments))
         assert reply[0] == b"ok"

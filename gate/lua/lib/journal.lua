@@ -112,13 +112,17 @@ end
 
 -- Appends the first write of a script that moves money. The id is epoch-sequence; the store gives
 -- the sequence. If a newer epoch has begun, or the journal is gone, the entry fails and nothing has
--- been written: so a shard is fenced. Returns nil, or the reply that the script must return.
+-- been written: so a shard is fenced. Returns nil, or the reply that the script must return. The id
+-- stands in the account's `entry_id` then.
 local function append(account, effect, method, request, pricing)
   local id = redis.pcall(
     'XADD', account.journal_key, 'NOMKSTREAM', account.epoch .. '-*',
     'e', effect, 'm', method, 'q', request, 'p', pricing)
   if not id then return {'stale'} end
-  if type(id) ~= 'table' then return nil end
+  if type(id) ~= 'table' then
+    account.entry_id = id
+    return nil
+  end
   if is_of_older_epoch(id) then return {'stale'} end
   return id
 end

@@ -8,6 +8,7 @@
 -- ARGV[2] method
 -- ARGV[3] reason: why, for the auditor
 -- ARGV[4] owner: as it must be, or is to be where the store is empty
+-- ARGV[5] flushed: how far the ledger has come
 --
 -- Returns {'ok'} | {'foreign'} (the shard belongs to another ledger or store)
 --   | {'stale'} (this epoch, or a newer one, has begun already). Nothing is written unless it
@@ -15,7 +16,7 @@
 
 local function open_epoch(keys, arguments)
   local journal_key, shard_key = unpack(keys)
-  local epoch, method, reason, owner = unpack(arguments)
+  local epoch, method, reason, owner, flushed = unpack(arguments)
 
   local found = redis.call('HGET', shard_key, 'owner')
   if found and found ~= owner then return {'foreign'} end
@@ -25,7 +26,7 @@ local function open_epoch(keys, arguments)
     if is_of_older_epoch(id) then return {'stale'} end
     return id
   end
-  redis.call('HSET', shard_key, 'owner', owner, 'flushed', epoch .. '-0')
+  redis.call('HSET', shard_key, 'owner', owner, 'flushed', flushed)
   return {'ok'}
 end
 

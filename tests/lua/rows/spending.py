@@ -167,6 +167,8 @@ DEBIT = [
         after=NO_GRANT | {"left": -7, "used": 10, "day_remaining": -10}),
     Row("of usage that was incurred goes past the daily limit", "ok", given={"daily_limit": 5, "day_remaining": 5}, call={"incurred": 1},
         effect=charged(10, "i"), after={"left": 90, "used": 10, "day_remaining": -5}),
+    Row("of a hold that was lost is charged as incurred and late", "ok", call={"incurred": "lost"},
+        effect=charged(10, "li"), after={"left": 90, "used": 10, "day_remaining": -10}),
     Row("of usage that was incurred is charged to a suspended account", "ok", given={"status": "suspended"},
         call={"incurred": 1}, effect=charged(10, "i"), after={"left": 90, "used": 10, "day_remaining": -10}),
     Row("may bring debt to its last nano", "ok", given=NO_GRANT | {"left": FLOOR + 10}, call={"incurred": 1},
