@@ -10,7 +10,7 @@ from gate.cli.output import add_number_columns, facts_table
 from gate.cli.price_text import instant, per, percentage, shown
 from meter.prices import ModelPrice, PriceWindow
 from meter.prices.diff import MarkupChange, PriceChange, rate_changes
-from meter.prices.units import without_repeats
+from meter.prices.fallbacks import without_repeats
 
 _EVERYONE = "everyone"
 _MAIN_UNITS = ("input_tokens", "cached_input_tokens", "output_tokens")
@@ -25,7 +25,8 @@ def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
     for price, window in prices:
         _, rates = price.bands()[0]
         main_prices = [shown(unit, rates.get(unit)) for unit in _MAIN_UNITS]
-        others = [unit for unit in without_repeats(rates) if unit not in _MAIN_UNITS]
+        told = without_repeats(rates, price.model)
+        others = [unit for unit in told if unit not in _MAIN_UNITS]
         tiers = [f"> {tier.above_input_tokens:,}" for tier in price.tiers]
         table.add_row(
             price.model,
@@ -98,7 +99,7 @@ def _rates_table(price: ModelPrice) -> Table:
     table = Table("unit", box=None)
     add_number_columns(table, "for each", "base", *tiers)
     rates_of = {unit: [rates[unit] for _, rates in bands] for unit in base}
-    for unit, rates in without_repeats(rates_of).items():
+    for unit, rates in without_repeats(rates_of, price.model).items():
         prices = [shown(unit, rate) for rate in rates]
         table.add_row(unit, f"{per(unit):,}", *prices)
     return table

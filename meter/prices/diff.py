@@ -6,11 +6,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+from meter.prices.fallbacks import without_repeats
 from meter.prices.overrides import Terms
 from meter.prices.price import ModelPrice
 from meter.prices.table import PriceTable
 from meter.prices.timeline import T
-from meter.prices.units import unit_order, without_repeats
+from meter.prices.units import unit_order
 
 _UnitRates = dict[str, Fraction]  # credits by unit
 _Bands = list[tuple[int, _UnitRates]]  # by the input tokens above which the rates hold
@@ -50,10 +51,7 @@ class PriceChange:
 
     @property
     def model(self) -> str:
-        known = self.after or self.before
-        if known is None:
-            return ""
-        return known.model
+        return _model_of(self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,10 @@ def rate_changes(
     """
     changes: list[RateChange] = []
     below: _Pairs = {}
+    model = _model_of(before, after)
     for start, pairs in _pairs_by_start(before, after):
-        changes += _changes_above(start, pairs, below)
+        told = without_repeats(pairs, model)
+        changes += _changes_above(start, told, below)
         below = pairs
     return changes
 
@@ -139,6 +139,13 @@ def price_changes(
     return changes
 
 
+def _model_of(before: ModelPrice | None, after: ModelPrice | None) -> str:
+    known = after or before
+    if known is None:
+        return ""
+    return known.model
+
+
 def _pairs_by_start(
     before: ModelPrice | None,
     after: ModelPrice | None,
@@ -158,8 +165,8 @@ def _changes_above(
     pairs: _Pairs,
     below: _Pairs,
 ) -> Iterator[RateChange]:
-    """Yields the changes among the pairs, without what only follows another unit or `below`."""
-    for unit in sorted(without_repeats(pairs), key=unit_order):
+    """Yields the changes among the pairs, without what only follows `below`."""
+    for unit in sorted(pairs, key=unit_order):
         pair = pairs[unit]
         if pair != below.get(unit) and pair.before != pair.after:
             yield RateChange(unit, start, pair.before, pair.after)

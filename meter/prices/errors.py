@@ -28,8 +28,9 @@ class UnpricedUnit(LookupError):
         shown = repr(unit[:_SHOWN_CHARACTERS])
         if unit in UNITS:
             problem = (
-                f"model {model!r} has no price for unit {shown}:"
-                " give it one (0 if it is free) in the price file"
+                f"model {model!r} has no price for unit {shown}, and what other units cost is no"
+                " guide: give it one (0 if it is free) in the model's entry of the price file,"
+                " under per_million or per_unit"
             )
         else:
             problem = f"{shown} is no unit; expected one of: {', '.join(UNITS)}"

@@ -43,11 +43,11 @@ def input_nanos(price: ModelPrice | None) -> int | None:
 
 def test_rates_are_compared_tier_by_tier_and_what_only_follows_is_not_told() -> None:
     before = ModelPrice(
-        "a", "USD", 1, (("input_tokens", 4), ("input_audio_tokens", 4), ("output_tokens", 9))
+        "a", "USD", 1, (("input_tokens", 4), ("input_image_tokens", 4), ("output_tokens", 9))
     )
-    tier = Tier(200, (("input_tokens", 9), ("input_audio_tokens", 9), ("output_tokens", 9)))
+    tier = Tier(200, (("input_tokens", 9), ("input_image_tokens", 9), ("output_tokens", 9)))
     after = ModelPrice(
-        "a", "USD", 2, (("input_tokens", 12), ("input_audio_tokens", 12), ("requests", 6)), (tier,)
+        "a", "USD", 2, (("input_tokens", 12), ("input_image_tokens", 12), ("requests", 6)), (tier,)
     )
     assert rate_changes(before, after) == [
         RateChange("input_tokens", 0, 4 * PICO, 6 * PICO),
