@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from genai_prices.data_snapshot import DataSnapshot, get_snapshot
+from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import (
     ConditionalPrice,
     ModelInfo,
@@ -17,6 +17,8 @@ from genai_prices.types import (
 from genai_prices.types import ModelPrice as ListedPrice
 
 from meter.prices.compile import UnitPrice, compile_price, picos
+from meter.prices.names import NameRead, read_name
+from meter.prices.nearest import NearestNames
 from meter.prices.price import ModelPrice, Rates
 from meter.prices.timeline import ALWAYS_MS, PriceWindow
 from meter.prices.units import UNIT_OF_PRICE_KEY, UNITS
@@ -41,6 +43,11 @@ _MINIMUMS = {
     "groq/whisper-large-v3-turbo": _TEN_SECONDS,
 }
 
+# Azure bills OpenAI's models by OpenAI's list, in its global deployments; fine-tuned models by a
+# list of its own. genai-prices takes other makers' lists too, as an approximation.
+_BILLED_BY_THE_LIST_OF = {"azure": "openai"}
+_FINE_TUNED = "ft:"
+
 
 class ListedModel:
     """Holds a model as one provider sells it, with the model's prices over time."""
@@ -55,6 +62,14 @@ class ListedModel:
     def bare_id(self) -> str:
         """Returns the model's id without the provider."""
         return self._info.id
+
+    @property
+    def has_prices(self) -> bool:
+        """Says whether the model has a price at any time; some are listed without prices."""
+        listed = [condition.prices for condition in self._conditions()]
+        if isinstance(self._info.prices, ListedPrice):
+            listed.append(self._info.prices)
+        return any(any(_unit_prices(price)) for price in listed)
 
     def is_own_name(self, name: str) -> bool:
         """Says whether `name` is the model's id, with or without the provider."""
@@ -97,7 +112,8 @@ class Catalog:
     """Finds every model of the installed genai-prices by "model" or "provider/model"."""
 
     def __init__(self, providers: list[Provider]) -> None:
-        self._providers = providers
+        self._providers = {provider.id: provider for provider in providers}
+        self._provider_ids = frozenset(self._providers)
         self._by_id = _by_id(providers)
         # Bounded by the catalog: the keys are ids of models, not names that clients choose.
         self._models: dict[str, ListedModel] = {}
@@ -113,30 +129,66 @@ class Catalog:
         """Returns every model, as provider/model."""
         return [f"{provider.id}/{info.id}" for provider, info in self._by_id.values()]
 
-    def find(self, name: str) -> ListedModel | None:
-        """Returns the model that genai-prices would price under `name`; an exact id comes first.
+    @cached_property
+    def nearest(self) -> NearestNames:
+        """The names of the models that have prices; made at the first use, in about 0.1 s."""
+        return NearestNames(self._priced_names())
 
-        None if no model has the name.
+    def compare_names(self) -> None:
+        """Makes `nearest`, so that nobody waits for it later."""
+        self.nearest.to("")
+
+    def find(self, name: str) -> ListedModel | None:
+        """Returns the model that `name` means; an exact id comes first.
+
+        None if no model has the name. A name that tells a provider is a model of that provider, or
+        of none.
         """
         return self._named(name)
 
     def _look_up(self, name: str) -> ListedModel | None:
-        found = self._by_id.get(name.lower()) or self._match(name)
+        read = read_name(name, self._provider_ids)
+        found = self._by_id.get(name.strip().lower()) or self._match(read)
         if found is None:
             return None
         provider, info = found
         model = ListedModel(provider, info)
         return self._models.setdefault(model.id, model)
 
-    def _match(self, name: str) -> _Found | None:
-        # A fresh snapshot for each question, because a snapshot remembers every name that was ever
-        # asked, without bound. As "litellm" the snapshot reads the text before a slash as a
-        # provider if the provider is known, else the whole as a model.
-        snapshot = DataSnapshot(self._providers, from_auto_update=False)
-        try:
-            return snapshot.find_provider_model(name, None, "litellm", None)
-        except LookupError:
+    def _match(self, read: NameRead) -> _Found | None:
+        provider = self._provider_of(read)
+        if provider is None:
             return None
+        # Without the other providers, genai-prices does not fall back to their prices.
+        info = provider.find_model(read.model) or self._billed_by_list(provider, read.model)
+        if info is None:
+            return None
+        return provider, info
+
+    def _billed_by_list(self, seller: Provider, model: str) -> ModelInfo | None:
+        """Returns the model of another provider, by whose list the seller bills the model."""
+        lister = _BILLED_BY_THE_LIST_OF.get(seller.id)
+        if lister is None or model.startswith(_FINE_TUNED):
+            return None
+        return self._providers[lister].find_model(model)
+
+    def _provider_of(self, read: NameRead) -> Provider | None:
+        """Returns the provider that a name tells, or else the maker of models of such names."""
+        if read.provider:
+            return self._providers.get(read.provider)
+        for provider in self._providers.values():
+            if provider.model_match is not None and provider.model_match.is_match(read.model):
+                return provider
+        return None
+
+    def _priced_names(self) -> Iterator[str]:
+        for provider, info in self._by_id.values():
+            if ListedModel(provider, info).has_prices:
+                yield f"{provider.id}/{info.id}"
+        for seller, lister in _BILLED_BY_THE_LIST_OF.items():
+            for info in self._providers[lister].models:
+                if not info.id.startswith(_FINE_TUNED):
+                    yield f"{seller}/{info.id}"
 
 
 def _by_id(providers: Iterable[Provider]) -> dict[str, _Found]:

@@ -1,5 +1,6 @@
 """Defines how pricing fails: never by charging nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from meter.prices.units import UNITS
@@ -8,15 +9,26 @@ _SHOWN_CHARACTERS = 128  # model names come from clients; an error message stays
 
 
 class UnknownModel(LookupError):
-    """No price is in force for `model` at the time asked about."""
+    """No price is in force for `model` at the time asked about.
 
-    def __init__(self, model: str) -> None:
+    `nearest` are the most similar names that have a price.
+    """
+
+    def __init__(self, model: str, nearest: Sequence[str] = ()) -> None:
         self.model = model
+        self.nearest = tuple(nearest)
         shown = repr(model[:_SHOWN_CHARACTERS])
         super().__init__(
             f"no price is known for model {shown}: check its name"
-            " (write provider/model to name the provider), or add it to the price file"
+            f" (write provider/model to name the provider{_told(self.nearest)}),"
+            " or add it to the price file"
         )
+
+
+def _told(nearest: Sequence[str]) -> str:
+    if not nearest:
+        return ""
+    return f"; the nearest names are {', '.join(nearest)}"
 
 
 class UnpricedUnit(LookupError):

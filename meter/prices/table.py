@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from meter.prices.catalog import Catalog, ListedModel
 from meter.prices.errors import PriceFileError, UnknownModel
+from meter.prices.nearest import NearestNames, nearest_of
 from meter.prices.overrides import MAX_MODEL_NAME, Overrides, Terms, read_overrides
 from meter.prices.price import ModelPrice
 from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Span, Steps, span_at
@@ -70,7 +71,7 @@ class PriceTable:
         """
         price = self.window(model, at_ms, account_id).price
         if price is None:
-            raise UnknownModel(model)
+            raise UnknownModel(model, self._nearest(model, account_id))
         return price
 
     def window(
@@ -111,6 +112,12 @@ class PriceTable:
             return True
         listed = self._catalog.find(name)
         return listed is not None and listed.id == model
+
+    def _nearest(self, name: str, account_id: str) -> list[str]:
+        """Returns the names with a price, to this account, that are most like `name`."""
+        known = [self._catalog.nearest]
+        known += [owner.nearest for owner in self._owners(account_id)]
+        return nearest_of(names.to(name) for names in known)
 
     def _owners(self, account_id: str) -> list["_OwnPrices"]:
         """Returns the owners of the terms that hold for an account, the nearest first."""
@@ -155,6 +162,11 @@ class _OwnPrices:
         for name, steps in terms.models.items():
             model_id = _overridden_model(catalog, name)
             self._add(name, model_id, steps)
+
+    @cached_property
+    def nearest(self) -> NearestNames:
+        """The names with a price that are no listed model's own."""
+        return NearestNames(self.other_names)
 
     @property
     def other_names(self) -> list[str]:
