@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
@@ -55,9 +56,15 @@ class Pricer:
     by any version.
     """
 
-    def __init__(self, table: PriceTable, prices: Prices) -> None:
+    def __init__(
+        self,
+        table: PriceTable,
+        prices: Prices,
+        currencies: AccountCurrencies,
+    ) -> None:
         self._table = table
         self._prices = prices
+        self._currencies = currencies
         # By version, the least recently used first.
         self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()
 
@@ -127,14 +134,17 @@ class Pricer:
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
             pinned = self._known(pinned_version) or await self._recall(pinned_version)
+        currency = ""
+        if account_id and len(self._table.currencies) > 1:
+            currency = await self._currencies.of(account_id)
         try:
-            current = self._table.find(model, now_ms(), account_id)
+            current = self._table.find(model, now_ms(), account_id, currency)
         except UnknownModel as error:
             # The model may have left the price file since the hold was placed.
             if pinned is not None and _is_named(pinned, model):
                 return pinned
             raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
-        if pinned is not None and self._is_same_model(model, pinned, current):
+        if pinned is not None and self._is_same_model(model, pinned, current, account_id):
             return pinned
         if self._known(current.version) is None:
             await asyncio.to_thread(self._prices.record, current)
@@ -146,8 +156,11 @@ class Pricer:
         model: str,
         pinned: ModelPrice,
         current: ModelPrice,
+        account_id: str,
     ) -> bool:
-        return pinned.model == current.model or self._table.means(model, pinned.model)
+        if pinned.model == current.model:
+            return True
+        return self._table.meaning(model, account_id).lower() == pinned.model.lower()
 
     async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)

@@ -11,7 +11,13 @@ from typing import Any
 
 from gate.cli.price_text import MILLION, exact, instant, per
 from meter.prices import ModelPrice, PriceWindow
-from meter.prices.diff import MarkupChange, PriceChange, RateChange, rate_changes
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    RateChange,
+    TargetChange,
+    rate_changes,
+)
 
 
 def print_as_json(content: object) -> None:
@@ -46,11 +52,21 @@ def price_json(
 
 
 def changes_json(
+    targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> dict[str, Any]:
     """Returns the differences between two price tables, by account and time."""
     return {
+        "same_as": [
+            {
+                "account": change.account_id,
+                "model": change.name,
+                "old": change.before or None,
+                "new": change.after or None,
+            }
+            for change in targets
+        ],
         "markups": [_markup_change_json(change) for change in markups],
         "prices": [
             {

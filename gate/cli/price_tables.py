@@ -9,7 +9,8 @@ from gate.cli.connection import console
 from gate.cli.output import add_number_columns, facts_table
 from gate.cli.price_text import instant, per, percentage, shown
 from meter.prices import ModelPrice, PriceWindow
-from meter.prices.diff import MarkupChange, PriceChange, rate_changes
+from meter.prices.catalog import CURRENCY
+from meter.prices.diff import MarkupChange, PriceChange, TargetChange, rate_changes
 from meter.prices.fallbacks import without_repeats
 
 _EVERYONE = "everyone"
@@ -54,19 +55,43 @@ def _facts_table(price: ModelPrice, window: PriceWindow | None) -> Table:
 
 
 def print_changes(
+    targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> None:
     """Prints the differences between two price tables, by account and time."""
     table = _changes_table("account", "from")
+    for target in targets:
+        table.add_row(*_target_cells(target))
     for markup in markups:
         table.add_row(*_markup_cells(markup))
     for change in prices:
         owner = change.account_id or _EVERYONE
         start = instant(change.from_ms) or ""
         for row in _change_rows(change.before, change.after):
-            table.add_row(owner, start, change.model, *row)
+            table.add_row(owner, start, _change_name(change), *row)
     _print_unless_empty(table)
+
+
+def _change_name(change: PriceChange) -> str:
+    """Returns the model, with the currency where the catalog's is not meant."""
+    if change.currency == CURRENCY:
+        return change.model
+    return f"{change.model}, {change.currency}"
+
+
+def _target_cells(target: TargetChange) -> list[str]:
+    return [
+        target.account_id or _EVERYONE,
+        "",
+        target.name,
+        "same as",
+        "",
+        "",
+        target.before or "-",
+        target.after or "-",
+        "",
+    ]
 
 
 def _markup_cells(markup: MarkupChange) -> list[str]:

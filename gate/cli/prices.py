@@ -16,9 +16,19 @@ from gate.cli.price_tables import print_changes, print_list, print_price, print_
 from gate.process.data_dir import make_private_dir
 from gate.settings import Settings, load_settings
 from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
-from meter.prices.diff import MarkupChange, PriceChange, markup_changes, price_changes
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    TargetChange,
+    markup_changes,
+    price_changes,
+    target_changes,
+)
 from meter.prices.file import install
 
+Currency = Annotated[
+    str, typer.Option(metavar="CURRENCY", help="Only prices in it, as an account in it pays.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
 Account = Annotated[
     str, typer.Option(metavar="ACCOUNT", help="As this account pays, not everyone.")
@@ -48,6 +58,7 @@ def list_prices(
         str, typer.Option(metavar="TEXT", help="Only models with this in their names.")
     ] = "",
     account: Account = "",
+    currency: Currency = "",
     as_json: AsJson = False,
 ) -> None:
     """List every model's price now, in credits per million tokens."""
@@ -57,7 +68,7 @@ def list_prices(
     for name in sorted(table.models(account)):
         if not _is_wanted(name.lower(), provider.lower(), match.lower()):
             continue
-        window = table.window(name, now_ms, account)
+        window = table.window(name, now_ms, account, currency.upper())
         if window.price is not None:
             listed.append((window.price, window))
     if as_json:
@@ -78,20 +89,24 @@ def show(
         ),
     ] = "",
     account: Account = "",
+    currency: Currency = "",
     version: Annotated[
         str, typer.Option(help="Show this version instead, as the ledger keeps it.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a model's price unit by unit, or what was charged under a version."""
-    if bool(model) == bool(version) or (version and (at or account)):
-        raise typer.BadParameter("give either a model, with --at or --account, or --version alone")
+    if bool(model) == bool(version) or (version and (at or account or currency)):
+        raise typer.BadParameter(
+            "give either a model, with --at, --account or --currency, or --version alone"
+        )
     settings = load_settings()
     window = None
     if version:
         [price] = _recorded(settings, version)
     else:
-        window = _in_force(settings).window(model, _parse_time_ms(at), account)
+        table = _in_force(settings)
+        window = table.window(model, _parse_time_ms(at), account, currency.upper())
         price = window.price or _refuse_model(model)
     if as_json:
         print_as_json(price_json(price, window))
@@ -176,13 +191,13 @@ def _print_difference(before: PriceTable, after: PriceTable) -> None:
 
 def _differences(
     before: PriceTable, after: PriceTable
-) -> tuple[list[MarkupChange], list[PriceChange]]:
+) -> tuple[list[TargetChange], list[MarkupChange], list[PriceChange]]:
     now_ms = _now_ms()
-    return markup_changes(
-        before,
-        after,
-        now_ms,
-    ), price_changes(before, after, now_ms)
+    return (
+        target_changes(before, after),
+        markup_changes(before, after, now_ms),
+        price_changes(before, after, now_ms),
+    )
 
 
 def _in_force(settings: Settings) -> PriceTable:

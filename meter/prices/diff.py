@@ -28,18 +28,21 @@ class RateChange(NamedTuple):
     above_input_tokens: int
     before: Fraction | None
     after: Fraction | None
+    in_one_currency: bool = True
 
     @property
     def percent(self) -> Fraction | None:
-        """Returns the rise in percent; None from or to no price, and from zero."""
-        if not self.before or self.after is None:
+        """Returns the rise in percent; None from or to no price, from zero, and to a price in
+        another currency.
+        """
+        if not self.before or self.after is None or not self.in_one_currency:
             return None
         return (self.after / self.before - 1) * 100
 
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """Holds a model's prices before and after, for an account, from a time on.
+    """Holds a model's prices before and after, in a currency, for an account, from a time on.
 
     An empty `account_id` stands for everyone without prices of their own.
     """
@@ -53,6 +56,13 @@ class PriceChange:
     def model(self) -> str:
         return _model_of(self.before, self.after)
 
+    @property
+    def currency(self) -> str:
+        known = self.after or self.before
+        if known is None:
+            return ""
+        return known.currency
+
 
 @dataclass(frozen=True, slots=True)
 class MarkupChange:
@@ -65,6 +75,19 @@ class MarkupChange:
     from_ms: int
     before: Decimal
     after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChange:
+    """Holds which model a name costs the same as, before and after; empty for none.
+
+    An empty `account_id` stands for everyone.
+    """
+
+    account_id: str
+    name: str
+    before: str
+    after: str
 
 
 class _Pair(NamedTuple):
@@ -85,9 +108,10 @@ def rate_changes(
     changes: list[RateChange] = []
     below: _Pairs = {}
     model = _model_of(before, after)
+    in_one_currency = not before or not after or before.currency == after.currency
     for start, pairs in _pairs_by_start(before, after):
         told = without_repeats(pairs, model)
-        changes += _changes_above(start, told, below)
+        changes += _changes_above(start, told, below, in_one_currency)
         below = pairs
     return changes
 
@@ -134,9 +158,35 @@ def price_changes(
     changes: list[PriceChange] = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            pairs = [(ms, *_own_prices(old, new, name, ms, account_id)) for ms in instants]
-            changes += [PriceChange(account_id, *told) for told in _told_once(pairs)]
+            for currency in sorted(old.currencies | new.currencies):
+                changes += _changes_of(old, new, name, account_id, currency, instants)
     return changes
+
+
+def target_changes(old: PriceTable, new: PriceTable) -> list[TargetChange]:
+    """Returns the names of the price files that cost the same as another model than before."""
+    changes: list[TargetChange] = []
+    for account_id in _accounts(old, new):
+        before = _terms(old, account_id).same_as
+        after = _terms(new, account_id).same_as
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                change = TargetChange(account_id, name, before.get(name, ""), after.get(name, ""))
+                changes.append(change)
+    return changes
+
+
+def _changes_of(
+    old: PriceTable,
+    new: PriceTable,
+    name: str,
+    account_id: str,
+    currency: str,
+    instants: Iterable[int],
+) -> list[PriceChange]:
+    """Returns the changes of one model's price in one currency."""
+    pairs = [(ms, *_own_prices(old, new, name, ms, account_id, currency)) for ms in instants]
+    return [PriceChange(account_id, *told) for told in _told_once(pairs)]
 
 
 def _model_of(before: ModelPrice | None, after: ModelPrice | None) -> str:
@@ -164,12 +214,13 @@ def _changes_above(
     start: int,
     pairs: _Pairs,
     below: _Pairs,
+    in_one_currency: bool,
 ) -> Iterator[RateChange]:
     """Yields the changes among the pairs, without what only follows `below`."""
     for unit in sorted(pairs, key=unit_order):
         pair = pairs[unit]
         if pair != below.get(unit) and pair.before != pair.after:
-            yield RateChange(unit, start, pair.before, pair.after)
+            yield RateChange(unit, start, pair.before, pair.after, in_one_currency)
 
 
 def _has_markups(
@@ -187,14 +238,15 @@ def _own_prices(
     name: str,
     ms: int,
     account_id: str,
+    currency: str,
 ) -> tuple[ModelPrice | None, ModelPrice | None]:
-    """Returns the prices before and after.
+    """Returns the prices before and after, in one currency.
 
     An account whose prices are everyone's has none here: everyone's change is told once.
     """
-    before = old.window(name, ms, account_id).price
-    after = new.window(name, ms, account_id).price
-    if account_id and (before, after) == _own_prices(old, new, name, ms, ""):
+    before = old.window(name, ms, account_id, currency).price
+    after = new.window(name, ms, account_id, currency).price
+    if account_id and (before, after) == _own_prices(old, new, name, ms, "", currency):
         return None, None
     return before, after
 

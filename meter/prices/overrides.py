@@ -24,6 +24,7 @@ from meter.prices.units import UNITS
 from meter.prices.yaml_node import YamlNode
 
 MAX_MODEL_NAME = 256
+STAR = "*"  # in a name of the price file, and in the name of the model that costs the same
 _MAX_PRICE = 10**9  # credits; a larger price is a mistake
 _LEAST_PERCENT = -100
 _MOST_PERCENT = 10_000
@@ -47,19 +48,25 @@ _Keys = Mapping[str, YamlNode]
 class Terms:
     """Holds what the file says for everyone, or for one account.
 
-    `markups` are percentages on list prices; `models` are models' own prices by name.
+    `markups` are percentages on list prices; `models` are models' own prices by name; `same_as`
+    are the names of the models that cost the same, by name.
     """
 
     markups: Steps[Decimal] = ()
     models: Mapping[str, Steps[ModelPrice]] = field(default_factory=dict)
+    same_as: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Holds a price file's content; an account's terms take precedence over everyone's."""
+    """Holds a price file's content; an account's terms take precedence over everyone's.
+
+    All prices are in `currency`.
+    """
 
     everyone: Terms = field(default_factory=Terms)
     accounts: Mapping[str, Terms] = field(default_factory=dict)
+    currency: str = _DEFAULT_CURRENCY
 
 
 def read_overrides(path: Path, text: bytes) -> Overrides:
@@ -74,7 +81,7 @@ def read_overrides(path: Path, text: bytes) -> Overrides:
     accounts = {}
     for account_id, node in account_nodes.items():
         accounts[account_id] = _account(account_id, node, currency)
-    return Overrides(everyone, accounts)
+    return Overrides(everyone, accounts, currency)
 
 
 def _top_keys(path: Path, text: bytes) -> _Keys:
@@ -134,17 +141,41 @@ def _account(
 
 
 def _terms(keys: _Keys, currency: str) -> Terms:
-    models = _models(keys, currency)
+    nodes = _mapping_under(keys, "models", "at least one model, each with a list of prices")
+    _check_names(nodes)
+    targets = _targets(nodes)
+    models = {}
+    for name, node in nodes.items():
+        if name not in targets:
+            models[name] = _prices(name, currency, node)
     markups: Steps[Decimal] = ()
     if "markup_percent" in keys:
         markups = _markups(keys["markup_percent"])
-    return Terms(markups, models)
+    return Terms(markups, models, targets)
 
 
-def _models(keys: _Keys, currency: str) -> dict[str, Steps[ModelPrice]]:
-    nodes = _mapping_under(keys, "models", "at least one model, each with a list of prices")
-    _check_names(nodes)
-    return {name: _prices(name, currency, node) for name, node in nodes.items()}
+def _targets(models: _Keys) -> dict[str, str]:
+    """Returns the names that cost the same as another model, each with that model's name."""
+    targets = {}
+    for name, node in models.items():
+        if node.is_mapping:
+            keys = node.mapping("a list of prices, or same_as: MODEL")
+            if "same_as" in keys:
+                targets[name] = _target(name, keys)
+    return targets
+
+
+def _target(name: str, keys: _Keys) -> str:
+    for key, node in keys.items():
+        if key != "same_as":
+            node.wrong("stands beside same_as, which tells the whole price; keep one of them")
+    node = keys["same_as"]
+    target = node.text("the name of the model that costs the same")
+    if not _is_model_name(target):
+        node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
+    if target.count(STAR) > name.count(STAR):
+        node.wrong(f"has a * that stands for no text: {name!r} has none; write the whole name")
+    return target
 
 
 def _check_names(models: _Keys) -> None:
@@ -153,6 +184,8 @@ def _check_names(models: _Keys) -> None:
     for name, node in models.items():
         if not _is_model_name(name):
             node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
+        if name.count(STAR) > 1:
+            node.wrong("has more than one *; write one, which stands for any text")
         lower = name.lower()
         if lower in seen:
             node.wrong(f"names the same model as {seen[lower]!r}: case does not matter; keep one")
@@ -169,7 +202,7 @@ def _prices(
     currency: str,
     node: YamlNode,
 ) -> Steps[ModelPrice]:
-    entries = node.items("a list of prices, each beginning with '-'")
+    entries = node.items("a list of prices, each beginning with '-', or same_as: MODEL")
     return _steps(entries, _PRICE_KEYS, partial(_price, name, currency))
 
 

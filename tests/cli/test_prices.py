@@ -179,6 +179,28 @@ def test_a_file_is_compared_with_what_is_in_force_and_with_another(
     assert creditgate(f"prices diff {prices}").out == "no price differs\n"
 
 
+def test_a_file_in_another_currency_is_compared_and_shown_by_currency(
+    creditgate: Creditgate, prices: Path, tmp_path: Path
+) -> None:
+    yen = tmp_path / "yen.yaml"
+    yen.write_text(
+        "currency: JPY\nmodels: {gpt-4o: [{per_million: {input_tokens: 375, output_tokens: 1500}}],"
+        " mine: {same_as: gpt-4o}}"
+    )
+    prices.write_text("markup_percent: 0")
+    table = creditgate(f"prices diff {yen}").lines
+    assert "everyone mine same as - gpt-4o" in table
+    assert any(line.endswith("openai/gpt-4o, JPY input_tokens 1,000,000 - 375") for line in table)
+    assert not any("%" in line or "2.5" in line for line in table)
+    prices.write_bytes(yen.read_bytes())
+    for options, price in (("", "375"), ("--currency jpy", "375"), ("--currency USD", "2.5")):
+        shown = creditgate(f"prices show mine {options} --json").json
+        assert shown["per_million"]["input_tokens"] == price
+    listed = creditgate("prices list --match gpt-4o --currency USD --json").json
+    assert "openai/gpt-4o" in {each["model"] for each in listed}
+    assert {each["currency"] for each in listed} == {"USD"}
+
+
 def test_a_file_is_installed_where_running_gates_find_it(
     creditgate: Creditgate, stack: Stack, prices: Path, open_account: Open, tmp_path: Path
 ) -> None:

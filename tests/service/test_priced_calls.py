@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gate.v1.gate_pb2 import ALLOWED, DENIED, AuthorizeRequest, DebitRequest, ExtendRequest, Usage
+from gate.v1.gate_pb2 import (
+    ALLOWED,
+    DENIED,
+    AuthorizeRequest,
+    BatchItem,
+    BatchRequest,
+    DebitRequest,
+    EstimateCostRequest,
+    ExtendRequest,
+    Usage,
+)
 from meter.v1.ledger_pb2 import InvoiceLine, UsageLine
 from support.customer import CREDIT, PRICES, Customer, another_gate, new_id, refusal
 from support.stack import Client, Stack
@@ -241,14 +251,41 @@ def test_a_model_priced_in_another_currency_is_refused_everywhere(open_account: 
     assert customer.balance().remaining_nanos == 9 * CREDIT
 
 
-def test_a_price_file_in_the_accounts_currency_prices_it(
+def test_a_price_file_in_another_currency_prices_the_accounts_in_it_and_the_catalog_the_others(
     open_account: Open, stack: Stack, tmp_path: Path
 ) -> None:
     prices = tmp_path / "euro.yaml"
     prices.write_text(
-        "currency: EUR\nmodels:\n  gpt-4o:\n    - per_million: {input_tokens: 3, output_tokens: 12}\n"
+        "currency: EUR\nmodels:\n"
+        "  gpt-4o: [{per_million: {input_tokens: 3, output_tokens: 12}}]\n"
+        "  mine/deployment: {same_as: gpt-4o}\n"
     )
-    customer = open_account("10", currency="EUR")
+    in_euros = open_account("10", currency="EUR")
+    in_dollars = open_account("10")
     with another_gate(stack, prices_file=str(prices)) as (_, client):
-        used = Usage(model="openai/gpt-4o", input_tokens=100)
-        assert customer.at(client).debit(usage=used).charged_nanos == 300_000
+        euros = in_euros.at(client)
+        dollars = in_dollars.at(client)
+        for model in ("openai/gpt-4o", "mine/deployment"):
+            used = Usage(model=model, input_tokens=100)
+            assert euros.debit(usage=used).charged_nanos == 300_000
+            assert dollars.debit(usage=used).charged_nanos == 100 * GPT_4O_IN
+            assert dollars.authorize(usage=used).held_nanos == 100 * GPT_4O_IN
+        for customer, nanos in ((euros, 300_000), (dollars, 100 * GPT_4O_IN)):
+            asked = EstimateCostRequest(
+                account_id=customer.account_id, usage=Usage(model="gpt-4o", input_tokens=100)
+            )
+            assert client.gate.EstimateCost(asked).cost_nanos == nanos
+            items = [
+                BatchItem(debit=customer.asks(DebitRequest, usage=used)),
+                BatchItem(debit=customer.asks(DebitRequest, usage=used)),
+            ]
+            results = client.gate.Batch(BatchRequest(items=items)).results
+            assert [result.debit.charged_nanos for result in results] == [nanos, nanos]
+        refused = refusal(
+            client.gate.Debit,
+            euros.asks(DebitRequest, usage=Usage(model="o3", input_tokens=1)),
+        )
+        assert refused.reason == "CURRENCY_MISMATCH"
+        nobody = DebitRequest(account_id="nobody-here", request_id=new_id(), usage=used)
+        assert refusal(client.gate.Debit, nobody).reason == "ACCOUNT_NOT_FOUND"
+    assert {entry.model for entry in in_euros.entries() if entry.model} == {"openai/gpt-4o"}
