@@ -15,8 +15,9 @@ from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
-from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
+from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedServiceTier, UnpricedUnit
 from meter.prices.recorded import Prices
+from meter.prices.service_tiers import service_tier_named
 from meter.times import now_ms
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
@@ -83,21 +84,17 @@ class Pricer:
         """Returns the cost of a request that has passed gate/validation.py.
 
         The price that the hold has pinned is used if it is a price of the same model.
-        Raises InvalidField for an unknown model or a unit without a price, and OutOfRange for a
-        cost beyond int64 nanos.
+        Raises InvalidField for an unknown model, or for a service tier or unit without a price, and
+        OutOfRange for a cost beyond int64 nanos.
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        price = await self._price(
-            request.usage.model,
-            request.account_id,
-            version_of(hold_id),
-        )
+        price = await self._price(request.usage, request.account_id, version_of(hold_id))
         return _cost(price, request.usage)
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
         """Returns the cost of a usage by the price in force; raises as `cost_of` does."""
-        price = await self._price(request.usage.model, request.account_id, "")
+        price = await self._price(request.usage, request.account_id, "")
         return _cost(price, request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
@@ -117,33 +114,35 @@ class Pricer:
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
             with suppress(ServiceError):  # the item's own call raises it again
-                await self._price(
-                    request.usage.model,
-                    request.account_id,
-                    version_of(hold_id),
-                )
+                await self._price(request.usage, request.account_id, version_of(hold_id))
 
     async def _price(
         self,
-        model: str,
+        usage: gate_pb2.Usage,
         account_id: str,
         pinned_version: str,
     ) -> ModelPrice:
-        """Returns the pinned price if it is of this model, else the account's price in force."""
+        """Returns the pinned price if it is of this model and service tier, else the account's
+        price in force.
+        """
+        model = usage.model
+        service_tier = service_tier_named(usage.service_tier)
         pinned = None
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
             pinned = self._known(pinned_version) or await self._recall(pinned_version)
+            if pinned is not None and pinned.service_tier != service_tier:
+                pinned = None
         currency = ""
         if account_id and len(self._table.currencies) > 1:
             currency = await self._currencies.of(account_id)
         try:
-            current = self._table.find(model, now_ms(), account_id, currency)
-        except UnknownModel as error:
+            current = self._table.find(model, now_ms(), account_id, currency, service_tier)
+        except (UnknownModel, UnpricedServiceTier) as error:
             # The model may have left the price file since the hold was placed.
             if pinned is not None and _is_named(pinned, model):
                 return pinned
-            raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
+            raise _refusal(error) from None
         if pinned is not None and self._is_same_model(model, pinned, current, account_id):
             return pinned
         if self._known(current.version) is None:
@@ -212,6 +211,12 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
         )
     pricing = Pricing(price.model, price.version, lines)
     return Cost(amount_nanos, price, pricing.to_json(), quantities, lines)
+
+
+def _refusal(error: UnknownModel | UnpricedServiceTier) -> InvalidField:
+    if isinstance(error, UnpricedServiceTier):
+        return InvalidField("usage.service_tier", str(error), "UNPRICED_SERVICE_TIER")
+    return InvalidField("usage.model", str(error), "UNKNOWN_MODEL")
 
 
 def _is_named(price: ModelPrice, model: str) -> bool:

@@ -17,6 +17,7 @@ MAX_MODEL = 200
 MAX_QUANTITY = 10**12  # of one unit in one request: every sum of quantities fits into int64
 MAX_UNITS = 32
 MAX_UNIT_NAME = 64
+MAX_SERVICE_TIER = 64
 MAX_HOLD_TTL_MS = 86_400_000
 MAX_BATCH = 1000
 
@@ -136,6 +137,11 @@ def _check_cost(
 def _check_usage(usage: gate_pb2.Usage) -> None:
     if not 1 <= len(usage.model) <= MAX_MODEL or not usage.model.isprintable():
         raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
+    if len(usage.service_tier) > MAX_SERVICE_TIER or not usage.service_tier.isprintable():
+        raise InvalidField(
+            "usage.service_tier",
+            f"at most {MAX_SERVICE_TIER} printable characters, such as batch",
+        )
     for field in _TOKEN_FIELDS:
         _check_quantity(f"usage.{field}", getattr(usage, field))
     if len(usage.units) > MAX_UNITS:

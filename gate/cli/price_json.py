@@ -34,6 +34,7 @@ def price_json(
         "model": price.model,
         "version": price.version,
         "currency": price.currency,
+        "service_tier": price.service_tier,
     }
     if window:
         content["source"] = str(window.source)
@@ -85,12 +86,14 @@ def price_change_json(
 ) -> dict[str, Any]:
     """Returns the differences between two versions of a price; None: no price."""
     model = ""
-    if after is not None:
-        model = after.model
-    elif before is not None:
-        model = before.model
+    service_tier = ""
+    known = after or before
+    if known is not None:
+        model = known.model
+        service_tier = known.service_tier
     return {
         "model": model,
+        "service_tier": service_tier,
         "old_version": before.version if before else None,
         "new_version": after.version if after else None,
         "old_currency": before.currency if before else None,

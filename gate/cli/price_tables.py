@@ -74,10 +74,13 @@ def print_changes(
 
 
 def _change_name(change: PriceChange) -> str:
-    """Returns the model, with the currency where the catalog's is not meant."""
-    if change.currency == CURRENCY:
-        return change.model
-    return f"{change.model}, {change.currency}"
+    """Returns the model, with the service tier, and with a currency that is not the catalog's."""
+    parts = [change.model]
+    if change.service_tier:
+        parts.append(change.service_tier)
+    if change.currency != CURRENCY:
+        parts.append(change.currency)
+    return ", ".join(parts)
 
 
 def _target_cells(target: TargetChange) -> list[str]:
@@ -162,6 +165,8 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     yield "version", price.version
     yield "currency", price.currency
+    if price.service_tier:
+        yield "service tier", price.service_tier
     if window:
         yield "source", _source_text(window)
         yield "in force since", instant(window.from_ms) or "always"

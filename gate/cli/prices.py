@@ -25,9 +25,13 @@ from meter.prices.diff import (
     target_changes,
 )
 from meter.prices.file import install
+from meter.prices.service_tiers import service_tier_named
 
 Currency = Annotated[
     str, typer.Option(metavar="CURRENCY", help="Only prices in it, as an account in it pays.")
+]
+ServiceTier = Annotated[
+    str, typer.Option(metavar="TIER", help="The price of this service, such as batch.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
 Account = Annotated[
@@ -90,23 +94,31 @@ def show(
     ] = "",
     account: Account = "",
     currency: Currency = "",
+    service_tier: ServiceTier = "",
     version: Annotated[
         str, typer.Option(help="Show this version instead, as the ledger keeps it.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a model's price unit by unit, or what was charged under a version."""
-    if bool(model) == bool(version) or (version and (at or account or currency)):
+    narrowed = at or account or currency or service_tier
+    if bool(model) == bool(version) or (version and narrowed):
         raise typer.BadParameter(
-            "give either a model, with --at, --account or --currency, or --version alone"
+            "give either a model, with --at, --account, --currency or --service-tier,"
+            " or --version alone"
         )
     settings = load_settings()
     window = None
     if version:
         [price] = _recorded(settings, version)
     else:
-        table = _in_force(settings)
-        window = table.window(model, _parse_time_ms(at), account, currency.upper())
+        window = _in_force(settings).window(
+            model,
+            _parse_time_ms(at),
+            account,
+            currency.upper(),
+            service_tier_named(service_tier),
+        )
         price = window.price or _refuse_model(model)
     if as_json:
         print_as_json(price_json(price, window))

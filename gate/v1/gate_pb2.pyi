@@ -46,7 +46,7 @@ DAILY_LIMIT_EXCEEDED: Reason
 BUDGET_EXCEEDED: Reason
 
 class Usage(_message.Message):
-    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units")
+    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units", "service_tier")
     class UnitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,13 +60,15 @@ class Usage(_message.Message):
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
     model: str
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int
     output_tokens: int
     units: _containers.ScalarMap[str, int]
-    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    service_tier: str
+    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ..., service_tier: _Optional[str] = ...) -> None: ...
 
 class Balance(_message.Message):
     __slots__ = ("total_credits_nanos", "period_usage_nanos", "remaining_nanos", "overage_protection_nanos", "held_nanos", "daily_limit_nanos", "daily_used_nanos", "available_nanos", "daily_used_yesterday_nanos", "scoped_nanos", "expired_nanos")

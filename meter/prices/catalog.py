@@ -1,33 +1,22 @@
 """Finds the public prices of public models in genai-prices, by its rules of names and dates."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from functools import cached_property, lru_cache
 
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import (
-    ConditionalPrice,
-    ModelInfo,
-    Provider,
-    StartDateConstraint,
-    TieredPrices,
-    TimeOfDateConstraint,
-)
+from genai_prices.types import ConditionalPrice, ModelInfo, PriceVariant, Provider
 from genai_prices.types import ModelPrice as ListedPrice
 
-from meter.prices.compile import UnitPrice, compile_price, picos
+from meter.prices.compile import compile_price
+from meter.prices.listed_prices import edges_around, moment_of, tier_prices, unit_prices
 from meter.prices.names import NameRead, read_name
 from meter.prices.nearest import NearestNames
 from meter.prices.price import ModelPrice, Rates
-from meter.prices.timeline import ALWAYS_MS, PriceWindow
-from meter.prices.units import UNIT_OF_PRICE_KEY, UNITS
-from meter.times import MS_PER_DAY
+from meter.prices.service_tiers import STANDARD
+from meter.prices.timeline import PriceWindow
 
 CURRENCY = "USD"
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
-_MS = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Found = tuple[Provider, ModelInfo]
 
@@ -55,6 +44,10 @@ class ListedModel:
     def __init__(self, provider: Provider, info: ModelInfo) -> None:
         self.id = f"{provider.id}/{info.id}"
         self._info = info
+        # Another provider's list tells nothing of the service tiers.
+        self._variants: Sequence[PriceVariant] = ()
+        if any(info is own for own in provider.models):
+            self._variants = info.price_variants or ()
         # By id() of the listed price: `_info` keeps the price alive, so that no id() is used twice.
         self._compiled: dict[int, ModelPrice | None] = {}
 
@@ -69,26 +62,24 @@ class ListedModel:
         listed = [condition.prices for condition in self._conditions()]
         if isinstance(self._info.prices, ListedPrice):
             listed.append(self._info.prices)
-        return any(any(_unit_prices(price)) for price in listed)
+        return any(any(unit_prices(price)) for price in listed)
 
     def is_own_name(self, name: str) -> bool:
         """Says whether `name` is the model's id, with or without the provider."""
         own_names = (self.id.lower(), self.bare_id.lower())
         return name.lower() in own_names
 
-    def window(self, at_ms: int) -> PriceWindow:
+    def window(self, at_ms: int, service_tier: str = STANDARD) -> PriceWindow:
         """Returns the price at a UTC time, and how long around that time the price surely holds."""
-        from_ms, until_ms = self._edges_around(at_ms)
-        moment = _EPOCH + at_ms * _MS
-        listed = self._info.get_prices(moment)
-        return PriceWindow(from_ms, until_ms, self._compile(listed))
-
-    def _edges_around(self, at_ms: int) -> tuple[int, int]:
-        """Returns the last edge up to a time, and the first edge after the time."""
-        edges = list(_edges(self._conditions(), at_ms))
-        before = [edge for edge in edges if edge <= at_ms]
-        after = [edge for edge in edges if edge > at_ms]
-        return max(before, default=-ALWAYS_MS), min(after, default=ALWAYS_MS)
+        moment = moment_of(at_ms)
+        if not service_tier:
+            from_ms, until_ms = edges_around(self._conditions(), at_ms)
+            listed = self._info.get_prices(moment)
+            return PriceWindow(from_ms, until_ms, self._compile(listed))
+        from_ms, until_ms = edges_around([*self._conditions(), *self._variants], at_ms)
+        prices = tier_prices(self._info.get_prices(moment), self._variants, moment, service_tier)
+        price = compile_price(self.id, CURRENCY, prices, service_tier=service_tier)
+        return PriceWindow(from_ms, until_ms, price)
 
     def _conditions(self) -> Sequence[ConditionalPrice]:
         prices = self._info.prices
@@ -102,7 +93,7 @@ class ListedModel:
             self._compiled[key] = compile_price(
                 self.id,
                 CURRENCY,
-                dict(_unit_prices(listed)),
+                dict(unit_prices(listed)),
                 _MINIMUMS.get(self.id, ()),
             )
         return self._compiled[key]
@@ -199,45 +190,3 @@ def _by_id(providers: Iterable[Provider]) -> dict[str, _Found]:
             model_id = f"{provider.id}/{info.id}"
             by_id[model_id.lower()] = (provider, info)
     return by_id
-
-
-def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
-    for price_key, unit in UNIT_OF_PRICE_KEY.items():
-        price: Decimal | TieredPrices | None = getattr(listed, price_key)
-        if price is not None:
-            per = UNITS[unit].per
-            yield unit, _unit_price(price, per)
-
-
-def _unit_price(price: Decimal | TieredPrices, per: int) -> UnitPrice:
-    if not isinstance(price, TieredPrices):
-        return UnitPrice(picos(price, per))
-    tiers = [(tier.start, picos(tier.price, per)) for tier in price.tiers]
-    base = picos(price.base, per)
-    return UnitPrice(base, tuple(tiers))
-
-
-def _edges(conditions: Sequence[ConditionalPrice], at_ms: int) -> Iterator[int]:
-    """Yields the times around `at_ms` at which a condition may begin or cease to hold."""
-    midnight_ms = at_ms - at_ms % MS_PER_DAY
-    for condition in conditions:
-        constraint = condition.constraint
-        if isinstance(constraint, StartDateConstraint):
-            days = (constraint.start_date - date(1970, 1, 1)).days
-            yield days * MS_PER_DAY
-        elif isinstance(constraint, TimeOfDateConstraint):
-            yield from _daily_edges(constraint, midnight_ms)
-
-
-def _daily_edges(constraint: TimeOfDateConstraint, midnight_ms: int) -> Iterator[int]:
-    yield midnight_ms
-    yield midnight_ms + MS_PER_DAY
-    yield midnight_ms + _utc_ms_of_day(constraint.start_time)
-    yield midnight_ms + _utc_ms_of_day(constraint.end_time)
-
-
-def _utc_ms_of_day(at: time) -> int:
-    """Returns the first whole UTC millisecond of the day that is not before the time of day."""
-    moment = datetime.combine(_EPOCH.date(), at, at.tzinfo or UTC)
-    rounded_up = -((_EPOCH - moment) // _MS)
-    return rounded_up % MS_PER_DAY

@@ -47,6 +47,7 @@ def compile_price(
     currency: str,
     given: Mapping[str, UnitPrice],
     minimums: Rates = (),
+    service_tier: str = "",
 ) -> ModelPrice | None:
     """Returns the price of a model whose units have `given` prices.
 
@@ -65,6 +66,7 @@ def compile_price(
         rates=_numerators(base, per),
         tiers=_tiers(above, per),
         minimums=minimums,
+        service_tier=service_tier,
     )
 
 

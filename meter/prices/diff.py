@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
 from meter.prices.fallbacks import without_repeats
 from meter.prices.overrides import Terms
 from meter.prices.price import ModelPrice
+from meter.prices.service_tiers import STANDARD
 from meter.prices.table import PriceTable
 from meter.prices.timeline import T
 from meter.prices.units import unit_order
@@ -42,7 +44,9 @@ class RateChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """Holds a model's prices before and after, in a currency, for an account, from a time on.
+    """Holds a model's prices before and after, for an account, from a time on.
+
+    Both are in one currency and of one service tier.
 
     An empty `account_id` stands for everyone without prices of their own.
     """
@@ -62,6 +66,13 @@ class PriceChange:
         if known is None:
             return ""
         return known.currency
+
+    @property
+    def service_tier(self) -> str:
+        known = self.after or self.before
+        if known is None:
+            return ""
+        return known.service_tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,13 @@ class TargetChange:
     name: str
     before: str
     after: str
+
+
+class _Kind(NamedTuple):
+    """Names one of the prices that a model may have at a time."""
+
+    currency: str
+    service_tier: str
 
 
 class _Pair(NamedTuple):
@@ -158,8 +176,8 @@ def price_changes(
     changes: list[PriceChange] = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            for currency in sorted(old.currencies | new.currencies):
-                changes += _changes_of(old, new, name, account_id, currency, instants)
+            for kind in _kinds(old, new):
+                changes += _changes_of(old, new, name, account_id, kind, instants)
     return changes
 
 
@@ -176,16 +194,22 @@ def target_changes(old: PriceTable, new: PriceTable) -> list[TargetChange]:
     return changes
 
 
+def _kinds(old: PriceTable, new: PriceTable) -> list[_Kind]:
+    currencies = sorted(old.currencies | new.currencies)
+    service_tiers = sorted({STANDARD, *old.service_tiers, *new.service_tiers})
+    return [_Kind(*kind) for kind in product(currencies, service_tiers)]
+
+
 def _changes_of(
     old: PriceTable,
     new: PriceTable,
     name: str,
     account_id: str,
-    currency: str,
+    kind: _Kind,
     instants: Iterable[int],
 ) -> list[PriceChange]:
-    """Returns the changes of one model's price in one currency."""
-    pairs = [(ms, *_own_prices(old, new, name, ms, account_id, currency)) for ms in instants]
+    """Returns the changes of one model's price of one kind."""
+    pairs = [(ms, *_own_prices(old, new, name, ms, account_id, kind)) for ms in instants]
     return [PriceChange(account_id, *told) for told in _told_once(pairs)]
 
 
@@ -238,15 +262,15 @@ def _own_prices(
     name: str,
     ms: int,
     account_id: str,
-    currency: str,
+    kind: _Kind,
 ) -> tuple[ModelPrice | None, ModelPrice | None]:
-    """Returns the prices before and after, in one currency.
+    """Returns the prices of one kind before and after.
 
     An account whose prices are everyone's has none here: everyone's change is told once.
     """
-    before = old.window(name, ms, account_id, currency).price
-    after = new.window(name, ms, account_id, currency).price
-    if account_id and (before, after) == _own_prices(old, new, name, ms, "", currency):
+    before = old.window(name, ms, account_id, *kind).price
+    after = new.window(name, ms, account_id, *kind).price
+    if account_id and (before, after) == _own_prices(old, new, name, ms, "", kind):
         return None, None
     return before, after
 

@@ -31,6 +31,20 @@ def _told(nearest: Sequence[str]) -> str:
     return f"; the nearest names are {', '.join(nearest)}"
 
 
+class UnpricedServiceTier(LookupError):
+    """No price of `model` is in force in a `service_tier`, though a standard price is."""
+
+    def __init__(self, model: str, service_tier: str) -> None:
+        self.model = model
+        self.service_tier = service_tier
+        shown = repr(service_tier[:_SHOWN_CHARACTERS])
+        super().__init__(
+            f"model {model!r} has no price for service tier {shown}: give it one under"
+            " service_tiers in the model's entry of the price file, such as"
+            " batch: {percent: 50}, or leave service_tier empty for the standard service"
+        )
+
+
 class UnpricedUnit(LookupError):
     """Usage was reported in a `unit` without a price for `model`."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from meter.prices.catalog import Catalog, ListedModel
 from meter.prices.nearest import NearestNames
 from meter.prices.overrides import MAX_MODEL_NAME, STAR, Terms
-from meter.prices.price import ModelPrice
+from meter.prices.service_tiers import STANDARD, Offer
 from meter.prices.timeline import Source, Steps
 
 _MOST_FOLLOWED = 8  # names from one to the next; the price file is checked with the same bound
@@ -22,7 +22,7 @@ _MOST_FOLLOWED = 8  # names from one to the next; the price file is checked with
 class Entry:
     """Holds an entry of the price file: either prices, or the name that costs the same."""
 
-    prices: Steps[ModelPrice] = ()
+    prices: Steps[Offer] = ()
     same_as: str = ""
 
 
@@ -44,6 +44,7 @@ class OwnPrices:
         terms: Terms,
         source: Source,
     ) -> None:
+        self._terms = terms
         self.markups = terms.markups
         self.source = source
         self._by_name: dict[str, Entry] = {}
@@ -61,7 +62,16 @@ class OwnPrices:
     @property
     def has_prices(self) -> bool:
         """Says whether the owner has prices of its own."""
-        return bool(self.other_names) or any(entry.prices for entry in self._by_model_id.values())
+        return bool(self._terms.models)
+
+    @property
+    def service_tiers(self) -> set[str]:
+        """Returns the service tiers for which the owner has prices."""
+        tiers: set[str] = set()
+        for steps in self._terms.models.values():
+            for _, offer in steps:
+                tiers.update(offer)
+        return tiers
 
     @property
     def other_names(self) -> list[str]:
@@ -70,8 +80,8 @@ class OwnPrices:
         names = []
         for entry in entries:
             if entry.prices:
-                _, price = entry.prices[0]
-                names.append(price.model)
+                _, offer = entry.prices[0]
+                names.append(offer[STANDARD].model)
         return names
 
     @cached_property
@@ -122,7 +132,7 @@ class Resolved(NamedTuple):
 
     followed: list[str]
     model: ListedModel | None
-    layers: list[tuple[Source, Steps[ModelPrice]]]
+    layers: list[tuple[Source, Steps[Offer]]]
 
     @property
     def is_endless(self) -> bool:
@@ -133,8 +143,8 @@ class Resolved(NamedTuple):
         """Returns the name that usage is recorded under."""
         if self.layers:
             _, steps = self.layers[-1]
-            _, price = steps[0]
-            return price.model
+            _, offer = steps[0]
+            return offer[STANDARD].model
         if self.model is not None:
             return self.model.id
         return self.followed[-1]
@@ -147,7 +157,7 @@ def resolve(
 ) -> Resolved:
     """Returns what `name` means by the terms of the owners, the nearest first."""
     followed: list[str] = []
-    layers: list[tuple[Source, Steps[ModelPrice]]] = []
+    layers: list[tuple[Source, Steps[Offer]]] = []
     model: ListedModel | None = None
     next_name = name
     while next_name and len(followed) <= _MOST_FOLLOWED:
@@ -185,7 +195,7 @@ def _add_layers(
     name: str,
     model: ListedModel | None,
     owners: list[OwnPrices],
-    layers: list[tuple[Source, Steps[ModelPrice]]],
+    layers: list[tuple[Source, Steps[Offer]]],
 ) -> str:
     """Adds the owners' prices of a name, the nearest first.
 
@@ -223,5 +233,8 @@ def _of_match(entry: Entry, star: str, model: ListedModel | None) -> Entry:
 
 
 def _named(entry: Entry, model_id: str) -> Entry:
-    prices = [(from_ms, replace(price, model=model_id)) for from_ms, price in entry.prices]
-    return replace(entry, prices=tuple(prices))
+    steps = []
+    for from_ms, offer in entry.prices:
+        named = {tier: replace(price, model=model_id) for tier, price in offer.items()}
+        steps.append((from_ms, named))
+    return replace(entry, prices=tuple(steps))

@@ -7,23 +7,24 @@ from functools import lru_cache
 from pathlib import Path
 
 from meter.prices.catalog import CURRENCY, Catalog, ListedModel
-from meter.prices.errors import PriceFileError, UnknownModel
+from meter.prices.errors import PriceFileError, UnknownModel, UnpricedServiceTier
 from meter.prices.file_checks import refuse_repeated_models, refuse_wrong_targets
 from meter.prices.nearest import nearest_of
 from meter.prices.overrides import Overrides, read_overrides
 from meter.prices.own_prices import OwnPrices, overridden_model, resolve
 from meter.prices.price import ModelPrice
+from meter.prices.service_tiers import LISTED, STANDARD, Offer
 from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Span, Steps, span_at
 
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 
-_Layers = list[tuple[Source, Steps[ModelPrice]]]
+_Layers = list[tuple[Source, Steps[Offer]]]
 
 
 class PriceTable:
     """Prices all models: by the price file first, then by the catalog of genai-prices.
 
-    `currencies` are those that models are priced in.
+    `currencies` and `service_tiers` are those that models may be priced in.
     """
 
     def __init__(self, catalog: Catalog, overrides: Overrides) -> None:
@@ -33,9 +34,9 @@ class PriceTable:
         self._accounts: dict[str, OwnPrices] = {}
         for account_id, terms in overrides.accounts.items():
             self._accounts[account_id] = OwnPrices(catalog, terms, Source.ACCOUNT)
-        self.currencies = _currencies(
-            overrides.currency, [self._everyone, *self._accounts.values()]
-        )
+        owners = [self._everyone, *self._accounts.values()]
+        self.currencies = _currencies(overrides.currency, owners)
+        self.service_tiers = frozenset(LISTED).union(*(owner.service_tiers for owner in owners))
         remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
         self._listing = remembered(self._list)
 
@@ -77,18 +78,22 @@ class PriceTable:
         at_ms: int,
         account_id: str = "",
         currency: str = "",
+        service_tier: str = STANDARD,
     ) -> ModelPrice:
         """Returns the price of `model` for an account, in force at a UTC time in ms.
 
         The price is in `currency` if the model has such a price. Raises UnknownModel if no price is
-        in force.
+        in force, and UnpricedServiceTier if the standard service alone has a price.
         """
-        price = self.window(model, at_ms, account_id, currency).price
-        if price is None and currency:
-            price = self.window(model, at_ms, account_id).price
-        if price is None:
-            raise UnknownModel(model, self._nearest(model, account_id))
-        return price
+        price = self.window(model, at_ms, account_id, currency, service_tier).price
+        if price is not None:
+            return price
+        if service_tier:
+            standard = self.find(model, at_ms, account_id, currency)
+            raise UnpricedServiceTier(standard.model, service_tier)
+        if currency:
+            return self.find(model, at_ms, account_id)
+        raise UnknownModel(model, self._nearest(model, account_id))
 
     def window(
         self,
@@ -96,6 +101,7 @@ class PriceTable:
         at_ms: int,
         account_id: str = "",
         currency: str = "",
+        service_tier: str = STANDARD,
     ) -> PriceWindow:
         """Returns the price with its source, and how long around `at_ms` the price surely holds.
 
@@ -105,7 +111,7 @@ class PriceTable:
         # Accounts without terms of their own share everyone's listings.
         if account_id not in self._accounts:
             account_id = ""
-        return self._listing(model, account_id, currency).at(at_ms)
+        return self._listing(model, account_id, currency, service_tier).at(at_ms)
 
     def markup(self, at_ms: int, account_id: str = "") -> Decimal:
         """Returns the percentage on list prices that an account pays; 0 without a markup."""
@@ -157,6 +163,7 @@ class PriceTable:
         name: str,
         account_id: str,
         currency: str,
+        service_tier: str,
     ) -> "_Listing":
         owners = self._owners(account_id)
         resolved = resolve(name, self._catalog, owners)
@@ -166,7 +173,7 @@ class PriceTable:
             model = None
         if currency not in ("", self.overrides.currency):
             layers = []
-        return _Listing(model, layers, [owner.markups for owner in owners])
+        return _Listing(model, layers, [owner.markups for owner in owners], service_tier)
 
 
 class _Listing:
@@ -176,17 +183,19 @@ class _Listing:
     the catalog's price. `markups` come the nearest first.
     """
 
-    __slots__ = ("_layers", "_markups", "_model", "_window")
+    __slots__ = ("_layers", "_markups", "_model", "_service_tier", "_window")
 
     def __init__(
         self,
         model: ListedModel | None,
         layers: _Layers,
         markups: Sequence[Steps[Decimal]],
+        service_tier: str,
     ) -> None:
         self._model = model
         self._layers = layers
         self._markups = markups
+        self._service_tier = service_tier
         self._window = PriceWindow(0, 0, None)
 
     def at(self, at_ms: int) -> PriceWindow:
@@ -201,9 +210,9 @@ class _Listing:
     def _list_price(self, at_ms: int) -> PriceWindow:
         window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
         if self._model is not None:
-            window = self._model.window(at_ms)
+            window = self._model.window(at_ms, self._service_tier)
         for source, steps in self._layers:
-            window = _covered(window, source, span_at(steps, at_ms))
+            window = _covered(window, source, span_at(steps, at_ms), self._service_tier)
         return window
 
     def _marked_up(self, window: PriceWindow, at_ms: int) -> PriceWindow:
@@ -237,9 +246,14 @@ def _read(path: Path) -> bytes:
 def _covered(
     window: PriceWindow,
     source: Source,
-    span: Span[ModelPrice],
+    span: Span[Offer],
+    service_tier: str,
 ) -> PriceWindow:
-    """Returns the span's price if it has one, else the window's, for no longer than the span."""
+    """Returns the span's price if it has one, else the window's, for no longer than the span.
+
+    Prices that leave the service tier out cover it too: it has no price then.
+    """
     if span.value is not None:
-        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
+        price = span.value.get(service_tier)
+        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, price, source)
     return window.within(span)

@@ -4,7 +4,7 @@ Numbers are read from their text as decimals, so that 0.1 is a tenth and not the
 fraction.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -138,6 +138,20 @@ class YamlNode:
                 " write it such as 2026-01-01T00:00:00Z"
             )
         return (moment - _EPOCH) // _MS
+
+
+Keys = Mapping[str, YamlNode]
+
+
+def mapping_under(
+    keys: Keys,
+    key: str,
+    what: str,
+) -> Keys:
+    """Returns the mapping that stands under `key`; an empty one without the key."""
+    if key not in keys:
+        return {}
+    return keys[key].mapping(what)
 
 
 def _is_within(

@@ -198,6 +198,24 @@ def test_a_hold_pins_the_price_of_its_own_model_only(open_account: Open, dearer:
     assert debit.charged_nanos == 7000
 
 
+def test_a_service_tier_has_a_price_of_its_own_which_a_hold_pins(
+    open_account: Open, dearer: Client
+) -> None:
+    customer = open_account("1")
+    batch = Usage(model="tiny", input_tokens=100, service_tier="batch")
+    standard = Usage(model="tiny", input_tokens=100, service_tier="default")
+    holds = [customer.authorize(usage=batch) for _ in range(2)]
+    assert [hold.held_nanos for hold in holds] == [50_000, 50_000]
+    later = customer.at(dearer)
+    assert later.debit(usage=batch, hold_id=holds[0].hold_id).charged_nanos == 50_000
+    assert later.debit(usage=standard, hold_id=holds[1].hold_id).charged_nanos == 700_000, (
+        "the hold has pinned the price of another service"
+    )
+    assert customer.debit(usage=standard).charged_nanos == 100_000
+    versions = {entry.price_version for entry in customer.entries() if entry.price_version}
+    assert len(versions) == 3
+
+
 def test_replies_are_repeated_at_the_price_of_the_first(open_account: Open, dearer: Client) -> None:
     customer = open_account("1")
     ids = (new_id(), new_id())
