@@ -16,6 +16,7 @@ from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
 from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedServiceTier, UnpricedUnit
+from meter.prices.held import Asked, price_by_hold
 from meter.prices.recorded import Prices
 from meter.prices.service_tiers import service_tier_named
 from meter.times import now_ms
@@ -122,44 +123,43 @@ class Pricer:
         account_id: str,
         pinned_version: str,
     ) -> ModelPrice:
-        """Returns the pinned price if it is of this model and service tier, else the account's
-        price in force.
-        """
-        model = usage.model
-        service_tier = service_tier_named(usage.service_tier)
-        pinned = None
+        """Returns the price of a usage: the price that the hold has pinned, or one in force."""
+        held = None
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
-            pinned = self._known(pinned_version) or await self._recall(pinned_version)
-            if pinned is not None and pinned.service_tier != service_tier:
-                pinned = None
+            held = self._known(pinned_version) or await self._recall(pinned_version)
         currency = ""
         if account_id and len(self._table.currencies) > 1:
             currency = await self._currencies.of(account_id)
+        service_tier = service_tier_named(usage.service_tier)
+        model = _model_of(usage, held)
+        if held is not None and held.service_tier != service_tier:
+            held = None
+        asked = Asked(model, account_id, now_ms(), currency, service_tier)
+        price = self._price_for(asked, held)
+        if self._known(price.version) is None:
+            await asyncio.to_thread(self._prices.record, price)
+            self._remember(price)
+        return price
+
+    def _price_for(self, asked: Asked, held: ModelPrice | None) -> ModelPrice:
+        """Returns the price of the hold, or the price in force; raises InvalidField for none."""
+        model, account_id, at_ms, currency, service_tier = asked
         try:
-            current = self._table.find(model, now_ms(), account_id, currency, service_tier)
+            current = self._table.find(model, at_ms, account_id, currency, service_tier)
         except (UnknownModel, UnpricedServiceTier) as error:
             # The model may have left the price file since the hold was placed.
-            if pinned is not None and _is_named(pinned, model):
-                return pinned
-            raise _refusal(error) from None
-        if pinned is not None and self._is_same_model(model, pinned, current, account_id):
-            return pinned
-        if self._known(current.version) is None:
-            await asyncio.to_thread(self._prices.record, current)
-            self._remember(current)
-        return current
-
-    def _is_same_model(
-        self,
-        model: str,
-        pinned: ModelPrice,
-        current: ModelPrice,
-        account_id: str,
-    ) -> bool:
-        if pinned.model == current.model:
-            return True
-        return self._table.meaning(model, account_id).lower() == pinned.model.lower()
+            price = None
+            if held is not None:
+                price = price_by_hold(self._table, held, asked, None)
+            if price is None:
+                raise _refusal(error) from None
+            return price
+        if held is None:
+            return current
+        if current.model == held.model:
+            return held
+        return price_by_hold(self._table, held, asked, current) or current
 
     async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)
@@ -219,8 +219,12 @@ def _refusal(error: UnknownModel | UnpricedServiceTier) -> InvalidField:
     return InvalidField("usage.model", str(error), "UNKNOWN_MODEL")
 
 
-def _is_named(price: ModelPrice, model: str) -> bool:
-    """Tells whether the price's model is `model`, written with or without its provider."""
-    full_name = price.model.lower()
-    name_alone = full_name.rpartition("/")[2]
-    return model.lower() in (full_name, name_alone)
+def _model_of(usage: gate_pb2.Usage, held: ModelPrice | None) -> str:
+    """Returns the name of the usage's model, or else that of the hold's model."""
+    if usage.model:
+        return usage.model
+    if held is None:
+        raise InvalidField(
+            "usage.model", "is required: the hold was of an amount, or is not known; name the model"
+        )
+    return held.model

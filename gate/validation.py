@@ -90,6 +90,8 @@ def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
             "usage",
             "is required: the model, and the quantities of a typical request",
         )
+    if not request.usage.model:
+        raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
     _check_usage(request.usage)
     if request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
@@ -129,13 +131,23 @@ def _check_cost(
     if not has_amount and not has_usage:
         raise InvalidField("amount_nanos", "one of amount_nanos and usage is required")
     if has_usage:
+        _check_model(request)
         _check_usage(request.usage)
     elif request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
 
 
+def _check_model(
+    request: gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest,
+) -> None:
+    """Checks that a usage names the model; a usage by a hold is of the hold's model."""
+    has_hold = not isinstance(request, gate_pb2.AuthorizeRequest) and request.hold_id
+    if not request.usage.model and not has_hold:
+        raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
+
+
 def _check_usage(usage: gate_pb2.Usage) -> None:
-    if not 1 <= len(usage.model) <= MAX_MODEL or not usage.model.isprintable():
+    if len(usage.model) > MAX_MODEL or not usage.model.isprintable():
         raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
     if len(usage.service_tier) > MAX_SERVICE_TIER or not usage.service_tier.isprintable():
         raise InvalidField(

@@ -137,6 +137,10 @@ class Catalog:
         """
         return self._named(name)
 
+    def provider_of(self, name: str) -> str:
+        """Returns the provider that a name tells; empty if the name tells none."""
+        return read_name(name, self._provider_ids).provider
+
     def _look_up(self, name: str) -> ListedModel | None:
         read = read_name(name, self._provider_ids)
         found = self._by_id.get(name.strip().lower()) or self._match(read)

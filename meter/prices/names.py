@@ -74,6 +74,11 @@ _PATHS = {
 }
 
 
+# What a name says apart from the model: the seller's marks before it; date and release after it.
+_BEFORE_MODEL = re.compile(r"^.*/|^([a-z-]+\.)+(?=[a-z])")
+_AFTER_MODEL = re.compile(r"(@.*|-v1|-v?\d+:\d+|-20\d\d-?\d\d-?\d\d|-latest)$")
+
+
 class NameRead(NamedTuple):
     """Holds what a name says, in small letters; `provider` is empty if the name tells none."""
 
@@ -106,3 +111,16 @@ def _plain(provider: str, model: str) -> NameRead:
     if provider == "openrouter":
         model = model.removesuffix(":beta")
     return NameRead(provider, model)
+
+
+def model_alone(name: str) -> str:
+    """Returns the name of a model without seller, region, date and release.
+
+    Two sellers' names of one model are alike then; so are a model's dated versions.
+    """
+    rest = name.strip().lower()
+    alone = ""
+    while alone != rest:
+        alone = rest
+        rest = _AFTER_MODEL.sub("", _BEFORE_MODEL.sub("", alone))
+    return alone.replace(".", "-")

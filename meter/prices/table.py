@@ -137,6 +137,10 @@ class PriceTable:
         """Returns the name under which usage of `name` is recorded, if `name` has a price."""
         return resolve(name, self._catalog, self._owners(account_id)).meaning
 
+    def provider_of(self, name: str) -> str:
+        """Returns the provider that a name tells; empty if the name tells none."""
+        return self._catalog.provider_of(name)
+
     def _nearest(self, name: str, account_id: str) -> list[str]:
         """Returns the names with a price, to this account, that are most like `name`."""
         known = [self._catalog.nearest]

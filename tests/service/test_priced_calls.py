@@ -198,6 +198,33 @@ def test_a_hold_pins_the_price_of_its_own_model_only(open_account: Open, dearer:
     assert debit.charged_nanos == 7000
 
 
+def test_a_hold_is_settled_under_the_name_that_the_provider_reports(open_account: Open) -> None:
+    customer = open_account("1")
+    estimate = Usage(model="azure/gpt-4o", input_tokens=1000, output_tokens=10)
+    for reported in ("gpt-4o-2024-08-06", "what-the-router-calls-it", ""):
+        hold = customer.authorize(usage=estimate)
+        more = Usage(model=reported, output_tokens=10)
+        assert customer.extend(hold.hold_id, usage=more).held_nanos == 1000 * GPT_4O_IN + (
+            20 * GPT_4O_OUT
+        )
+        used = Usage(model=reported, input_tokens=1000, output_tokens=15)
+        settled = customer.debit(usage=used, hold_id=hold.hold_id)
+        assert settled.charged_nanos == 1000 * GPT_4O_IN + 15 * GPT_4O_OUT
+        [entry, *_] = customer.entries()
+        assert entry.model == "azure/gpt-4o"
+
+
+def test_a_usage_without_a_model_needs_a_hold_that_has_one(open_account: Open) -> None:
+    customer = open_account("1")
+    hold = customer.authorize(1000)
+    nameless = Usage(input_tokens=1)
+    for fields in ({}, {"hold_id": hold.hold_id}):
+        refused = refusal(
+            customer.client.gate.Debit, customer.asks(DebitRequest, usage=nameless, **fields)
+        )
+        assert (refused.reason, refused.field) == ("INVALID_FIELD", "usage.model")
+
+
 def test_a_service_tier_has_a_price_of_its_own_which_a_hold_pins(
     open_account: Open, dearer: Client
 ) -> None:
