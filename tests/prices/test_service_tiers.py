@@ -1,12 +1,16 @@
 """Tests prices of batch, flex and priority service: listed, of the price file, or an error."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from genai_prices.types import ModelPrice as ListedPrice
+from genai_prices.types import PriceVariant
 
 from meter.prices import ModelPrice, PriceFileError, PriceTable, UnknownModel, UnpricedServiceTier
 from meter.prices.diff import price_changes
+from meter.prices.listed_prices import tier_prices
 from meter.prices.service_tiers import service_tier_named
 
 NOW_MS = 1_795_000_000_000
@@ -97,6 +101,21 @@ def test_no_dearer_tier_charges_tokens_at_the_standard_price(catalog: PriceTable
                 assert rate > standard[unit], (name, unit)
         compared += 1
     assert compared > 10
+
+
+def test_a_dearer_tier_has_no_price_for_tokens_that_it_does_not_list() -> None:
+    standard = ListedPrice(
+        input_mtok=Decimal(2), input_audio_mtok=Decimal(3), web_searches_kcount=Decimal(10)
+    )
+    moment = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def units(input_mtok: str) -> set[str]:
+        prices = ListedPrice(input_mtok=Decimal(input_mtok))
+        variant = PriceVariant(when={"service_tier": "priority"}, prices=prices)
+        return set(tier_prices(standard, [variant], moment, "priority"))
+
+    assert units("4") == {"input_tokens", "web_searches"}
+    assert units("1") == {"input_tokens", "input_audio_tokens", "web_searches"}
 
 
 def test_an_unknown_model_is_unknown_in_every_service_tier(catalog: PriceTable) -> None:
