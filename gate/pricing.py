@@ -15,15 +15,25 @@ from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
-from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedServiceTier, UnpricedUnit
+from meter.prices import (
+    UNITS,
+    ModelPrice,
+    PriceTable,
+    UnknownModel,
+    UnpricedServiceTier,
+    UnpricedUnit,
+)
 from meter.prices.held import Asked, price_by_hold
 from meter.prices.recorded import Prices
 from meter.prices.service_tiers import service_tier_named
+from meter.prices.units import unit_order
 from meter.times import now_ms
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
 ACCOUNT_CURRENCY = "-"  # in place of a currency's name: a plain amount is in the account's own
+REPORTED_COST = "reported_cost"  # the unit of a cost that no price of ours has made
+_NO_PRICE = ("UNKNOWN_MODEL", "UNPRICED_SERVICE_TIER")
 _MAX_REMEMBERED_VERSIONS = 8192  # more than one batch can name
 
 
@@ -35,6 +45,7 @@ class Cost(NamedTuple):
     pricing: str = ""  # journal form (meter.journal.entry.Pricing)
     quantities: dict[str, int] | None = None
     lines: Sequence[tuple[str, int, int]] = ()  # unit, quantity, nanos
+    model: str = ""  # as usage is recorded; empty for an amount
 
     @property
     def currency(self) -> str:
@@ -90,6 +101,8 @@ class Pricer:
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
+        if isinstance(request, gate_pb2.DebitRequest) and request.HasField("reported_cost_nanos"):
+            return await self._reported_cost(request)
         price = await self._price(request.usage, request.account_id, version_of(hold_id))
         return _cost(price, request.usage)
 
@@ -116,6 +129,27 @@ class Pricer:
         if request.HasField("usage"):
             with suppress(ServiceError):  # the item's own call raises it again
                 await self._price(request.usage, request.account_id, version_of(hold_id))
+
+    async def _reported_cost(self, request: gate_pb2.DebitRequest) -> Cost:
+        """Returns the cost that the provider reported, of the model that the usage names."""
+        usage = request.usage
+        if not self._table.trusts_reported_cost(request.account_id):
+            raise InvalidField(
+                "reported_cost_nanos",
+                "the account's prices do not trust reported costs: leave it out, or set"
+                " trust_reported_cost: true in the price file, for everyone or for the account",
+                "REPORTED_COST_NOT_TRUSTED",
+            )
+        try:
+            price = await self._price(usage, request.account_id, version_of(request.hold_id))
+            model = price.model
+        except InvalidField as error:
+            if error.reason not in _NO_PRICE:
+                raise
+            model = self._table.meaning(usage.model, request.account_id)
+        lines = reported_lines(quantities_of(usage), request.reported_cost_nanos)
+        pricing = Pricing(model, "", lines)
+        return Cost(request.reported_cost_nanos, pricing=pricing.to_json(), model=model)
 
     async def _price(
         self,
@@ -197,6 +231,23 @@ def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
     return quantities
 
 
+def reported_lines(
+    quantities: dict[str, int],
+    cost_nanos: int,
+) -> tuple[tuple[str, int, int], ...]:
+    """Returns the lines of a reported cost: the usage at no price, and the cost in one line.
+
+    Raises InvalidField for a name that is no unit.
+    """
+    used = [unit for unit, quantity in quantities.items() if quantity]
+    for unit in used:
+        if unit not in UNITS:
+            raise InvalidField("usage", str(UnpricedUnit("", unit)), "UNPRICED_UNIT")
+    used.sort(key=unit_order)
+    lines = [(unit, quantities[unit], 0) for unit in used]
+    return (*lines, (REPORTED_COST, 1, cost_nanos))
+
+
 def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
     quantities = quantities_of(usage)
     try:
@@ -210,7 +261,7 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
             "usage",
         )
     pricing = Pricing(price.model, price.version, lines)
-    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines)
+    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
 
 
 def _refusal(error: UnknownModel | UnpricedServiceTier) -> InvalidField:

@@ -52,6 +52,7 @@ def check_debit(request: gate_pb2.DebitRequest) -> None:
     """Checks the form of a Debit."""
     _check_ids(request)
     _check_cost(request)
+    _check_reported_cost(request)
     _check_dimensions(request.dimensions)
     if request.hold_id:
         check_id("hold_id", request.hold_id)
@@ -135,6 +136,18 @@ def _check_cost(
         _check_usage(request.usage)
     elif request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
+
+
+def _check_reported_cost(request: gate_pb2.DebitRequest) -> None:
+    if not request.HasField("reported_cost_nanos"):
+        return
+    if not request.HasField("usage"):
+        raise InvalidField(
+            "reported_cost_nanos",
+            "stands along with usage; give an amount alone as amount_nanos",
+        )
+    if request.reported_cost_nanos < 0:
+        raise InvalidField("reported_cost_nanos", "must not be negative")
 
 
 def _check_model(

@@ -16,6 +16,7 @@ from meter.prices.diff import (
     PriceChange,
     RateChange,
     TargetChange,
+    TrustChange,
     rate_changes,
 )
 
@@ -53,12 +54,17 @@ def price_json(
 
 
 def changes_json(
+    trust: Iterable[TrustChange],
     targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> dict[str, Any]:
     """Returns the differences between two price tables, by account and time."""
     return {
+        "trust_reported_cost": [
+            {"account": change.account_id, "old": change.before, "new": change.after}
+            for change in trust
+        ],
         "same_as": [
             {
                 "account": change.account_id,

@@ -10,10 +10,17 @@ from gate.cli.output import add_number_columns, facts_table
 from gate.cli.price_text import instant, per, percentage, shown
 from meter.prices import ModelPrice, PriceWindow
 from meter.prices.catalog import CURRENCY
-from meter.prices.diff import MarkupChange, PriceChange, TargetChange, rate_changes
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    TargetChange,
+    TrustChange,
+    rate_changes,
+)
 from meter.prices.fallbacks import without_repeats
 
 _EVERYONE = "everyone"
+_YES_OR_NO = {True: "yes", False: "no"}
 _MAIN_UNITS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 
@@ -55,12 +62,15 @@ def _facts_table(price: ModelPrice, window: PriceWindow | None) -> Table:
 
 
 def print_changes(
+    trust: Iterable[TrustChange],
     targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> None:
     """Prints the differences between two price tables, by account and time."""
     table = _changes_table("account", "from")
+    for change_of_trust in trust:
+        table.add_row(*_trust_cells(change_of_trust))
     for target in targets:
         table.add_row(*_target_cells(target))
     for markup in markups:
@@ -81,6 +91,20 @@ def _change_name(change: PriceChange) -> str:
     if change.currency != CURRENCY:
         parts.append(change.currency)
     return ", ".join(parts)
+
+
+def _trust_cells(change: TrustChange) -> list[str]:
+    return [
+        change.account_id or _EVERYONE,
+        "",
+        "(reported costs)",
+        "trusted",
+        "",
+        "",
+        _YES_OR_NO[change.before],
+        _YES_OR_NO[change.after],
+        "",
+    ]
 
 
 def _target_cells(target: TargetChange) -> list[str]:

@@ -20,9 +20,11 @@ from meter.prices.diff import (
     MarkupChange,
     PriceChange,
     TargetChange,
+    TrustChange,
     markup_changes,
     price_changes,
     target_changes,
+    trust_changes,
 )
 from meter.prices.file import install
 from meter.prices.service_tiers import service_tier_named
@@ -203,9 +205,10 @@ def _print_difference(before: PriceTable, after: PriceTable) -> None:
 
 def _differences(
     before: PriceTable, after: PriceTable
-) -> tuple[list[TargetChange], list[MarkupChange], list[PriceChange]]:
+) -> tuple[list[TrustChange], list[TargetChange], list[MarkupChange], list[PriceChange]]:
     now_ms = _now_ms()
     return (
+        trust_changes(before, after),
         target_changes(before, after),
         markup_changes(before, after, now_ms),
         price_changes(before, after, now_ms),

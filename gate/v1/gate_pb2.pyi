@@ -183,7 +183,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., hold_id: _Optional[str] = ..., held_nanos: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., denial: _Optional[_Union[Denial, _Mapping]] = ..., balance: _Optional[_Union[Balance, _Mapping]] = ..., replayed: _Optional[bool] = ..., affordable_output_tokens: _Optional[int] = ..., in_grace: _Optional[bool] = ...) -> None: ...
 
 class DebitRequest(_message.Message):
-    __slots__ = ("account_id", "request_id", "amount_nanos", "usage", "dimensions", "hold_id", "traffic_class", "incurred", "description")
+    __slots__ = ("account_id", "request_id", "amount_nanos", "usage", "dimensions", "hold_id", "traffic_class", "incurred", "description", "reported_cost_nanos")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +200,7 @@ class DebitRequest(_message.Message):
     TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
     INCURRED_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_COST_NANOS_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     request_id: str
     amount_nanos: int
@@ -209,7 +210,8 @@ class DebitRequest(_message.Message):
     traffic_class: str
     incurred: bool
     description: str
-    def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., hold_id: _Optional[str] = ..., traffic_class: _Optional[str] = ..., incurred: _Optional[bool] = ..., description: _Optional[str] = ...) -> None: ...
+    reported_cost_nanos: int
+    def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., hold_id: _Optional[str] = ..., traffic_class: _Optional[str] = ..., incurred: _Optional[bool] = ..., description: _Optional[str] = ..., reported_cost_nanos: _Optional[int] = ...) -> None: ...
 
 class DebitResponse(_message.Message):
     __slots__ = ("decision", "charged_nanos", "shortfall_nanos", "denial", "balance", "replayed", "late", "in_grace")

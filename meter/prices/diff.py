@@ -101,6 +101,18 @@ class TargetChange:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrustChange:
+    """Holds whether reported costs are trusted before and after, for an account.
+
+    An empty `account_id` stands for everyone.
+    """
+
+    account_id: str
+    before: bool
+    after: bool
+
+
 class _Kind(NamedTuple):
     """Names one of the prices that a model may have at a time."""
 
@@ -191,6 +203,23 @@ def target_changes(old: PriceTable, new: PriceTable) -> list[TargetChange]:
             if before.get(name) != after.get(name):
                 change = TargetChange(account_id, name, before.get(name, ""), after.get(name, ""))
                 changes.append(change)
+    return changes
+
+
+def trust_changes(old: PriceTable, new: PriceTable) -> list[TrustChange]:
+    """Returns for whom reported costs are trusted otherwise than before, everyone first."""
+    changes: list[TrustChange] = []
+    everyones: TrustChange | None = None
+    for account_id in _accounts(old, new):
+        before = old.trusts_reported_cost(account_id)
+        after = new.trusts_reported_cost(account_id)
+        change = TrustChange("", before, after)
+        if change == everyones:
+            continue
+        if before != after:
+            changes.append(TrustChange(account_id, before, after))
+        if not account_id:
+            everyones = change
     return changes
 
 

@@ -25,8 +25,8 @@ MAX_MODEL_NAME = 256
 STAR = "*"  # in a name of the price file, and in the name of the model that costs the same
 _LEAST_PERCENT = -100
 _MOST_PERCENT = 10_000
-_TOP_KEYS = ("currency", "markup_percent", "models", "accounts")
-_TERMS_KEYS = ("markup_percent", "models")
+_TERMS_KEYS = ("markup_percent", "models", "trust_reported_cost")
+_TOP_KEYS = ("currency", *_TERMS_KEYS, "accounts")
 _DEFAULT_CURRENCY = "USD"
 _SINCE_ALWAYS_MS = -(2**63)
 
@@ -36,12 +36,14 @@ class Terms:
     """Holds what the file says for everyone, or for one account.
 
     `markups` are percentages on list prices; `models` are models' own prices by name; `same_as`
-    are the names of the models that cost the same, by name.
+    are the names of the models that cost the same, by name. `trusts_reported_cost` is None where
+    the file says nothing of it.
     """
 
     markups: Steps[Decimal] = ()
     models: Mapping[str, Steps[Offer]] = field(default_factory=dict)
     same_as: Mapping[str, str] = field(default_factory=dict)
+    trusts_reported_cost: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _account(
         check_id("account id", account_id)
     except InvalidField as error:
         node.wrong(error.message)
-    keys = node.mapping("markup_percent, models", _TERMS_KEYS)
+    keys = node.mapping(", ".join(_TERMS_KEYS), _TERMS_KEYS)
     return _terms(keys, currency)
 
 
@@ -127,7 +129,10 @@ def _terms(keys: Keys, currency: str) -> Terms:
     markups: Steps[Decimal] = ()
     if "markup_percent" in keys:
         markups = _markups(keys["markup_percent"])
-    return Terms(markups, models, targets)
+    trusts_reported_cost = None
+    if "trust_reported_cost" in keys:
+        trusts_reported_cost = keys["trust_reported_cost"].flag("whether to trust reported costs")
+    return Terms(markups, models, targets, trusts_reported_cost)
 
 
 def _targets(models: Keys) -> dict[str, str]:

@@ -46,6 +46,7 @@ class OwnPrices:
     ) -> None:
         self._terms = terms
         self.markups = terms.markups
+        self.trusts_reported_cost = terms.trusts_reported_cost
         self.source = source
         self._by_name: dict[str, Entry] = {}
         self._by_model_id: dict[str, Entry] = {}
@@ -159,7 +160,7 @@ def resolve(
     followed: list[str] = []
     layers: list[tuple[Source, Steps[Offer]]] = []
     model: ListedModel | None = None
-    next_name = name
+    next_name = name.strip()
     while next_name and len(followed) <= _MOST_FOLLOWED:
         followed.append(next_name)
         model = _find(next_name, catalog)

@@ -121,6 +121,13 @@ class PriceTable:
                 return percent
         return Decimal(0)
 
+    def trusts_reported_cost(self, account_id: str = "") -> bool:
+        """Returns whether the cost that a provider reports may be charged to an account."""
+        for owner in self._owners(account_id):
+            if owner.trusts_reported_cost is not None:
+                return owner.trusts_reported_cost
+        return False
+
     def models(self, account_id: str = "") -> Iterator[str]:
         """Yields every name in the catalog, and every other name with a price in the price file."""
         yield from self._catalog.ids()

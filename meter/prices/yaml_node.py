@@ -90,6 +90,13 @@ class YamlNode:
             self.wrong(f"expected {what}")
         return str(self.node.value)
 
+    def flag(self, what: str) -> bool:
+        """Returns whether a scalar is `true`, and not `false`."""
+        text = self.text(what)
+        if text not in ("true", "false"):
+            self.wrong(f"{text!r} does not say {what}; write true or false")
+        return text == "true"
+
     def decimal(
         self,
         what: str,

@@ -185,11 +185,12 @@ def test_a_file_in_another_currency_is_compared_and_shown_by_currency(
     yen = tmp_path / "yen.yaml"
     yen.write_text(
         "currency: JPY\nmodels: {gpt-4o: [{per_million: {input_tokens: 375, output_tokens: 1500}}],"
-        " mine: {same_as: gpt-4o}}"
+        " mine: {same_as: gpt-4o}}\ntrust_reported_cost: true"
     )
     prices.write_text("markup_percent: 0")
     table = creditgate(f"prices diff {yen}").lines
     assert "everyone mine same as - gpt-4o" in table
+    assert "everyone (reported costs) trusted no yes" in table
     assert any(line.endswith("openai/gpt-4o, JPY input_tokens 1,000,000 - 375") for line in table)
     assert not any("%" in line or "2.5" in line for line in table)
     prices.write_bytes(yen.read_bytes())
