@@ -7,7 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
@@ -165,35 +165,40 @@ class Pricer:
         currency = ""
         if account_id and len(self._table.currencies) > 1:
             currency = await self._currencies.of(account_id)
-        service_tier = service_tier_named(usage.service_tier)
-        model = _model_of(usage, held)
-        if held is not None and held.service_tier != service_tier:
-            held = None
-        asked = Asked(model, account_id, now_ms(), currency, service_tier)
-        price = self._price_for(asked, held)
+        service_tier = usage.service_tier
+        if service_tier:
+            service_tier = service_tier_named(service_tier)
+        model = usage.model or _model_of(held)
+        at_ms = now_ms()
+        try:
+            price = self._table.find(model, at_ms, account_id, currency, service_tier)
+        except (UnknownModel, UnpricedServiceTier) as error:
+            asked = Asked(model, account_id, at_ms, currency, service_tier)
+            price = self._price_by_hold(held, asked, None) or _refuse(error)
+        if held is not None and held.model != price.model:
+            asked = Asked(model, account_id, at_ms, currency, service_tier)
+            price = self._price_by_hold(held, asked, price) or price
+        elif held is not None and held.service_tier == service_tier:
+            return held
         if self._known(price.version) is None:
             await asyncio.to_thread(self._prices.record, price)
             self._remember(price)
         return price
 
-    def _price_for(self, asked: Asked, held: ModelPrice | None) -> ModelPrice:
-        """Returns the price of the hold, or the price in force; raises InvalidField for none."""
-        model, account_id, at_ms, currency, service_tier = asked
-        try:
-            current = self._table.find(model, at_ms, account_id, currency, service_tier)
-        except (UnknownModel, UnpricedServiceTier) as error:
-            # The model may have left the price file since the hold was placed.
-            price = None
-            if held is not None:
-                price = price_by_hold(self._table, held, asked, None)
-            if price is None:
-                raise _refusal(error) from None
-            return price
-        if held is None:
-            return current
-        if current.model == held.model:
-            return held
-        return price_by_hold(self._table, held, asked, current) or current
+    def _price_by_hold(
+        self,
+        held: ModelPrice | None,
+        asked: Asked,
+        current: ModelPrice | None,
+    ) -> ModelPrice | None:
+        """Returns the price by the rules for names in answers; None if they say nothing.
+
+        A hold says nothing of another service tier. The model may have left the price file since
+        the hold was placed.
+        """
+        if held is None or held.service_tier != asked.service_tier:
+            return None
+        return price_by_hold(self._table, held, asked, current)
 
     async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)
@@ -264,16 +269,14 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
     return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
 
 
-def _refusal(error: UnknownModel | UnpricedServiceTier) -> InvalidField:
+def _refuse(error: UnknownModel | UnpricedServiceTier) -> NoReturn:
     if isinstance(error, UnpricedServiceTier):
-        return InvalidField("usage.service_tier", str(error), "UNPRICED_SERVICE_TIER")
-    return InvalidField("usage.model", str(error), "UNKNOWN_MODEL")
+        raise InvalidField("usage.service_tier", str(error), "UNPRICED_SERVICE_TIER") from None
+    raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
 
 
-def _model_of(usage: gate_pb2.Usage, held: ModelPrice | None) -> str:
-    """Returns the name of the usage's model, or else that of the hold's model."""
-    if usage.model:
-        return usage.model
+def _model_of(held: ModelPrice | None) -> str:
+    """Returns the model of the hold, for a usage without a model."""
     if held is None:
         raise InvalidField(
             "usage.model", "is required: the hold was of an amount, or is not known; name the model"

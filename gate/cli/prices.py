@@ -15,7 +15,14 @@ from gate.cli.price_json import changes_json, price_change_json, price_json, pri
 from gate.cli.price_tables import print_changes, print_list, print_price, print_price_changes
 from gate.process.data_dir import make_private_dir
 from gate.settings import Settings, load_settings
-from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
+from meter.prices import (
+    ModelPrice,
+    PriceFile,
+    PriceFileError,
+    PriceTable,
+    UnknownModel,
+    UnpricedServiceTier,
+)
 from meter.prices.diff import (
     MarkupChange,
     PriceChange,
@@ -114,14 +121,11 @@ def show(
     if version:
         [price] = _recorded(settings, version)
     else:
-        window = _in_force(settings).window(
-            model,
-            _parse_time_ms(at),
-            account,
-            currency.upper(),
-            service_tier_named(service_tier),
-        )
-        price = window.price or _refuse_model(model)
+        table = _in_force(settings)
+        tier = service_tier_named(service_tier)
+        at_ms = _parse_time_ms(at)
+        window = table.window(model, at_ms, account, currency.upper(), tier)
+        price = window.price or _refuse_model(table, model, at_ms, account, tier)
     if as_json:
         print_as_json(price_json(price, window))
     else:
@@ -263,11 +267,18 @@ def _now_ms() -> int:
     return int(time.time()) * 1000
 
 
-def _refuse_model(model: str) -> NoReturn:
-    raise CallFailed(
-        f"no price is in force for {model!r}: "
-        "see `creditgate prices list --match`, or add it to the price file"
-    )
+def _refuse_model(
+    table: PriceTable,
+    model: str,
+    at_ms: int,
+    account: str,
+    service_tier: str,
+) -> NoReturn:
+    try:
+        price = table.find(model, at_ms, account, service_tier=service_tier)
+    except (UnknownModel, UnpricedServiceTier) as error:
+        raise CallFailed(f"{error}; `creditgate prices list --match` shows names") from None
+    raise CallFailed(f"{model!r} has a price in {price.currency} alone: ask for --currency of that")
 
 
 def _refuse_version(version: str) -> NoReturn:

@@ -274,6 +274,9 @@ def test_a_wrong_file_in_force_does_not_keep_its_correction_out(
     ("words", "says"),
     [
         ("show gpt-none", "prices list --match"),
+        ("show gpt4o-typo", "the nearest names are azure/gpt-4o, openai/gpt-4o"),
+        ("show o3 --currency JPY", "'o3' has a price in USD alone"),
+        ("show azure/gpt-4o --service-tier batch", "has no price for service tier 'batch'"),
         ("show gpt-4o --at tomorrow", "write it as 2026-11-01"),
         ("show --version 123456789abc", "the ledger has no price of version '123456789abc'"),
         ("diff 123456789abc 123456789abd", "the ledger has no price of version '123456789abc'"),
@@ -296,6 +299,7 @@ def test_what_went_wrong_is_one_line_that_names_the_fix(
     [
         "show",
         "show gpt-4o --version 123456789abc",
+        "show --version 123456789abc --service-tier batch",
         "show --version 123456789abc --account acme",
         "diff",
         "diff 123456789abc",
