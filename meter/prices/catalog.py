@@ -78,7 +78,13 @@ class ListedModel:
             return PriceWindow(from_ms, until_ms, self._compile(listed))
         from_ms, until_ms = edges_around([*self._conditions(), *self._variants], at_ms)
         prices = tier_prices(self._info.get_prices(moment), self._variants, moment, service_tier)
-        price = compile_price(self.id, CURRENCY, prices, service_tier=service_tier)
+        price = compile_price(
+            self.id,
+            CURRENCY,
+            prices,
+            _MINIMUMS.get(self.id, ()),
+            service_tier,
+        )
         return PriceWindow(from_ms, until_ms, price)
 
     def _conditions(self) -> Sequence[ConditionalPrice]:
