@@ -80,6 +80,7 @@ def changes_json(
                 "account": change.account_id,
                 "from": instant(change.from_ms),
                 **price_change_json(change.before, change.after),
+                "model": change.model,
             }
             for change in prices
         ],

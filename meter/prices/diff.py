@@ -46,19 +46,16 @@ class RateChange(NamedTuple):
 class PriceChange:
     """Holds a model's prices before and after, for an account, from a time on.
 
-    Both are in one currency and of one service tier.
-
-    An empty `account_id` stands for everyone without prices of their own.
+    Both are in one currency and of one service tier. `model` is the name in the price file, a
+    listed model's as provider/model. An empty `account_id` stands for everyone without prices of
+    their own.
     """
 
     account_id: str
     from_ms: int
     before: ModelPrice | None
     after: ModelPrice | None
-
-    @property
-    def model(self) -> str:
-        return _model_of(self.before, self.after)
+    model: str
 
     @property
     def currency(self) -> str:
@@ -239,7 +236,8 @@ def _changes_of(
 ) -> list[PriceChange]:
     """Returns the changes of one model's price of one kind."""
     pairs = [(ms, *_own_prices(old, new, name, ms, account_id, kind)) for ms in instants]
-    return [PriceChange(account_id, *told) for told in _told_once(pairs)]
+    model = old.canonical(name)
+    return [PriceChange(account_id, *told, model) for told in _told_once(pairs)]
 
 
 def _model_of(before: ModelPrice | None, after: ModelPrice | None) -> str:

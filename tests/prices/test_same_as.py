@@ -8,6 +8,7 @@ from meter.prices import ModelPrice, PriceFileError, PriceTable, UnknownModel
 from meter.prices.diff import TargetChange, price_changes, target_changes
 
 NOW_MS = 1_790_000_000_000
+WITH_LISTED_TIERS_MS = 1_795_000_000_000
 
 
 def under(text: str) -> PriceTable:
@@ -143,3 +144,12 @@ def test_what_a_name_is_the_same_as_is_compared_between_files() -> None:
         TargetChange("", "c/*", "", "openai/*"),
     ]
     assert target_changes(new, new) == price_changes(old, new, NOW_MS) == []
+
+
+def test_a_name_that_had_prices_and_is_the_same_as_a_model_now_is_told_by_its_name() -> None:
+    own = under("models: {a: [{per_million: {input_tokens: 1}}]}")
+    same = under("models: {a: {same_as: o3}}")
+    for old, new in ((own, same), (same, own)):
+        changes = price_changes(old, new, WITH_LISTED_TIERS_MS)
+        assert {"", "batch", "flex"} <= {change.service_tier for change in changes}
+        assert {change.model for change in changes} == {"a"}
