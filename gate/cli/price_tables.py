@@ -48,17 +48,23 @@ def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
     console.print(table)
 
 
-def print_price(price: ModelPrice, window: PriceWindow | None = None) -> None:
-    """Prints everything about a price; `window` tells since when it is in force, and why."""
-    console.print(_facts_table(price, window))
-    console.print(_rates_table(price))
+def print_price(
+    price: ModelPrice,
+    window: PriceWindow | None,
+    service_tiers: Iterable[str],
+) -> None:
+    """Prints everything about a price; `window` tells since when it is in force, and why.
 
-
-def _facts_table(price: ModelPrice, window: PriceWindow | None) -> Table:
+    `service_tiers` are the others in which the model has a price.
+    """
     table = facts_table(price.model)
     for name, value in _facts(price, window):
         table.add_row(name, value)
-    return table
+    priced = ", ".join(service_tiers)
+    if priced:
+        table.add_row("also sold as", priced)
+    console.print(table)
+    console.print(_rates_table(price))
 
 
 def print_changes(

@@ -34,7 +34,7 @@ from meter.prices.diff import (
     trust_changes,
 )
 from meter.prices.file import install
-from meter.prices.service_tiers import service_tier_named
+from meter.prices.service_tiers import STANDARD, service_tier_named
 
 Currency = Annotated[
     str, typer.Option(metavar="CURRENCY", help="Only prices in it, as an account in it pays.")
@@ -118,6 +118,7 @@ def show(
         )
     settings = load_settings()
     window = None
+    tiers: list[str] = []
     if version:
         [price] = _recorded(settings, version)
     else:
@@ -126,10 +127,11 @@ def show(
         at_ms = _parse_time_ms(at)
         window = table.window(model, at_ms, account, currency.upper(), tier)
         price = window.price or _refuse_model(table, model, at_ms, account, tier)
+        tiers = _service_tiers(table, model, at_ms, account, currency.upper())
     if as_json:
         print_as_json(price_json(price, window))
     else:
-        print_price(price, window)
+        print_price(price, window, tiers)
 
 
 def diff(
@@ -233,6 +235,18 @@ def _in_force_or_built_in(settings: Settings) -> PriceTable:
     except PriceFileError as error:
         print(f"creditgate: {error}; compared with the built-in prices instead", file=sys.stderr)
         return PriceTable.load()
+
+
+def _service_tiers(
+    table: PriceTable,
+    model: str,
+    at_ms: int,
+    account: str,
+    currency: str,
+) -> list[str]:
+    """Returns the service tiers in which the model has a price."""
+    tiers = sorted(table.service_tiers - {STANDARD})
+    return [tier for tier in tiers if table.window(model, at_ms, account, currency, tier).price]
 
 
 def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:

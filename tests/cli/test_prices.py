@@ -91,6 +91,14 @@ def test_a_price_is_shown_unit_by_unit_with_tiers_version_window_and_source(
     assert {"source account", "input_tokens 1,000,000 1", "openai/gpt-4o"} <= set(own)
 
 
+def test_a_price_is_shown_for_a_service_tier(creditgate: Creditgate, prices: Path) -> None:
+    at = "--at 2026-11-20T00:00:00Z"
+    assert "also sold as batch, fast, priority" in creditgate(f"prices show gpt-4.1 {at}").lines
+    table = creditgate(f"prices show gpt-4.1 {at} --service-tier batch").lines
+    assert {"service tier batch", "output_tokens 1,000,000 5"} <= set(table)
+    assert not any("also sold" in line for line in creditgate("prices show acme-large").lines)
+
+
 def test_a_price_as_json_is_exact_and_has_the_list_price_it_comes_from(
     creditgate: Creditgate, prices: Path
 ) -> None:
