@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -20,6 +21,7 @@ from meter.prices import (
     PriceFile,
     PriceFileError,
     PriceTable,
+    PriceWindow,
     UnknownModel,
     UnpricedServiceTier,
 )
@@ -117,21 +119,16 @@ def show(
             " or --version alone"
         )
     settings = load_settings()
-    window = None
-    tiers: list[str] = []
     if version:
         [price] = _recorded(settings, version)
-    else:
-        table = _in_force(settings)
-        tier = service_tier_named(service_tier)
-        at_ms = _parse_time_ms(at)
-        window = table.window(model, at_ms, account, currency.upper(), tier)
-        price = window.price or _refuse_model(table, model, at_ms, account, tier)
-        tiers = _service_tiers(table, model, at_ms, account, currency.upper())
-    if as_json:
-        print_as_json(price_json(price, window))
-    else:
-        print_price(price, window, tiers)
+        _print_price(price, None, (), as_json)
+        return
+    table = _in_force(settings)
+    kind = (_parse_time_ms(at), account, currency.upper())
+    tier = service_tier_named(service_tier)
+    window = table.window(model, *kind, tier)
+    price = window.price or _refuse_model(table, model, *kind, tier)
+    _print_price(price, window, _service_tiers(table, model, *kind), as_json)
 
 
 def diff(
@@ -237,6 +234,18 @@ def _in_force_or_built_in(settings: Settings) -> PriceTable:
         return PriceTable.load()
 
 
+def _print_price(
+    price: ModelPrice,
+    window: PriceWindow | None,
+    service_tiers: Iterable[str],
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_as_json(price_json(price, window))
+    else:
+        print_price(price, window, service_tiers)
+
+
 def _service_tiers(
     table: PriceTable,
     model: str,
@@ -286,13 +295,14 @@ def _refuse_model(
     model: str,
     at_ms: int,
     account: str,
+    currency: str,
     service_tier: str,
 ) -> NoReturn:
     try:
         price = table.find(model, at_ms, account, service_tier=service_tier)
     except (UnknownModel, UnpricedServiceTier) as error:
         raise CallFailed(f"{error}; `creditgate prices list --match` shows names") from None
-    raise CallFailed(f"{model!r} has a price in {price.currency} alone: ask for --currency of that")
+    raise CallFailed(f"{model!r} has no price in {currency}, but one in {price.currency}")
 
 
 def _refuse_version(version: str) -> NoReturn:

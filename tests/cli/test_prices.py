@@ -283,7 +283,7 @@ def test_a_wrong_file_in_force_does_not_keep_its_correction_out(
     [
         ("show gpt-none", "prices list --match"),
         ("show gpt4o-typo", "the nearest names are azure/gpt-4o, openai/gpt-4o"),
-        ("show o3 --currency JPY", "'o3' has a price in USD alone"),
+        ("show o3 --currency JPY", "'o3' has no price in JPY, but one in USD"),
         ("show azure/gpt-4o --service-tier batch", "has no price for service tier 'batch'"),
         ("show gpt-4o --at tomorrow", "write it as 2026-11-01"),
         ("show --version 123456789abc", "the ledger has no price of version '123456789abc'"),
