@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
+from gate.store.connections import CommandFailed
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
@@ -127,7 +128,8 @@ class Pricer:
 
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
-            with suppress(ServiceError):  # the item's own call raises it again
+            # The item's own call raises it again.
+            with suppress(ServiceError, CommandFailed):
                 await self._price(request.usage, request.account_id, version_of(hold_id))
 
     async def _reported_cost(self, request: gate_pb2.DebitRequest) -> Cost:
