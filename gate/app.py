@@ -26,6 +26,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 from redis.exceptions import RedisError
 
+from gate.account_currencies import AccountCurrencies
 from gate.address import Address
 from gate.admin.accounts import AccountMethods
 from gate.admin.budgets import BudgetMethods
@@ -193,7 +194,11 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
         )
         reaper = _new_reaper(settings, parts, metrics)
         price_file = PriceFile(settings.price_path)
-        pricer = Pricer(await asyncio.to_thread(price_file.read), Prices(ledger))
+        pricer = Pricer(
+            await asyncio.to_thread(price_file.read),
+            Prices(ledger),
+            AccountCurrencies(parts.store.get_balance),
+        )
         accounts = _accounts_service(
             settings,
             ledger,

@@ -7,20 +7,34 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
+from gate.store.connections import CommandFailed
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
-from meter.prices import ModelPrice, PriceTable, UnknownModel, UnpricedUnit
+from meter.prices import (
+    UNITS,
+    ModelPrice,
+    PriceTable,
+    UnknownModel,
+    UnpricedServiceTier,
+    UnpricedUnit,
+)
+from meter.prices.held import Asked, price_by_hold
 from meter.prices.recorded import Prices
+from meter.prices.service_tiers import service_tier_named
+from meter.prices.units import unit_order
 from meter.times import now_ms
 
 Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest
 
 ACCOUNT_CURRENCY = "-"  # in place of a currency's name: a plain amount is in the account's own
+REPORTED_COST = "reported_cost"  # the unit of a cost that no price of ours has made
+_NO_PRICE = ("UNKNOWN_MODEL", "UNPRICED_SERVICE_TIER")
 _MAX_REMEMBERED_VERSIONS = 8192  # more than one batch can name
 
 
@@ -32,6 +46,7 @@ class Cost(NamedTuple):
     pricing: str = ""  # journal form (meter.journal.entry.Pricing)
     quantities: dict[str, int] | None = None
     lines: Sequence[tuple[str, int, int]] = ()  # unit, quantity, nanos
+    model: str = ""  # as usage is recorded; empty for an amount
 
     @property
     def currency(self) -> str:
@@ -55,9 +70,15 @@ class Pricer:
     by any version.
     """
 
-    def __init__(self, table: PriceTable, prices: Prices) -> None:
+    def __init__(
+        self,
+        table: PriceTable,
+        prices: Prices,
+        currencies: AccountCurrencies,
+    ) -> None:
         self._table = table
         self._prices = prices
+        self._currencies = currencies
         # By version, the least recently used first.
         self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()
 
@@ -76,21 +97,19 @@ class Pricer:
         """Returns the cost of a request that has passed gate/validation.py.
 
         The price that the hold has pinned is used if it is a price of the same model.
-        Raises InvalidField for an unknown model or a unit without a price, and OutOfRange for a
-        cost beyond int64 nanos.
+        Raises InvalidField for an unknown model, or for a service tier or unit without a price, and
+        OutOfRange for a cost beyond int64 nanos.
         """
         if not request.HasField("usage"):
             return Cost(request.amount_nanos)
-        price = await self._price(
-            request.usage.model,
-            request.account_id,
-            version_of(hold_id),
-        )
+        if isinstance(request, gate_pb2.DebitRequest) and request.HasField("reported_cost_nanos"):
+            return await self._reported_cost(request)
+        price = await self._price(request.usage, request.account_id, version_of(hold_id))
         return _cost(price, request.usage)
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
         """Returns the cost of a usage by the price in force; raises as `cost_of` does."""
-        price = await self._price(request.usage.model, request.account_id, "")
+        price = await self._price(request.usage, request.account_id, "")
         return _cost(price, request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
@@ -109,45 +128,79 @@ class Pricer:
 
     async def _prepare(self, request: Priced, hold_id: str = "") -> None:
         if request.HasField("usage"):
-            with suppress(ServiceError):  # the item's own call raises it again
-                await self._price(
-                    request.usage.model,
-                    request.account_id,
-                    version_of(hold_id),
-                )
+            # The item's own call raises it again.
+            with suppress(ServiceError, CommandFailed):
+                await self._price(request.usage, request.account_id, version_of(hold_id))
+
+    async def _reported_cost(self, request: gate_pb2.DebitRequest) -> Cost:
+        """Returns the cost that the provider reported, of the model that the usage names."""
+        usage = request.usage
+        if not self._table.trusts_reported_cost(request.account_id):
+            raise InvalidField(
+                "reported_cost_nanos",
+                "the account's prices do not trust reported costs: leave it out, or set"
+                " trust_reported_cost: true in the price file, for everyone or for the account",
+                "REPORTED_COST_NOT_TRUSTED",
+            )
+        try:
+            price = await self._price(usage, request.account_id, version_of(request.hold_id))
+            model = price.model
+        except InvalidField as error:
+            if error.reason not in _NO_PRICE:
+                raise
+            model = self._table.meaning(usage.model, request.account_id)
+        lines = reported_lines(quantities_of(usage), request.reported_cost_nanos)
+        pricing = Pricing(model, "", lines)
+        return Cost(request.reported_cost_nanos, pricing=pricing.to_json(), model=model)
 
     async def _price(
         self,
-        model: str,
+        usage: gate_pb2.Usage,
         account_id: str,
         pinned_version: str,
     ) -> ModelPrice:
-        """Returns the pinned price if it is of this model, else the account's price in force."""
-        pinned = None
+        """Returns the price of a usage: the price that the hold has pinned, or one in force."""
+        held = None
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
-            pinned = self._known(pinned_version) or await self._recall(pinned_version)
+            held = self._known(pinned_version) or await self._recall(pinned_version)
+        currency = ""
+        if account_id and len(self._table.currencies) > 1:
+            currency = await self._currencies.of(account_id)
+        service_tier = usage.service_tier
+        if service_tier:
+            service_tier = service_tier_named(service_tier)
+        model = usage.model or _model_of(held)
+        at_ms = now_ms()
         try:
-            current = self._table.find(model, now_ms(), account_id)
-        except UnknownModel as error:
-            # The model may have left the price file since the hold was placed.
-            if pinned is not None and _is_named(pinned, model):
-                return pinned
-            raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
-        if pinned is not None and self._is_same_model(model, pinned, current):
-            return pinned
-        if self._known(current.version) is None:
-            await asyncio.to_thread(self._prices.record, current)
-            self._remember(current)
-        return current
+            price = self._table.find(model, at_ms, account_id, currency, service_tier)
+        except (UnknownModel, UnpricedServiceTier) as error:
+            asked = Asked(model, account_id, at_ms, currency, service_tier)
+            price = self._price_by_hold(held, asked, None) or _refuse(error)
+        if held is not None and held.model != price.model:
+            asked = Asked(model, account_id, at_ms, currency, service_tier)
+            price = self._price_by_hold(held, asked, price) or price
+        elif held is not None and held.service_tier == service_tier:
+            return held
+        if self._known(price.version) is None:
+            await asyncio.to_thread(self._prices.record, price)
+            self._remember(price)
+        return price
 
-    def _is_same_model(
+    def _price_by_hold(
         self,
-        model: str,
-        pinned: ModelPrice,
-        current: ModelPrice,
-    ) -> bool:
-        return pinned.model == current.model or self._table.means(model, pinned.model)
+        held: ModelPrice | None,
+        asked: Asked,
+        current: ModelPrice | None,
+    ) -> ModelPrice | None:
+        """Returns the price by the rules for names in answers; None if they say nothing.
+
+        A hold says nothing of another service tier. The model may have left the price file since
+        the hold was placed.
+        """
+        if held is None or held.service_tier != asked.service_tier:
+            return None
+        return price_by_hold(self._table, held, asked, current)
 
     async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)
@@ -185,6 +238,23 @@ def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
     return quantities
 
 
+def reported_lines(
+    quantities: dict[str, int],
+    cost_nanos: int,
+) -> tuple[tuple[str, int, int], ...]:
+    """Returns the lines of a reported cost: the usage at no price, and the cost in one line.
+
+    Raises InvalidField for a name that is no unit.
+    """
+    used = [unit for unit, quantity in quantities.items() if quantity]
+    for unit in used:
+        if unit not in UNITS:
+            raise InvalidField("usage", str(UnpricedUnit("", unit)), "UNPRICED_UNIT")
+    used.sort(key=unit_order)
+    lines = [(unit, quantities[unit], 0) for unit in used]
+    return (*lines, (REPORTED_COST, 1, cost_nanos))
+
+
 def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
     quantities = quantities_of(usage)
     try:
@@ -198,11 +268,19 @@ def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
             "usage",
         )
     pricing = Pricing(price.model, price.version, lines)
-    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines)
+    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
 
 
-def _is_named(price: ModelPrice, model: str) -> bool:
-    """Tells whether the price's model is `model`, written with or without its provider."""
-    full_name = price.model.lower()
-    name_alone = full_name.rpartition("/")[2]
-    return model.lower() in (full_name, name_alone)
+def _refuse(error: UnknownModel | UnpricedServiceTier) -> NoReturn:
+    if isinstance(error, UnpricedServiceTier):
+        raise InvalidField("usage.service_tier", str(error), "UNPRICED_SERVICE_TIER") from None
+    raise InvalidField("usage.model", str(error), "UNKNOWN_MODEL") from None
+
+
+def _model_of(held: ModelPrice | None) -> str:
+    """Returns the model of the hold, for a usage without a model."""
+    if held is None:
+        raise InvalidField(
+            "usage.model", "is required: the hold was of an amount, or is not known; name the model"
+        )
+    return held.model

@@ -17,6 +17,7 @@ MAX_MODEL = 200
 MAX_QUANTITY = 10**12  # of one unit in one request: every sum of quantities fits into int64
 MAX_UNITS = 32
 MAX_UNIT_NAME = 64
+MAX_SERVICE_TIER = 64
 MAX_HOLD_TTL_MS = 86_400_000
 MAX_BATCH = 1000
 
@@ -51,6 +52,7 @@ def check_debit(request: gate_pb2.DebitRequest) -> None:
     """Checks the form of a Debit."""
     _check_ids(request)
     _check_cost(request)
+    _check_reported_cost(request)
     _check_dimensions(request.dimensions)
     if request.hold_id:
         check_id("hold_id", request.hold_id)
@@ -89,6 +91,8 @@ def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
             "usage",
             "is required: the model, and the quantities of a typical request",
         )
+    if not request.usage.model:
+        raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
     _check_usage(request.usage)
     if request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
@@ -128,14 +132,41 @@ def _check_cost(
     if not has_amount and not has_usage:
         raise InvalidField("amount_nanos", "one of amount_nanos and usage is required")
     if has_usage:
+        _check_model(request)
         _check_usage(request.usage)
     elif request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
 
 
-def _check_usage(usage: gate_pb2.Usage) -> None:
-    if not 1 <= len(usage.model) <= MAX_MODEL or not usage.model.isprintable():
+def _check_reported_cost(request: gate_pb2.DebitRequest) -> None:
+    if not request.HasField("reported_cost_nanos"):
+        return
+    if not request.HasField("usage"):
+        raise InvalidField(
+            "reported_cost_nanos",
+            "stands along with usage; give an amount alone as amount_nanos",
+        )
+    if request.reported_cost_nanos < 0:
+        raise InvalidField("reported_cost_nanos", "must not be negative")
+
+
+def _check_model(
+    request: gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequest,
+) -> None:
+    """Checks that a usage names the model; a usage by a hold is of the hold's model."""
+    has_hold = not isinstance(request, gate_pb2.AuthorizeRequest) and request.hold_id
+    if not request.usage.model and not has_hold:
         raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
+
+
+def _check_usage(usage: gate_pb2.Usage) -> None:
+    if len(usage.model) > MAX_MODEL or not usage.model.isprintable():
+        raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
+    if len(usage.service_tier) > MAX_SERVICE_TIER or not usage.service_tier.isprintable():
+        raise InvalidField(
+            "usage.service_tier",
+            f"at most {MAX_SERVICE_TIER} printable characters, such as batch",
+        )
     for field in _TOKEN_FIELDS:
         _check_quantity(f"usage.{field}", getattr(usage, field))
     if len(usage.units) > MAX_UNITS:

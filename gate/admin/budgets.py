@@ -1,7 +1,7 @@
 """RPCs to set, delete and list budgets: bounds on the use by requests of some dimensions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from gate.admin.fields import (
     Canonical,
@@ -66,7 +66,9 @@ class BudgetMethods:
             request_id=request.request_id or new_request_id(),
         )
         await self._restorer.apply(operation)
-        return _budget_message(budget)
+        reply = _budget_message(budget)
+        reply.warnings.extend(self._warnings(request.account_id, request.budget.scope))
+        return reply
 
     async def DeleteBudget(self, request: pb.DeleteBudgetRequest) -> pb.Budget:
         check_id("account_id", request.account_id)
@@ -131,6 +133,15 @@ class BudgetMethods:
                 label_value = self._canonical_model(account_id, value)
             labels.append(f"{key}={label_value}")
         return tuple(sorted(labels))
+
+    def _warnings(self, account_id: str, scope: Mapping[str, str]) -> Iterator[str]:
+        """Yields why a budget of this scope may count nothing."""
+        if "model" not in scope:
+            return
+        try:
+            self._canonical(scope["model"], account_id)
+        except UnknownModel as error:
+            yield f"{error}; until then the budget counts no usage that is priced"
 
     def _canonical_model(self, account_id: str, model: str) -> str:
         try:

@@ -1,5 +1,6 @@
 """Commands to set, delete and list budgets."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -92,6 +93,8 @@ def set_budget(
         as_json,
         lambda made: f"budget {budget_id} of {account_id}: {_terms(made)}",
     )
+    for warning in made.warnings:
+        print(f"creditgate: warning: {warning}", file=sys.stderr)
 
 
 def delete(

@@ -11,7 +11,7 @@ from gate.cli.options import is_whole_number, pair
 from gate.cli.output import add_number_columns, print_reply
 from gate.v1.gate_pb2 import EstimateCostRequest, EstimateCostResponse, Usage
 
-_TOKEN_FIELDS = set(Usage.DESCRIPTOR.fields_by_name) - {"model", "units"}
+_TOKEN_FIELDS = set(Usage.DESCRIPTOR.fields_by_name) - {"model", "units", "service_tier"}
 _MAX_DIGITS = 18  # of a quantity: int64 holds any number of so many digits
 
 
@@ -40,6 +40,9 @@ def estimate(
     credits: Annotated[
         str, typer.Option(metavar="CREDITS", help="How many such requests do these buy?")
     ] = "",
+    service_tier: Annotated[
+        str, typer.Option(metavar="TIER", help="Such as batch, flex or priority.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell what a request would cost, and how many such requests an amount, or an account's
@@ -49,6 +52,7 @@ def estimate(
         account_id=account,
         usage=_parse_usage(model, units),
     )
+    request.usage.service_tier = service_tier
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)
     with service() as call:

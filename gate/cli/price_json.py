@@ -11,7 +11,14 @@ from typing import Any
 
 from gate.cli.price_text import MILLION, exact, instant, per
 from meter.prices import ModelPrice, PriceWindow
-from meter.prices.diff import MarkupChange, PriceChange, RateChange, rate_changes
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    RateChange,
+    TargetChange,
+    TrustChange,
+    rate_changes,
+)
 
 
 def print_as_json(content: object) -> None:
@@ -28,6 +35,7 @@ def price_json(
         "model": price.model,
         "version": price.version,
         "currency": price.currency,
+        "service_tier": price.service_tier,
     }
     if window:
         content["source"] = str(window.source)
@@ -46,17 +54,33 @@ def price_json(
 
 
 def changes_json(
+    trust: Iterable[TrustChange],
+    targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> dict[str, Any]:
     """Returns the differences between two price tables, by account and time."""
     return {
+        "trust_reported_cost": [
+            {"account": change.account_id, "old": change.before, "new": change.after}
+            for change in trust
+        ],
+        "same_as": [
+            {
+                "account": change.account_id,
+                "model": change.name,
+                "old": change.before or None,
+                "new": change.after or None,
+            }
+            for change in targets
+        ],
         "markups": [_markup_change_json(change) for change in markups],
         "prices": [
             {
                 "account": change.account_id,
                 "from": instant(change.from_ms),
                 **price_change_json(change.before, change.after),
+                "model": change.model,
             }
             for change in prices
         ],
@@ -69,12 +93,14 @@ def price_change_json(
 ) -> dict[str, Any]:
     """Returns the differences between two versions of a price; None: no price."""
     model = ""
-    if after is not None:
-        model = after.model
-    elif before is not None:
-        model = before.model
+    service_tier = ""
+    known = after or before
+    if known is not None:
+        model = known.model
+        service_tier = known.service_tier
     return {
         "model": model,
+        "service_tier": service_tier,
         "old_version": before.version if before else None,
         "new_version": after.version if after else None,
         "old_currency": before.currency if before else None,

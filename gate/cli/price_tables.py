@@ -9,10 +9,18 @@ from gate.cli.connection import console
 from gate.cli.output import add_number_columns, facts_table
 from gate.cli.price_text import instant, per, percentage, shown
 from meter.prices import ModelPrice, PriceWindow
-from meter.prices.diff import MarkupChange, PriceChange, rate_changes
-from meter.prices.units import without_repeats
+from meter.prices.catalog import CURRENCY
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    TargetChange,
+    TrustChange,
+    rate_changes,
+)
+from meter.prices.fallbacks import without_repeats
 
 _EVERYONE = "everyone"
+_YES_OR_NO = {True: "yes", False: "no"}
 _MAIN_UNITS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 
@@ -25,7 +33,8 @@ def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
     for price, window in prices:
         _, rates = price.bands()[0]
         main_prices = [shown(unit, rates.get(unit)) for unit in _MAIN_UNITS]
-        others = [unit for unit in without_repeats(rates) if unit not in _MAIN_UNITS]
+        told = without_repeats(rates, price.model)
+        others = [unit for unit in told if unit not in _MAIN_UNITS]
         tiers = [f"> {tier.above_input_tokens:,}" for tier in price.tiers]
         table.add_row(
             price.model,
@@ -39,33 +48,83 @@ def print_list(prices: Iterable[tuple[ModelPrice, PriceWindow]]) -> None:
     console.print(table)
 
 
-def print_price(price: ModelPrice, window: PriceWindow | None = None) -> None:
-    """Prints everything about a price; `window` tells since when it is in force, and why."""
-    console.print(_facts_table(price, window))
-    console.print(_rates_table(price))
+def print_price(
+    price: ModelPrice,
+    window: PriceWindow | None,
+    service_tiers: Iterable[str],
+) -> None:
+    """Prints everything about a price; `window` tells since when it is in force, and why.
 
-
-def _facts_table(price: ModelPrice, window: PriceWindow | None) -> Table:
+    `service_tiers` are the others in which the model has a price.
+    """
     table = facts_table(price.model)
     for name, value in _facts(price, window):
         table.add_row(name, value)
-    return table
+    priced = ", ".join(service_tiers)
+    if priced:
+        table.add_row("also sold as", priced)
+    console.print(table)
+    console.print(_rates_table(price))
 
 
 def print_changes(
+    trust: Iterable[TrustChange],
+    targets: Iterable[TargetChange],
     markups: Iterable[MarkupChange],
     prices: Iterable[PriceChange],
 ) -> None:
     """Prints the differences between two price tables, by account and time."""
     table = _changes_table("account", "from")
+    for change_of_trust in trust:
+        table.add_row(*_trust_cells(change_of_trust))
+    for target in targets:
+        table.add_row(*_target_cells(target))
     for markup in markups:
         table.add_row(*_markup_cells(markup))
     for change in prices:
         owner = change.account_id or _EVERYONE
         start = instant(change.from_ms) or ""
         for row in _change_rows(change.before, change.after):
-            table.add_row(owner, start, change.model, *row)
+            table.add_row(owner, start, _change_name(change), *row)
     _print_unless_empty(table)
+
+
+def _change_name(change: PriceChange) -> str:
+    """Returns the model, with the service tier, and with a currency that is not the catalog's."""
+    parts = [change.model]
+    if change.service_tier:
+        parts.append(change.service_tier)
+    if change.currency != CURRENCY:
+        parts.append(change.currency)
+    return ", ".join(parts)
+
+
+def _trust_cells(change: TrustChange) -> list[str]:
+    return [
+        change.account_id or _EVERYONE,
+        "",
+        "(reported costs)",
+        "trusted",
+        "",
+        "",
+        _YES_OR_NO[change.before],
+        _YES_OR_NO[change.after],
+        "",
+    ]
+
+
+def _target_cells(target: TargetChange) -> list[str]:
+    return [
+        target.account_id or _EVERYONE,
+        "",
+        target.name,
+        "same as",
+        "",
+        "",
+        target.before or "-",
+        target.after or "-",
+        "",
+    ]
 
 
 def _markup_cells(markup: MarkupChange) -> list[str]:
@@ -98,7 +157,7 @@ def _rates_table(price: ModelPrice) -> Table:
     table = Table("unit", box=None)
     add_number_columns(table, "for each", "base", *tiers)
     rates_of = {unit: [rates[unit] for _, rates in bands] for unit in base}
-    for unit, rates in without_repeats(rates_of).items():
+    for unit, rates in without_repeats(rates_of, price.model).items():
         prices = [shown(unit, rate) for rate in rates]
         table.add_row(unit, f"{per(unit):,}", *prices)
     return table
@@ -136,6 +195,8 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     yield "version", price.version
     yield "currency", price.currency
+    if price.service_tier:
+        yield "service tier", price.service_tier
     if window:
         yield "source", _source_text(window)
         yield "in force since", instant(window.from_ms) or "always"

@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,10 +16,34 @@ from gate.cli.price_json import changes_json, price_change_json, price_json, pri
 from gate.cli.price_tables import print_changes, print_list, print_price, print_price_changes
 from gate.process.data_dir import make_private_dir
 from gate.settings import Settings, load_settings
-from meter.prices import ModelPrice, PriceFile, PriceFileError, PriceTable
-from meter.prices.diff import MarkupChange, PriceChange, markup_changes, price_changes
+from meter.prices import (
+    ModelPrice,
+    PriceFile,
+    PriceFileError,
+    PriceTable,
+    PriceWindow,
+    UnknownModel,
+    UnpricedServiceTier,
+)
+from meter.prices.diff import (
+    MarkupChange,
+    PriceChange,
+    TargetChange,
+    TrustChange,
+    markup_changes,
+    price_changes,
+    target_changes,
+    trust_changes,
+)
 from meter.prices.file import install
+from meter.prices.service_tiers import STANDARD, service_tier_named
 
+Currency = Annotated[
+    str, typer.Option(metavar="CURRENCY", help="Only prices in it, as an account in it pays.")
+]
+ServiceTier = Annotated[
+    str, typer.Option(metavar="TIER", help="The price of this service, such as batch.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with prices as exact text.")]
 Account = Annotated[
     str, typer.Option(metavar="ACCOUNT", help="As this account pays, not everyone.")
@@ -48,6 +73,7 @@ def list_prices(
         str, typer.Option(metavar="TEXT", help="Only models with this in their names.")
     ] = "",
     account: Account = "",
+    currency: Currency = "",
     as_json: AsJson = False,
 ) -> None:
     """List every model's price now, in credits per million tokens."""
@@ -57,7 +83,7 @@ def list_prices(
     for name in sorted(table.models(account)):
         if not _is_wanted(name.lower(), provider.lower(), match.lower()):
             continue
-        window = table.window(name, now_ms, account)
+        window = table.window(name, now_ms, account, currency.upper())
         if window.price is not None:
             listed.append((window.price, window))
     if as_json:
@@ -78,25 +104,31 @@ def show(
         ),
     ] = "",
     account: Account = "",
+    currency: Currency = "",
+    service_tier: ServiceTier = "",
     version: Annotated[
         str, typer.Option(help="Show this version instead, as the ledger keeps it.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a model's price unit by unit, or what was charged under a version."""
-    if bool(model) == bool(version) or (version and (at or account)):
-        raise typer.BadParameter("give either a model, with --at or --account, or --version alone")
+    narrowed = at or account or currency or service_tier
+    if bool(model) == bool(version) or (version and narrowed):
+        raise typer.BadParameter(
+            "give either a model, with --at, --account, --currency or --service-tier,"
+            " or --version alone"
+        )
     settings = load_settings()
-    window = None
     if version:
         [price] = _recorded(settings, version)
-    else:
-        window = _in_force(settings).window(model, _parse_time_ms(at), account)
-        price = window.price or _refuse_model(model)
-    if as_json:
-        print_as_json(price_json(price, window))
-    else:
-        print_price(price, window)
+        _print_price(price, None, (), as_json)
+        return
+    table = _in_force(settings)
+    kind = (_parse_time_ms(at), account, currency.upper())
+    tier = service_tier_named(service_tier)
+    window = table.window(model, *kind, tier)
+    price = window.price or _refuse_model(table, model, *kind, tier)
+    _print_price(price, window, _service_tiers(table, model, *kind), as_json)
 
 
 def diff(
@@ -176,13 +208,14 @@ def _print_difference(before: PriceTable, after: PriceTable) -> None:
 
 def _differences(
     before: PriceTable, after: PriceTable
-) -> tuple[list[MarkupChange], list[PriceChange]]:
+) -> tuple[list[TrustChange], list[TargetChange], list[MarkupChange], list[PriceChange]]:
     now_ms = _now_ms()
-    return markup_changes(
-        before,
-        after,
-        now_ms,
-    ), price_changes(before, after, now_ms)
+    return (
+        trust_changes(before, after),
+        target_changes(before, after),
+        markup_changes(before, after, now_ms),
+        price_changes(before, after, now_ms),
+    )
 
 
 def _in_force(settings: Settings) -> PriceTable:
@@ -199,6 +232,30 @@ def _in_force_or_built_in(settings: Settings) -> PriceTable:
     except PriceFileError as error:
         print(f"creditgate: {error}; compared with the built-in prices instead", file=sys.stderr)
         return PriceTable.load()
+
+
+def _print_price(
+    price: ModelPrice,
+    window: PriceWindow | None,
+    service_tiers: Iterable[str],
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_as_json(price_json(price, window))
+    else:
+        print_price(price, window, service_tiers)
+
+
+def _service_tiers(
+    table: PriceTable,
+    model: str,
+    at_ms: int,
+    account: str,
+    currency: str,
+) -> list[str]:
+    """Returns the service tiers in which the model has a price."""
+    tiers = sorted(table.service_tiers - {STANDARD})
+    return [tier for tier in tiers if table.window(model, at_ms, account, currency, tier).price]
 
 
 def _recorded(settings: Settings, *versions: str) -> list[ModelPrice]:
@@ -233,11 +290,19 @@ def _now_ms() -> int:
     return int(time.time()) * 1000
 
 
-def _refuse_model(model: str) -> NoReturn:
-    raise CallFailed(
-        f"no price is in force for {model!r}: "
-        "see `creditgate prices list --match`, or add it to the price file"
-    )
+def _refuse_model(
+    table: PriceTable,
+    model: str,
+    at_ms: int,
+    account: str,
+    currency: str,
+    service_tier: str,
+) -> NoReturn:
+    try:
+        price = table.find(model, at_ms, account, service_tier=service_tier)
+    except (UnknownModel, UnpricedServiceTier) as error:
+        raise CallFailed(f"{error}; `creditgate prices list --match` shows names") from None
+    raise CallFailed(f"{model!r} has no price in {currency}, but one in {price.currency}")
 
 
 def _refuse_version(version: str) -> NoReturn:

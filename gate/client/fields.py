@@ -27,6 +27,7 @@ class SettleFields(_Cost, total=False):
 
     dimensions: Mapping[str, str]
     description: str  # shown in the balance history; at most 512 bytes
+    reported_cost_nanos: int  # by the provider, along with `usage`; where the price file trusts it
 
 
 class DebitFields(SettleFields, total=False):

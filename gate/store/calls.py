@@ -254,13 +254,13 @@ def labels(dimensions: Mapping[str, str], cost: Cost) -> str:
     Each label is "key=value" between newlines, in order; empty if there are no labels. The priced
     model takes the place of a dimension named model.
     """
-    if cost.price is None:
+    if not cost.model:
         if not dimensions:
             return ""
         lines = [f"{key}={value}" for key, value in dimensions.items()]
     else:
         lines = [f"{key}={value}" for key, value in dimensions.items() if key != "model"]
-        lines.append(f"model={cost.price.model}")
+        lines.append(f"model={cost.model}")
     lines.sort()
     return "\n" + "\n".join(lines) + "\n"
 

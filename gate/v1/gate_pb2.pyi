@@ -46,7 +46,7 @@ DAILY_LIMIT_EXCEEDED: Reason
 BUDGET_EXCEEDED: Reason
 
 class Usage(_message.Message):
-    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units")
+    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units", "service_tier")
     class UnitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,13 +60,15 @@ class Usage(_message.Message):
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
     model: str
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int
     output_tokens: int
     units: _containers.ScalarMap[str, int]
-    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    service_tier: str
+    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ..., service_tier: _Optional[str] = ...) -> None: ...
 
 class Balance(_message.Message):
     __slots__ = ("total_credits_nanos", "period_usage_nanos", "remaining_nanos", "overage_protection_nanos", "held_nanos", "daily_limit_nanos", "daily_used_nanos", "available_nanos", "daily_used_yesterday_nanos", "scoped_nanos", "expired_nanos")
@@ -181,7 +183,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., hold_id: _Optional[str] = ..., held_nanos: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., denial: _Optional[_Union[Denial, _Mapping]] = ..., balance: _Optional[_Union[Balance, _Mapping]] = ..., replayed: _Optional[bool] = ..., affordable_output_tokens: _Optional[int] = ..., in_grace: _Optional[bool] = ...) -> None: ...
 
 class DebitRequest(_message.Message):
-    __slots__ = ("account_id", "request_id", "amount_nanos", "usage", "dimensions", "hold_id", "traffic_class", "incurred", "description")
+    __slots__ = ("account_id", "request_id", "amount_nanos", "usage", "dimensions", "hold_id", "traffic_class", "incurred", "description", "reported_cost_nanos")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +200,7 @@ class DebitRequest(_message.Message):
     TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
     INCURRED_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_COST_NANOS_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     request_id: str
     amount_nanos: int
@@ -207,7 +210,8 @@ class DebitRequest(_message.Message):
     traffic_class: str
     incurred: bool
     description: str
-    def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., hold_id: _Optional[str] = ..., traffic_class: _Optional[str] = ..., incurred: _Optional[bool] = ..., description: _Optional[str] = ...) -> None: ...
+    reported_cost_nanos: int
+    def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., hold_id: _Optional[str] = ..., traffic_class: _Optional[str] = ..., incurred: _Optional[bool] = ..., description: _Optional[str] = ..., reported_cost_nanos: _Optional[int] = ...) -> None: ...
 
 class DebitResponse(_message.Message):
     __slots__ = ("decision", "charged_nanos", "shortfall_nanos", "denial", "balance", "replayed", "late", "in_grace")

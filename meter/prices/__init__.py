@@ -1,7 +1,12 @@
 """Prices usage: the price table, exact to the pico-credit, rounded once per charge."""
 
 from meter.prices.charge import Cost, CostLine
-from meter.prices.errors import PriceFileError, UnknownModel, UnpricedUnit
+from meter.prices.errors import (
+    PriceFileError,
+    UnknownModel,
+    UnpricedServiceTier,
+    UnpricedUnit,
+)
 from meter.prices.file import PriceFile
 from meter.prices.price import Markup, ModelPrice, Tier
 from meter.prices.table import PriceTable
@@ -21,5 +26,6 @@ __all__ = [
     "Source",
     "Tier",
     "UnknownModel",
+    "UnpricedServiceTier",
     "UnpricedUnit",
 ]

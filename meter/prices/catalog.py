@@ -1,31 +1,22 @@
 """Finds the public prices of public models in genai-prices, by its rules of names and dates."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.types import (
-    ConditionalPrice,
-    ModelInfo,
-    Provider,
-    StartDateConstraint,
-    TieredPrices,
-    TimeOfDateConstraint,
-)
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ConditionalPrice, ModelInfo, PriceVariant, Provider
 from genai_prices.types import ModelPrice as ListedPrice
 
-from meter.prices.compile import UnitPrice, compile_price, picos
+from meter.prices.compile import compile_price
+from meter.prices.listed_prices import edges_around, moment_of, tier_prices, unit_prices
+from meter.prices.names import NameRead, read_name
+from meter.prices.nearest import NearestNames
 from meter.prices.price import ModelPrice, Rates
-from meter.prices.timeline import ALWAYS_MS, PriceWindow
-from meter.prices.units import UNIT_OF_PRICE_KEY, UNITS
-from meter.times import MS_PER_DAY
+from meter.prices.service_tiers import STANDARD
+from meter.prices.timeline import PriceWindow
 
 CURRENCY = "USD"
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
-_MS = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Found = tuple[Provider, ModelInfo]
 
@@ -41,6 +32,11 @@ _MINIMUMS = {
     "groq/whisper-large-v3-turbo": _TEN_SECONDS,
 }
 
+# Azure bills OpenAI's models by OpenAI's list, in its global deployments; fine-tuned models by a
+# list of its own. genai-prices takes other makers' lists too, as an approximation.
+_BILLED_BY_THE_LIST_OF = {"azure": "openai"}
+_FINE_TUNED = "ft:"
+
 
 class ListedModel:
     """Holds a model as one provider sells it, with the model's prices over time."""
@@ -48,6 +44,10 @@ class ListedModel:
     def __init__(self, provider: Provider, info: ModelInfo) -> None:
         self.id = f"{provider.id}/{info.id}"
         self._info = info
+        # Another provider's list tells nothing of the service tiers.
+        self._variants: Sequence[PriceVariant] = ()
+        if any(info is own for own in provider.models):
+            self._variants = info.price_variants or ()
         # By id() of the listed price: `_info` keeps the price alive, so that no id() is used twice.
         self._compiled: dict[int, ModelPrice | None] = {}
 
@@ -56,24 +56,36 @@ class ListedModel:
         """Returns the model's id without the provider."""
         return self._info.id
 
+    @property
+    def has_prices(self) -> bool:
+        """Says whether the model has a price at any time; some are listed without prices."""
+        listed = [condition.prices for condition in self._conditions()]
+        if isinstance(self._info.prices, ListedPrice):
+            listed.append(self._info.prices)
+        return any(any(unit_prices(price)) for price in listed)
+
     def is_own_name(self, name: str) -> bool:
         """Says whether `name` is the model's id, with or without the provider."""
         own_names = (self.id.lower(), self.bare_id.lower())
         return name.lower() in own_names
 
-    def window(self, at_ms: int) -> PriceWindow:
+    def window(self, at_ms: int, service_tier: str = STANDARD) -> PriceWindow:
         """Returns the price at a UTC time, and how long around that time the price surely holds."""
-        from_ms, until_ms = self._edges_around(at_ms)
-        moment = _EPOCH + at_ms * _MS
-        listed = self._info.get_prices(moment)
-        return PriceWindow(from_ms, until_ms, self._compile(listed))
-
-    def _edges_around(self, at_ms: int) -> tuple[int, int]:
-        """Returns the last edge up to a time, and the first edge after the time."""
-        edges = list(_edges(self._conditions(), at_ms))
-        before = [edge for edge in edges if edge <= at_ms]
-        after = [edge for edge in edges if edge > at_ms]
-        return max(before, default=-ALWAYS_MS), min(after, default=ALWAYS_MS)
+        moment = moment_of(at_ms)
+        if not service_tier:
+            from_ms, until_ms = edges_around(self._conditions(), at_ms)
+            listed = self._info.get_prices(moment)
+            return PriceWindow(from_ms, until_ms, self._compile(listed))
+        from_ms, until_ms = edges_around([*self._conditions(), *self._variants], at_ms)
+        prices = tier_prices(self._info.get_prices(moment), self._variants, moment, service_tier)
+        price = compile_price(
+            self.id,
+            CURRENCY,
+            prices,
+            _MINIMUMS.get(self.id, ()),
+            service_tier,
+        )
+        return PriceWindow(from_ms, until_ms, price)
 
     def _conditions(self) -> Sequence[ConditionalPrice]:
         prices = self._info.prices
@@ -87,7 +99,7 @@ class ListedModel:
             self._compiled[key] = compile_price(
                 self.id,
                 CURRENCY,
-                dict(_unit_prices(listed)),
+                dict(unit_prices(listed)),
                 _MINIMUMS.get(self.id, ()),
             )
         return self._compiled[key]
@@ -97,7 +109,8 @@ class Catalog:
     """Finds every model of the installed genai-prices by "model" or "provider/model"."""
 
     def __init__(self, providers: list[Provider]) -> None:
-        self._providers = providers
+        self._providers = {provider.id: provider for provider in providers}
+        self._provider_ids = frozenset(self._providers)
         self._by_id = _by_id(providers)
         # Bounded by the catalog: the keys are ids of models, not names that clients choose.
         self._models: dict[str, ListedModel] = {}
@@ -113,30 +126,70 @@ class Catalog:
         """Returns every model, as provider/model."""
         return [f"{provider.id}/{info.id}" for provider, info in self._by_id.values()]
 
-    def find(self, name: str) -> ListedModel | None:
-        """Returns the model that genai-prices would price under `name`; an exact id comes first.
+    @cached_property
+    def nearest(self) -> NearestNames:
+        """The names of the models that have prices; made at the first use, in about 0.1 s."""
+        return NearestNames(self._priced_names())
 
-        None if no model has the name.
+    def compare_names(self) -> None:
+        """Makes `nearest`, so that nobody waits for it later."""
+        self.nearest.to("")
+
+    def find(self, name: str) -> ListedModel | None:
+        """Returns the model that `name` means; an exact id comes first.
+
+        None if no model has the name. A name that tells a provider is a model of that provider, or
+        of none.
         """
         return self._named(name)
 
+    def provider_of(self, name: str) -> str:
+        """Returns the provider that a name tells; empty if the name tells none."""
+        return read_name(name, self._provider_ids).provider
+
     def _look_up(self, name: str) -> ListedModel | None:
-        found = self._by_id.get(name.lower()) or self._match(name)
+        read = read_name(name, self._provider_ids)
+        found = self._by_id.get(name.strip().lower()) or self._match(read)
         if found is None:
             return None
         provider, info = found
         model = ListedModel(provider, info)
         return self._models.setdefault(model.id, model)
 
-    def _match(self, name: str) -> _Found | None:
-        # A fresh snapshot for each question, because a snapshot remembers every name that was ever
-        # asked, without bound. As "litellm" the snapshot reads the text before a slash as a
-        # provider if the provider is known, else the whole as a model.
-        snapshot = DataSnapshot(self._providers, from_auto_update=False)
-        try:
-            return snapshot.find_provider_model(name, None, "litellm", None)
-        except LookupError:
+    def _match(self, read: NameRead) -> _Found | None:
+        provider = self._provider_of(read)
+        if provider is None:
             return None
+        # Without the other providers, genai-prices does not fall back to their prices.
+        info = provider.find_model(read.model) or self._billed_by_list(provider, read.model)
+        if info is None:
+            return None
+        return provider, info
+
+    def _billed_by_list(self, seller: Provider, model: str) -> ModelInfo | None:
+        """Returns the model of another provider, by whose list the seller bills the model."""
+        lister = _BILLED_BY_THE_LIST_OF.get(seller.id)
+        if lister is None or model.startswith(_FINE_TUNED):
+            return None
+        return self._providers[lister].find_model(model)
+
+    def _provider_of(self, read: NameRead) -> Provider | None:
+        """Returns the provider that a name tells, or else the maker of models of such names."""
+        if read.provider:
+            return self._providers.get(read.provider)
+        for provider in self._providers.values():
+            if provider.model_match is not None and provider.model_match.is_match(read.model):
+                return provider
+        return None
+
+    def _priced_names(self) -> Iterator[str]:
+        for provider, info in self._by_id.values():
+            if ListedModel(provider, info).has_prices:
+                yield f"{provider.id}/{info.id}"
+        for seller, lister in _BILLED_BY_THE_LIST_OF.items():
+            for info in self._providers[lister].models:
+                if not info.id.startswith(_FINE_TUNED):
+                    yield f"{seller}/{info.id}"
 
 
 def _by_id(providers: Iterable[Provider]) -> dict[str, _Found]:
@@ -147,45 +200,3 @@ def _by_id(providers: Iterable[Provider]) -> dict[str, _Found]:
             model_id = f"{provider.id}/{info.id}"
             by_id[model_id.lower()] = (provider, info)
     return by_id
-
-
-def _unit_prices(listed: ListedPrice) -> Iterator[tuple[str, UnitPrice]]:
-    for price_key, unit in UNIT_OF_PRICE_KEY.items():
-        price: Decimal | TieredPrices | None = getattr(listed, price_key)
-        if price is not None:
-            per = UNITS[unit].per
-            yield unit, _unit_price(price, per)
-
-
-def _unit_price(price: Decimal | TieredPrices, per: int) -> UnitPrice:
-    if not isinstance(price, TieredPrices):
-        return UnitPrice(picos(price, per))
-    tiers = [(tier.start, picos(tier.price, per)) for tier in price.tiers]
-    base = picos(price.base, per)
-    return UnitPrice(base, tuple(tiers))
-
-
-def _edges(conditions: Sequence[ConditionalPrice], at_ms: int) -> Iterator[int]:
-    """Yields the times around `at_ms` at which a condition may begin or cease to hold."""
-    midnight_ms = at_ms - at_ms % MS_PER_DAY
-    for condition in conditions:
-        constraint = condition.constraint
-        if isinstance(constraint, StartDateConstraint):
-            days = (constraint.start_date - date(1970, 1, 1)).days
-            yield days * MS_PER_DAY
-        elif isinstance(constraint, TimeOfDateConstraint):
-            yield from _daily_edges(constraint, midnight_ms)
-
-
-def _daily_edges(constraint: TimeOfDateConstraint, midnight_ms: int) -> Iterator[int]:
-    yield midnight_ms
-    yield midnight_ms + MS_PER_DAY
-    yield midnight_ms + _utc_ms_of_day(constraint.start_time)
-    yield midnight_ms + _utc_ms_of_day(constraint.end_time)
-
-
-def _utc_ms_of_day(at: time) -> int:
-    """Returns the first whole UTC millisecond of the day that is not before the time of day."""
-    moment = datetime.combine(_EPOCH.date(), at, at.tzinfo or UTC)
-    rounded_up = -((_EPOCH - moment) // _MS)
-    return rounded_up % MS_PER_DAY

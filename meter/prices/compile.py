@@ -6,8 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from math import lcm
 
+from meter.prices.fallbacks import multiples_of_input, with_fallbacks
 from meter.prices.price import PICO_PER_CREDIT, ModelPrice, Rates, Tier
-from meter.prices.units import with_fallbacks
 
 _UnitRates = dict[str, Fraction]  # picos by unit
 _RatesByStart = dict[int, _UnitRates]  # by the input tokens above which a tier's rates hold
@@ -31,6 +31,11 @@ class UnitPrice:
                 price = tier_price
         return price
 
+    def times(self, factor: Fraction) -> "UnitPrice":
+        """Returns the price, in each tier, times `factor`."""
+        tiers = [(start, price * factor) for start, price in self.tiers]
+        return UnitPrice(self.base * factor, tuple(tiers))
+
 
 def picos(credits_each: Decimal, per: int) -> Fraction:
     """Returns the exact picos per unit of a price of `credits_each` for every `per` units."""
@@ -42,6 +47,7 @@ def compile_price(
     currency: str,
     given: Mapping[str, UnitPrice],
     minimums: Rates = (),
+    service_tier: str = "",
 ) -> ModelPrice | None:
     """Returns the price of a model whose units have `given` prices.
 
@@ -49,7 +55,7 @@ def compile_price(
     """
     if not given:
         return None
-    prices = with_fallbacks(given)
+    prices = with_fallbacks(_with_multiples(given, model), model)
     base = {unit: price.base for unit, price in prices.items()}
     above = _rates_by_start(prices)
     per = _common_divisor([base, *above.values()])
@@ -60,7 +66,16 @@ def compile_price(
         rates=_numerators(base, per),
         tiers=_tiers(above, per),
         minimums=minimums,
+        service_tier=service_tier,
     )
+
+
+def _with_multiples(given: Mapping[str, UnitPrice], model: str) -> dict[str, UnitPrice]:
+    """Returns the given prices, and those that the model's maker makes from the input's price."""
+    prices = dict(given)
+    for unit, factor in multiples_of_input(given, model).items():
+        prices[unit] = given["input_tokens"].times(factor)
+    return prices
 
 
 def _rates_by_start(prices: Mapping[str, UnitPrice]) -> _RatesByStart:

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
+from meter.prices.fallbacks import without_repeats
 from meter.prices.overrides import Terms
 from meter.prices.price import ModelPrice
+from meter.prices.service_tiers import STANDARD
 from meter.prices.table import PriceTable
 from meter.prices.timeline import T
-from meter.prices.units import unit_order, without_repeats
+from meter.prices.units import unit_order
 
 _UnitRates = dict[str, Fraction]  # credits by unit
 _Bands = list[tuple[int, _UnitRates]]  # by the input tokens above which the rates hold
@@ -27,11 +30,14 @@ class RateChange(NamedTuple):
     above_input_tokens: int
     before: Fraction | None
     after: Fraction | None
+    in_one_currency: bool = True
 
     @property
     def percent(self) -> Fraction | None:
-        """Returns the rise in percent; None from or to no price, and from zero."""
-        if not self.before or self.after is None:
+        """Returns the rise in percent; None from or to no price, from zero, and to a price in
+        another currency.
+        """
+        if not self.before or self.after is None or not self.in_one_currency:
             return None
         return (self.after / self.before - 1) * 100
 
@@ -40,20 +46,30 @@ class RateChange(NamedTuple):
 class PriceChange:
     """Holds a model's prices before and after, for an account, from a time on.
 
-    An empty `account_id` stands for everyone without prices of their own.
+    Both are in one currency and of one service tier. `model` is the name in the price file, a
+    listed model's as provider/model. An empty `account_id` stands for everyone without prices of
+    their own.
     """
 
     account_id: str
     from_ms: int
     before: ModelPrice | None
     after: ModelPrice | None
+    model: str
 
     @property
-    def model(self) -> str:
+    def currency(self) -> str:
         known = self.after or self.before
         if known is None:
             return ""
-        return known.model
+        return known.currency
+
+    @property
+    def service_tier(self) -> str:
+        known = self.after or self.before
+        if known is None:
+            return ""
+        return known.service_tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,38 @@ class MarkupChange:
     from_ms: int
     before: Decimal
     after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChange:
+    """Holds which model a name costs the same as, before and after; empty for none.
+
+    An empty `account_id` stands for everyone.
+    """
+
+    account_id: str
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustChange:
+    """Holds whether reported costs are trusted before and after, for an account.
+
+    An empty `account_id` stands for everyone.
+    """
+
+    account_id: str
+    before: bool
+    after: bool
+
+
+class _Kind(NamedTuple):
+    """Names one of the prices that a model may have at a time."""
+
+    currency: str
+    service_tier: str
 
 
 class _Pair(NamedTuple):
@@ -86,8 +134,11 @@ def rate_changes(
     """
     changes: list[RateChange] = []
     below: _Pairs = {}
+    model = _model_of(before, after)
+    in_one_currency = not before or not after or before.currency == after.currency
     for start, pairs in _pairs_by_start(before, after):
-        changes += _changes_above(start, pairs, below)
+        told = without_repeats(pairs, model)
+        changes += _changes_above(start, told, below, in_one_currency)
         below = pairs
     return changes
 
@@ -134,9 +185,66 @@ def price_changes(
     changes: list[PriceChange] = []
     for account_id in _accounts(old, new):
         for name in _names(old, new, account_id):
-            pairs = [(ms, *_own_prices(old, new, name, ms, account_id)) for ms in instants]
-            changes += [PriceChange(account_id, *told) for told in _told_once(pairs)]
+            for kind in _kinds(old, new):
+                changes += _changes_of(old, new, name, account_id, kind, instants)
     return changes
+
+
+def target_changes(old: PriceTable, new: PriceTable) -> list[TargetChange]:
+    """Returns the names of the price files that cost the same as another model than before."""
+    changes: list[TargetChange] = []
+    for account_id in _accounts(old, new):
+        before = _terms(old, account_id).same_as
+        after = _terms(new, account_id).same_as
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                change = TargetChange(account_id, name, before.get(name, ""), after.get(name, ""))
+                changes.append(change)
+    return changes
+
+
+def trust_changes(old: PriceTable, new: PriceTable) -> list[TrustChange]:
+    """Returns for whom reported costs are trusted otherwise than before, everyone first."""
+    changes: list[TrustChange] = []
+    everyones: TrustChange | None = None
+    for account_id in _accounts(old, new):
+        before = old.trusts_reported_cost(account_id)
+        after = new.trusts_reported_cost(account_id)
+        change = TrustChange("", before, after)
+        if change == everyones:
+            continue
+        if before != after:
+            changes.append(TrustChange(account_id, before, after))
+        if not account_id:
+            everyones = change
+    return changes
+
+
+def _kinds(old: PriceTable, new: PriceTable) -> list[_Kind]:
+    currencies = sorted(old.currencies | new.currencies)
+    service_tiers = sorted({STANDARD, *old.service_tiers, *new.service_tiers})
+    return [_Kind(*kind) for kind in product(currencies, service_tiers)]
+
+
+def _changes_of(
+    old: PriceTable,
+    new: PriceTable,
+    name: str,
+    account_id: str,
+    kind: _Kind,
+    instants: Iterable[int],
+) -> list[PriceChange]:
+    """Returns the changes of one model's price of one kind."""
+    pairs = [(ms, *_own_prices(old, new, name, ms, account_id, kind)) for ms in instants]
+    model = old.canonical(name)
+    return [PriceChange(account_id, *told, model) for told in _told_once(pairs)]
+
+
+def _model_of(before: ModelPrice | None, after: ModelPrice | None) -> str:
+    known = after or before
+    if known is None:
+        return ""
+    return known.model
 
 
 def _pairs_by_start(
@@ -157,12 +265,13 @@ def _changes_above(
     start: int,
     pairs: _Pairs,
     below: _Pairs,
+    in_one_currency: bool,
 ) -> Iterator[RateChange]:
-    """Yields the changes among the pairs, without what only follows another unit or `below`."""
-    for unit in sorted(without_repeats(pairs), key=unit_order):
+    """Yields the changes among the pairs, without what only follows `below`."""
+    for unit in sorted(pairs, key=unit_order):
         pair = pairs[unit]
         if pair != below.get(unit) and pair.before != pair.after:
-            yield RateChange(unit, start, pair.before, pair.after)
+            yield RateChange(unit, start, pair.before, pair.after, in_one_currency)
 
 
 def _has_markups(
@@ -180,14 +289,15 @@ def _own_prices(
     name: str,
     ms: int,
     account_id: str,
+    kind: _Kind,
 ) -> tuple[ModelPrice | None, ModelPrice | None]:
-    """Returns the prices before and after.
+    """Returns the prices of one kind before and after.
 
     An account whose prices are everyone's has none here: everyone's change is told once.
     """
-    before = old.window(name, ms, account_id).price
-    after = new.window(name, ms, account_id).price
-    if account_id and (before, after) == _own_prices(old, new, name, ms, ""):
+    before = old.window(name, ms, account_id, *kind).price
+    after = new.window(name, ms, account_id, *kind).price
+    if account_id and (before, after) == _own_prices(old, new, name, ms, "", kind):
         return None, None
     return before, after
 

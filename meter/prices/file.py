@@ -16,6 +16,8 @@ class PriceFile:
         self.path = path
         # One catalog for all tables: the catalog remembers which names mean which models.
         self._catalog = Catalog.installed()
+        # Now, because a call with a name that is not known would wait for it.
+        self._catalog.compare_names()
         self._read: _Signature | None = None
         self._seen: _Signature | None = None
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,50 +15,47 @@ import yaml
 
 from meter.errors import InvalidField
 from meter.ids import check_id
-from meter.prices.compile import UnitPrice, compile_price, picos
 from meter.prices.errors import PriceFileError
-from meter.prices.price import ModelPrice
+from meter.prices.price_entry import PRICE_KEYS, read_offer
+from meter.prices.service_tiers import Offer
 from meter.prices.timeline import Steps, T
-from meter.prices.units import UNITS
-from meter.prices.yaml_node import YamlNode
+from meter.prices.yaml_node import Keys, YamlNode, mapping_under
 
 MAX_MODEL_NAME = 256
-_MAX_PRICE = 10**9  # credits; a larger price is a mistake
+STAR = "*"  # in a name of the price file, and in the name of the model that costs the same
 _LEAST_PERCENT = -100
 _MOST_PERCENT = 10_000
-_UNITS_PER_PRICE = {
-    "per_million": 1_000_000,
-    "per_unit": 1,
-}
-_TOP_KEYS = ("currency", "markup_percent", "models", "accounts")
-_TERMS_KEYS = ("markup_percent", "models")
-_PRICE_KEYS = (*_UNITS_PER_PRICE, "tiers")
-_TIER_KEYS = ("above_input_tokens", *_UNITS_PER_PRICE)
+_TERMS_KEYS = ("markup_percent", "models", "trust_reported_cost")
+_TOP_KEYS = ("currency", *_TERMS_KEYS, "accounts")
 _DEFAULT_CURRENCY = "USD"
 _SINCE_ALWAYS_MS = -(2**63)
-
-_UnitRates = dict[str, Fraction]  # picos by unit
-_Tiers = list[tuple[int, _UnitRates]]  # by the input tokens above which the changed rates hold
-_Keys = Mapping[str, YamlNode]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Holds what the file says for everyone, or for one account.
 
-    `markups` are percentages on list prices; `models` are models' own prices by name.
+    `markups` are percentages on list prices; `models` are models' own prices by name; `same_as`
+    are the names of the models that cost the same, by name. `trusts_reported_cost` is None where
+    the file says nothing of it.
     """
 
     markups: Steps[Decimal] = ()
-    models: Mapping[str, Steps[ModelPrice]] = field(default_factory=dict)
+    models: Mapping[str, Steps[Offer]] = field(default_factory=dict)
+    same_as: Mapping[str, str] = field(default_factory=dict)
+    trusts_reported_cost: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Holds a price file's content; an account's terms take precedence over everyone's."""
+    """Holds a price file's content; an account's terms take precedence over everyone's.
+
+    All prices are in `currency`.
+    """
 
     everyone: Terms = field(default_factory=Terms)
     accounts: Mapping[str, Terms] = field(default_factory=dict)
+    currency: str = _DEFAULT_CURRENCY
 
 
 def read_overrides(path: Path, text: bytes) -> Overrides:
@@ -69,15 +65,15 @@ def read_overrides(path: Path, text: bytes) -> Overrides:
     """
     keys = _top_keys(path, text)
     currency = _currency(keys)
-    account_nodes = _mapping_under(keys, "accounts", "accounts by id, each with its terms")
+    account_nodes = mapping_under(keys, "accounts", "accounts by id, each with its terms")
     everyone = _terms(keys, currency)
     accounts = {}
     for account_id, node in account_nodes.items():
         accounts[account_id] = _account(account_id, node, currency)
-    return Overrides(everyone, accounts)
+    return Overrides(everyone, accounts, currency)
 
 
-def _top_keys(path: Path, text: bytes) -> _Keys:
+def _top_keys(path: Path, text: bytes) -> Keys:
     root = YamlNode(path, "", _compose(path, text))
     keys = root.mapping(f"currency and models, or others of {_TOP_KEYS}", _TOP_KEYS)
     if not keys.keys() - {"currency"}:
@@ -99,7 +95,7 @@ def _compose(path: Path, text: bytes) -> yaml.Node | None:
         raise PriceFileError(path, "", "is nested too deeply") from None
 
 
-def _currency(keys: _Keys) -> str:
+def _currency(keys: Keys) -> str:
     if "currency" not in keys:
         return _DEFAULT_CURRENCY
     node = keys["currency"]
@@ -107,17 +103,6 @@ def _currency(keys: _Keys) -> str:
     if not re.fullmatch("[A-Z]{3,8}", text):
         node.wrong(f"{text!r} is not a currency; write 3 to 8 capital letters, such as USD")
     return text
-
-
-def _mapping_under(
-    keys: _Keys,
-    key: str,
-    what: str,
-) -> _Keys:
-    """Returns the mapping that stands under `key`; an empty one without the key."""
-    if key not in keys:
-        return {}
-    return keys[key].mapping(what)
 
 
 def _account(
@@ -129,30 +114,59 @@ def _account(
         check_id("account id", account_id)
     except InvalidField as error:
         node.wrong(error.message)
-    keys = node.mapping("markup_percent, models", _TERMS_KEYS)
+    keys = node.mapping(", ".join(_TERMS_KEYS), _TERMS_KEYS)
     return _terms(keys, currency)
 
 
-def _terms(keys: _Keys, currency: str) -> Terms:
-    models = _models(keys, currency)
+def _terms(keys: Keys, currency: str) -> Terms:
+    nodes = mapping_under(keys, "models", "at least one model, each with a list of prices")
+    _check_names(nodes)
+    targets = _targets(nodes)
+    models = {}
+    for name, node in nodes.items():
+        if name not in targets:
+            models[name] = _prices(name, currency, node)
     markups: Steps[Decimal] = ()
     if "markup_percent" in keys:
         markups = _markups(keys["markup_percent"])
-    return Terms(markups, models)
+    trusts_reported_cost = None
+    if "trust_reported_cost" in keys:
+        trusts_reported_cost = keys["trust_reported_cost"].flag("whether to trust reported costs")
+    return Terms(markups, models, targets, trusts_reported_cost)
 
 
-def _models(keys: _Keys, currency: str) -> dict[str, Steps[ModelPrice]]:
-    nodes = _mapping_under(keys, "models", "at least one model, each with a list of prices")
-    _check_names(nodes)
-    return {name: _prices(name, currency, node) for name, node in nodes.items()}
+def _targets(models: Keys) -> dict[str, str]:
+    """Returns the names that cost the same as another model, each with that model's name."""
+    targets = {}
+    for name, node in models.items():
+        if node.is_mapping:
+            keys = node.mapping("a list of prices, or same_as: MODEL")
+            if "same_as" in keys:
+                targets[name] = _target(name, keys)
+    return targets
 
 
-def _check_names(models: _Keys) -> None:
+def _target(name: str, keys: Keys) -> str:
+    for key, node in keys.items():
+        if key != "same_as":
+            node.wrong("stands beside same_as, which tells the whole price; keep one of them")
+    node = keys["same_as"]
+    target = node.text("the name of the model that costs the same")
+    if not _is_model_name(target):
+        node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
+    if target.count(STAR) > name.count(STAR):
+        node.wrong(f"has a * that stands for no text: {name!r} has none; write the whole name")
+    return target
+
+
+def _check_names(models: Keys) -> None:
     """Refuses a name that is empty, padded or too long, and two names that differ by case alone."""
     seen: dict[str, str] = {}
     for name, node in models.items():
         if not _is_model_name(name):
             node.wrong(f"expected a model's name of 1 to {MAX_MODEL_NAME} printable characters")
+        if name.count(STAR) > 1:
+            node.wrong("has more than one *; write one, which stands for any text")
         lower = name.lower()
         if lower in seen:
             node.wrong(f"names the same model as {seen[lower]!r}: case does not matter; keep one")
@@ -168,9 +182,9 @@ def _prices(
     name: str,
     currency: str,
     node: YamlNode,
-) -> Steps[ModelPrice]:
-    entries = node.items("a list of prices, each beginning with '-'")
-    return _steps(entries, _PRICE_KEYS, partial(_price, name, currency))
+) -> Steps[Offer]:
+    entries = node.items("a list of prices, each beginning with '-', or same_as: MODEL")
+    return _steps(entries, PRICE_KEYS, partial(read_offer, name, currency))
 
 
 def _markups(node: YamlNode) -> Steps[Decimal]:
@@ -180,7 +194,7 @@ def _markups(node: YamlNode) -> Steps[Decimal]:
     return _steps(entries, ("percent",), _entry_percent)
 
 
-def _entry_percent(entry: YamlNode, keys: _Keys) -> Decimal:
+def _entry_percent(entry: YamlNode, keys: Keys) -> Decimal:
     if "percent" not in keys:
         entry.wrong("has no percent")
     return _percent(keys["percent"])
@@ -193,7 +207,7 @@ def _percent(node: YamlNode) -> Decimal:
 def _steps(
     entries: list[YamlNode],
     allowed: tuple[str, ...],
-    read_value: Callable[[YamlNode, _Keys], T],
+    read_value: Callable[[YamlNode, Keys], T],
 ) -> Steps[T]:
     """Returns the entries' values, each from its `effective_at` on, in the order of time."""
     steps: dict[int, T] = {}
@@ -209,91 +223,13 @@ def _steps(
     return tuple(in_order)
 
 
-def _entry_keys(entry: YamlNode, allowed: tuple[str, ...]) -> _Keys:
+def _entry_keys(entry: YamlNode, allowed: tuple[str, ...]) -> Keys:
     """Returns an entry's keys, of which `effective_at` may always be one."""
     all_allowed = ("effective_at", *allowed)
     return entry.mapping(", ".join(all_allowed), all_allowed)
 
 
-def _effective_ms(keys: _Keys) -> int:
+def _effective_ms(keys: Keys) -> int:
     if "effective_at" not in keys:
         return _SINCE_ALWAYS_MS
     return keys["effective_at"].time_ms()
-
-
-def _price(
-    name: str,
-    currency: str,
-    entry: YamlNode,
-    keys: _Keys,
-) -> ModelPrice:
-    base = _rates(entry, keys)
-    tiers: _Tiers = []
-    if "tiers" in keys:
-        tiers = _tiers(keys["tiers"], base)
-    price = compile_price(name, currency, _unit_prices(base, tiers))
-    assert price is not None, "an entry without prices was refused"
-    return price
-
-
-def _unit_prices(base: _UnitRates, tiers: _Tiers) -> dict[str, UnitPrice]:
-    prices = {}
-    for unit, rate in base.items():
-        unit_tiers = [(start, rates[unit]) for start, rates in tiers if unit in rates]
-        prices[unit] = UnitPrice(rate, tuple(unit_tiers))
-    return prices
-
-
-def _tiers(node: YamlNode, base: _UnitRates) -> _Tiers:
-    """Returns the tiers in order; `base` are the rates below the first tier."""
-    tiers: dict[int, _UnitRates] = {}
-    for entry in node.items("a list of tiers, each beginning with '-'"):
-        keys = entry.mapping("above_input_tokens, per_million, per_unit", _TIER_KEYS)
-        start = _tier_start(entry, keys)
-        if start in tiers:
-            entry.wrong(
-                "begins where another tier does; keep one, or change its above_input_tokens"
-            )
-        tiers[start] = _tier_rates(entry, keys, base)
-    return sorted(tiers.items())
-
-
-def _tier_start(entry: YamlNode, keys: _Keys) -> int:
-    if "above_input_tokens" not in keys:
-        entry.wrong("has no above_input_tokens")
-    return keys["above_input_tokens"].count("a number of input tokens")
-
-
-def _tier_rates(
-    entry: YamlNode,
-    keys: _Keys,
-    base: _UnitRates,
-) -> _UnitRates:
-    rates = _rates(entry, keys)
-    for unit in rates.keys() - base.keys():
-        entry.wrong(f"{unit} has no price below this tier; give it one beside `tiers`")
-    return rates
-
-
-def _rates(entry: YamlNode, keys: _Keys) -> _UnitRates:
-    """Returns the prices in picos per unit that an entry or a tier gives."""
-    rates: _UnitRates = {}
-    for key, per in _UNITS_PER_PRICE.items():
-        for unit, node in _mapping_under(keys, key, "unit: price pairs").items():
-            if unit in rates:
-                node.wrong("has a price under per_million already; keep one")
-            rates[unit] = _rate(unit, node, per)
-    if not rates:
-        entry.wrong("has no prices; give per_million or per_unit")
-    return rates
-
-
-def _rate(
-    unit: str,
-    node: YamlNode,
-    per: int,
-) -> Fraction:
-    if unit not in UNITS:
-        node.wrong(f"unknown unit; expected one of: {', '.join(UNITS)}")
-    price = node.decimal("a price", 0, _MAX_PRICE, "2.50")
-    return picos(price, per)

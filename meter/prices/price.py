@@ -73,7 +73,7 @@ class ModelPrice:
     A price is immutable; equal prices have equal versions in every process. `minimums` are the
     least quantities charged for a unit that was used at all. Usage of a model with a price per
     request counts as one request unless the usage says how many. `markup` tells where the rates,
-    which include the markup, come from.
+    which include the markup, come from. `service_tier` is empty for the standard service.
     """
 
     model: str
@@ -83,6 +83,7 @@ class ModelPrice:
     tiers: tuple[Tier, ...] = ()
     minimums: Rates = ()
     markup: Markup | None = None
+    service_tier: str = ""
     version: str = field(init=False, compare=False)
     _scale: int = field(init=False, compare=False, repr=False)
     _starts: tuple[int, ...] = field(init=False, compare=False, repr=False)
@@ -218,6 +219,8 @@ class ModelPrice:
             "tiers": [tier.content() for tier in self.tiers],
         }
         # Left out where there is none, so that the versions of list prices do not change.
+        if self.service_tier:
+            content["service_tier"] = self.service_tier
         if self.markup:
             content["markup"] = self.markup.content()
         return content
@@ -320,6 +323,7 @@ def _from_content(content: Mapping[str, Any]) -> ModelPrice:
         tiers=tuple(tiers),
         minimums=in_unit_order(content["minimums"]),
         markup=_read_markup(content.get("markup")),
+        service_tier=content.get("service_tier", ""),
     )
 
 

@@ -6,25 +6,37 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from meter.prices.catalog import Catalog, ListedModel
-from meter.prices.errors import PriceFileError, UnknownModel
-from meter.prices.overrides import MAX_MODEL_NAME, Overrides, Terms, read_overrides
+from meter.prices.catalog import CURRENCY, Catalog, ListedModel
+from meter.prices.errors import PriceFileError, UnknownModel, UnpricedServiceTier
+from meter.prices.file_checks import refuse_repeated_models, refuse_wrong_targets
+from meter.prices.nearest import nearest_of
+from meter.prices.overrides import Overrides, read_overrides
+from meter.prices.own_prices import OwnPrices, overridden_model, resolve
 from meter.prices.price import ModelPrice
+from meter.prices.service_tiers import LISTED, STANDARD, Offer
 from meter.prices.timeline import ALWAYS_MS, PriceWindow, Source, Span, Steps, span_at
 
 _NAMES_REMEMBERED = 4096  # clients choose the names: the least recently used are forgotten
 
-_Layers = list[tuple[Source, Steps[ModelPrice]]]
+_Layers = list[tuple[Source, Steps[Offer]]]
 
 
 class PriceTable:
-    """Prices all models: by the price file first, then by the catalog of genai-prices."""
+    """Prices all models: by the price file first, then by the catalog of genai-prices.
+
+    `currencies` and `service_tiers` are those that models may be priced in.
+    """
 
     def __init__(self, catalog: Catalog, overrides: Overrides) -> None:
         self.overrides = overrides
         self._catalog = catalog
-        self._everyone = _OwnPrices(catalog, overrides.everyone)
-        self._accounts = _prices_by_account(catalog, overrides)
+        self._everyone = OwnPrices(catalog, overrides.everyone, Source.FILE)
+        self._accounts: dict[str, OwnPrices] = {}
+        for account_id, terms in overrides.accounts.items():
+            self._accounts[account_id] = OwnPrices(catalog, terms, Source.ACCOUNT)
+        owners = [self._everyone, *self._accounts.values()]
+        self.currencies = _currencies(overrides.currency, owners)
+        self.service_tiers = frozenset(LISTED).union(*(owner.service_tiers for owner in owners))
         remembered = lru_cache(maxsize=_NAMES_REMEMBERED)
         self._listing = remembered(self._list)
 
@@ -55,35 +67,51 @@ class PriceTable:
         """
         catalog = catalog or Catalog.installed()
         overrides = read_overrides(path, text)
-        _refuse_repeated_models(path, catalog, overrides)
-        return cls(catalog, overrides)
+        refuse_repeated_models(path, catalog, overrides)
+        table = cls(catalog, overrides)
+        table._refuse_wrong_targets(path)
+        return table
 
     def find(
         self,
         model: str,
         at_ms: int,
         account_id: str = "",
+        currency: str = "",
+        service_tier: str = STANDARD,
     ) -> ModelPrice:
         """Returns the price of `model` for an account, in force at a UTC time in ms.
 
-        Raises UnknownModel if no price is in force.
+        The price is in `currency` if the model has such a price. Raises UnknownModel if no price is
+        in force, and UnpricedServiceTier if the standard service alone has a price.
         """
-        price = self.window(model, at_ms, account_id).price
-        if price is None:
-            raise UnknownModel(model)
-        return price
+        price = self.window(model, at_ms, account_id, currency, service_tier).price
+        if price is not None:
+            return price
+        if service_tier:
+            standard = self.find(model, at_ms, account_id, currency)
+            raise UnpricedServiceTier(standard.model, service_tier)
+        if currency:
+            return self.find(model, at_ms, account_id)
+        raise UnknownModel(model, self._nearest(model, account_id))
 
     def window(
         self,
         model: str,
         at_ms: int,
         account_id: str = "",
+        currency: str = "",
+        service_tier: str = STANDARD,
     ) -> PriceWindow:
-        """Returns the price with its source, and how long around `at_ms` the price surely holds."""
+        """Returns the price with its source, and how long around `at_ms` the price surely holds.
+
+        Only prices in `currency` count; without a currency, the price file's go before the
+        catalog's.
+        """
         # Accounts without terms of their own share everyone's listings.
         if account_id not in self._accounts:
             account_id = ""
-        return self._listing(model, account_id).at(at_ms)
+        return self._listing(model, account_id, currency, service_tier).at(at_ms)
 
     def markup(self, at_ms: int, account_id: str = "") -> Decimal:
         """Returns the percentage on list prices that an account pays; 0 without a markup."""
@@ -92,6 +120,13 @@ class PriceTable:
             if percent is not None:
                 return percent
         return Decimal(0)
+
+    def trusts_reported_cost(self, account_id: str = "") -> bool:
+        """Returns whether the cost that a provider reports may be charged to an account."""
+        for owner in self._owners(account_id):
+            if owner.trusts_reported_cost is not None:
+                return owner.trusts_reported_cost
+        return False
 
     def models(self, account_id: str = "") -> Iterator[str]:
         """Yields every name in the catalog, and every other name with a price in the price file."""
@@ -103,86 +138,53 @@ class PriceTable:
 
     def canonical(self, name: str) -> str:
         """Returns the catalog's id if `name` is a listed model's own name, else `name`."""
-        return _overridden_model(self._catalog, name) or name
+        return overridden_model(self._catalog, name) or name
 
-    def means(self, name: str, model: str) -> bool:
-        """Returns whether a price of `model` may be a price of `name`, now or at another time."""
-        if name.lower() == model.lower():
-            return True
-        listed = self._catalog.find(name)
-        return listed is not None and listed.id == model
+    def meaning(self, name: str, account_id: str = "") -> str:
+        """Returns the name under which usage of `name` is recorded, if `name` has a price."""
+        return resolve(name, self._catalog, self._owners(account_id)).meaning
 
-    def _owners(self, account_id: str) -> list["_OwnPrices"]:
+    def provider_of(self, name: str) -> str:
+        """Returns the provider that a name tells; empty if the name tells none."""
+        return self._catalog.provider_of(name)
+
+    def _nearest(self, name: str, account_id: str) -> list[str]:
+        """Returns the names with a price, to this account, that are most like `name`."""
+        known = [self._catalog.nearest]
+        known += [owner.nearest for owner in self._owners(account_id)]
+        return nearest_of(names.to(name) for names in known)
+
+    def _refuse_wrong_targets(self, path: Path) -> None:
+        everyone = self.overrides.everyone
+        refuse_wrong_targets(path, self._catalog, "models", everyone, [self._everyone])
+        for account_id, terms in self.overrides.accounts.items():
+            where = f"accounts.{account_id}.models"
+            owners = self._owners(account_id)
+            refuse_wrong_targets(path, self._catalog, where, terms, owners)
+
+    def _owners(self, account_id: str) -> list[OwnPrices]:
         """Returns the owners of the terms that hold for an account, the nearest first."""
         own = self._accounts.get(account_id)
         if own is None:
             return [self._everyone]
         return [own, self._everyone]
 
-    def _list(self, name: str, account_id: str) -> "_Listing":
-        model = None
-        if len(name) <= MAX_MODEL_NAME:
-            model = self._catalog.find(name)
-        markups = [owner.markups for owner in self._owners(account_id)]
-        return _Listing(model, self._layers(name, model, account_id), markups)
-
-    def _layers(
+    def _list(
         self,
         name: str,
-        model: ListedModel | None,
         account_id: str,
-    ) -> _Layers:
-        """Returns the prices of the price file under a name, the nearest last."""
-        for_everyone = self._everyone.prices(name, model)
-        layers = [(Source.FILE, for_everyone)]
-        own = self._accounts.get(account_id)
-        if own is not None:
-            own_prices = own.prices(name, model)
-            layers.append((Source.ACCOUNT, own_prices))
-        return layers
-
-
-class _OwnPrices:
-    """Holds the terms of one owner: everyone, or one account.
-
-    Prices are found by name, or by the listed model that a price replaces.
-    """
-
-    def __init__(self, catalog: Catalog, terms: Terms) -> None:
-        self.markups = terms.markups
-        self._by_name: dict[str, Steps[ModelPrice]] = {}
-        self._by_model_id: dict[str, Steps[ModelPrice]] = {}
-        for name, steps in terms.models.items():
-            model_id = _overridden_model(catalog, name)
-            self._add(name, model_id, steps)
-
-    @property
-    def other_names(self) -> list[str]:
-        """Returns the names with a price that are no listed model's own."""
-        names = []
-        for steps in self._by_name.values():
-            _, price = steps[0]
-            names.append(price.model)
-        return names
-
-    def prices(self, name: str, model: ListedModel | None) -> Steps[ModelPrice]:
-        """Returns the prices given to `name`, or else to the model that `name` stands for."""
-        steps = self._by_name.get(name.lower(), ())
-        if not steps and model is not None:
-            return self._by_model_id.get(model.id, ())
-        return steps
-
-    def _add(
-        self,
-        name: str,
-        model_id: str | None,
-        steps: Steps[ModelPrice],
-    ) -> None:
-        """Adds the prices given to `name`, which replaces the model with the id `model_id`."""
-        if model_id is None:
-            self._by_name[name.lower()] = steps
-        else:
-            self._by_model_id[model_id] = _named(steps, model_id)
+        currency: str,
+        service_tier: str,
+    ) -> "_Listing":
+        owners = self._owners(account_id)
+        resolved = resolve(name, self._catalog, owners)
+        model = resolved.model
+        layers = resolved.layers
+        if currency not in ("", CURRENCY):
+            model = None
+        if currency not in ("", self.overrides.currency):
+            layers = []
+        return _Listing(model, layers, [owner.markups for owner in owners], service_tier)
 
 
 class _Listing:
@@ -192,17 +194,19 @@ class _Listing:
     the catalog's price. `markups` come the nearest first.
     """
 
-    __slots__ = ("_layers", "_markups", "_model", "_window")
+    __slots__ = ("_layers", "_markups", "_model", "_service_tier", "_window")
 
     def __init__(
         self,
         model: ListedModel | None,
         layers: _Layers,
         markups: Sequence[Steps[Decimal]],
+        service_tier: str,
     ) -> None:
         self._model = model
         self._layers = layers
         self._markups = markups
+        self._service_tier = service_tier
         self._window = PriceWindow(0, 0, None)
 
     def at(self, at_ms: int) -> PriceWindow:
@@ -217,9 +221,9 @@ class _Listing:
     def _list_price(self, at_ms: int) -> PriceWindow:
         window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, None)
         if self._model is not None:
-            window = self._model.window(at_ms)
+            window = self._model.window(at_ms, self._service_tier)
         for source, steps in self._layers:
-            window = _covered(window, source, span_at(steps, at_ms))
+            window = _covered(window, source, span_at(steps, at_ms), self._service_tier)
         return window
 
     def _marked_up(self, window: PriceWindow, at_ms: int) -> PriceWindow:
@@ -236,11 +240,11 @@ class _Listing:
         return window
 
 
-def _prices_by_account(catalog: Catalog, overrides: Overrides) -> dict[str, _OwnPrices]:
-    by_account: dict[str, _OwnPrices] = {}
-    for account_id, terms in overrides.accounts.items():
-        by_account[account_id] = _OwnPrices(catalog, terms)
-    return by_account
+def _currencies(currency: str, owners: list[OwnPrices]) -> frozenset[str]:
+    """Returns the catalog's currency, and the price file's if any owner has prices there."""
+    if any(owner.has_prices for owner in owners):
+        return frozenset({CURRENCY, currency})
+    return frozenset({CURRENCY})
 
 
 def _read(path: Path) -> bytes:
@@ -250,62 +254,17 @@ def _read(path: Path) -> bytes:
         raise PriceFileError(path, "", f"cannot be read: {error.strerror}") from error
 
 
-def _refuse_repeated_models(
-    path: Path,
-    catalog: Catalog,
-    overrides: Overrides,
-) -> None:
-    _refuse_two_names_of_one_model(path, "models", catalog, overrides.everyone)
-    for account_id, terms in overrides.accounts.items():
-        where = f"accounts.{account_id}.models"
-        _refuse_two_names_of_one_model(path, where, catalog, terms)
-
-
-def _refuse_two_names_of_one_model(
-    path: Path,
-    where: str,
-    catalog: Catalog,
-    terms: Terms,
-) -> None:
-    first_names: dict[str, str] = {}
-    for name in terms.models:
-        model_id = _overridden_model(catalog, name)
-        if model_id is None:
-            continue
-        first_name = first_names.setdefault(model_id, name)
-        if first_name != name:
-            problem = f"names the same model ({model_id}) as {first_name!r}; keep one"
-            raise PriceFileError(path, f"{where}.{name}", problem)
-
-
-def _overridden_model(catalog: Catalog, name: str) -> str | None:
-    """Returns the id of the catalog's model that a price given to `name` replaces under all names.
-
-    Otherwise a client could avoid the operator's price by writing provider/model. None unless
-    `name` is the model's own id: an alias is overridden as that single name, because a price of one
-    dated version must not become the price of all versions.
-    """
-    model = catalog.find(name)
-    if model is None:
-        return None
-    if not model.is_own_name(name):
-        return None
-    return model.id
-
-
-def _named(steps: Steps[ModelPrice], model_id: str) -> Steps[ModelPrice]:
-    named = []
-    for from_ms, price in steps:
-        named.append((from_ms, replace(price, model=model_id)))
-    return tuple(named)
-
-
 def _covered(
     window: PriceWindow,
     source: Source,
-    span: Span[ModelPrice],
+    span: Span[Offer],
+    service_tier: str,
 ) -> PriceWindow:
-    """Returns the span's price if it has one, else the window's, for no longer than the span."""
+    """Returns the span's price if it has one, else the window's, for no longer than the span.
+
+    Prices that leave the service tier out cover it too: it has no price then.
+    """
     if span.value is not None:
-        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, span.value, source)
+        price = span.value.get(service_tier)
+        window = PriceWindow(-ALWAYS_MS, ALWAYS_MS, price, source)
     return window.within(span)

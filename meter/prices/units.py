@@ -1,17 +1,14 @@
-"""Defines the closed vocabulary of metered units, and how units without a price are charged.
+"""Defines the closed vocabulary of metered units.
 
 Quantities of different units never overlap: `input_tokens` are the tokens not counted under any
 other input unit. Every unit but a few of ours corresponds to a usage key of genai-prices; but usage
 keys do overlap: the `input_tokens` of genai-prices include the cached tokens.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from genai_prices.data_units import unit_data
-
-Price = TypeVar("Price")
 
 # In the order of invoice lines. Name -> genai-prices usage key.
 _USAGE_KEYS = {
@@ -110,65 +107,3 @@ def unit_order(name: str) -> tuple[int, str]:
     Known units sort in invoice order, before names that this release no longer knows.
     """
     return _ORDER.get(name, len(_ORDER)), name
-
-
-def with_fallbacks(given: Mapping[str, Price]) -> dict[str, Price]:
-    """Returns the price of every unit that can be charged, in invoice order, from `given` prices.
-
-    A unit without a price of its own takes the price of the nearest more general unit. Where two
-    units of different kinds apply (cached audio, when audio and cached input have prices) there is
-    no price: a guess would be a wrong charge.
-    """
-    prices = {}
-    for name, unit in UNITS.items():
-        source = _nearest_priced(unit, given)
-        if source is not None:
-            prices[name] = given[source]
-    return prices
-
-
-def without_repeats(values: Mapping[str, Price]) -> dict[str, Price]:
-    """Returns the `values` by unit to display: `with_fallbacks` would supply the others."""
-    told: dict[str, Price] = {}
-    for name in sorted(values, key=_generality):
-        if not _repeats(name, values[name], told):
-            told[name] = values[name]
-    return {name: value for name, value in values.items() if name in told}
-
-
-def _generality(name: str) -> int:
-    """Returns how many dimensions the unit has; the most general units have the fewest."""
-    if name not in UNITS:
-        return 0
-    return len(UNITS[name].dimensions)
-
-
-def _repeats(
-    name: str,
-    value: Price,
-    told: Mapping[str, Price],
-) -> bool:
-    """Returns whether the value is what the nearest more general unit of those told has."""
-    if name not in UNITS:
-        return False
-    nearest = _nearest_priced(UNITS[name], told)
-    return nearest is not None and told[nearest] == value
-
-
-def _nearest_priced(unit: Unit, priced_names: Iterable[str]) -> str | None:
-    """Returns the most specific of the priced units that cover `unit`.
-
-    None if no priced unit covers `unit`, or if the covering units do not contain each other.
-    """
-    candidates = _covering(unit, priced_names)
-    if not candidates:
-        return None
-    nearest = max(candidates, key=lambda candidate: len(candidate.dimensions))
-    if not all(candidate.covers(nearest) for candidate in candidates):
-        return None
-    return nearest.name
-
-
-def _covering(unit: Unit, names: Iterable[str]) -> list[Unit]:
-    """Returns the named units that are `unit` or more general; names of no unit are passed over."""
-    return [UNITS[name] for name in names if name in UNITS and UNITS[name].covers(unit)]

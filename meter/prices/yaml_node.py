@@ -4,7 +4,7 @@ Numbers are read from their text as decimals, so that 0.1 is a tenth and not the
 fraction.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -39,6 +39,10 @@ class YamlNode:
     @property
     def is_list(self) -> bool:
         return isinstance(self.node, yaml.SequenceNode)
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, yaml.MappingNode)
 
     def mapping(
         self,
@@ -85,6 +89,13 @@ class YamlNode:
         if not isinstance(self.node, yaml.ScalarNode):
             self.wrong(f"expected {what}")
         return str(self.node.value)
+
+    def flag(self, what: str) -> bool:
+        """Returns whether a scalar is `true`, and not `false`."""
+        text = self.text(what)
+        if text not in ("true", "false"):
+            self.wrong(f"{text!r} does not say {what}; write true or false")
+        return text == "true"
 
     def decimal(
         self,
@@ -134,6 +145,20 @@ class YamlNode:
                 " write it such as 2026-01-01T00:00:00Z"
             )
         return (moment - _EPOCH) // _MS
+
+
+Keys = Mapping[str, YamlNode]
+
+
+def mapping_under(
+    keys: Keys,
+    key: str,
+    what: str,
+) -> Keys:
+    """Returns the mapping that stands under `key`; an empty one without the key."""
+    if key not in keys:
+        return {}
+    return keys[key].mapping(what)
 
 
 def _is_within(

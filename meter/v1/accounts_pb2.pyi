@@ -366,7 +366,7 @@ class ListVoucherBatchesResponse(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[VoucherBatch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Budget(_message.Message):
-    __slots__ = ("budget_id", "scope", "window", "soft", "limit_nanos", "thresholds", "used_nanos", "held_nanos", "resets_at")
+    __slots__ = ("budget_id", "scope", "window", "soft", "limit_nanos", "thresholds", "used_nanos", "held_nanos", "resets_at", "warnings")
     class ScopeEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -383,6 +383,7 @@ class Budget(_message.Message):
     USED_NANOS_FIELD_NUMBER: _ClassVar[int]
     HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
     RESETS_AT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     budget_id: str
     scope: _containers.ScalarMap[str, str]
     window: BudgetWindow
@@ -392,7 +393,8 @@ class Budget(_message.Message):
     used_nanos: int
     held_nanos: int
     resets_at: _timestamp_pb2.Timestamp
-    def __init__(self, budget_id: _Optional[str] = ..., scope: _Optional[_Mapping[str, str]] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., soft: _Optional[bool] = ..., limit_nanos: _Optional[int] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., used_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, budget_id: _Optional[str] = ..., scope: _Optional[_Mapping[str, str]] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., soft: _Optional[bool] = ..., limit_nanos: _Optional[int] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., used_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BudgetThreshold(_message.Message):
     __slots__ = ("threshold_id", "amount_nanos", "percent")

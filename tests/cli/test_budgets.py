@@ -29,3 +29,14 @@ def test_a_budget_is_set_listed_and_deleted(creditgate: Creditgate, open_account
     done = creditgate(f"budget delete {name} team")
     assert done.out == f"deleted budget team of {name}\n"
     assert creditgate(f"budget list {name}").rows == []
+
+
+def test_a_budget_that_may_count_nothing_is_told(
+    creditgate: Creditgate, open_account: Open
+) -> None:
+    name = open_account("1").account_id
+    done = creditgate(f"budget set {name} b 1 --scope model=gpt4o-typo")
+    assert done.status == 0
+    assert done.err.startswith("creditgate: warning: no price is known for model 'gpt4o-typo'")
+    assert done.err.count("\n") == 1
+    assert creditgate(f"budget set {name} b 1 --scope model=gpt-4o").err == ""

@@ -53,3 +53,8 @@ def test_an_estimate_says_what_is_typed_wrongly(
     done = creditgate(f"estimate {words}")
     assert done.status != 0
     assert says in " ".join(done.err.split())
+
+
+def test_an_estimate_is_by_the_price_of_a_service_tier(creditgate: Creditgate) -> None:
+    made = creditgate("estimate tiny input_tokens=1000 --service-tier batch --json").json
+    assert made["cost_nanos"] == str(CREDIT // 2000)

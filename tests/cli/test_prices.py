@@ -91,6 +91,14 @@ def test_a_price_is_shown_unit_by_unit_with_tiers_version_window_and_source(
     assert {"source account", "input_tokens 1,000,000 1", "openai/gpt-4o"} <= set(own)
 
 
+def test_a_price_is_shown_for_a_service_tier(creditgate: Creditgate, prices: Path) -> None:
+    at = "--at 2026-11-20T00:00:00Z"
+    assert "also sold as batch, fast, priority" in creditgate(f"prices show gpt-4.1 {at}").lines
+    table = creditgate(f"prices show gpt-4.1 {at} --service-tier batch").lines
+    assert {"service tier batch", "output_tokens 1,000,000 5"} <= set(table)
+    assert not any("also sold" in line for line in creditgate("prices show acme-large").lines)
+
+
 def test_a_price_as_json_is_exact_and_has_the_list_price_it_comes_from(
     creditgate: Creditgate, prices: Path
 ) -> None:
@@ -179,6 +187,29 @@ def test_a_file_is_compared_with_what_is_in_force_and_with_another(
     assert creditgate(f"prices diff {prices}").out == "no price differs\n"
 
 
+def test_a_file_in_another_currency_is_compared_and_shown_by_currency(
+    creditgate: Creditgate, prices: Path, tmp_path: Path
+) -> None:
+    yen = tmp_path / "yen.yaml"
+    yen.write_text(
+        "currency: JPY\nmodels: {gpt-4o: [{per_million: {input_tokens: 375, output_tokens: 1500}}],"
+        " mine: {same_as: gpt-4o}}\ntrust_reported_cost: true"
+    )
+    prices.write_text("markup_percent: 0")
+    table = creditgate(f"prices diff {yen}").lines
+    assert "everyone mine same as - gpt-4o" in table
+    assert "everyone (reported costs) trusted no yes" in table
+    assert any(line.endswith("openai/gpt-4o, JPY input_tokens 1,000,000 - 375") for line in table)
+    assert not any("%" in line or "2.5" in line for line in table)
+    prices.write_bytes(yen.read_bytes())
+    for options, price in (("", "375"), ("--currency jpy", "375"), ("--currency USD", "2.5")):
+        shown = creditgate(f"prices show mine {options} --json").json
+        assert shown["per_million"]["input_tokens"] == price
+    listed = creditgate("prices list --match gpt-4o --currency USD --json").json
+    assert "openai/gpt-4o" in {each["model"] for each in listed}
+    assert {each["currency"] for each in listed} == {"USD"}
+
+
 def test_a_file_is_installed_where_running_gates_find_it(
     creditgate: Creditgate, stack: Stack, prices: Path, open_account: Open, tmp_path: Path
 ) -> None:
@@ -251,6 +282,9 @@ def test_a_wrong_file_in_force_does_not_keep_its_correction_out(
     ("words", "says"),
     [
         ("show gpt-none", "prices list --match"),
+        ("show gpt4o-typo", "the nearest names are azure/gpt-4o, openai/gpt-4o"),
+        ("show o3 --currency JPY", "'o3' has no price in JPY, but one in USD"),
+        ("show azure/gpt-4o --service-tier batch", "has no price for service tier 'batch'"),
         ("show gpt-4o --at tomorrow", "write it as 2026-11-01"),
         ("show --version 123456789abc", "the ledger has no price of version '123456789abc'"),
         ("diff 123456789abc 123456789abd", "the ledger has no price of version '123456789abc'"),
@@ -273,6 +307,7 @@ def test_what_went_wrong_is_one_line_that_names_the_fix(
     [
         "show",
         "show gpt-4o --version 123456789abc",
+        "show --version 123456789abc --service-tier batch",
         "show --version 123456789abc --account acme",
         "diff",
         "diff 123456789abc",

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.prices import UNITS, ModelPrice, PriceTable, Tier
+from meter.prices.fallbacks import with_fallbacks, without_repeats
 from meter.prices.price import in_unit_order
-from meter.prices.units import with_fallbacks, without_repeats
 from support.random_prices import PRICED, QUANTITIES, model_prices
 
 NOW_MS = 1_790_000_000_000

@@ -6,7 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from meter.prices import ModelPrice, PriceTable, Tier
-from meter.prices.diff import MarkupChange, RateChange, markup_changes, price_changes, rate_changes
+from meter.prices.diff import (
+    MarkupChange,
+    RateChange,
+    TrustChange,
+    markup_changes,
+    price_changes,
+    rate_changes,
+    trust_changes,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PICO = Fraction(1, 10**12)
@@ -43,11 +51,11 @@ def input_nanos(price: ModelPrice | None) -> int | None:
 
 def test_rates_are_compared_tier_by_tier_and_what_only_follows_is_not_told() -> None:
     before = ModelPrice(
-        "a", "USD", 1, (("input_tokens", 4), ("input_audio_tokens", 4), ("output_tokens", 9))
+        "a", "USD", 1, (("input_tokens", 4), ("input_image_tokens", 4), ("output_tokens", 9))
     )
-    tier = Tier(200, (("input_tokens", 9), ("input_audio_tokens", 9), ("output_tokens", 9)))
+    tier = Tier(200, (("input_tokens", 9), ("input_image_tokens", 9), ("output_tokens", 9)))
     after = ModelPrice(
-        "a", "USD", 2, (("input_tokens", 12), ("input_audio_tokens", 12), ("requests", 6)), (tier,)
+        "a", "USD", 2, (("input_tokens", 12), ("input_image_tokens", 12), ("requests", 6)), (tier,)
     )
     assert rate_changes(before, after) == [
         RateChange("input_tokens", 0, 4 * PICO, 6 * PICO),
@@ -144,3 +152,16 @@ def test_markups_are_told_by_account_and_time_without_repeating_them_for_each_mo
         MarkupChange("b", JUNE, Decimal(5), Decimal(-10)),
     ]
     assert markup_changes(old, old, JUNE) == []
+
+
+def test_whose_reported_costs_are_trusted_is_told_once_for_everyone() -> None:
+    own = "accounts: {a: {trust_reported_cost: true}, b: {markup_percent: 3}}"
+    nobody = table_of("markup_percent: 0")
+    assert trust_changes(nobody, table_of(own)) == [TrustChange("a", before=False, after=True)]
+    everyone = table_of(f"trust_reported_cost: true\n{own}")
+    assert trust_changes(nobody, everyone) == [TrustChange("", before=False, after=True)]
+    assert trust_changes(table_of(own), everyone) == [
+        TrustChange("", before=False, after=True),
+    ]
+    but_one = table_of("trust_reported_cost: true\naccounts: {a: {trust_reported_cost: false}}")
+    assert trust_changes(but_one, everyone) == [TrustChange("a", before=False, after=True)]

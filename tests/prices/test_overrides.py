@@ -161,6 +161,8 @@ FILE_MISTAKES = [
     ("models: {}", "models", "at least one model"),
     ("prices: {}", "prices", "unknown key"),
     ("models: " + "[" * 5000, "", "nested too deeply"),
+    ("trust_reported_cost: yes", "trust_reported_cost", "write true or false"),
+    ("accounts: {a: {trust_reported_cost: 1}}", "accounts.a.trust_reported_cost", "write true"),
 ]
 MODEL_MISTAKES = [
     ("{a: {per_unit: {requests: 1}}}", ".a", "a list of prices"),

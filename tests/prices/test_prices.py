@@ -23,10 +23,12 @@ from meter.prices import (
     UNITS,
     Cost,
     CostLine,
+    ModelPrice,
     PriceTable,
     UnknownModel,
     UnpricedUnit,
 )
+from meter.prices.fallbacks import multiples_of_input
 from meter.prices.units import UNIT_OF_PRICE_KEY
 
 NOW_MS = 1_790_000_000_000
@@ -81,8 +83,12 @@ def listed_cost_nanos(listed: Listed, quantities: Mapping[str, int], at_ms: int)
         return int(total.quantize(Decimal("1e-9"), rounding=ROUND_HALF_EVEN).scaleb(9))
 
 
-def a_usage(chance: random.Random, prices: Mapping[str, Decimal | TieredPrices]) -> dict[str, int]:
-    """Draws quantities of priced units and of more special units, from 1 to 2^53.
+def a_usage(
+    chance: random.Random,
+    prices: Mapping[str, Decimal | TieredPrices],
+    price: ModelPrice,
+) -> dict[str, int]:
+    """Draws quantities of listed units, and of units charged as a listed one, from 1 to 2^53.
 
     Quantities are often close to a tier's start.
     """
@@ -94,12 +100,8 @@ def a_usage(chance: random.Random, prices: Mapping[str, Decimal | TieredPrices])
     ]
     sizes = [1, 9, 10, 11, chance.randrange(1, 5000), chance.randrange(1, 2**53), 2**53]
     sizes += [start + step for start in starts for step in (-1, 0, 1)]
-    chargeable = [
-        u
-        for u, unit in UNITS.items()
-        if any(unit.dimensions >= UNITS[p].dimensions for p in prices)
-    ]
-    units = [unit for unit in chargeable if unit != "requests"]
+    derived = multiples_of_input(prices, price.model)
+    units = [unit for unit, _ in price.rates if unit != "requests" and unit not in derived]
     # One unit of audio time: the least time charged holds for all of it together.
     chosen = chance.sample(
         units, chance.randint(1, 1 if "audio_seconds" in prices else min(4, len(units)))
@@ -118,7 +120,7 @@ def test_every_listed_model_costs_what_genai_prices_itself_computes_to_the_nano(
             price = table.find(f"{provider.id}/{info.id}", NOW_MS)
             assert price.model == f"{provider.id}/{info.id}"
             for _ in range(4):
-                quantities = a_usage(chance, prices)
+                quantities = a_usage(chance, prices, price)
                 cost = price.cost(quantities)
                 assert cost.amount_nanos == listed_cost_nanos(
                     (provider, info), quantities, NOW_MS
@@ -158,7 +160,9 @@ def test_input_of_every_kind_and_all_output_is_charged_once_at_the_tier_of_the_w
             if isinstance(price, TieredPrices)
             for tier in price.tiers
         }
-        if "input_tokens" in prices and "output_tokens" in prices:
+        derived = multiples_of_input(prices, info.id)
+        has_both = {"input_tokens", "output_tokens"} <= prices.keys()
+        if has_both and "cache_write_tokens" not in derived:
             for total in (
                 *(start + step for start in starts for step in (0, 1)),
                 chance.randrange(3, 10**6),

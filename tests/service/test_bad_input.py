@@ -58,6 +58,7 @@ USAGES = [
     ("Debit", {"usage": Usage(input_tokens=1)}, "usage.model"),
     ("Debit", {"usage": Usage(model="x" * 201, input_tokens=1)}, "usage.model"),
     ("Debit", {"usage": Usage(model="a\nb", input_tokens=1)}, "usage.model"),
+    ("Debit", {"usage": Usage(model="tiny", service_tier="x" * 65)}, "usage.service_tier"),
     ("Extend", {"hold_id": "h", "usage": Usage(input_tokens=1)}, "usage.model"),
     ("Debit", {"usage": Usage(model="tiny", input_tokens=-1)}, "usage.input_tokens"),
     ("Debit", {"usage": Usage(model="tiny", cached_input_tokens=-1)}, "usage.cached_input_tokens"),
@@ -163,6 +164,8 @@ def test_a_malformed_request_is_refused_naming_its_field(
         ("Debit", {"usage": Usage(model="no-such", input_tokens=1)}, "INVALID_ARGUMENT", "UNKNOWN_MODEL", "usage.model"),
         ("Debit", {"usage": Usage(model="tiny", units={"widgets": 1})}, "INVALID_ARGUMENT", "UNPRICED_UNIT", "usage"),
         ("Authorize", {"usage": Usage(model="tiny", units={"requests": 1})}, "INVALID_ARGUMENT", "UNPRICED_UNIT", "usage"),
+        ("Debit", {"usage": Usage(model="tiny", input_tokens=1, service_tier="flex")}, "INVALID_ARGUMENT", "UNPRICED_SERVICE_TIER", "usage.service_tier"),
+        ("Authorize", {"usage": Usage(model="dust", input_tokens=1, service_tier="batch")}, "INVALID_ARGUMENT", "UNPRICED_SERVICE_TIER", "usage.service_tier"),
         ("Debit", {"amount_nanos": MAX, "incurred": True}, "OUT_OF_RANGE", "AMOUNT_OUT_OF_RANGE", "amount_nanos"),
     ],
 )  # fmt: skip

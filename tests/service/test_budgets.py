@@ -17,6 +17,7 @@ pytest_plugins = ("support.running_stack",)
 pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
+HAIKU_AT_AWS = "aws/regional.anthropic.claude-3-haiku-20240307-v1:0"
 
 
 def setting(customer: Customer, request_id: str = "", **fields: Any) -> pb.SetBudgetRequest:
@@ -133,3 +134,33 @@ def test_no_more_budgets_than_a_request_may_meet(open_account: Open) -> None:
     put(customer, budget_id="ninth", scope={"user": "bob"})
     gone = pb.DeleteBudgetRequest(account_id=customer.account_id, budget_id=new_id())
     assert refusal(customer.client.accounts.DeleteBudget, gone).reason == "BUDGET_NOT_FOUND"
+
+
+def test_a_budget_of_a_model_without_a_price_is_set_with_a_warning(open_account: Open) -> None:
+    customer = open_account("10")
+    made = put(customer, scope={"model": "gpt4o-typo"}, limit_nanos=3)
+    assert made.scope == {"model": "gpt4o-typo"}
+    [warning] = made.warnings
+    assert "'gpt4o-typo'" in warning
+    assert "openai/gpt-4o" in warning
+    assert "the budget counts no usage that is priced" in warning
+    [budget] = listed(customer)
+    assert not budget.warnings
+    denied = customer.debit(4, dimensions={"model": "gpt4o-typo"})
+    assert denied.denial.reason == BUDGET_EXCEEDED, "an amount may name any model"
+
+
+def test_a_model_in_a_scope_is_named_as_in_a_usage(open_account: Open) -> None:
+    customer = open_account("10")
+    for number, (name, model) in enumerate(
+        (
+            (" gpt-4o", "openai/gpt-4o"),
+            ("azure_ai/gpt-4o", "azure/gpt-4o"),
+            ("anthropic.claude-3-haiku-20240307-v1:0", HAIKU_AT_AWS),
+            ("tiny", "tiny"),
+        )
+    ):
+        made = put(customer, budget_id=f"b{number}", scope={"model": name})
+        assert not made.warnings
+        assert made.scope == {"model": model}
+    assert not put(customer, budget_id="user", scope={"user": "gpt4o-typo"}).warnings

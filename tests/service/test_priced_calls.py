@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gate.v1.gate_pb2 import ALLOWED, DENIED, AuthorizeRequest, DebitRequest, ExtendRequest, Usage
+from gate.v1.gate_pb2 import (
+    ALLOWED,
+    DENIED,
+    AuthorizeRequest,
+    BatchItem,
+    BatchRequest,
+    DebitRequest,
+    EstimateCostRequest,
+    ExtendRequest,
+    Usage,
+)
 from meter.v1.ledger_pb2 import InvoiceLine, UsageLine
 from support.customer import CREDIT, PRICES, Customer, another_gate, new_id, refusal
 from support.stack import Client, Stack
@@ -188,6 +198,51 @@ def test_a_hold_pins_the_price_of_its_own_model_only(open_account: Open, dearer:
     assert debit.charged_nanos == 7000
 
 
+def test_a_hold_is_settled_under_the_name_that_the_provider_reports(open_account: Open) -> None:
+    customer = open_account("1")
+    estimate = Usage(model="azure/gpt-4o", input_tokens=1000, output_tokens=10)
+    for reported in ("gpt-4o-2024-08-06", "what-the-router-calls-it", ""):
+        hold = customer.authorize(usage=estimate)
+        more = Usage(model=reported, output_tokens=10)
+        assert customer.extend(hold.hold_id, usage=more).held_nanos == 1000 * GPT_4O_IN + (
+            20 * GPT_4O_OUT
+        )
+        used = Usage(model=reported, input_tokens=1000, output_tokens=15)
+        settled = customer.debit(usage=used, hold_id=hold.hold_id)
+        assert settled.charged_nanos == 1000 * GPT_4O_IN + 15 * GPT_4O_OUT
+        [entry, *_] = customer.entries()
+        assert entry.model == "azure/gpt-4o"
+
+
+def test_a_usage_without_a_model_needs_a_hold_that_has_one(open_account: Open) -> None:
+    customer = open_account("1")
+    hold = customer.authorize(1000)
+    nameless = Usage(input_tokens=1)
+    for fields in ({}, {"hold_id": hold.hold_id}):
+        refused = refusal(
+            customer.client.gate.Debit, customer.asks(DebitRequest, usage=nameless, **fields)
+        )
+        assert (refused.reason, refused.field) == ("INVALID_FIELD", "usage.model")
+
+
+def test_a_service_tier_has_a_price_of_its_own_which_a_hold_pins(
+    open_account: Open, dearer: Client
+) -> None:
+    customer = open_account("1")
+    batch = Usage(model="tiny", input_tokens=100, service_tier="batch")
+    standard = Usage(model="tiny", input_tokens=100, service_tier="default")
+    holds = [customer.authorize(usage=batch) for _ in range(2)]
+    assert [hold.held_nanos for hold in holds] == [50_000, 50_000]
+    later = customer.at(dearer)
+    assert later.debit(usage=batch, hold_id=holds[0].hold_id).charged_nanos == 50_000
+    assert later.debit(usage=standard, hold_id=holds[1].hold_id).charged_nanos == 700_000, (
+        "the hold has pinned the price of another service"
+    )
+    assert customer.debit(usage=standard).charged_nanos == 100_000
+    versions = {entry.price_version for entry in customer.entries() if entry.price_version}
+    assert len(versions) == 3
+
+
 def test_replies_are_repeated_at_the_price_of_the_first(open_account: Open, dearer: Client) -> None:
     customer = open_account("1")
     ids = (new_id(), new_id())
@@ -241,14 +296,41 @@ def test_a_model_priced_in_another_currency_is_refused_everywhere(open_account: 
     assert customer.balance().remaining_nanos == 9 * CREDIT
 
 
-def test_a_price_file_in_the_accounts_currency_prices_it(
+def test_a_price_file_in_another_currency_prices_the_accounts_in_it_and_the_catalog_the_others(
     open_account: Open, stack: Stack, tmp_path: Path
 ) -> None:
     prices = tmp_path / "euro.yaml"
     prices.write_text(
-        "currency: EUR\nmodels:\n  gpt-4o:\n    - per_million: {input_tokens: 3, output_tokens: 12}\n"
+        "currency: EUR\nmodels:\n"
+        "  gpt-4o: [{per_million: {input_tokens: 3, output_tokens: 12}}]\n"
+        "  mine/deployment: {same_as: gpt-4o}\n"
     )
-    customer = open_account("10", currency="EUR")
+    in_euros = open_account("10", currency="EUR")
+    in_dollars = open_account("10")
     with another_gate(stack, prices_file=str(prices)) as (_, client):
-        used = Usage(model="openai/gpt-4o", input_tokens=100)
-        assert customer.at(client).debit(usage=used).charged_nanos == 300_000
+        euros = in_euros.at(client)
+        dollars = in_dollars.at(client)
+        for model in ("openai/gpt-4o", "mine/deployment"):
+            used = Usage(model=model, input_tokens=100)
+            assert euros.debit(usage=used).charged_nanos == 300_000
+            assert dollars.debit(usage=used).charged_nanos == 100 * GPT_4O_IN
+            assert dollars.authorize(usage=used).held_nanos == 100 * GPT_4O_IN
+        for customer, nanos in ((euros, 300_000), (dollars, 100 * GPT_4O_IN)):
+            asked = EstimateCostRequest(
+                account_id=customer.account_id, usage=Usage(model="gpt-4o", input_tokens=100)
+            )
+            assert client.gate.EstimateCost(asked).cost_nanos == nanos
+            items = [
+                BatchItem(debit=customer.asks(DebitRequest, usage=used)),
+                BatchItem(debit=customer.asks(DebitRequest, usage=used)),
+            ]
+            results = client.gate.Batch(BatchRequest(items=items)).results
+            assert [result.debit.charged_nanos for result in results] == [nanos, nanos]
+        refused = refusal(
+            client.gate.Debit,
+            euros.asks(DebitRequest, usage=Usage(model="o3", input_tokens=1)),
+        )
+        assert refused.reason == "CURRENCY_MISMATCH"
+        nobody = DebitRequest(account_id="nobody-here", request_id=new_id(), usage=used)
+        assert refusal(client.gate.Debit, nobody).reason == "ACCOUNT_NOT_FOUND"
+    assert {entry.model for entry in in_euros.entries() if entry.model} == {"openai/gpt-4o"}

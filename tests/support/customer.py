@@ -47,6 +47,7 @@ currency: USD
 models:
   tiny:
     - per_million: {input_tokens: 1, output_tokens: 2}
+      service_tiers: {batch: {percent: 50}}
   dust:
     - per_million: {input_tokens: 0.0005}
   gold:

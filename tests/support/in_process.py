@@ -11,6 +11,7 @@ import redis
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from gate.account_currencies import AccountCurrencies
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.service import GateService
@@ -51,7 +52,8 @@ class InProcessGate:
         self._client = client
         self._loop = loop
         self.store = store
-        pricer = Pricer(PriceTable.load(prices), Prices(ledger))
+        currencies = AccountCurrencies(store.calls.get_balance)
+        pricer = Pricer(PriceTable.load(prices), Prices(ledger), currencies)
         self.service = GateService(
             store.calls, store.lost_holds, pricer, GateMetrics(CollectorRegistry())
         )
