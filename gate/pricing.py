@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
-from gate.store.connections import CommandFailed
+from gate.store.errors import CommandFailed
 from gate.v1 import gate_pb2
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
