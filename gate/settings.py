@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         le=64,
         description="Connections to the store that all calls of one process share, 1 to 64.",
     )
+    redis_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="How many replicas of the store must have a call before it is answered.",
+    )
     redis_timeout_ms: int = Field(
         default=2_000,
         ge=10,

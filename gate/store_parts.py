@@ -1,17 +1,19 @@
 """Builds what a process needs to use the store, for the gate and for billing alike."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import NamedTuple
 
 from gate.metrics import GateMetrics
 from gate.settings import Settings
 from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
-from gate.store.connections import Connections, Endpoint
+from gate.store.connections import Connection, Connections, Endpoint, NewConnection
 from gate.store.expiry import Expiry
 from gate.store.flush_barrier import FlushBarrier
 from gate.store.inspection import Inspection
 from gate.store.redis_server import prepare_server
+from gate.store.replicated_connection import ReplicatedConnection
 from gate.store.restore import Restorer
 from gate.store.script_runner import ScriptRunner
 from gate.store.shards import Shards
@@ -45,7 +47,7 @@ async def open_store_parts(
 
     LedgerError if the store is not the ledger's own.
     """
-    connections = _new_connections(settings)
+    connections = _new_connections(settings, decides=begins_epochs)
     runner = ScriptRunner(connections, metrics)
     shards = Shards(
         settings.shards,
@@ -84,10 +86,14 @@ async def open_store_parts(
     )
 
 
-def _new_connections(settings: Settings) -> Connections:
+def _new_connections(settings: Settings, *, decides: bool) -> Connections:
+    new_connection: NewConnection = Connection
+    if decides and settings.redis_replicas:
+        new_connection = partial(ReplicatedConnection, replicas=settings.redis_replicas)
     return Connections(
         Endpoint(settings.shared_redis_url()),
         count=settings.redis_connections,
         timeout_s=settings.redis_timeout_ms / 1000,
         prepare=prepare_server,
+        new_connection=new_connection,
     )

@@ -163,6 +163,10 @@ class Endpoint:
         return create_default_context()
 
 
+# Makes a connection of a time-out in seconds, which calls the callback once it is lost.
+NewConnection = Callable[[float, Callable[[Connection], None]], Connection]
+
+
 class Connections:
     """Keeps a few connections to one Redis open.
 
@@ -179,8 +183,10 @@ class Connections:
         count: int,
         timeout_s: float,
         prepare: Callable[[Connection], Awaitable[str]],
+        new_connection: NewConnection = Connection,
     ) -> None:
         self._endpoint = endpoint
+        self._new_connection = new_connection
         self._timeout_s = timeout_s
         self._prepare = prepare
         self._listeners: list[Callable[[str], None]] = []
@@ -261,7 +267,7 @@ class Connections:
                 self._connections[slot] = None
                 self._lost[slot].set()
 
-        connection = Connection(self._timeout_s, lost)
+        connection = self._new_connection(self._timeout_s, lost)
         async with asyncio.timeout(self._timeout_s):
             await self._endpoint.connect(connection)
         run_id = await self._make_usable(connection)

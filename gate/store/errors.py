@@ -13,6 +13,17 @@ class RedisUnavailable(Unavailable):
         )
 
 
+class ReplicasLag(Unavailable):
+    """The call took effect, and too few replicas have it."""
+
+    def __init__(self, found: object, wanted: int) -> None:
+        super().__init__(
+            "REPLICAS_LAG",
+            f"replicas that have the call: {found}, CREDITGATE_REDIS_REPLICAS wants {wanted};"
+            " repeat the call with the same request_id",
+        )
+
+
 class CommandFailed(Exception):
     """Redis answered a command with an error; `str()` is its text."""
 

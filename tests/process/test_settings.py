@@ -115,6 +115,7 @@ BAD = {
     ],
     "flush_interval_ms": ["", "x", "0", "-1", "1.5", "60001"],
     "redis_connections": ["0", "65"],
+    "redis_replicas": ["-1", "17"],
     "redis_timeout_ms": ["9", "60001"],
     "shards": ["0", "100"],
     "replay_window_ms": ["999"],

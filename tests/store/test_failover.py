@@ -1,8 +1,11 @@
 """A primary that is demoted while its connections stay open is left for the new one."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -15,9 +18,10 @@ from redis.retry import Retry
 from gate.metrics import GateMetrics
 from gate.store.connections import Connections, Endpoint
 from gate.store.contracts import OpenEpochArguments
-from gate.store.errors import RedisUnavailable, UnfitRedis
+from gate.store.errors import RedisUnavailable, ReplicasLag, UnfitRedis
 from gate.store.keys import call_keys, journal_key
 from gate.store.redis_server import prepare_server
+from gate.store.replicated_connection import ReplicatedConnection
 from gate.store.script_runner import ScriptRunner
 from meter.database.engine import Ledger
 from support.ledger_state import entries, make_flusher, running
@@ -90,6 +94,56 @@ def test_a_gate_leaves_a_demoted_primary(pair: Pair) -> None:
             await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
         async with asyncio.timeout(10):
             assert await open_epoch_when_there_is_a_primary(runner) == [b"ok"]
+        await connections.close()
+
+    uvloop.run(test())
+
+
+def test_a_reply_counts_once_a_replica_has_what_stands_behind_it(pair: Pair) -> None:
+    async def test() -> None:
+        connections = Connections(
+            Endpoint(pair.primary.url),
+            count=2,
+            timeout_s=1,
+            prepare=prepare_server,
+            new_connection=partial(ReplicatedConnection, replicas=1),
+        )
+        await connections.open()
+        runner = ScriptRunner(connections, GateMetrics(CollectorRegistry()))
+        assert await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN) == [b"ok"]
+        os.kill(pair.replica.pid, signal.SIGSTOP)
+        with pytest.raises(ReplicasLag, match="replicas that have the call: 0"):
+            await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+        with pytest.raises(ReplicasLag):  # it did run: a look by another connection waits as well
+            await connections.command(0, "XINFO", "STREAM", journal_key(1))
+        os.kill(pair.replica.pid, signal.SIGCONT)
+        assert await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN) == [b"stale"]
+        with pair.replica.client() as replica:
+            assert replica.exists(journal_key(1))
+        await connections.close()
+
+    uvloop.run(test())
+
+
+def test_calls_that_wait_for_a_replica_fail_once_the_connection_is_lost(pair: Pair) -> None:
+    async def test() -> None:
+        connections = Connections(
+            Endpoint(pair.primary.url),
+            count=1,
+            timeout_s=20,
+            prepare=prepare_server,
+            new_connection=partial(ReplicatedConnection, replicas=1),
+        )
+        await connections.open()
+        os.kill(pair.replica.pid, signal.SIGSTOP)
+        waiting = [
+            asyncio.ensure_future(connections.command(0, "SET", f"key-{n}", n)) for n in range(3)
+        ]
+        await asyncio.sleep(0.2)
+        pair.primary.kill()
+        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(outcome, RedisUnavailable)
+        os.kill(pair.replica.pid, signal.SIGCONT)
         await connections.close()
 
     uvloop.run(test())
