@@ -57,6 +57,8 @@ _OPTIONS = {
     "amount_nanos": "CREDITS",
     "start_time": "--since",
     "end_time": "--until",
+    "period_start": "--since",
+    "period_end": "--until",
 }
 
 AsJson = Annotated[

@@ -289,14 +289,16 @@ class Invoice(_message.Message):
     def __init__(self, invoice_number: _Optional[str] = ..., account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[InvoiceLine, _Mapping]]] = ..., total_nanos: _Optional[int] = ..., credits_applied_nanos: _Optional[int] = ..., overage_due_nanos: _Optional[int] = ..., opening_balance_nanos: _Optional[int] = ..., credits_granted_nanos: _Optional[int] = ..., closing_balance_nanos: _Optional[int] = ..., entry_count: _Optional[int] = ..., payments: _Optional[_Iterable[_Union[InvoicePayment, _Mapping]]] = ..., overage_used_nanos: _Optional[int] = ..., debt_paid_nanos: _Optional[int] = ..., overage_carried_nanos: _Optional[int] = ..., credits_expired_nanos: _Optional[int] = ...) -> None: ...
 
 class CreateInvoiceRequest(_message.Message):
-    __slots__ = ("account_id", "period_start", "period_end")
+    __slots__ = ("account_id", "period_start", "period_end", "preview")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     PERIOD_START_FIELD_NUMBER: _ClassVar[int]
     PERIOD_END_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     period_start: _timestamp_pb2.Timestamp
     period_end: _timestamp_pb2.Timestamp
-    def __init__(self, account_id: _Optional[str] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    preview: bool
+    def __init__(self, account_id: _Optional[str] = ..., period_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., period_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., preview: _Optional[bool] = ...) -> None: ...
 
 class GetInvoiceRequest(_message.Message):
     __slots__ = ("invoice_number",)

@@ -96,7 +96,8 @@ class LedgerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvoice(self, request, context):
-        """Makes, or returns, the invoice of an account for a period. The same books give the same bytes.
+        """Makes, or returns, the invoice of an account for a period. The same books give the same bytes. A period that has not ended gives a draft; one that has
+        ended gives the final invoice, which is kept. No two final invoices of an account have a time in common: PERIOD_INVOICED names the one that has it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +110,8 @@ class LedgerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvoices(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The final invoices.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

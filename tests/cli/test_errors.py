@@ -45,9 +45,9 @@ pytestmark = ONE_TRANSPORT
         ("entries nobody --page-token made-up", "creditgate: --page-token: is not a token"),
         ("usage nobody", "ACCOUNT_NOT_FOUND"),
         ("events nobody", "ACCOUNT_NOT_FOUND"),
-        ("invoice nobody --month 2026-13", "write it as 2026-11"),
-        ("invoice nobody --month 9999-12", "write it as 2026-11"),
-        ("invoice --number INV-999999", "INVOICE_NOT_FOUND"),
+        ("invoice create nobody --month 2026-13", "write it as 2026-11"),
+        ("invoice create nobody --month 9999-12", "no later than 9999-11"),
+        ("invoice show INV-999999", "INVOICE_NOT_FOUND"),
         ("check nobody", "ACCOUNT_NOT_FOUND"),
     ],
 )
@@ -87,9 +87,8 @@ def test_what_went_wrong_is_one_line_that_names_the_fix(
         "budget set x b 1 --scope user=a --threshold half",
         "entries x --kind gift",
         "usage x --by year",
-        "invoice",
-        "invoice x --number INV-1",
-        "invoice x --format pdf",
+        "invoice create",
+        "invoice create x --format pdf",
     ],
 )
 def test_a_command_wrongly_typed_ends_with_2_and_its_usage(

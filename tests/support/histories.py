@@ -307,12 +307,13 @@ def service_of(scribe: Scribe, redis: StoreInspector | None = None) -> LedgerSer
     return LedgerService(scribe.ledger, wait_until_flushed, clock, redis or NothingInRedis())
 
 
-def compute_invoice(scribe: Scribe, start: int, end: int, account_id: str = "acme") -> pb.Invoice:
+def compute_invoice(
+    scribe: Scribe, start: int, end: int, account_id: str = "acme", **query: Any
+) -> pb.Invoice:
     """The invoice of a period, as CreateInvoice returns it."""
     period = {"period_start": timestamp(start), "period_end": timestamp(end)}
-    return asyncio.run(
-        service_of(scribe).CreateInvoice(pb.CreateInvoiceRequest(account_id=account_id, **period))
-    )
+    request = pb.CreateInvoiceRequest(account_id=account_id, **period, **query)
+    return asyncio.run(service_of(scribe).CreateInvoice(request))
 
 
 def _labels(dimensions: Dimensions, pricing: Pricing | None) -> Labels:
