@@ -33,6 +33,13 @@ class AccountView(NamedTuple):
         overage = self.grants[OVERAGE]
         return self.effect.before.overage - overage.left - overage.held
 
+    @property
+    def blocked(self) -> int:
+        """Returns the nanos in unscoped grants that cannot be spent before debt has been paid."""
+        sums = self.effect.before
+        excess = self.debt - sums.overage
+        return max(0, min(excess, sums.spendable + excess))
+
     def left_by_type(self) -> Iterable[tuple[str, int, int]]:
         """Yields each type of grant, with the nanos left and held of all grants of the type.
 

@@ -168,6 +168,8 @@ class Model:
             breakdown=account.breakdown(),
             debt_nanos=account.debt,
             graces=account.graces_told(),
+            suspended=account.suspended,
+            blocked_nanos=account.blocked,
         )
 
     def expire(self, account_id: str, hold_id: str) -> bool:

@@ -95,9 +95,9 @@ AUTHORIZE = [
     Row("is told on denial of grace with spend management off", "INSUFFICIENT_CREDITS", given=GRACE | {"unmanaged": True},
         call=IN_CLASS | {"amount_nanos": 26}, effect=look(flags="og"), allocation="-/0:20/-/-"),
     Row("of a suspended account is denied in grace, and told of it", "ACCOUNT_SUSPENDED", given=GRACE | {"status": "suspended"},
-        call=IN_CLASS, effect=look(flags="g"), allocation="-/0:20/-/-"),
+        call=IN_CLASS, effect=look(flags="gs"), allocation="-/0:20/-/-"),
     Row("is not told of a grace whose time is over", "ACCOUNT_SUSPENDED", given=GRACE | begun(NOON - 5000) | {"status": "suspended"},
-        call=IN_CLASS, effect=look()),
+        call=IN_CLASS, effect=look(flags="s")),
 ]  # fmt: skip
 
 USED_UP = [Then("Q", 0, "2:0/-/-/-", {"grants": {0: Grant(-5)}})]
