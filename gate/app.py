@@ -286,7 +286,11 @@ def _accounts_service(
     operations = parts.operations
     restorer = parts.restorer
     wait_until_flushed = parts.barrier.wait
-    top_ups = TopUps(ledger, settings.top_up_expiry_days)
+    top_ups = TopUps(
+        ledger,
+        settings.top_up_expiry_days,
+        reference_per_account=settings.payment_reference_per_account,
+    )
     return AccountsService(
         AccountMethods(
             operations,

@@ -329,7 +329,7 @@ def _create_top_ups() -> None:
         sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("top_up_id"),
-        sa.UniqueConstraint("account_id", "payment_reference", name="top_ups_payment"),
+        sa.UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
         sa.UniqueConstraint("account_id", "request_id", name="top_ups_request"),
     )
     op.create_index(
