@@ -13,6 +13,7 @@ from gate.cli import (
     check,
     estimate,
     grants,
+    holds,
     invoices,
     ledger,
     prices,
@@ -39,6 +40,7 @@ serve.register(app)
 accounts.register(app)
 balance.register(app)
 grants.register(app)
+holds.register(app)
 top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
