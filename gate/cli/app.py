@@ -25,7 +25,7 @@ from gate.cli import (
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
 from gate.settings import SettingsError
-from gate.store.connections import CommandFailed, UnfitRedis
+from gate.store.connections import CommandFailed, NoRedis, UnfitRedis
 from meter.database.errors import LedgerError
 from meter.errors import ServiceError
 from meter.prices import PriceFileError
@@ -55,6 +55,7 @@ _FOR_THE_USER = (
     CallFailed,
     CommandFailed,
     LedgerError,
+    NoRedis,
     OSError,
     PriceFileError,
     ServiceError,
