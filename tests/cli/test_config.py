@@ -82,7 +82,9 @@ def test_the_voucher_key_that_up_has_made_is_told_and_not_shown(
 
 def test_a_redis_that_cannot_be_used_is_named_with_its_setting(stack: Stack) -> None:
     away = f"redis://:sesame@127.0.0.1:{free_port()}/0"
-    wrong_password = f"{stack.environment()['CREDITGATE_REDIS_URL']}?username=nobody&password=sesame"
+    wrong_password = (
+        f"{stack.environment()['CREDITGATE_REDIS_URL']}?username=nobody&password=sesame"
+    )
     for command, url in (("serve", away), ("flush", wrong_password), ("adopt", away)):
         done = _run(stack, url, command)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
