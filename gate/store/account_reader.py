@@ -35,10 +35,10 @@ class AccountView(NamedTuple):
 
     @property
     def blocked(self) -> int:
-        """Returns the nanos in unscoped grants that cannot be spent before debt has been paid."""
-        sums = self.effect.before
-        excess = self.debt - sums.overage
-        return max(0, min(excess, sums.spendable + excess))
+        """Returns the nanos of unscoped grants that overage, used or held, keeps from use."""
+        spendable = self.effect.before.spendable
+        left_of_grants = spendable - self.grants[OVERAGE].left
+        return max(0, left_of_grants - max(0, spendable))
 
     def left_by_type(self) -> Iterable[tuple[str, int, int]]:
         """Yields each type of grant, with the nanos left and held of all grants of the type.

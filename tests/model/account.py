@@ -251,9 +251,9 @@ class Account:
 
     @property
     def blocked(self) -> int:
-        """What is left of grants for any request, and cannot be spent for debt."""
+        """What is left of grants for any request, and cannot be spent."""
         left = sum(left for number, left in self.left().items() if number != OVERAGE)
-        return max(0, min(left - self.scoped, self.debt - self.overage))
+        return max(0, left - self.scoped - max(0, self.spendable))
 
     def is_scoped(self, number: int) -> bool:
         return number != OVERAGE and bool(self.grants[number].scope)
