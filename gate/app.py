@@ -24,7 +24,9 @@ import structlog
 import uvloop
 from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from gate.account_currencies import AccountCurrencies
 from gate.address import Address
@@ -45,7 +47,8 @@ from gate.process.metrics_server import metrics_server
 from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.service import GateService
-from gate.settings import Settings
+from gate.settings import Settings, masked
+from gate.store.errors import NoRedis
 from gate.store.keys import shard_of
 from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
@@ -74,6 +77,9 @@ _BILLING_NICENESS = 10
 # A caller waits for the gate's statements: the six threads that run them are soon free again.
 _GATE_PATIENCE_S = 10.0
 _GC_THRESHOLDS = (50_000, 20, 50)  # as often as usual, collections take a tenth of the time
+
+# A store that is away is waited for.
+_AWAY = (BusyLoadingError, RedisConnectionError, RedisTimeout)
 
 log = structlog.get_logger()
 
@@ -128,13 +134,23 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
             FlusherMetrics(registry),
             settings.store_name(),
         )
-        with suppress(RedisError):  # a store that is away is waited for
+        with suppress(*_AWAY), _naming_redis(settings, AuthenticationError):
             require_fit({name: str(value) for name, value in redis.info().items()})
             flusher.require_own_store()
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
         flusher.run(stop)
-        flusher.drain(settings.drain_timeout_ms / 1000)
+        with _naming_redis(settings, RedisError):
+            flusher.drain(settings.drain_timeout_ms / 1000)
+
+
+@contextmanager
+def _naming_redis(settings: Settings, error: type[RedisError]) -> Iterator[None]:
+    """Turns an error of this type into NoRedis, which names address and setting."""
+    try:
+        yield
+    except error as cause:
+        raise NoRedis(masked(settings.redis_url), cause) from None
 
 
 def migrate_ledger(settings: Settings) -> None:
@@ -152,7 +168,9 @@ def adopt_store(settings: Settings, *, really: bool) -> list[Adoption]:
         positions = Positions(ledger)
         positions.ensure(settings.shards)
         journals = Journals(journal_client(settings.shared_redis_url()), settings.shards)
-        adoptions = plan_adoptions(positions, journals.statuses(), settings.store_name())
+        with _naming_redis(settings, RedisError):
+            statuses = journals.statuses()
+        adoptions = plan_adoptions(positions, statuses, settings.store_name())
         if really:
             adopt(positions, adoptions)
     return adoptions
@@ -309,7 +327,11 @@ def _accounts_service(
     operations = parts.operations
     restorer = parts.restorer
     wait_until_flushed = parts.barrier.wait
-    top_ups = TopUps(ledger, settings.top_up_expiry_days)
+    top_ups = TopUps(
+        ledger,
+        settings.top_up_expiry_days,
+        reference_per_account=settings.payment_reference_per_account,
+    )
     return AccountsService(
         AccountMethods(
             operations,

@@ -114,7 +114,9 @@ def overview(account_id: str, view: AccountView) -> GetBalanceResponse:
         read_at=timestamp(view.effect.at_ms),
         breakdown=_breakdown(view),
         debt_nanos=view.debt,
-        graces=[_grace(grace) for grace in view.graces if grace.began_ms is not None],
+        graces=[_grace(grace) for grace in view.graces if grace.goes_on(view.effect.at_ms)],
+        suspended=view.effect.flags.suspended,
+        blocked_nanos=view.blocked,
     )
 
 
@@ -149,8 +151,6 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
     """
     effect = outcome.effect
     affordable_nanos = effect.affordable
-    if outcome.denial == "ACCOUNT_SUSPENDED":
-        affordable_nanos = 0
     denial = Denial(
         reason=outcome.denial,
         shortfall_nanos=max(0, needed_nanos - affordable_nanos),

@@ -47,7 +47,10 @@ def read_metrics_listen(value: str | Address | None) -> Address | None:
 def read_directory(value: str | Path) -> Path:
     if not str(value):
         raise ValueError("a directory is needed")
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("there is no home directory here; give an absolute path") from None
 
 
 def read_existing_file(value: str | Path | None) -> Path | None:

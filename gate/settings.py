@@ -192,12 +192,10 @@ class Settings(BaseSettings):
         ),
     )
     top_up_bounds: Annotated[TopUpBounds, PlainValidator(read_top_up_bounds)] = Field(
-        default=TopUpBounds(
-            '{"USD": [5, 5000], "EUR": [5, 5000], "JPY": [3000, null], "VND": [500000, null]}'
-        ),
+        default=TopUpBounds("{}"),
         description=(
-            "Least and most credits of one top-up by currency, as JSON; null: no bound. "
-            "Currencies not named: above 0."
+            "Least and most credits of one top-up by currency, as JSON that amends the default; "
+            "null: no bound, also in place of a currency's two. Currencies in neither: above 0."
         ),
     )
     top_up_expiry_days: int = Field(
@@ -205,6 +203,13 @@ class Settings(BaseSettings):
         ge=0,
         le=36_500,
         description="How long bought credits live, unless a top-up says otherwise. 0: for good.",
+    )
+    payment_reference_per_account: bool = Field(
+        default=False,
+        description=(
+            "Whether two accounts may have top-ups of the same payment reference. "
+            "Unless set, one payment makes one top-up, whatever the account."
+        ),
     )
     voucher_key: Annotated[SecretStr | None, BeforeValidator(read_voucher_key)] = Field(
         default=None,

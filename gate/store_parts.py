@@ -5,10 +5,11 @@ from functools import partial
 from typing import NamedTuple
 
 from gate.metrics import GateMetrics
-from gate.settings import Settings
+from gate.settings import Settings, masked
 from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
 from gate.store.connections import Connection, Connections, Endpoint, NewConnection
+from gate.store.errors import CommandFailed, NoRedis, RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.flush_barrier import FlushBarrier
 from gate.store.inspection import Inspection
@@ -58,7 +59,7 @@ async def open_store_parts(
         settings.store_name(),
         begins_epochs=begins_epochs,
     )
-    await connections.open()
+    await _open(connections, settings)
     opened.push_async_callback(connections.close)
     await shards.verify_all()
     shards.require_own_store()
@@ -84,6 +85,13 @@ async def open_store_parts(
         Inspection(connections, runner, shards),
         FlushBarrier(store, shards),
     )
+
+
+async def _open(connections: Connections, settings: Settings) -> None:
+    try:
+        await connections.open()
+    except (OSError, RedisUnavailable, CommandFailed) as error:
+        raise NoRedis(masked(settings.redis_url), error) from None
 
 
 def _new_connections(settings: Settings, *, decides: bool) -> Connections:

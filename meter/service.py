@@ -25,6 +25,7 @@ from meter.pagination import AccountsPage
 from meter.statements.events import EVENT_PLACE, list_events
 from meter.statements.grants import GrantQuery, list_grants
 from meter.statements.history import EntryQuery, list_entries
+from meter.statements.holds import HoldQuery, list_holds
 from meter.statements.usage import UsageQuery, query_usage
 from meter.v1 import ledger_pb2 as pb
 
@@ -93,6 +94,11 @@ class LedgerService:
         query = GrantQuery.of(request)
         await self._wait_until_flushed(query.account_id)
         return await asyncio.to_thread(self._read, list_grants, query)
+
+    async def ListHolds(self, request: pb.ListHoldsRequest) -> pb.ListHoldsResponse:
+        query = HoldQuery.of(request)
+        await self._wait_until_flushed(query.account_id)
+        return await asyncio.to_thread(self._read, list_holds, query)
 
     async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
         query = AccountsPage.of(request, EVENT_PLACE)

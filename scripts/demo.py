@@ -84,7 +84,7 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     run("What is left.", "balance", "acme")
     run("The newest lines of the balance history.", "entries", "acme", "--limit", "6")
     run("Usage by day.", "usage", "acme")
-    run("The invoice. Its lines add up to the nano.", "invoice", "acme")
+    run("The invoice. Its lines add up to the nano.", "invoice", "create", "acme")
     run("The books, recomputed and compared with the gate.", "check")
     credit_model(environment, run)
     run("The books once more, with all of that in them.", "check")

@@ -7,7 +7,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from gate.admin.fields import (
     check_choice,
-    check_currency,
     check_request_id,
     check_setting,
     new_request_id,
@@ -20,6 +19,7 @@ from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store.restore import Restorer
 from meter.admin.recorder import AccountRow, OperationRecorder
+from meter.currencies import check_currency
 from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id

@@ -26,7 +26,6 @@ MAX_PRIORITY = 1000
 Canonical = Callable[[str, str], str]
 
 _NAME = re.compile(r"[a-z0-9_.-]{1,64}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def new_request_id() -> str:
@@ -63,12 +62,6 @@ def check_names(
         check_name(item_field, name)
         if name in names[:index]:
             raise InvalidField(item_field, f"{name} is there twice")
-
-
-def check_currency(field: str, currency: str) -> None:
-    """Checks the form of a currency code, not the existence of the currency."""
-    if not _CURRENCY.fullmatch(currency):
-        raise InvalidField(field, "three capital letters of ISO 4217, such as USD")
 
 
 def check_setting(field: str, nanos: int, least: int = 0) -> None:

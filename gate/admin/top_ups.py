@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from gate.admin.fields import (
     check_amount,
     check_choice,
-    check_currency,
     check_request_id,
     optional_ms,
 )
@@ -15,7 +14,8 @@ from gate.admin.pages import next_page_token
 from gate.store.restore import Restorer
 from meter.admin.recorder import OperationRecorder
 from meter.admin.top_up_bounds import TopUpBound
-from meter.admin.top_ups import TopUpRow, TopUps
+from meter.admin.top_ups import TopUpRow, TopUps, check_top_up_currency
+from meter.currencies import check_currency, minor_unit_nanos
 from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id, check_text
@@ -64,7 +64,9 @@ class TopUpMethods:
         account = await asyncio.to_thread(self._operations.account, wanted.account_id)
         if account is None:
             raise AccountNotFound(wanted.account_id)
+        check_top_up_currency(wanted, account.currency)
         self._check_bounds(wanted.amount_nanos, account.currency)
+        _check_payable(wanted.amount_nanos, account.currency)
         row, operation = await asyncio.to_thread(self._top_ups.create, wanted)
         return await self._apply(row, operation)
 
@@ -113,6 +115,18 @@ class TopUpMethods:
         if operation is not None:
             await self._restorer.apply(operation)
         return _top_up_message(row)
+
+
+def _check_payable(nanos: int, currency: str) -> None:
+    """Refuses an amount that nobody can pay, such as half a yen."""
+    unit_nanos = minor_unit_nanos(currency)
+    if nanos % unit_nanos:
+        below = nanos - nanos % unit_nanos
+        raise InvalidField(
+            "top_up.amount_nanos",
+            f"must be a multiple of {format_credits(unit_nanos)} {currency}, such as"
+            f" {format_credits(below + unit_nanos)}; it is {format_credits(nanos)}",
+        )
 
 
 def _check_top_up(top_up: TopUp) -> None:

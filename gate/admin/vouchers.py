@@ -5,7 +5,6 @@ import asyncio
 from gate.admin.fields import (
     Canonical,
     check_amount,
-    check_currency,
     check_name,
     check_request_id,
     labels_of,
@@ -16,6 +15,7 @@ from gate.admin.pages import next_page_token, page_starts_after
 from gate.store.restore import Restorer
 from meter.admin.voucher_codes import digest, new_code, read_code
 from meter.admin.vouchers import BatchRow, Vouchers
+from meter.currencies import check_currency
 from meter.errors import FailedPrecondition, InvalidField
 from meter.ids import check_description, check_id
 from meter.journal.grant_types import VOUCHER_TYPES

@@ -9,7 +9,15 @@ from rich.table import Table
 
 from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service
-from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices
+from gate.cli.options import (
+    AccountId,
+    Limit,
+    PageToken,
+    RequestId,
+    choice,
+    choices,
+    request_id_or_new,
+)
 from gate.cli.output import enum_text, facts_table, money_or, print_page, print_reply
 from gate.cli.thresholds import (
     Graces,
@@ -185,7 +193,7 @@ def update(
     request = UpdateAccountRequest(
         account=Account(account_id=account_id, **changes),
         update_mask=FieldMask(paths=list(changes)),
-        request_id=request_id,
+        request_id=request_id_or_new(request_id),
     )
     with service() as call:
         updated = call.accounts.UpdateAccount(request, timeout=TIMEOUT_S)
@@ -207,7 +215,7 @@ def advance_clock(
     request = AdvanceTestClockRequest(
         account_id=account_id,
         time=parse_time("TIME", time),
-        request_id=request_id,
+        request_id=request_id_or_new(request_id),
     )
     with service() as call:
         advanced = call.accounts.AdvanceTestClock(request, timeout=TIMEOUT_S)

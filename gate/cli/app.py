@@ -13,6 +13,7 @@ from gate.cli import (
     check,
     estimate,
     grants,
+    holds,
     invoices,
     ledger,
     prices,
@@ -24,7 +25,7 @@ from gate.cli import (
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
 from gate.settings import SettingsError
-from gate.store.errors import CommandFailed, UnfitRedis
+from gate.store.errors import CommandFailed, NoRedis, UnfitRedis
 from meter.database.errors import LedgerError
 from meter.errors import ServiceError
 from meter.prices import PriceFileError
@@ -39,6 +40,7 @@ serve.register(app)
 accounts.register(app)
 balance.register(app)
 grants.register(app)
+holds.register(app)
 top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
@@ -53,6 +55,7 @@ _FOR_THE_USER = (
     CallFailed,
     CommandFailed,
     LedgerError,
+    NoRedis,
     OSError,
     PriceFileError,
     ServiceError,

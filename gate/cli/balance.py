@@ -41,6 +41,8 @@ def _balance_table(reply: GetBalanceResponse) -> Table:
     table.add_row("daily limit", money_or("none", sums, "daily_limit_nanos"))
     table.add_row("used today", money(sums.daily_used_nanos))
     table.add_row("used yesterday", money(sums.daily_used_yesterday_nanos))
+    if reply.suspended:
+        table.add_row("status", "suspended", style="bold")
     for grace in reply.graces:
         table.add_row(f"in grace: {grace.traffic_class}", _grace_text(grace))
     table.add_row("available to use", money(sums.available_nanos), style="bold")
@@ -53,6 +55,8 @@ def _breakdown(reply: GetBalanceResponse) -> Iterator[tuple[str, str]]:
         yield typed(part.type), money(part.remaining_nanos)
     if reply.debt_nanos:
         yield "overage in use", money(-reply.debt_nanos)
+    if reply.blocked_nanos:
+        yield "of it blocked until overage is paid", money(reply.blocked_nanos)
     if reply.balance.scoped_nanos:
         yield "of it only for some models or services", money(reply.balance.scoped_nanos)
 

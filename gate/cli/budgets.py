@@ -8,7 +8,16 @@ from rich.table import Table
 
 from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, service
-from gate.cli.options import AccountId, Limit, PageToken, RequestId, choice, choices, pair
+from gate.cli.options import (
+    AccountId,
+    Limit,
+    PageToken,
+    RequestId,
+    choice,
+    choices,
+    pair,
+    request_id_or_new,
+)
 from gate.cli.output import add_number_columns, print_page, print_reply, when_or
 from gate.cli.thresholds import level_text, parse_percent
 from meter.v1.accounts_pb2 import (
@@ -83,7 +92,7 @@ def set_budget(
     )
     request = SetBudgetRequest(
         account_id=account_id,
-        request_id=request_id,
+        request_id=request_id_or_new(request_id),
         budget=budget,
     )
     with service() as call:
@@ -107,7 +116,7 @@ def delete(
     request = DeleteBudgetRequest(
         account_id=account_id,
         budget_id=budget_id,
-        request_id=request_id,
+        request_id=request_id_or_new(request_id),
     )
     with service() as call:
         deleted = call.accounts.DeleteBudget(request, timeout=TIMEOUT_S)

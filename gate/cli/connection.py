@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
@@ -15,15 +16,27 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from gate.address import Address
-from gate.settings import env_name, load_settings
+from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
 
 TIMEOUT_S = 30.0
+
+# After these a call may have taken effect, unless the connection was refused.
+_UNKNOWN = (
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNKNOWN,
+)
+_REFUSED = "failed to connect to all addresses"  # in grpc's own words
 
 # Fields that a command has under another name: errors are told by the command's name.
 _OPTIONS = {
@@ -57,6 +70,8 @@ _OPTIONS = {
     "amount_nanos": "CREDITS",
     "start_time": "--since",
     "end_time": "--until",
+    "period_start": "--since",
+    "period_end": "--until",
 }
 
 AsJson = Annotated[
@@ -71,12 +86,37 @@ def _new_console() -> Console:
     width: int | None = _PIPE_WIDTH
     if sys.stdout.isatty():
         width = None  # as the terminal has it
-    return Console(
+    return WholeTables(
         highlight=False,
         markup=False,
         emoji=False,
         width=width,
     )
+
+
+class WholeTables(Console):
+    """Prints tables whole: a table too wide for the terminal goes beyond the edge, so that no id
+    or number is lost.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        for each in objects:
+            if isinstance(each, Table):
+                _fold_only_words(each)
+                self.width = max(self.width, self._least_width(each))
+        super().print(*objects, **options)
+
+    def _least_width(self, table: Table) -> int:
+        roomy = self.options.update(max_width=_PIPE_WIDTH)
+        return Measurement.get(self, roomy, table).minimum
+
+
+def _fold_only_words(table: Table) -> None:
+    """Lets only columns of several words take more than a line: no id, number or date is folded."""
+    for column in table.columns:
+        column.overflow = "fold"
+        if all(" " not in str(cell) for cell in column.cells):
+            column.no_wrap = True
 
 
 console = _new_console()
@@ -97,24 +137,49 @@ class Service:
 @contextmanager
 def service() -> Iterator[Service]:
     """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(load_settings().listen, "listen") as channel:
+    with _channel(_settings().listen, "listen") as channel:
         yield Service(channel)
 
 
 @contextmanager
 def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(load_settings().billing_listen, "billing_listen") as channel:
+    with _channel(_settings().billing_listen, "billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+def _settings() -> Settings:
+    """Returns the settings of a command that only calls: it needs no data directory."""
+    return load_settings(data_dir=Path("/"))
+
+
+class _LastRequest(grpc.UnaryUnaryClientInterceptor):
+    """Remembers the request id of the last call."""
+
+    def __init__(self) -> None:
+        self.request_id = ""
+
+    def intercept_unary_unary(self, proceed: Any, details: Any, request: Any) -> Any:
+        self.request_id = getattr(request, "request_id", "")
+        return proceed(details, request)
 
 
 @contextmanager
 def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
+    last = _LastRequest()
     with grpc.insecure_channel(address.grpc_target) as channel:
         try:
-            yield channel
+            yield grpc.intercept_channel(channel, last)
         except grpc.RpcError as error:
-            raise CallFailed(explain(error, address, setting)) from None
+            told = explain(error, address, setting)
+            raise CallFailed(f"{told}{_advice(error, last.request_id)}") from None
+
+
+def _advice(error: Any, request_id: str) -> str:
+    """Returns how to repeat a call of which nobody knows whether it took effect, or nothing."""
+    if not request_id or error.code() not in _UNKNOWN or _REFUSED in error.details():
+        return ""
+    return f"; whether it took effect is unknown: repeat it with --request-id {request_id}"
 
 
 def explain(error: Any, address: Address, setting: str) -> str:

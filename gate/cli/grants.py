@@ -134,7 +134,10 @@ def void(
         voided = call.accounts.VoidGrant(request, timeout=TIMEOUT_S)
 
     def text(voided: VoidGrantResponse) -> str:
-        return f"voided {money(voided.voided_nanos)} of grant {grant_id} of {account_id}"
+        told = f"voided {money(voided.voided_nanos)} of grant {grant_id} of {account_id}"
+        if request.HasField("amount_nanos") and voided.voided_nanos < request.amount_nanos:
+            told += f", all that was unspent: {money(request.amount_nanos)} were asked for"
+        return told
 
     print_reply(voided, as_json, text)
 

@@ -21,6 +21,12 @@ from gate.cli.output import add_number_columns, print_page, print_reply
 from meter.v1.ledger_pb2 import (
     DAY,
     DEBIT,
+    DEBT_PAID,
+    GRANT,
+    GRANT_EXHAUSTED,
+    GRANT_EXPIRED,
+    GRANT_STARTED,
+    GRANT_VOIDED,
     HOUR,
     Entry,
     EntryKind,
@@ -48,6 +54,16 @@ Until = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="Only this model.")]
+
+
+_OF_GRANTS = (
+    GRANT,
+    GRANT_STARTED,
+    GRANT_EXPIRED,
+    GRANT_EXHAUSTED,
+    GRANT_VOIDED,
+    DEBT_PAID,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -181,8 +197,12 @@ def _entry_details(entry: Entry) -> Iterator[str]:
         yield ", ".join(used)
     if entry.description:
         yield entry.description
+    if entry.hold_id:
+        yield f"hold {entry.hold_id}: {_signed(entry.held_nanos)}"
     if entry.kind == DEBIT and entry.burned:
         yield f"from {_burned_text(entry)}"
+    elif entry.kind in _OF_GRANTS:
+        yield from _grants_text(entry)
     if entry.late:
         yield "late"
     if entry.incurred:
@@ -191,6 +211,21 @@ def _entry_details(entry: Entry) -> Iterator[str]:
         yield f"grace {money(entry.grace_nanos)}"
     if entry.shortfall_nanos:
         yield f"shortfall {money(entry.shortfall_nanos)}"
+
+
+def _signed(nanos: int) -> str:
+    if nanos > 0:
+        return f"+{money(nanos)}"
+    return money(nanos)
+
+
+def _grants_text(entry: Entry) -> Iterator[str]:
+    """Yields the grants that an entry is about, and what was paid with them, if anything."""
+    for burn in entry.burned:
+        name = f"{typed(burn.type)} {burn.grant_id}".strip()
+        if entry.kind == DEBT_PAID:
+            name = f"{money(burn.amount_nanos)} of overage paid from {name}"
+        yield name
 
 
 def _burned_text(entry: Entry) -> str:

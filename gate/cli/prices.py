@@ -164,8 +164,8 @@ def import_file(
         typer.Argument(metavar="FILE", help="A price file; it is checked before anything changes."),
     ],
 ) -> None:
-    """Put a price file in force: shows what it changes and installs it where running gates
-    find it.
+    """Put a price file in force: shows what it changes and installs it where gates with these
+    settings find it.
     """
     settings = load_settings()
     content = file.read_bytes()
@@ -175,8 +175,9 @@ def import_file(
         make_private_dir(settings.data_dir)
     install(content, settings.price_path)
     console.print(
-        f"installed as {settings.price_path}: running gates that use it take it up within seconds; "
-        "holds keep their prices"
+        f"installed as {settings.price_path}: gates that run with this price file take it up within"
+        " seconds; holds keep their prices. A gate with another --data-dir or"
+        " CREDITGATE_PRICES_FILE reads another file: set CREDITGATE_DATA_DIR for this command, too"
     )
 
 

@@ -10,8 +10,17 @@ import typer
 from rich.table import Table
 
 from gate.cli.connection import console
+from gate.process.data_dir import voucher_key_file
 from gate.process.logging import configure_logging
-from gate.settings import Settings, SettingsError, effective, load_settings, unknown_variables
+from gate.settings import (
+    Settings,
+    SettingsError,
+    effective,
+    env_name,
+    load_settings,
+    masked,
+    unknown_variables,
+)
 
 if TYPE_CHECKING:
     # Commands that only call start in a third of the time without what reads ledger and store.
@@ -132,7 +141,9 @@ def migrate() -> None:
     """Bring the ledger's tables to this version."""
     from gate import app
 
-    app.migrate_ledger(load_settings())
+    settings = load_settings()
+    app.migrate_ledger(settings)
+    console.print(f"the ledger at {masked(settings.ledger_url)} has this version's form")
 
 
 def adopt(
@@ -186,5 +197,16 @@ def _named(store: StoreName) -> str:
 def _settings_table(settings: Settings) -> Table:
     table = Table("variable", "value", "meaning", box=None)
     for setting in effective(settings):
-        table.add_row(setting.env_name, setting.value, setting.description)
+        value = setting.value
+        if setting.env_name == env_name("voucher_key"):
+            value = value or _kept_voucher_key(settings)
+        table.add_row(setting.env_name, value, setting.description)
     return table
+
+
+def _kept_voucher_key(settings: Settings) -> str:
+    """Tells of the key that `creditgate up` has made in the data directory, if there is one."""
+    kept = voucher_key_file(settings.data_dir)
+    if kept.exists():
+        return f"*** (for `up`, from {kept})"
+    return ""

@@ -102,7 +102,7 @@ def create(
         scope=scope(models, services),
         description=description,
     )
-    request = CreateVouchersRequest(request_id=request_id, batch=batch)
+    request = CreateVouchersRequest(request_id=request_id_or_new(request_id), batch=batch)
     with service() as call:
         created = call.accounts.CreateVouchers(request, timeout=TIMEOUT_S)
     print_reply(created, as_json, _codes_text)

@@ -44,6 +44,11 @@ def make_private_dir(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def voucher_key_file(data_dir: Path) -> Path:
+    """Returns where `creditgate up` keeps the voucher key that it makes if none is set."""
+    return data_dir / "voucher.key"
+
+
 def kept_secret(path: Path) -> str:
     """Returns the secret in a file, made when first asked for and readable by our user only.
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_specs import GRACE_S, child_environment, gate_children, own_children
-from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir
+from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir, voucher_key_file
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import ChildMetrics, metrics_server
 from gate.process.port_reservation import reserve_port
@@ -130,7 +130,7 @@ def _with_voucher_key(settings: Settings) -> Settings:
     """
     if settings.voucher_key is not None:
         return settings
-    key = SecretStr(kept_secret(settings.data_dir / "voucher.key"))
+    key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
     return settings.model_copy(update={"voucher_key": key})
 
 

@@ -7,6 +7,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from gate.store.errors import CommandFailed
+from meter.database.errors import LedgerUnavailable
 from meter.errors import ResourceExhausted, ServiceError, Unavailable
 
 DOMAIN = "creditgate"
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 def as_service_error(error: Exception) -> ServiceError:
     """Returns all that the client may know of an exception; the rest is logged."""
+    if isinstance(error, LedgerUnavailable):
+        log.error("ledger_unavailable", error=str(error))
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, CommandFailed):

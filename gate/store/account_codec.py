@@ -128,6 +128,12 @@ class StoredGrace(NamedTuple):
     began_ms: int | None  # None: the grace has not begun
     traffic_class: str
 
+    def goes_on(self, at_ms: int) -> bool:
+        """Returns whether the grace has begun, and is not over at a time."""
+        if self.began_ms is None:
+            return False
+        return self.duration_ms is None or at_ms < self.began_ms + self.duration_ms
+
 
 def encode_graces(graces: Iterable[Grace], began: Mapping[str, int]) -> str:
     """Returns graces as stored; `began` has the ms at which a class's grace began."""

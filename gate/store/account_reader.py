@@ -34,6 +34,13 @@ class AccountView(NamedTuple):
         overage = self.grants[OVERAGE]
         return self.effect.before.overage - overage.left - overage.held
 
+    @property
+    def blocked(self) -> int:
+        """Returns the nanos of unscoped grants that overage, used or held, keeps from use."""
+        spendable = self.effect.before.spendable
+        left_of_grants = spendable - self.grants[OVERAGE].left
+        return max(0, left_of_grants - max(0, spendable))
+
     def left_by_type(self) -> Iterable[tuple[str, int, int]]:
         """Yields each type of grant, with the nanos left and held of all grants of the type.
 

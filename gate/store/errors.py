@@ -30,3 +30,12 @@ class CommandFailed(Exception):
 
 class UnfitRedis(Exception):
     """The Redis must not hold credits: the server may drop or refuse data."""
+
+
+class NoRedis(Exception):
+    """No Redis can be used at start; the text names address, setting and cause."""
+
+    def __init__(self, url: str, error: Exception) -> None:
+        """Tells of `error`, met at `url`, in which passwords are masked."""
+        cause = str(error) or "it does not answer"
+        super().__init__(f"no Redis can be used at {url} (CREDITGATE_REDIS_URL): {cause}")

@@ -318,7 +318,7 @@ class GraceState(_message.Message):
     def __init__(self, traffic_class: _Optional[str] = ..., began_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetBalanceResponse(_message.Message):
-    __slots__ = ("account_id", "currency", "balance", "read_at", "breakdown", "debt_nanos", "graces")
+    __slots__ = ("account_id", "currency", "balance", "read_at", "breakdown", "debt_nanos", "graces", "suspended", "blocked_nanos")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     BALANCE_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +326,8 @@ class GetBalanceResponse(_message.Message):
     BREAKDOWN_FIELD_NUMBER: _ClassVar[int]
     DEBT_NANOS_FIELD_NUMBER: _ClassVar[int]
     GRACES_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_NANOS_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     currency: str
     balance: Balance
@@ -333,7 +335,9 @@ class GetBalanceResponse(_message.Message):
     breakdown: _containers.RepeatedCompositeFieldContainer[CreditsLeft]
     debt_nanos: int
     graces: _containers.RepeatedCompositeFieldContainer[GraceState]
-    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., balance: _Optional[_Union[Balance, _Mapping]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., breakdown: _Optional[_Iterable[_Union[CreditsLeft, _Mapping]]] = ..., debt_nanos: _Optional[int] = ..., graces: _Optional[_Iterable[_Union[GraceState, _Mapping]]] = ...) -> None: ...
+    suspended: bool
+    blocked_nanos: int
+    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., balance: _Optional[_Union[Balance, _Mapping]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., breakdown: _Optional[_Iterable[_Union[CreditsLeft, _Mapping]]] = ..., debt_nanos: _Optional[int] = ..., graces: _Optional[_Iterable[_Union[GraceState, _Mapping]]] = ..., suspended: _Optional[bool] = ..., blocked_nanos: _Optional[int] = ...) -> None: ...
 
 class EstimateCostRequest(_message.Message):
     __slots__ = ("account_id", "usage", "amount_nanos")

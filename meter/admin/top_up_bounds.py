@@ -5,12 +5,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meter.currencies import currency_hint, is_currency
 from meter.money import AmountError, format_credits, parse_credits
 
 _EXPECTED = (
     'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}:'
     " least and most credits, null for no bound"
 )
+_DEFAULT = {
+    "USD": ("5", "5000"),
+    "EUR": ("5", "5000"),
+    "JPY": ("3000", None),
+    "VND": ("500000", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +41,21 @@ class TopUpBound:
 
 
 class TopUpBounds(Mapping[str, TopUpBound]):
-    """Maps currencies to bounds; str() is the JSON that was read."""
+    """Maps currencies to bounds: the default ones, amended; str() is the JSON of them all."""
 
     def __init__(self, text: str) -> None:
-        """Reads the JSON; a ValueError says how to write the setting."""
+        """Reads the JSON that amends the default; a ValueError says how to write the setting."""
         try:
             # Numbers are read as texts, so that they stay exact.
-            pairs = json.loads(text, parse_float=str, parse_int=str)
-            self._bounds = {_currency(name): _bound(*pair) for name, pair in pairs.items()}
+            amended = json.loads(text, parse_float=str, parse_int=str)
+            pairs = {**_DEFAULT, **amended}
+            self._bounds = {
+                _currency(name): _bound(*pair) for name, pair in pairs.items() if pair is not None
+            }
         except AmountError as error:
             raise ValueError(f"{error}; {_EXPECTED}") from None
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(_EXPECTED) from None
-        self._text = text
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"{error}; {_EXPECTED}") from None
 
     def __getitem__(self, currency: str) -> TopUpBound:
         return self._bounds[currency]
@@ -58,13 +67,26 @@ class TopUpBounds(Mapping[str, TopUpBound]):
         return len(self._bounds)
 
     def __str__(self) -> str:
-        return self._text
+        pairs = [f'"{name}": {_pair(bound)}' for name, bound in self._bounds.items()]
+        pairs += [f'"{name}": null' for name in _DEFAULT if name not in self._bounds]
+        return f"{{{', '.join(pairs)}}}"
 
 
 def _currency(name: str) -> str:
-    if len(name) != 3 or not name.isascii() or not name.isupper():
-        raise ValueError(name)
+    if not is_currency(name):
+        raise ValueError(currency_hint(name))
     return name
+
+
+def _pair(bound: TopUpBound) -> str:
+    most = "null"
+    if bound.most_nanos is not None:
+        most = _number(bound.most_nanos)
+    return f"[{_number(bound.least_nanos)}, {most}]"
+
+
+def _number(nanos: int) -> str:
+    return format_credits(nanos).removesuffix(".00")
 
 
 def _bound(least: Any, most: Any) -> TopUpBound:

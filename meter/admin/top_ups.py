@@ -4,7 +4,7 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 
 from meter.admin.accounts import AccountRow, lock_account, require_account
 from meter.admin.granting import add_grant, check_room_for_grant
@@ -25,6 +25,7 @@ FAILED = "FAILED"
 TOP_UP_REQUEST_PREFIX = "top-up "
 
 _PRIORITY = 50
+_PAYMENTS_LOCK = 0x50415953  # "PAYS": PostgreSQL's advisory locks on payment references
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,21 @@ class TopUps:
     exactly once. Any of the methods may raise LedgerUnavailable or AccountNotFound.
     """
 
-    def __init__(self, ledger: Ledger, expiry_days: int) -> None:
-        """Bought credits expire after `expiry_days` unless a top-up says otherwise; 0 is never."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        expiry_days: int,
+        *,
+        reference_per_account: bool,
+    ) -> None:
+        """Keeps the terms of top-ups.
+
+        Bought credits expire after `expiry_days` unless a top-up says otherwise; 0 is never. A
+        payment reference is unique among all accounts, or, with `reference_per_account`, in its
+        account.
+        """
         self._ledger = ledger
+        self._reference_per_account = reference_per_account
         self._expiry_ms = expiry_days * MS_PER_DAY
 
     def create(self, wanted: TopUpRow) -> tuple[TopUpRow, Operation | None]:
@@ -71,6 +84,7 @@ class TopUps:
             if present is not None:
                 return present, self._operation(connection, present)
             _check(connection, account, wanted)
+            self._check_payment_is_new(connection, wanted)
             row = _new_row(account, wanted)
             connection.execute(insert(top_ups), asdict(row))
             if row.status == SUCCEEDED:
@@ -142,6 +156,20 @@ class TopUps:
         if not self._expiry_ms:
             return None
         return now + self._expiry_ms
+
+    def _check_payment_is_new(self, connection: Connection, wanted: TopUpRow) -> None:
+        _lock_payment(connection, wanted.payment_reference)
+        same = select(top_ups.c.account_id).where(
+            top_ups.c.payment_reference == wanted.payment_reference
+        )
+        if self._reference_per_account:
+            same = same.where(top_ups.c.account_id == wanted.account_id)
+        if connection.scalar(same.limit(1)) is not None:
+            message = (
+                f"top_up.payment_reference: {wanted.payment_reference} is another top-up's,"
+                " and one payment makes one top-up; give each payment a reference of its own"
+            )
+            raise AlreadyExists("PAYMENT_REFERENCE_REUSED", message, "top_up.payment_reference")
 
     def _operation(
         self,
@@ -225,15 +253,15 @@ def _check(
     wanted: TopUpRow,
 ) -> None:
     refuse_used(connection, account, wanted.request_id)
-    _check_currency(account, wanted)
+    check_top_up_currency(wanted, account.currency)
     _check_expiry(account, wanted)
-    _check_payment_is_new(connection, wanted)
     check_room_for_grant(connection, account)
 
 
-def _check_currency(account: AccountRow, wanted: TopUpRow) -> None:
-    if wanted.currency not in ("", account.currency):
-        message = f"top_up.currency: must be the account's, {account.currency}"
+def check_top_up_currency(wanted: TopUpRow, currency: str) -> None:
+    """Raises FailedPrecondition for another currency than the account's."""
+    if wanted.currency not in ("", currency):
+        message = f"top_up.currency: must be the account's, {currency}"
         raise FailedPrecondition("CURRENCY_MISMATCH", message, "top_up.currency")
 
 
@@ -243,21 +271,11 @@ def _check_expiry(account: AccountRow, wanted: TopUpRow) -> None:
         raise InvalidField("top_up.expires_at", message)
 
 
-def _check_payment_is_new(connection: Connection, wanted: TopUpRow) -> None:
-    if connection.scalar(_select_same_payment(wanted)) is not None:
-        message = (
-            f"top_up.payment_reference: {wanted.payment_reference}"
-            " is another top-up's of this account"
-        )
-        raise AlreadyExists("PAYMENT_REFERENCE_REUSED", message, "top_up.payment_reference")
-
-
-def _select_same_payment(wanted: TopUpRow) -> Select[Any]:
-    """Selects the account's top-up with the same payment reference."""
-    return select(top_ups.c.top_up_id).where(
-        top_ups.c.account_id == wanted.account_id,
-        top_ups.c.payment_reference == wanted.payment_reference,
-    )
+def _lock_payment(connection: Connection, reference: str) -> None:
+    """Lets one transaction at a time look for a payment; SQLite's writers wait by themselves."""
+    if connection.dialect.name == "postgresql":
+        lock = func.pg_advisory_xact_lock(_PAYMENTS_LOCK, func.hashtext(reference))
+        connection.execute(select(lock))
 
 
 def _find(

@@ -7,10 +7,12 @@ from sqlalchemy import Connection, select
 from meter.admin.accounts import AccountRow
 from meter.admin.granting import find_grant
 from meter.admin.recording import now_of, recorded_operation
-from meter.database.schema import entries
+from meter.database.schema import entries, grants
 from meter.errors import FailedPrecondition
 from meter.journal.effect_codec import decode_effect
 from meter.journal.operations import Change, GrantCredits, Operation, VoidGrant
+
+_ENDED = ("EXHAUSTED", "EXPIRED", "VOIDED")
 
 
 def numbered_void(
@@ -20,13 +22,23 @@ def numbered_void(
 ) -> VoidGrant:
     """Returns the change with the number of its grant.
 
-    Raises NotFound for an unknown grant, FailedPrecondition for a grant that is not refundable, or
-    for a part of a grant that is not effective yet.
+    Raises NotFound for an unknown grant, FailedPrecondition for a grant that has ended or is not
+    refundable, or for a part of a grant that is not effective yet.
     """
     number, grant = find_grant(connection, account.account_id, wanted.grant_id)
+    _check_something_is_left(connection, grant)
     _check_refundable(grant, wanted)
     _check_part(account, grant, wanted)
     return replace(wanted, number=number)
+
+
+def _check_something_is_left(connection: Connection, grant: GrantCredits) -> None:
+    """Refuses a grant that has ended: nothing comes back to the grant any more."""
+    query = select(grants.c.state).where(grants.c.grant_id == grant.grant_id)
+    state = connection.scalar(query)
+    if state in _ENDED:
+        message = f"grant_id: grant {grant.grant_id} is {state.lower()}; nothing of it is left"
+        raise FailedPrecondition("GRANT_ENDED", message, "grant_id")
 
 
 def _check_refundable(grant: GrantCredits, wanted: VoidGrant) -> None:

@@ -1,4 +1,7 @@
-"""The rule of admission: what can be denied was available, or grace carried it."""
+"""The rule of admission: what can be denied was available, or grace carried it.
+
+What costs nothing is denied to suspended accounts only.
+"""
 
 from collections.abc import Iterator
 
@@ -30,11 +33,11 @@ def check_admission(
 
 
 def _is_deniable(effect: Effect) -> bool:
+    if effect.amount == 0:
+        return False
     match effect.kind:
-        case Kind.AUTHORIZE:
+        case Kind.AUTHORIZE | Kind.EXTEND:
             return True
-        case Kind.EXTEND:
-            return effect.amount != 0
         case Kind.DEBIT:
             return not effect.flags.incurred and not effect.hold_id
         case _:

@@ -1,54 +1,46 @@
 """The rules of an account's invoices."""
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
 from meter.database.schema import invoice_lines, invoices
-from meter.invoices.calculation import GROWING, Period, UnbalancedError
+from meter.invoices.calculation import Period, UnbalancedError
 from meter.invoices.queries import compute_invoice
 from meter.v1 import ledger_pb2 as pb
 
 _LINE = tuple(column.name for column in invoice_lines.c if not column.primary_key)
-# Fields of which at least one differs if anything came since: usage, credits, a payment of debt,
-# another overage policy.
-_MOVES = (*GROWING, "opening_balance_nanos", "overage_due_nanos")
 
 
 def check_invoices(connection: Connection, account_id: str) -> Iterator[list[str]]:
     """Yields, for each of the account's invoices, the list of what does not hold."""
     rows = connection.execute(_select_invoices(account_id)).all()
-    for _, revisions in groupby(rows, key=lambda row: row.invoice_number):
-        yield list(_check_invoice(connection, list(revisions)))
+    overlaps = _overlaps(rows)
+    for row in rows:
+        yield [*_check_invoice(connection, row), *overlaps.get(row.invoice_number, [])]
 
 
 def _select_invoices(account_id: str) -> Select[Any]:
-    """Selects all revisions of the account's invoices, in order."""
+    """Selects the account's invoices, in the order of their periods."""
     of_account = select(invoices).where(invoices.c.account_id == account_id)
-    return of_account.order_by(invoices.c.invoice_number, invoices.c.revision)
+    return of_account.order_by(invoices.c.period_start_ms, invoices.c.invoice_number)
 
 
-def _check_invoice(connection: Connection, revisions: list[Row[Any]]) -> Iterator[str]:
-    for row in revisions:
-        yield from _check_document(connection, row)
-    yield from _check_final(revisions)
-    yield from _check_numbers(revisions)
-    yield from _check_recomputed(connection, revisions[-1])
+def _overlaps(rows: Sequence[Row[Any]]) -> dict[str, list[str]]:
+    """Returns, by invoice number, the times that the invoice before has already."""
+    found = {}
+    for before, row in pairwise(rows):
+        if row.period_start_ms < before.period_end_ms:
+            number = row.invoice_number
+            found[number] = [f"{number}: has a time that {before.invoice_number} has"]
+    return found
 
 
-def _check_final(revisions: list[Row[Any]]) -> Iterator[str]:
-    """Yields the final revisions that a newer revision follows."""
-    for row in revisions[:-1]:
-        if row.status == "FINAL":
-            yield f"{_name(row)}: was final, and computed again"
-
-
-def _check_numbers(revisions: list[Row[Any]]) -> Iterator[str]:
-    numbers = [row.revision for row in revisions]
-    if numbers != list(range(1, len(revisions) + 1)):
-        yield f"{revisions[0].invoice_number}: its revisions are {numbers}"
+def _check_invoice(connection: Connection, row: Row[Any]) -> Iterator[str]:
+    yield from _check_document(connection, row)
+    yield from _check_recomputed(connection, row)
 
 
 def _check_document(connection: Connection, row: Row[Any]) -> Iterator[str]:
@@ -66,12 +58,12 @@ def _check_columns(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
         row.account_id,
         row.period_start_ms,
         row.period_end_ms,
-        row.status,
+        "FINAL",
         row.total_nanos,
     )
     document = _document_columns(invoice)
     if columns != document:
-        yield f"{_name(row)}: is recorded as {columns}, its document says {document}"
+        yield f"{row.invoice_number}: is recorded as {columns}, its document says {document}"
 
 
 def _document_columns(invoice: pb.Invoice) -> tuple[Any, ...]:
@@ -92,21 +84,24 @@ def _check_lines(
 ) -> Iterator[str]:
     lines = _stored_lines(connection, row)
     if lines != _document_lines(invoice):
-        yield f"{_name(row)}: the lines recorded are not those of its document"
+        yield f"{row.invoice_number}: the lines recorded are not those of its document"
     yield from _check_total(row, lines)
 
 
 def _check_total(row: Row[Any], lines: list[tuple[Any, ...]]) -> Iterator[str]:
     total = sum(amount_nanos for *_, amount_nanos in lines)
     if total != row.total_nanos:
-        yield f"{_name(row)}: its lines add up to {total} nanos, its total is {row.total_nanos}"
+        yield (
+            f"{row.invoice_number}: its lines add up to {total} nanos,"
+            f" its total is {row.total_nanos}"
+        )
 
 
 def _check_owed(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
     owed = invoice.overage_due_nanos + invoice.overage_carried_nanos
     if invoice.credits_applied_nanos + owed != invoice.total_nanos:
         yield (
-            f"{_name(row)}: credits applied and overage are not its total"
+            f"{row.invoice_number}: credits applied and overage are not its total"
             f" of {invoice.total_nanos} nanos"
         )
 
@@ -117,17 +112,14 @@ def _check_paid(row: Row[Any], invoice: pb.Invoice) -> Iterator[str]:
         paid += payment.amount_nanos
     if paid != invoice.total_nanos:
         yield (
-            f"{_name(row)}: payments and overage used add up to {paid} nanos,"
+            f"{row.invoice_number}: payments and overage used add up to {paid} nanos,"
             f" its total is {invoice.total_nanos}"
         )
 
 
 def _stored_lines(connection: Connection, row: Row[Any]) -> list[tuple[Any, ...]]:
     columns = [invoice_lines.c[name] for name in _LINE]
-    of_invoice = select(*columns).where(
-        invoice_lines.c.invoice_number == row.invoice_number,
-        invoice_lines.c.revision == row.revision,
-    )
+    of_invoice = select(*columns).where(invoice_lines.c.invoice_number == row.invoice_number)
     query = of_invoice.order_by(invoice_lines.c.line)
     return [tuple(line) for line in connection.execute(query)]
 
@@ -141,24 +133,16 @@ def _line_values(line: pb.InvoiceLine) -> tuple[Any, ...]:
 
 
 def _check_recomputed(connection: Connection, row: Row[Any]) -> Iterator[str]:
-    """Computes the invoice again from the entries: the result must be the same.
-
-    A draft may differ once anything has come since.
-    """
+    """Computes the invoice again from the entries: the result must be the same."""
     try:
         recomputed = _recomputed(connection, row)
     except (UnbalancedError, ValueError) as error:
-        yield f"{_name(row)}: cannot be computed again: {error}"
+        yield f"{row.invoice_number}: cannot be computed again: {error}"
         return
-    yield from _check_same(row, recomputed)
-
-
-def _check_same(row: Row[Any], recomputed: pb.Invoice) -> Iterator[str]:
     stored = pb.Invoice.FromString(row.body)
-    may_differ = row.status == "DRAFT" and _has_moved(stored, recomputed)
-    if recomputed != stored and not may_differ:
+    if recomputed != stored:
         numbers = _different_numbers(stored, recomputed) or "its lines"
-        yield f"{_name(row)}: computed again from its entries it differs: {numbers}"
+        yield f"{row.invoice_number}: computed again from its entries it differs: {numbers}"
 
 
 def _recomputed(connection: Connection, row: Row[Any]) -> pb.Invoice:
@@ -167,15 +151,9 @@ def _recomputed(connection: Connection, row: Row[Any]) -> pb.Invoice:
         connection,
         row.account_id,
         period,
-        final=row.status == "FINAL",
+        final=True,
         number=row.invoice_number,
     )
-
-
-def _has_moved(stored: pb.Invoice, recomputed: pb.Invoice) -> bool:
-    if recomputed.entry_count < stored.entry_count:
-        return False
-    return any(getattr(stored, name) != getattr(recomputed, name) for name in _MOVES)
 
 
 def _different_numbers(stored: pb.Invoice, recomputed: pb.Invoice) -> str:
@@ -186,7 +164,3 @@ def _different_numbers(stored: pb.Invoice, recomputed: pb.Invoice) -> str:
         if before != after and field.name != "lines":
             different.append(f"{field.name} {before} (now {after})")
     return ", ".join(different)
-
-
-def _name(row: Row[Any]) -> str:
-    return f"{row.invoice_number} revision {row.revision}"

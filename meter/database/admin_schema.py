@@ -47,7 +47,7 @@ top_ups = Table(
     required("grant_id", String(64)),  # empty until it succeeds
     required("create_time_ms", BigInteger),
     UniqueConstraint("account_id", "request_id", name="top_ups_request"),
-    UniqueConstraint("account_id", "payment_reference", name="top_ups_payment"),
+    UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
     Index("top_ups_newest", "account_id", "create_time_ms", "top_up_id"),
 )
 

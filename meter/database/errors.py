@@ -13,11 +13,17 @@ class LedgerError(Exception):
 class LedgerUnavailable(Unavailable):
     """The database did not answer.
 
-    The transaction may or may not have been committed: repeat the request with the same id.
+    The transaction may or may not have been committed: repeat the request with the same id. The
+    text of the exception is for operators, who may know where the ledger is; `message` is what
+    clients are told.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__("LEDGER_UNAVAILABLE", message)
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "LEDGER_UNAVAILABLE",
+            "the ledger cannot be reached; repeat the call with the same request_id",
+        )
+        self.args = (detail,)
 
 
 class AccountNotFound(NotFound):

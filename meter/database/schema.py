@@ -288,17 +288,14 @@ price_versions = Table(
     required("recorded_at_ms", BigInteger),
 )
 
-# A draft has a row for each time the draft came out differently, and the last row counts. A final
-# invoice is one more row, and the last.
+# The final invoices; a draft is in no table. No two of an account have a day in common.
 invoices = Table(
     "invoices",
     metadata,
     key_column("invoice_number", String(32)),
-    key_column("revision", Integer),
     required("account_id", String(128)),
     required("period_start_ms", BigInteger),
     required("period_end_ms", BigInteger),
-    required("status", String(16)),
     required("total_nanos", BigInteger),
     # meter.v1.Invoice, serialized deterministically: the same bytes on every reading.
     required("body", LargeBinary),
@@ -309,7 +306,6 @@ invoice_lines = Table(
     "invoice_lines",
     metadata,
     key_column("invoice_number", String(32)),
-    key_column("revision", Integer),
     key_column("line", Integer),
     required("model", String(256)),
     required("unit", String(64)),

@@ -20,14 +20,6 @@ from meter.times import timestamp
 from meter.v1 import ledger_pb2 as pb
 from meter.v1.accounts_pb2 import GrantType
 
-# Sums that only grow along the history: of two drafts, the older one has no larger sum.
-GROWING = (
-    "entry_count",
-    "credits_granted_nanos",
-    "credits_expired_nanos",
-    "debt_paid_nanos",
-)
-
 _OVERAGE = 0  # stands in place of a grant's number
 _PRICE_DIGITS = 60  # more than any price has
 
@@ -117,19 +109,6 @@ def compute(
     invoice.overage_used_nanos = overage_nanos
     _tell_unpaid(invoice, min(overage_nanos, max(0, sums.debt_nanos)), heading.overage_policy)
     return invoice
-
-
-def supersedes(computed: pb.Invoice, latest: pb.Invoice) -> bool:
-    """Returns whether `computed` is to replace `latest`, the latest stored revision.
-
-    A final revision is never replaced. A draft is replaced by an invoice that differs and knows at
-    least as much of the history.
-    """
-    if latest.status == pb.FINAL or computed == latest:
-        return False
-    if computed.status == pb.FINAL:
-        return True
-    return all(getattr(computed, name) >= getattr(latest, name) for name in GROWING)
 
 
 def unit_price(price: ModelPrice | None, unit: str) -> str:

@@ -139,7 +139,7 @@ def _heading(invoice: pb.Invoice) -> Table:
     heading = Table.grid(padding=(0, 2))
     heading.add_column(style="dim")
     heading.add_column(overflow="fold")
-    heading.add_row("Invoice", Text(invoice.invoice_number, "bold"))
+    heading.add_row("Invoice", Text(invoice.invoice_number or "no number yet", "bold"))
     heading.add_row("Account", Text(invoice.account_id))
     heading.add_row("Period", _period(invoice.period_start, invoice.period_end))
     heading.add_row("Currency", Text(invoice.currency))

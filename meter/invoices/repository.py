@@ -1,7 +1,9 @@
-"""Creates, numbers, stores and lists invoices; every revision of an invoice is kept.
+"""Creates, numbers, stores and lists invoices.
 
-An invoice is computed in a snapshot, without a lock. A short locked transaction then stores the
-invoice, unless another call has stored a newer revision meanwhile.
+A draft is computed on every request, and neither numbered nor stored. A final invoice is computed
+in a snapshot, without a lock, and stored by a short locked transaction, unless another call has
+stored an invoice of these days meanwhile. No two stored invoices of an account have a day in
+common: usage is billed once.
 """
 
 from calendar import monthrange
@@ -11,17 +13,17 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, func, insert, select, tuple_
 
 from meter.database.engine import Ledger
 from meter.database.errors import AccountNotFound
-from meter.database.schema import accounts, invoice_lines, invoices
-from meter.errors import InvalidField, NotFound
+from meter.database.schema import accounts, entries, invoice_lines, invoices
+from meter.errors import FailedPrecondition, InvalidField, NotFound
 from meter.ids import check_id
-from meter.invoices.calculation import Period, supersedes
+from meter.invoices.calculation import Period
 from meter.invoices.queries import compute_invoice
 from meter.pagination import AccountsPage
-from meter.times import MS_PER_DAY, exact_ms
+from meter.times import LAST_MS, MS_PER_DAY, exact_ms, timestamp
 from meter.v1 import ledger_pb2 as pb
 
 INVOICE_PLACE = (str,)  # the types of an invoice's place in a list
@@ -36,31 +38,19 @@ _LINE_COLUMNS = ("model", "unit", "price_version", "quantity", "amount_nanos")
 class CreateInvoiceQuery:
     """Says which invoice CreateInvoice computes.
 
-    Without a period, the calendar month (UTC) of the account's clock is meant.
+    Without a period, the calendar month (UTC) of the account's clock is meant. A preview is a draft
+    even if the period has ended.
     """
 
     account_id: str
     period: Period | None
+    preview: bool = False
 
     @classmethod
     def of(cls, request: pb.CreateInvoiceRequest) -> "CreateInvoiceQuery":
         """Reads the request; raises InvalidField for a field that cannot be used."""
         check_id("account_id", request.account_id)
-        return cls(request.account_id, _read_period(request))
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInvoice:
-    """Holds the latest stored revision of an invoice; `body` is the serialized message."""
-
-    number: str
-    revision: int
-    body: bytes
-
-    @property
-    def invoice(self) -> pb.Invoice:
-        """Returns the message that `body` holds."""
-        return pb.Invoice.FromString(self.body)
+        return cls(request.account_id, _read_period(request), request.preview)
 
 
 def create_invoice(
@@ -68,33 +58,33 @@ def create_invoice(
     query: CreateInvoiceQuery,
     now_ms: int,
 ) -> pb.Invoice:
-    """Returns the invoice of a period, computed anew unless a final revision is stored.
+    """Returns the invoice of a period, computed anew unless the final one is stored.
 
     The caller makes sure that the ledger holds everything that happened before `now_ms`. The
     invoice is final once the period has ended by the account's clock: `now_ms`, or the account's
-    test clock. Raises NotFound for an unknown account.
+    test clock. Raises NotFound for an unknown account, and FailedPrecondition for a period that has
+    not begun, that ended before the account's first entry, or of which another invoice has a part.
     """
     with ledger.read() as connection:
         account_ms = _account_time(connection, query.account_id, now_ms)
         period = query.period or month_of(account_ms)
-        latest = _latest(connection, query.account_id, period)
-        if latest is not None and latest.invoice.status == pb.FINAL:
-            return latest.invoice
-        computed = compute_invoice(
-            connection,
-            query.account_id,
-            period,
-            final=account_ms >= period.end_ms,
-            number=_number_of(latest),
-        )
-    if latest is not None and latest.body == _serialize(computed):
-        return computed
-    return _store(ledger, computed, period)
+        stored = _stored(connection, query.account_id, period)
+        if stored is not None:
+            return stored
+        final = account_ms >= period.end_ms and not query.preview
+        _check_period(connection, query.account_id, period, account_ms)
+        if final:
+            _refuse_billed(connection, query.account_id, period)
+        computed = compute_invoice(connection, query.account_id, period, final=final, number="")
+    if final:
+        return _store(ledger, computed, period)
+    return computed
 
 
 def get_invoice(connection: Connection, number: str) -> pb.Invoice:
-    """Returns the latest revision of an invoice; raises NotFound for an unknown number."""
-    body = connection.scalar(_select_newest(number))
+    """Returns a stored invoice; raises NotFound for an unknown number."""
+    query = select(invoices.c.body).where(invoices.c.invoice_number == number)
+    body = connection.scalar(query)
     if body is None:
         message = f"invoice_number: no invoice {number}"
         raise NotFound("INVOICE_NOT_FOUND", message, "invoice_number")
@@ -102,7 +92,7 @@ def get_invoice(connection: Connection, number: str) -> pb.Invoice:
 
 
 def list_invoices(connection: Connection, query: AccountsPage) -> pb.ListInvoicesResponse:
-    """Returns one page of invoices by number, each in the latest revision."""
+    """Returns one page of the stored invoices, by number."""
     statement = _select_invoices(query).limit(query.page.limit)
     found = connection.execute(statement).all()
     rows, token = query.page.cut(found, lambda row: (row.invoice_number,))
@@ -121,44 +111,16 @@ def month_of(ms: int) -> Period:
     return Period(start_ms, start_ms + days * MS_PER_DAY)
 
 
-def _number_of(latest: StoredInvoice | None) -> str:
-    if latest is None:
-        return ""
-    return latest.number
-
-
-def _select_newest(number: str) -> Select[bytes]:
-    revisions = select(invoices.c.body).where(invoices.c.invoice_number == number)
-    return revisions.order_by(invoices.c.revision.desc()).limit(1)
-
-
 def _select_invoices(query: AccountsPage) -> Select[Any]:
     # A longer number is a higher number.
     place = tuple_(func.length(invoices.c.invoice_number), invoices.c.invoice_number)
-    statement = _select_latest(query.account_id)
+    statement = select(invoices.c.invoice_number, invoices.c.body)
+    if query.account_id:
+        statement = statement.where(invoices.c.account_id == query.account_id)
     if query.page.after:
         last_number = str(query.page.after[0])
         statement = statement.where(place > tuple_(len(last_number), last_number))
     return statement.order_by(*place)
-
-
-def _select_latest(account_id: str) -> Select[Any]:
-    """Selects the latest revision of each invoice, of all accounts for an empty `account_id`."""
-    statement = select(invoices.c.invoice_number, invoices.c.body)
-    statement = statement.where(invoices.c.revision == _latest_revision())
-    if account_id:
-        statement = statement.where(invoices.c.account_id == account_id)
-    return statement
-
-
-def _latest_revision() -> ScalarSelect[int]:
-    """Selects the highest revision of the invoice in the row of the statement around."""
-    other = invoices.alias()
-    return (
-        select(func.max(other.c.revision))
-        .where(other.c.invoice_number == invoices.c.invoice_number)
-        .scalar_subquery()
-    )
 
 
 def _read_period(request: pb.CreateInvoiceRequest) -> Period | None:
@@ -210,26 +172,89 @@ def _account_time(
     return int(row.applied_clock_ms)
 
 
-def _latest(
+def _check_period(
     connection: Connection,
     account_id: str,
     period: Period,
-) -> StoredInvoice | None:
-    row = connection.execute(_select_revisions(account_id, period).limit(1)).one_or_none()
+    account_ms: int,
+) -> None:
+    """Refuses a period of which nothing can be told: yet to come, or before the account."""
+    if period.end_ms > LAST_MS:
+        raise InvalidField("period_end", "must not be after the year 9999")
+    if period.start_ms > account_ms:
+        raise FailedPrecondition(
+            "PERIOD_NOT_BEGUN",
+            f"period_start: the period begins on {_time(period.start_ms)},"
+            f" and it is {_time(account_ms)} by the account's clock; ask for an earlier period",
+            "period_start",
+        )
+    first_ms = _first_entry_ms(connection, account_id)
+    if first_ms is not None and period.end_ms <= first_ms:
+        raise FailedPrecondition(
+            "PERIOD_BEFORE_ACCOUNT",
+            f"period_end: the period ended on {_time(period.end_ms)}, before the account's"
+            f" first entry on {_time(first_ms)}; ask for a later period",
+            "period_end",
+        )
+
+
+def _first_entry_ms(connection: Connection, account_id: str) -> int | None:
+    """Returns the time of the account's first entry; None if nothing was flushed yet."""
+    of_account = select(entries.c.occurred_at_ms).where(entries.c.account_id == account_id)
+    query = of_account.order_by(entries.c.epoch, entries.c.seq).limit(1)
+    return connection.scalar(query)
+
+
+def _refuse_billed(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+) -> None:
+    """Raises FailedPrecondition if an invoice has a part of the period already."""
+    query = _select_overlapping(account_id, period)
+    row = connection.execute(query.limit(1)).one_or_none()
     if row is None:
-        return None
-    return StoredInvoice(row.invoice_number, row.revision, row.body)
+        return
+    raise FailedPrecondition(
+        "PERIOD_INVOICED",
+        f"period_start: {row.invoice_number} has the time from {_time(row.period_start_ms)}"
+        f" until before {_time(row.period_end_ms)} already, and usage is billed once;"
+        " ask for a period without that time, or for a preview",
+        "period_start",
+    )
 
 
-def _select_revisions(account_id: str, period: Period) -> Select[Any]:
-    """Selects what is stored of an account's invoice of a period, the newest first."""
-    statement = select(invoices.c.invoice_number, invoices.c.revision, invoices.c.body)
-    of_period = statement.where(
+def _select_overlapping(account_id: str, period: Period) -> Select[Any]:
+    statement = select(
+        invoices.c.invoice_number,
+        invoices.c.period_start_ms,
+        invoices.c.period_end_ms,
+    ).where(
+        invoices.c.account_id == account_id,
+        invoices.c.period_start_ms < period.end_ms,
+        invoices.c.period_end_ms > period.start_ms,
+    )
+    return statement.order_by(invoices.c.period_start_ms)
+
+
+def _time(ms: int) -> str:
+    return timestamp(ms).ToJsonString()
+
+
+def _stored(
+    connection: Connection,
+    account_id: str,
+    period: Period,
+) -> pb.Invoice | None:
+    query = select(invoices.c.body).where(
         invoices.c.account_id == account_id,
         invoices.c.period_start_ms == period.start_ms,
         invoices.c.period_end_ms == period.end_ms,
     )
-    return of_period.order_by(invoices.c.revision.desc())
+    body = connection.scalar(query)
+    if body is None:
+        return None
+    return pb.Invoice.FromString(body)
 
 
 def _store(
@@ -237,17 +262,20 @@ def _store(
     computed: pb.Invoice,
     period: Period,
 ) -> pb.Invoice:
-    """Stores a new revision; the first revision of an invoice takes the next number.
+    """Stores a final invoice under the next number.
 
-    Returns the revision that another call has stored meanwhile, if the computed invoice does not
-    supersede that revision.
+    Returns what another call has stored of the period meanwhile; raises FailedPrecondition if that
+    is an invoice of a part of the period.
     """
     with ledger.write() as connection:
         _lock_numbering(connection)
-        latest = _latest(connection, computed.account_id, period)
-        if latest is None:
-            return _store_first(connection, computed, period)
-        return _store_next(connection, computed, period, latest)
+        stored = _stored(connection, computed.account_id, period)
+        if stored is not None:
+            return stored
+        _refuse_billed(connection, computed.account_id, period)
+        computed.invoice_number = _next_number(connection)
+        _insert(connection, computed, period)
+    return computed
 
 
 def _lock_numbering(connection: Connection) -> None:
@@ -255,16 +283,6 @@ def _lock_numbering(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         lock = func.pg_advisory_xact_lock(_NUMBERING_LOCK)
         connection.execute(select(lock))
-
-
-def _store_first(
-    connection: Connection,
-    computed: pb.Invoice,
-    period: Period,
-) -> pb.Invoice:
-    computed.invoice_number = _next_number(connection)
-    _insert(connection, computed, period, revision=1)
-    return computed
 
 
 def _next_number(connection: Connection) -> str:
@@ -289,60 +307,30 @@ def _highest_with(digits: int, connection: Connection) -> int | None:
     return int(highest.removeprefix(_NUMBER_PREFIX))
 
 
-def _store_next(
-    connection: Connection,
-    computed: pb.Invoice,
-    period: Period,
-    latest: StoredInvoice,
-) -> pb.Invoice:
-    computed.invoice_number = latest.number
-    if not supersedes(computed, latest.invoice):
-        return latest.invoice
-    _insert(connection, computed, period, revision=latest.revision + 1)
-    return computed
-
-
 def _insert(
     connection: Connection,
     invoice: pb.Invoice,
     period: Period,
-    revision: int,
 ) -> None:
-    key = {
-        "invoice_number": invoice.invoice_number,
-        "revision": revision,
-    }
-    statement = insert(invoices).values(key | _invoice_columns(invoice, period))
-    connection.execute(statement)
-    _insert_lines(connection, key, invoice)
-
-
-def _insert_lines(
-    connection: Connection,
-    key: dict[str, Any],
-    invoice: pb.Invoice,
-) -> None:
-    lines = [key | columns for columns in _lines_columns(invoice)]
+    columns = _invoice_columns(invoice, period)
+    connection.execute(insert(invoices).values(columns))
+    lines = list(_lines_columns(invoice))
     if lines:
         connection.execute(insert(invoice_lines), lines)
 
 
 def _invoice_columns(invoice: pb.Invoice, period: Period) -> dict[str, Any]:
     return {
+        "invoice_number": invoice.invoice_number,
         "account_id": invoice.account_id,
         "period_start_ms": period.start_ms,
         "period_end_ms": period.end_ms,
-        "status": pb.InvoiceStatus.Name(invoice.status),
         "total_nanos": invoice.total_nanos,
-        "body": _serialize(invoice),
+        "body": invoice.SerializeToString(deterministic=True),
     }
 
 
 def _lines_columns(invoice: pb.Invoice) -> Iterator[dict[str, Any]]:
     for place, line in enumerate(invoice.lines, 1):
         columns = {name: getattr(line, name) for name in _LINE_COLUMNS}
-        yield columns | {"line": place}
-
-
-def _serialize(invoice: pb.Invoice) -> bytes:
-    return invoice.SerializeToString(deterministic=True)
+        yield columns | {"invoice_number": invoice.invoice_number, "line": place}

@@ -32,6 +32,7 @@ class Flags(NamedTuple):
     graces_ended: bool = False  # a grant left something to spend: no grace of the account goes on
     is_scheduled: bool = False  # the grant is not effective yet
     spend_management_off: bool = False  # the account's limits and budgets deny nothing
+    suspended: bool = False  # the account may spend nothing new
 
 
 NO_FLAGS = Flags()
@@ -193,6 +194,8 @@ class Effect(NamedTuple):
 
         The amount is never below zero.
         """
+        if self.flags.suspended:
+            return 0
         available = sums.spendable
         if not self.flags.spend_management_off:
             if sums.daily_limit is not None and sums.day_remaining < available:
@@ -208,6 +211,8 @@ class Effect(NamedTuple):
 
         Meant for an effect of kind BALANCE. Scoped grants that apply, and grace, are included.
         """
+        if self.flags.suspended:
+            return 0
         sums = self.before
         bounds = [sums.spendable + total(self.taken) + total(self.returned)]
         if not self.flags.spend_management_off:

@@ -31,6 +31,7 @@ _FLAGS = {
     "e": "graces_ended",
     "p": "is_scheduled",
     "o": "spend_management_off",
+    "s": "suspended",
 }
 _HARD = "h"
 _PASSED = "p"

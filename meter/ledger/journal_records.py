@@ -181,7 +181,9 @@ def _operation(
 
 def _description(operation: Operation) -> str:
     match operation.change:
-        case GrantCredits(description=text) | VoidGrant(reason=text):
+        case GrantCredits(description=text) | VoidGrant(type="VOID", reason=text):
             return text
+        case VoidGrant(type=kind, reason=text):
+            return f"{kind.lower().replace('_', ' ')}: {text}"
         case _:
             return ""

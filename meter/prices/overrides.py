@@ -4,7 +4,6 @@ Every mistake is a PriceFileError with the key path: a price that was not unders
 charged as another.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from meter.currencies import currency_hint, is_currency
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.prices.errors import PriceFileError
@@ -100,8 +100,8 @@ def _currency(keys: Keys) -> str:
         return _DEFAULT_CURRENCY
     node = keys["currency"]
     text = node.text("a currency, such as USD")
-    if not re.fullmatch("[A-Z]{3,8}", text):
-        node.wrong(f"{text!r} is not a currency; write 3 to 8 capital letters, such as USD")
+    if not is_currency(text):
+        node.wrong(currency_hint(text))
     return text
 
 

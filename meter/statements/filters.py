@@ -64,6 +64,17 @@ def _end_ms(request: _Timed) -> int | None:
     return first_ms("end_time", request.end_time)
 
 
+def of_model(column: ColumnElement[str], model: str) -> ColumnElement[bool]:
+    """Returns the condition that a row is of a model.
+
+    Rows have models as charged, mostly as "provider/model"; a name without a provider finds the
+    model of any provider.
+    """
+    if "/" in model:
+        return column == model
+    return (column == model) | column.endswith(f"/{model}", autoescape=True)
+
+
 def check_filter(field: str, text: str) -> None:
     """Raises InvalidField unless `text` has at most 256 characters, all printable."""
     if len(text) > MAX_FILTER or not text.isprintable():

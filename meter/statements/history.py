@@ -13,7 +13,7 @@ from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.ledger.projections.grants import GrantNames, names_of
 from meter.pagination import Page, Place, page_of
-from meter.statements.filters import TimeSpan, check_filter, read_time_span
+from meter.statements.filters import TimeSpan, check_filter, of_model, read_time_span
 from meter.times import date_of, timestamp
 from meter.v1 import ledger_pb2 as pb
 
@@ -97,7 +97,7 @@ def _matching(query: EntryQuery) -> Select[Any]:
         *query.span.conditions(entries.c.occurred_at_ms),
     )
     if query.model:
-        statement = statement.where(entries.c.model == query.model)
+        statement = statement.where(of_model(entries.c.model, query.model))
     return statement
 
 

@@ -24,7 +24,7 @@ from meter.database.schema import usage_daily, usage_hourly
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.pagination import Page, Place, page_of
-from meter.statements.filters import TimeSpan, check_filter, read_time_span
+from meter.statements.filters import TimeSpan, check_filter, of_model, read_time_span
 from meter.times import MS_PER_DAY, MS_PER_HOUR, timestamp
 from meter.v1 import ledger_pb2 as pb
 
@@ -189,7 +189,7 @@ def _conditions(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
     conditions = [table.c.account_id == query.account_id]
     conditions += query.span.conditions(table.c.start_ms)
     if query.model:
-        conditions.append(table.c.model == query.model)
+        conditions.append(of_model(table.c.model, query.model))
     return conditions
 
 

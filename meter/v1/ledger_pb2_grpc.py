@@ -65,6 +65,11 @@ class LedgerStub:
                 request_serializer=meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.FromString,
                 _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/meter.v1.Ledger/ListHolds',
+                request_serializer=meter_dot_v1_dot_ledger__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_ledger__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/meter.v1.Ledger/ListEvents',
                 request_serializer=meter_dot_v1_dot_ledger__pb2.ListEventsRequest.SerializeToString,
@@ -96,7 +101,8 @@ class LedgerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvoice(self, request, context):
-        """Makes, or returns, the invoice of an account for a period. The same books give the same bytes.
+        """Makes, or returns, the invoice of an account for a period. The same books give the same bytes. A period that has not ended gives a draft; one that has
+        ended gives the final invoice, which is kept. No two final invoices of an account have a time in common: PERIOD_INVOICED names the one that has it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,13 +115,21 @@ class LedgerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvoices(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The final invoices.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGrants(self, request, context):
         """An account's grants: what became of the credits of each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """An account's open holds, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +181,11 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.ListGrants,
                     request_deserializer=meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.FromString,
                     response_serializer=meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=meter_dot_v1_dot_ledger__pb2.ListHoldsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_ledger__pb2.ListHoldsResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -342,6 +361,33 @@ class Ledger:
             '/meter.v1.Ledger/ListGrants',
             meter_dot_v1_dot_ledger__pb2.ListGrantsRequest.SerializeToString,
             meter_dot_v1_dot_ledger__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Ledger/ListHolds',
+            meter_dot_v1_dot_ledger__pb2.ListHoldsRequest.SerializeToString,
+            meter_dot_v1_dot_ledger__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -82,12 +82,6 @@ def test_thresholds_that_are_come_to_exactly_are_crossed_once(ledger: Ledger) ->
         assert connection.scalar(select(func.count()).select_from(schema.events)) == 3
 
 
-def test_nothing_is_found_when_entries_came_after_a_draft(scribe: Scribe) -> None:
-    scribe.debit(1)
-    scribe.grant(1)
-    assert list(check(scribe).findings) == []
-
-
 def test_nothing_is_found_in_empty_books(ledger: Ledger) -> None:
     response = check(Scribe(ledger))
     assert response == pb.CheckBooksResponse()

@@ -35,7 +35,7 @@ ACCOUNTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 CALLS_BETWEEN = (20, 120)  # answered calls from one kill to the next
 # What an administrator sells is as little as what gateways spend.
-SETTINGS = {"top_up_bounds": "{}"}
+SETTINGS = {"top_up_bounds": '{"USD": null}'}
 
 
 def open_accounts(client: Client) -> None:

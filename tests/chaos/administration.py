@@ -25,6 +25,7 @@ from meter.v1.accounts_pb2 import (
 )
 
 MILLI = 1_000_000  # nanos
+CENT = 10 * MILLI
 _BETWEEN_S = 0.03  # most of what happens is for gateways to do
 
 
@@ -86,9 +87,7 @@ class Administrator:
 
     def _sell(self, caller: Caller, account_id: str) -> None:
         request_id = caller.new_id()
-        top_up = TopUp(
-            account_id=account_id, amount_nanos=_amount(caller), payment_reference=request_id
-        )
+        top_up = TopUp(account_id=account_id, amount_nanos=CENT, payment_reference=request_id)
         reply = caller.call("CreateTopUp", CreateTopUpRequest(request_id=request_id, top_up=top_up))
         if reply is not None:
             self._voidable.append((account_id, reply.grant_id))

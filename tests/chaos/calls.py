@@ -56,8 +56,12 @@ class Call:
         return self.is_refused or getattr(self.reply, "decision", ALLOWED) == DENIED
 
     def has_come_too_late(self, error: grpc.RpcError) -> bool:
-        """Its grant would have expired already."""
-        return self.method == "GrantCredits" and error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        """Its grant would have expired already, or what it is to void has ended."""
+        too_late = {
+            "GrantCredits": grpc.StatusCode.INVALID_ARGUMENT,
+            "VoidGrant": grpc.StatusCode.FAILED_PRECONDITION,
+        }
+        return error.code() is too_late.get(self.method)
 
 
 class Services:

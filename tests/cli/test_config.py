@@ -13,6 +13,8 @@ from support.terminal import ONE_TRANSPORT, Creditgate
 pytest_plugins = ("support.command_line",)
 pytestmark = ONE_TRANSPORT
 
+CREDITGATE = Path(sys.executable).parent / "creditgate"
+
 
 def test_the_version_is_that_of_the_package(creditgate: Creditgate) -> None:
     assert creditgate("--version").out == f"creditgate {version('creditgate')}\n"
@@ -53,9 +55,8 @@ def test_a_wrong_price_file_ends_the_gate_before_it_serves(stack: Stack, tmp_pat
         "CREDITGATE_PRICES_FILE": str(prices),
         "CREDITGATE_LOG_LEVEL": "error",
     }
-    creditgate = Path(sys.executable).parent / "creditgate"
     done = subprocess.run(
-        [creditgate, "serve", "--listen", f"127.0.0.1:{free_port()}"],
+        [CREDITGATE, "serve", "--listen", f"127.0.0.1:{free_port()}"],
         check=False,
         env=environment,
         capture_output=True,
@@ -65,3 +66,65 @@ def test_a_wrong_price_file_ends_the_gate_before_it_serves(stack: Stack, tmp_pat
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"creditgate: {prices}: models: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_voucher_key_that_up_has_made_is_told_and_not_shown(
+    creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CREDITGATE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CREDITGATE_VOUCHER_KEY", raising=False)
+    (tmp_path / "voucher.key").write_text("sesame" * 8)
+    done = creditgate("config")
+    [row] = [line for line in done.lines if line.startswith("CREDITGATE_VOUCHER_KEY")]
+    assert f"*** (for `up`, from {tmp_path}/voucher.key)" in row
+    assert "sesame" not in done.out
+
+
+def test_a_redis_that_cannot_be_used_is_named_with_its_setting(stack: Stack) -> None:
+    away = f"redis://:sesame@127.0.0.1:{free_port()}/0"
+    wrong_password = (
+        f"{stack.environment()['CREDITGATE_REDIS_URL']}?username=nobody&password=sesame"
+    )
+    for command, url in (("serve", away), ("flush", wrong_password), ("adopt", away)):
+        done = _run(stack, url, command)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        shown = url.replace("sesame", "***")
+        assert f"no Redis can be used at {shown} (CREDITGATE_REDIS_URL): " in done.stderr
+
+
+def test_a_flusher_whose_redis_is_away_ends_with_a_line_when_told_to(stack: Stack) -> None:
+    environment = _environment(stack, f"redis://127.0.0.1:{free_port()}/0")
+    with subprocess.Popen(
+        [CREDITGATE, "flush"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as flusher:
+        assert flusher.stdout is not None
+        assert flusher.stdout.readline() == "creditgate flusher ready\n"
+        flusher.terminate()
+        _, err = flusher.communicate(timeout=30)
+    assert flusher.returncode == 1
+    assert "Traceback" not in err
+    assert "no Redis can be used at redis://127.0.0.1" in err.splitlines()[-1]
+
+
+def _run(stack: Stack, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CREDITGATE, *words],
+        check=False,
+        env=_environment(stack, url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def _environment(stack: Stack, url: str) -> dict[str, str]:
+    target = f"127.0.0.1:{free_port()}"
+    return stack.environment(target) | {
+        "CREDITGATE_REDIS_URL": url,
+        "CREDITGATE_LOG_LEVEL": "error",
+        "CREDITGATE_METRICS_LISTEN": "",
+    }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.stack import free_port
+from support.customer import silent_redis
+from support.stack import Stack, free_port
 from support.terminal import ONE_TRANSPORT, Creditgate
 
 pytest_plugins = ("support.command_line",)
@@ -14,7 +15,7 @@ pytestmark = ONE_TRANSPORT
     [
         ("balance nobody", "ACCOUNT_NOT_FOUND"),
         ("account show nobody", "CreateAccount"),
-        ("account create x --currency usd", "three capital letters"),
+        ("account create x --currency usd", "did you mean USD?"),
         ("account create x --overage 1.0000000001", "more than 9 decimal places"),
         ("account create x --overage -1", "creditgate: --overage: must be 0 to"),
         ("account create x --daily-limit lots", "such as 25 or 0.25"),
@@ -45,9 +46,9 @@ pytestmark = ONE_TRANSPORT
         ("entries nobody --page-token made-up", "creditgate: --page-token: is not a token"),
         ("usage nobody", "ACCOUNT_NOT_FOUND"),
         ("events nobody", "ACCOUNT_NOT_FOUND"),
-        ("invoice nobody --month 2026-13", "write it as 2026-11"),
-        ("invoice nobody --month 9999-12", "write it as 2026-11"),
-        ("invoice --number INV-999999", "INVOICE_NOT_FOUND"),
+        ("invoice create nobody --month 2026-13", "write it as 2026-11"),
+        ("invoice create nobody --month 9999-12", "no later than 9999-11"),
+        ("invoice show INV-999999", "INVOICE_NOT_FOUND"),
         ("check nobody", "ACCOUNT_NOT_FOUND"),
     ],
 )
@@ -87,9 +88,8 @@ def test_what_went_wrong_is_one_line_that_names_the_fix(
         "budget set x b 1 --scope user=a --threshold half",
         "entries x --kind gift",
         "usage x --by year",
-        "invoice",
-        "invoice x --number INV-1",
-        "invoice x --format pdf",
+        "invoice create",
+        "invoice create x --format pdf",
     ],
 )
 def test_a_command_wrongly_typed_ends_with_2_and_its_usage(
@@ -119,3 +119,24 @@ def test_without_billing_the_command_names_its_address_and_setting(
     assert done.status == 1
     assert f"no service answers at {target}" in done.err
     assert "set CREDITGATE_BILLING_LISTEN" in done.err
+
+
+def test_a_call_whose_outcome_is_unknown_tells_how_to_repeat_it(
+    creditgate: Creditgate, stack: Stack
+) -> None:
+    creditgate("account create waits")
+    with silent_redis(stack):
+        done = creditgate("hold release waits h1 --request-id r-7")
+    assert done.status == 1
+    assert "whether it took effect is unknown: repeat it with --request-id r-7" in done.err
+
+
+def test_without_a_home_directory_only_what_needs_a_data_directory_asks_for_one(
+    creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "~nobody-of-this-name")
+    monkeypatch.delenv("CREDITGATE_DATA_DIR", raising=False)
+    assert "ACCOUNT_NOT_FOUND" in creditgate("balance nobody").err
+    done = creditgate("config")
+    assert done.status == 1
+    assert "there is no home directory here" in done.err

@@ -72,3 +72,35 @@ def test_a_grant_is_voided_and_then_listed_only_on_request(
     assert creditgate(f"grants {name}").rows == []
     [row] = creditgate(f"grants {name} --all").rows
     assert row[:3] == [grant_id, "top-up", "voided"]
+
+
+def test_a_void_of_more_than_there_is_tells_so_and_nothing_is_voided_twice(
+    creditgate: Creditgate, open_account: Open
+) -> None:
+    customer = open_account()
+    name = customer.account_id
+    grant_id = creditgate(f"grant {name} 15 --json").json["grant_id"]
+    line = f"void {name} {grant_id} --reason wrong --type correction --credits 500"
+    assert creditgate(line).out == (
+        f"voided 15.00 of grant {grant_id} of {name}, all that was unspent: 500.00 were asked for\n"
+    )
+    again = creditgate(line)
+    assert again.status == 1
+    assert f"grant {grant_id} is voided; nothing of it is left (GRANT_ENDED)" in again.err
+    voided = creditgate(f"entries {name}").lines[1]
+    assert f"correction: wrong; top-up {grant_id}" in voided
+    assert len(customer.entries()) == 2
+
+
+def test_the_history_says_what_paid_debt_and_what_expired(
+    creditgate: Creditgate, open_account: Open
+) -> None:
+    customer = open_account(overage_protection_nanos=CREDIT, test_clock_time=at(CLOCK))
+    name = customer.account_id
+    customer.debit(CREDIT)
+    line = f"grant {name} 3 --type adjustment --description paid --expires 2026-03-02"
+    grant_id = creditgate(f"{line} --json").json["grant_id"]
+    creditgate(f"account advance-clock {name} 2026-03-02")
+    history = creditgate(f"entries {name}").lines[1:]
+    assert f"grant_expired adjustment {grant_id} -2.00" in history[0]
+    assert f"1.00 of overage paid from adjustment {grant_id}" in history[1]

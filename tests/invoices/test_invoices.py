@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 from meter.database.engine import Ledger
 from meter.database.migrate import open_ledger
 from meter.database.schema import invoice_lines, invoices
-from meter.errors import InvalidField, NotFound
+from meter.errors import FailedPrecondition, InvalidField, NotFound, ServiceError
 from meter.invoices.calculation import Period
 from meter.invoices.repository import CreateInvoiceQuery, create_invoice, month_of
 from meter.prices import ModelPrice
@@ -26,6 +26,10 @@ from support.histories import DAY, FEBRUARY, GPT, HOUR, JANUARY, MARCH, Scribe, 
 pytest_plugins = ("support.ledgers",)
 
 CREDIT = 1_000_000_000
+
+
+def exact_time(year: int, month: int, day: int) -> int:
+    return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1000
 
 
 @pytest.fixture
@@ -45,8 +49,9 @@ def create(
     start: int | None = JANUARY,
     end: int | None = FEBRUARY,
     account_id: str = "acme",
+    preview: bool = False,
 ) -> pb.Invoice:
-    request = pb.CreateInvoiceRequest(account_id=account_id)
+    request = pb.CreateInvoiceRequest(account_id=account_id, preview=preview)
     if start is not None:
         request.period_start.CopyFrom(timestamp(start))
     if end is not None:
@@ -62,7 +67,14 @@ def listed(service: LedgerService, **query: object) -> pb.ListInvoicesResponse:
     return asyncio.run(service.ListInvoices(pb.ListInvoicesRequest(**query)))
 
 
-def revisions(ledger: Ledger) -> int:
+def refused(service: LedgerService, start: int, end: int, account_id: str = "acme") -> ServiceError:
+    """Returns the error with which an invoice of the period is refused."""
+    with pytest.raises(ServiceError) as raised:
+        create(service, start, end, account_id)
+    return raised.value
+
+
+def stored(ledger: Ledger) -> int:
     with ledger.read() as connection:
         return connection.scalar(select(func.count()).select_from(invoices)) or 0
 
@@ -101,25 +113,22 @@ def test_a_line_for_each_model_unit_and_price_version(
     ]
     assert invoice.total_nanos == sum(each.amount_nanos for each in invoice.lines) == 62
     assert invoice.entry_count == 5
-    assert (invoice.currency, invoice.account_id, invoice.invoice_number) == (
-        "USD",
-        "acme",
-        "INV-000001",
-    )
+    assert (invoice.currency, invoice.account_id) == ("USD", "acme")
 
 
 def test_the_same_call_gives_the_same_bytes(scribe: Scribe, service: LedgerService) -> None:
     scribe.grant(100)
     for number in range(1, 20):
         scribe.debit(number, pricing=usage(("input_tokens", 1, number), model=f"m{number % 7}"))
+    scribe.now_ms = FEBRUARY
     first = create(service).SerializeToString(deterministic=True)
     assert create(service).SerializeToString(deterministic=True) == first
     assert get(service, "INV-000001").SerializeToString(deterministic=True) == first
     assert listed(service).invoices[0].SerializeToString(deterministic=True) == first
-    assert revisions(scribe.ledger) == 1
+    assert stored(scribe.ledger) == 1
 
 
-def test_a_draft_takes_in_what_came_since_and_keeps_its_number(
+def test_a_draft_takes_in_what_came_since_and_takes_no_number(
     scribe: Scribe, service: LedgerService
 ) -> None:
     scribe.debit(5)
@@ -128,10 +137,10 @@ def test_a_draft_takes_in_what_came_since_and_keeps_its_number(
     second = create(service)
     assert (first.status, second.status) == (pb.DRAFT, pb.DRAFT)
     assert (first.total_nanos, second.total_nanos) == (5, 12)
-    assert first.invoice_number == second.invoice_number
-    assert get(service, first.invoice_number) == second
-    assert list(listed(service).invoices) == [second]
-    assert revisions(scribe.ledger) == 2
+    assert first.invoice_number == second.invoice_number == ""
+    assert not listed(service).invoices
+    scribe.now_ms = FEBRUARY
+    assert create(service).invoice_number == "INV-000001"
 
 
 def test_an_invoice_is_final_from_the_periods_end_and_never_changes(
@@ -147,7 +156,7 @@ def test_an_invoice_is_final_from_the_periods_end_and_never_changes(
     scribe.debit(7)
     scribe.now_ms = FEBRUARY - 1
     assert create(service) == final
-    assert revisions(scribe.ledger) == 2
+    assert stored(scribe.ledger) == 1
 
 
 def test_an_entry_belongs_to_the_period_it_occurred_in(
@@ -158,13 +167,60 @@ def test_an_entry_belongs_to_the_period_it_occurred_in(
         scribe.debit(amount)
     assert create(service).total_nanos == 11
     assert create(service, FEBRUARY, MARCH).total_nanos == 100
-    assert create(service, FEBRUARY - 1, FEBRUARY).total_nanos == 10
+    assert create(service, FEBRUARY - 1, FEBRUARY, preview=True).total_nanos == 10
+
+
+def test_usage_is_never_billed_twice(scribe: Scribe, service: LedgerService) -> None:
+    scribe.debit(5)
+    scribe.now_ms = MARCH
+    final = create(service)
+    middle = JANUARY + 15 * DAY
+    for start, end in (
+        (middle, FEBRUARY),
+        (JANUARY, middle),
+        (middle, MARCH),
+        (JANUARY, MARCH),
+        (middle, middle + DAY),
+        (FEBRUARY - 1, MARCH),
+    ):
+        error = refused(service, start, end)
+        assert (error.reason, error.code) == ("PERIOD_INVOICED", "FAILED_PRECONDITION")
+        assert final.invoice_number in error.message
+        draft = create(service, start, end, preview=True)
+        assert (draft.status, draft.invoice_number) == (pb.DRAFT, "")
+    assert create(service, FEBRUARY, MARCH).invoice_number == "INV-000002"
+    assert create(service) == create(service, preview=True) == final
+    assert stored(scribe.ledger) == 2
+
+
+def test_a_period_of_which_nothing_can_be_told_is_refused(
+    scribe: Scribe, service: LedgerService
+) -> None:
+    scribe.now_ms = MARCH
+    scribe.create("young")
+    scribe.debit(5, account_id="young")
+    begun = scribe.now_ms
+    early = refused(service, JANUARY, FEBRUARY, "young")
+    assert (early.reason, early.field) == ("PERIOD_BEFORE_ACCOUNT", "period_end")
+    future = refused(service, begun + 1, begun + DAY, "young")
+    assert (future.reason, future.field) == ("PERIOD_NOT_BEGUN", "period_start")
+    assert create(service, begun, begun + DAY, "young").status == pb.DRAFT
+    assert create(service, JANUARY, MARCH + 1, "young").invoice_number == "INV-000001"
+
+
+def test_the_last_month_that_a_clock_knows_has_no_end(
+    scribe: Scribe, service: LedgerService
+) -> None:
+    scribe.create("last", clock=exact_time(9999, 12, 15))
+    with pytest.raises(InvalidField) as raised:
+        create(service, None, None, "last")
+    assert raised.value.field == "period_end"
 
 
 def test_without_a_period_it_is_the_calendar_month_that_runs(
     scribe: Scribe, service: LedgerService
 ) -> None:
-    scribe.now_ms = int(datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC).timestamp() * 1000)
+    scribe.now_ms = exact_time(2028, 2, 29)
     invoice = create(service, None, None)
     assert invoice.period_start.ToJsonString() == "2028-02-01T00:00:00Z"
     assert invoice.period_end.ToJsonString() == "2028-03-01T00:00:00Z"
@@ -247,9 +303,10 @@ def test_an_unknown_account_or_number_is_not_found(service: LedgerService) -> No
 
 def test_invoices_are_listed_by_number_page_by_page(scribe: Scribe, service: LedgerService) -> None:
     scribe.create("other")
-    for month in range(5):
-        create(service, JANUARY + month, FEBRUARY)
-        create(service, JANUARY + month, FEBRUARY, "other")
+    scribe.now_ms = FEBRUARY
+    for day in range(5):
+        for account_id in ("acme", "other"):
+            create(service, JANUARY + day * DAY, JANUARY + (day + 1) * DAY, account_id)
     whole = list(listed(service).invoices)
     assert [each.invoice_number for each in whole] == [
         f"INV-{number:06}" for number in range(1, 11)
@@ -273,11 +330,9 @@ def test_invoices_are_listed_by_number_page_by_page(scribe: Scribe, service: Led
 
 def test_numbers_go_on_in_order_past_six_digits(scribe: Scribe, service: LedgerService) -> None:
     million = {
-        "revision": 1,
         "account_id": "other",
         "period_start_ms": 0,
         "period_end_ms": 1,
-        "status": "FINAL",
         "total_nanos": 0,
     }
     with scribe.ledger.write() as connection:
@@ -285,75 +340,52 @@ def test_numbers_go_on_in_order_past_six_digits(scribe: Scribe, service: LedgerS
         connection.execute(
             insert(invoices).values(million | {"invoice_number": "INV-999999", "body": body})
         )
-    numbers = [create(service, JANUARY + month).invoice_number for month in range(2)]
+    scribe.now_ms = MARCH
+    made = [create(service), create(service, FEBRUARY, MARCH)]
+    numbers = [each.invoice_number for each in made]
     assert numbers == ["INV-1000000", "INV-1000001"]
     assert [each.invoice_number for each in listed(service).invoices] == ["INV-999999", *numbers]
 
 
-def test_two_processes_that_draw_the_same_invoice_at_once_draw_one(
+def test_processes_that_bill_an_account_at_once_bill_every_time_once(
     scribe: Scribe, ledger_url: str
 ) -> None:
     scribe.create("other")
     scribe.debit(5)
     scribe.flush()
-    wanted = [
-        CreateInvoiceQuery(
-            "acme" if number % 2 else "other", Period(JANUARY + number // 4, FEBRUARY)
-        )
-        for number in range(40)
-    ]
+    half = JANUARY + 15 * DAY
+    periods = (Period(JANUARY, FEBRUARY), Period(JANUARY, half), Period(half, FEBRUARY))
+    wanted = [CreateInvoiceQuery(who, each) for each in periods for who in ("acme", "other")]
     with (
         closing(open_ledger(ledger_url)) as one,
         closing(open_ledger(ledger_url)) as other,
         ThreadPoolExecutor(8) as threads,
     ):
         ledgers = cycle((one, other))
-        computed = list(
-            threads.map(lambda each: create_invoice(next(ledgers), each, FEBRUARY), wanted * 2)
-        )
-    numbers = {
-        (each.account_id, each.period_start.ToMilliseconds()): each.invoice_number
-        for each in computed
-    }
-    assert all(
-        numbers[each.account_id, each.period_start.ToMilliseconds()] == each.invoice_number
-        for each in computed
-    )
-    assert sorted(numbers.values()) == [f"INV-{number:06}" for number in range(1, 21)]
-    assert revisions(scribe.ledger) == 20
+        drawn = threads.map(lambda each: draw(next(ledgers), each), wanted * 8)
+        made = {each.invoice_number: each for each in drawn if each is not None}
+    for who in ("acme", "other"):
+        own = [each for each in made.values() if each.account_id == who]
+        spans = sorted((each.period_start.seconds, each.period_end.seconds) for each in own)
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    assert sorted(made) == [f"INV-{number:06}" for number in range(1, len(made) + 1)]
+    assert stored(scribe.ledger) == len(made) >= 2
 
 
-def test_a_draft_never_goes_back_while_debits_keep_coming(scribe: Scribe, ledger_url: str) -> None:
-    wanted = CreateInvoiceQuery("acme", Period(JANUARY, FEBRUARY))
-
-    def write() -> None:
-        for _ in range(30):
-            scribe.debit(1)
-            scribe.flush()
-
-    def compute(ledger: Ledger) -> None:
-        while not written.done():
-            create_invoice(ledger, wanted, JANUARY)
-
-    with closing(open_ledger(ledger_url)) as other, ThreadPoolExecutor(3) as threads:
-        written = threads.submit(write)
-        computing = [threads.submit(compute, ledger) for ledger in (scribe.ledger, other)]
-        for each in (written, *computing):
-            each.result()
-        create_invoice(other, wanted, JANUARY)
-    with scribe.ledger.read() as connection:
-        totals = list(
-            connection.scalars(select(invoices.c.total_nanos).order_by(invoices.c.revision))
-        )
-    assert totals == sorted(set(totals))
-    assert totals[-1] == 30
+def draw(ledger: Ledger, query: CreateInvoiceQuery) -> pb.Invoice | None:
+    """Makes the final invoice; None if another invoice has a part of the period."""
+    try:
+        return create_invoice(ledger, query, FEBRUARY)
+    except FailedPrecondition:
+        return None
 
 
 def test_the_lines_are_kept_beside_the_document(scribe: Scribe, service: LedgerService) -> None:
     scribe.debit(35, pricing=usage(("input_tokens", 2, 5), ("output_tokens", 3, 30)))
+    scribe.now_ms = FEBRUARY
     invoice = create(service)
     with scribe.ledger.read() as connection:
         rows = connection.execute(select(invoice_lines).order_by(invoice_lines.c.line)).all()
-    assert [
-        (row.invoice_number, row.revision, row.unit, row.quantity, row.amount_nanos) for row in rows
-    ] == [("INV-000001", 1, line.unit, line.quantity, line.amount_nanos) for line in invoice.lines]
+    assert [(row.invoice_number, row.unit, row.quantity, row.amount_nanos) for row in rows] == [
+        ("INV-000001", line.unit, line.quantity, line.amount_nanos) for line in invoice.lines
+    ]

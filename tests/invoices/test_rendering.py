@@ -60,6 +60,7 @@ def invoice(scribe: Scribe, service: LedgerService) -> pb.Invoice:
     lines = (("input_tokens", 123_456_789_012, 308_641_972_530), ("output_tokens", 99, 990))
     scribe.debit(sum(nanos for *_, nanos in lines), pricing=usage(*lines, version=price.version))
     scribe.debit(1500 * CREDIT)
+    scribe.now_ms = FEBRUARY
     return create(service)
 
 
@@ -87,7 +88,7 @@ def test_the_table_fits_80_columns_and_has_every_amount(invoice: pb.Invoice) -> 
         "INV-000001",
         "acme",
         "2026-01-01 to 2026-01-31 (UTC)",
-        "DRAFT",
+        "FINAL",
         GPT,
         "input tokens",
         "123,456,789,012",
@@ -126,7 +127,7 @@ def of_credits(ledger: Ledger) -> pb.Invoice:
     scribe.now_ms = FEBRUARY + DAY
     scribe.debit(5000, dimensions={"service": "chat"})
     scribe.grant(1000)
-    return compute_invoice(scribe, FEBRUARY, MARCH)
+    return compute_invoice(scribe, FEBRUARY, MARCH, preview=True)
 
 
 def test_the_table_says_whose_credits_paid_and_what_is_left_to_the_next_purchase(

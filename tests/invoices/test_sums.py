@@ -11,7 +11,6 @@ from meter.invoices.calculation import (
     Sums,
     UnbalancedError,
     compute,
-    supersedes,
     unit_price,
 )
 from meter.journal.operations import NEXT_INVOICE, NEXT_PURCHASE
@@ -114,39 +113,6 @@ def test_what_was_granted_and_expired_stands_between_the_balances() -> None:
         3,
         1,
     )
-
-
-def _revision(status: pb.InvoiceStatus, **fields: int) -> pb.Invoice:
-    return pb.Invoice(**{"status": status, "entry_count": 3, "credits_granted_nanos": 10, **fields})
-
-
-DRAFT = pb.DRAFT
-FINAL = pb.FINAL
-LATEST = _revision(DRAFT, credits_expired_nanos=4, debt_paid_nanos=5)
-REVISIONS = [
-    # computed, latest, whether the computed one is stored
-    (_revision(DRAFT), _revision(DRAFT), False),
-    (_revision(DRAFT, entry_count=4), _revision(DRAFT), True),
-    (_revision(DRAFT, credits_granted_nanos=11), _revision(DRAFT), True),
-    (_revision(DRAFT, entry_count=2), _revision(DRAFT), False),
-    (_revision(DRAFT, credits_granted_nanos=9), _revision(DRAFT), False),
-    (_revision(DRAFT, opening_balance_nanos=5), _revision(DRAFT), True),
-    (_revision(DRAFT, credits_expired_nanos=5, debt_paid_nanos=5), LATEST, True),
-    (_revision(DRAFT, credits_expired_nanos=3, debt_paid_nanos=5), LATEST, False),
-    (_revision(DRAFT, credits_expired_nanos=4, debt_paid_nanos=6), LATEST, True),
-    (_revision(DRAFT, credits_expired_nanos=4, debt_paid_nanos=4), LATEST, False),
-    (_revision(FINAL), _revision(DRAFT), True),
-    (_revision(FINAL), LATEST, True),
-    (_revision(DRAFT, entry_count=4), _revision(FINAL), False),
-    (_revision(FINAL, entry_count=4), _revision(FINAL), False),
-]
-
-
-@pytest.mark.parametrize(("computed", "latest", "stored"), REVISIONS)
-def test_a_revision_is_stored_unless_it_is_older_or_the_same_or_comes_after_a_final_one(
-    computed: pb.Invoice, latest: pb.Invoice, stored: bool
-) -> None:
-    assert supersedes(computed, latest) is stored
 
 
 CONTRADICTIONS = [

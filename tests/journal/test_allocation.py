@@ -48,7 +48,7 @@ def test_a_line_is_read_token_by_token() -> None:
     ("flag", "told"),
     [
         ("l", "late"), ("i", "incurred"), ("g", "in_grace"), ("b", "grace_began"), ("e", "graces_ended"),
-        ("p", "is_scheduled"), ("o", "spend_management_off"),
+        ("p", "is_scheduled"), ("o", "spend_management_off"), ("s", "suspended"),
     ],
 )  # fmt: skip
 def test_each_flag_tells_one_thing(flag: str, told: str) -> None:

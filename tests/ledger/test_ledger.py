@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -445,3 +446,14 @@ def test_a_price_is_kept_under_its_version(ledger: Ledger) -> None:
 
 def test_the_driver_is_recent_enough_for_upserts_and_exact_sums() -> None:
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def test_clients_are_not_told_where_a_ledger_is_that_does_not_answer() -> None:
+    away = closing(Ledger("postgresql://gate:sesame@127.0.0.1:1/secret-books"))
+    with away as ledger, pytest.raises(LedgerUnavailable) as failed, ledger.read():
+        pass
+    told = failed.value.message
+    assert "repeat the call with the same request_id" in told
+    for secret in ("gate", "sesame", "127.0.0.1", "secret-books"):
+        assert secret not in told
+    assert "secret-books" in str(failed.value), "operators are told"

@@ -202,6 +202,11 @@ class Account:
     def tell(self, crossing: Crossing) -> None:
         self.lines.append(Line("T", 0, crossing))
 
+    def available(self, budgets: Iterable[Budget] = ()) -> int:
+        if self.suspended:
+            return 0
+        return max(0, min([self.spendable, *self.bounds(budgets)]))
+
     def balance(self, budgets: Iterable[Budget] = ()) -> Balance:
         return Balance(
             total_credits_nanos=self.total,
@@ -213,7 +218,7 @@ class Account:
             held_nanos=self.held,
             daily_limit_nanos=self.limit,
             daily_used_nanos=self.used_on(self.day),
-            available_nanos=max(0, min([self.spendable, *self.bounds(budgets)])),
+            available_nanos=self.available(budgets),
             daily_used_yesterday_nanos=self.used_on(self.day - 1),
             scoped_nanos=self.scoped,
             expired_nanos=self.expired,
@@ -241,8 +246,14 @@ class Account:
                 ends_at=None if grace.duration_ms is None else at(began_ms + grace.duration_ms),
             )
             for name, grace in self.graces.items()
-            if (began_ms := self.graces_begun.get(name)) is not None
+            if (began_ms := self.graces_begun.get(name)) is not None and self.open_grace(name)
         ]
+
+    @property
+    def blocked(self) -> int:
+        """What is left of grants for any request, and cannot be spent."""
+        left = sum(left for number, left in self.left().items() if number != OVERAGE)
+        return max(0, left - self.scoped - max(0, self.spendable))
 
     def is_scoped(self, number: int) -> bool:
         return number != OVERAGE and bool(self.grants[number].scope)

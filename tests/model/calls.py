@@ -66,7 +66,7 @@ class Model:
         if reason(account, asked):
             return self._denied(account, asked, request, AuthorizeResponse)
         in_grace = needs_grace(account, asked)
-        amount = min(cost, most(account, asked, in_grace))
+        amount = min(cost, max(0, most(account, asked, in_grace)))
         windows = tuple(budget.now(account.day) for budget in asked.budgets)
         hold = Hold(
             [], account.day, account.clock_ms + (request.hold_ttl_ms or DEFAULT_TTL_MS), windows
@@ -168,6 +168,8 @@ class Model:
             breakdown=account.breakdown(),
             debt_nanos=account.debt,
             graces=account.graces_told(),
+            suspended=account.suspended,
+            blocked_nanos=account.blocked,
         )
 
     def expire(self, account_id: str, hold_id: str) -> bool:

@@ -23,6 +23,8 @@ def reason(account: Account, asked: Asked) -> str:
     """Why so much may not be spent; empty if it may."""
     if account.suspended:
         return "ACCOUNT_SUSPENDED"
+    if not asked.need:
+        return ""
     if asked.need > account.covered(asked.labels) and not _is_graced(account, asked):
         return "INSUFFICIENT_CREDITS"
     if (
@@ -35,7 +37,7 @@ def reason(account: Account, asked: Asked) -> str:
 
 
 def needs_grace(account: Account, asked: Asked) -> bool:
-    return asked.need > account.covered(asked.labels)
+    return asked.need > max(0, account.covered(asked.labels))
 
 
 def most(account: Account, asked: Asked, with_grace: bool) -> int:

@@ -156,7 +156,7 @@ FILE_MISTAKES = [
     ("[]", "", "expected currency and models"),
     ("models: {a: [", "", "not YAML"),
     ("currency: USD", "models", "is missing"),
-    ("currency: usd\nmodels: {a: [{per_unit: {requests: 1}}]}", "currency", "capital letters"),
+    ("currency: usd\nmodels: {a: [{per_unit: {requests: 1}}]}", "currency", "did you mean USD?"),
     ("models:", "models", "at least one model"),
     ("models: {}", "models", "at least one model"),
     ("prices: {}", "prices", "unknown key"),

@@ -77,7 +77,7 @@ def test_the_environment_of_a_child_gives_equal_settings(
         redis_url="redis://:pa%20ss@host/1",
         flush_interval_ms=7,
         prices_file=prices,
-        top_up_bounds='{"CHF": [0.5, null]}',
+        top_up_bounds='{"CHF": [0.5, null], "EUR": null}',
         voucher_key="k" * 32,
     )
     for name, value in settings.environment().items():
@@ -124,12 +124,14 @@ BAD = {
         "",
         "[5, 5000]",
         '{"usd": [5, 5000]}',
+        '{"ZZZ": [5, 5000]}',
         '{"USD": 5}',
         '{"USD": [5000, 5]}',
         '{"USD": [-1, 5]}',
         '{"USD": ["x", 5]}',
     ],
     "top_up_expiry_days": ["-1", "36501"],
+    "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
     "max_in_flight": ["0"],
     "drain_timeout_ms": ["-1"],
@@ -276,3 +278,14 @@ def test_gate_and_billing_do_not_share_an_address() -> None:
         load_settings(listen="127.0.0.1:7", billing_listen="127.0.0.1:7")
     [problem] = refused.value.problems
     assert problem.startswith("CREDITGATE_BILLING_LISTEN='127.0.0.1:7': the gate listens there")
+
+
+def test_bounds_of_top_ups_amend_the_default() -> None:
+    bounds = load_settings(top_up_bounds='{"USD": [25, 50], "CHF": [1, null], "EUR": null}')
+    told = {name: str(bound) for name, bound in bounds.top_up_bounds.items()}
+    assert told == {
+        "USD": "25.00 to 50.00",
+        "JPY": "at least 3000.00",
+        "VND": "at least 500000.00",
+        "CHF": "at least 1.00",
+    }

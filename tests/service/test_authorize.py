@@ -13,6 +13,7 @@ from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     Balance,
     GetBalanceRequest,
+    Usage,
 )
 from meter.v1.accounts_pb2 import SUSPENDED
 from meter.v1.ledger_pb2 import AUTHORIZE
@@ -200,3 +201,16 @@ def test_a_denied_authorize_is_judged_afresh_after_a_top_up(open_account: Open) 
     reply = customer.authorize(2 * CREDIT, request_id=request_id)
     assert (reply.decision, reply.replayed) == (ALLOWED, False)
     assert customer.authorize(2 * CREDIT, request_id=request_id).replayed
+
+
+def test_what_costs_nothing_is_allowed_whatever_credits_and_limits_say(open_account: Open) -> None:
+    customer = open_account("1", overage_protection_nanos=4 * CREDIT, daily_limit_nanos=CREDIT)
+    customer.set_budget("tight", 1, {"user": "ada"})
+    customer.debit(7 * CREDIT, incurred=True)
+    free = Usage(model="free-of-charge", input_tokens=1000, output_tokens=1000)
+    reply = customer.authorize(usage=free, dimensions={"user": "ada"})
+    assert (reply.decision, reply.held_nanos, reply.in_grace) == (ALLOWED, 0, False)
+    charged = customer.debit(usage=free, dimensions={"user": "ada"})
+    assert (charged.decision, charged.charged_nanos, charged.shortfall_nanos) == (ALLOWED, 0, 0)
+    customer.update(status=SUSPENDED)
+    assert customer.authorize(usage=free).denial.reason == ACCOUNT_SUSPENDED

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from meter.v1 import accounts_pb2 as pb
-from support.customer import CREDIT, Customer, at, new_customer, new_id, refusal
+from support.customer import CREDIT, Customer, Refusal, at, new_customer, new_id, refusal
 from support.stack import Client
 
 pytest_plugins = ("support.running_stack",)
@@ -260,3 +260,34 @@ def test_a_malformed_page_is_refused(customer: Customer, call: str, field: Field
     owner = {} if call == "ListVoucherBatches" else {"account_id": customer.account_id}
     request = getattr(pb, f"{call}Request")(**owner, **field)
     assert is_bad(refusal(getattr(customer.client.accounts, call), request), next(iter(field)))
+
+
+def test_a_top_up_is_a_whole_number_of_minor_units(client: Client) -> None:
+    yen = new_customer(client, currency="JPY")
+    refused = refused_top_up(yen, 3000 * CREDIT + CREDIT // 2)
+    assert (refused.reason, refused.field) == ("INVALID_FIELD", "top_up.amount_nanos")
+    assert "a multiple of 1.00 JPY, such as 3001.00; it is 3000.50" in refused.message
+    assert "a multiple of 0.01 USD" in refused_top_up(new_customer(client), 5 * CREDIT + 1).message
+    assert not yen.grants()
+
+
+def test_the_currency_of_a_top_up_is_told_before_its_amount(client: Client) -> None:
+    dong = new_customer(client, currency="VND")
+    assert refused_top_up(dong, 25 * CREDIT, currency="USD").reason == "CURRENCY_MISMATCH"
+
+
+def test_an_account_has_a_currency_that_there_is(client: Client) -> None:
+    account = pb.Account(account_id=new_id(), currency="ZZZ")
+    refused = refusal(client.accounts.CreateAccount, pb.CreateAccountRequest(account=account))
+    assert (refused.reason, refused.field) == ("INVALID_FIELD", "account.currency")
+
+
+def refused_top_up(customer: Customer, nanos: int, currency: str = "") -> Refusal:
+    top_up = pb.TopUp(
+        account_id=customer.account_id,
+        amount_nanos=nanos,
+        currency=currency,
+        payment_reference=new_id(),
+    )
+    request = pb.CreateTopUpRequest(request_id=new_id(), top_up=top_up)
+    return refusal(customer.client.accounts.CreateTopUp, request)

@@ -5,17 +5,25 @@ from collections.abc import Callable
 from gate.v1.gate_pb2 import (
     ALLOWED,
     DAILY_LIMIT_EXCEEDED,
+    DENIED,
     INSUFFICIENT_CREDITS,
     Balance,
     GetBalanceRequest,
+    GetBalanceResponse,
 )
-from meter.v1.accounts_pb2 import SUSPENDED
+from meter.v1.accounts_pb2 import ACTIVE, SUSPENDED, Grace
 from support.customer import CREDIT, Customer, at
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
 
 Open = Callable[..., Customer]
+
+
+def overview(customer: Customer) -> GetBalanceResponse:
+    request = GetBalanceRequest(account_id=customer.account_id)
+    reply: GetBalanceResponse = customer.client.gate.GetBalance(request)
+    return reply
 
 
 def test_a_new_account_has_nothing(open_account: Open) -> None:
@@ -99,10 +107,11 @@ def test_a_changed_daily_limit_counts_what_was_used_before_it(open_account: Open
     assert customer.balance().available_nanos == 7 * CREDIT
 
 
-def test_a_suspended_account_shows_its_balance_as_before(open_account: Open) -> None:
+def test_a_suspended_account_shows_all_but_what_is_available_as_before(open_account: Open) -> None:
     customer = open_account("10")
     before = customer.balance()
     customer.update(status=SUSPENDED)
+    before.available_nanos = 0
     assert customer.balance() == before
 
 
@@ -119,3 +128,46 @@ def test_an_account_lost_in_redis_comes_back_as_it_was_with_its_holds(
     assert customer.balance() == before
     assert customer.debit(CREDIT, hold_id=hold.hold_id).decision == ALLOWED
     assert customer.balance().held_nanos == 0
+
+
+def test_a_suspended_account_has_nothing_available_in_any_reply(open_account: Open) -> None:
+    customer = open_account("10")
+    hold = customer.authorize(CREDIT)
+    settled = customer.authorize(CREDIT)
+    customer.update(status=SUSPENDED)
+    assert overview(customer).suspended
+    assert customer.balance().available_nanos == 0
+    for reply in (
+        customer.debit(CREDIT),
+        customer.debit(CREDIT, incurred=True),
+        customer.debit(CREDIT, hold_id=settled.hold_id),
+        customer.release(hold.hold_id),
+    ):
+        assert reply.balance.available_nanos == 0
+    customer.update(status=ACTIVE)
+    assert not overview(customer).suspended
+    assert customer.balance().available_nanos == 8 * CREDIT
+
+
+def test_a_grace_is_told_until_it_is_over(open_account: Open) -> None:
+    minute = Grace(traffic_class="inbound", duration_ms=60_000)
+    customer = open_account("0", graces=[minute], test_clock_time=at("2026-03-15T12:00:00Z"))
+    assert customer.debit(CREDIT, traffic_class="inbound").in_grace
+    customer.advance("2026-03-15T12:00:59.999Z")
+    assert len(overview(customer).graces) == 1
+    customer.advance("2026-03-15T12:01:00Z")
+    assert not overview(customer).graces
+
+
+def test_credits_that_overage_in_use_holds_back_are_told_as_blocked(open_account: Open) -> None:
+    half = Grace(traffic_class="inbound", amount_nanos=CREDIT // 2)
+    customer = open_account("0", graces=[half])
+    customer.debit(CREDIT // 2, traffic_class="inbound")
+    customer.grant(5 * CREDIT)
+    assert customer.balance().available_nanos == 9 * CREDIT // 2
+    assert customer.debit(9 * CREDIT // 2).decision == ALLOWED
+    seen = overview(customer)
+    assert [part.remaining_nanos for part in seen.breakdown] == [CREDIT // 2]
+    assert (seen.debt_nanos, seen.blocked_nanos) == (CREDIT // 2, CREDIT // 2)
+    assert seen.balance.available_nanos == 0
+    assert customer.debit(1).decision == DENIED

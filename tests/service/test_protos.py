@@ -88,7 +88,8 @@ def test_every_method_of_the_design_is_there() -> None:
         "ListBudgets", "AdvanceTestClock",
     }  # fmt: skip
     assert methods["meter.v1.Ledger"] == {
-        "ListEntries", "QueryUsage", "CreateInvoice", "GetInvoice", "ListInvoices", "ListGrants", "ListEvents", "CheckBooks",
+        "ListEntries", "QueryUsage", "CreateInvoice", "GetInvoice", "ListInvoices", "ListGrants",
+        "ListHolds", "ListEvents", "CheckBooks",
     }  # fmt: skip
 
 

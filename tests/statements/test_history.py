@@ -366,3 +366,16 @@ def test_a_duplicate_and_its_refund_are_listed_and_are_no_usage(
         (pb.DEBIT, -5),
     ]
     assert [each.amount_nanos for each in buckets(service).buckets] == [5]
+
+
+def test_a_model_without_a_provider_is_found_under_each_provider(ledger: Ledger) -> None:
+    scribe = Scribe(ledger)
+    scribe.create("acme")
+    for model in ("openai/gpt-4o", "azure/gpt-4o", "gpt-4o", "openai/gpt-4o-mini", "x/gpt-_o"):
+        scribe.debit(1, pricing=usage(("requests", 1, 1), model=model))
+    request = {"account_id": "acme"}
+    for name, count in (("gpt-4o", 3), ("openai/gpt-4o", 1), ("gpt-_o", 1), ("4o", 0)):
+        listed = pb.ListEntriesRequest(model=name, **request)
+        assert len(asyncio.run(service_of(scribe).ListEntries(listed)).entries) == count
+        queried = pb.QueryUsageRequest(model=name, **request)
+        assert len(asyncio.run(service_of(scribe).QueryUsage(queried)).buckets) == count

@@ -4,6 +4,7 @@ the real posting.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from meter.admin.budgets import BudgetRow, Budgets
@@ -11,6 +12,7 @@ from meter.admin.granting import record_grant
 from meter.admin.recorder import OperationRecorder
 from meter.audit import RedisSnapshot, StoreInspector
 from meter.database.engine import Ledger
+from meter.errors import FailedPrecondition
 from meter.journal.entry import Method, Position, Pricing
 from meter.journal.operations import Create, GrantCredits, Operation
 from meter.ledger.journal_records import RawEntry, read
@@ -93,8 +95,10 @@ class Scribe:
         return change.grant_id
 
     def void(self, grant_id: str, amount: int | None = None, account_id: str = "acme") -> None:
+        """Takes credits back; does nothing if the grant is known to have ended."""
         why = {"kind": "VOID", "reason": "by mistake", "request_id": self._request_id()}
-        self.apply(self._operations.void_grant(account_id, grant_id, amount, **why))
+        with suppress(FailedPrecondition):
+            self.apply(self._operations.void_grant(account_id, grant_id, amount, **why))
 
     def update(self, account_id: str = "acme", **changes: Any) -> None:
         _, operation = self._operations.update_account(
@@ -310,12 +314,13 @@ def service_of(scribe: Scribe, redis: StoreInspector | None = None) -> LedgerSer
     return LedgerService(scribe.ledger, wait_until_flushed, clock, redis or NothingInRedis())
 
 
-def compute_invoice(scribe: Scribe, start: int, end: int, account_id: str = "acme") -> pb.Invoice:
+def compute_invoice(
+    scribe: Scribe, start: int, end: int, account_id: str = "acme", **query: Any
+) -> pb.Invoice:
     """The invoice of a period, as CreateInvoice returns it."""
     period = {"period_start": timestamp(start), "period_end": timestamp(end)}
-    return asyncio.run(
-        service_of(scribe).CreateInvoice(pb.CreateInvoiceRequest(account_id=account_id, **period))
-    )
+    request = pb.CreateInvoiceRequest(account_id=account_id, **period, **query)
+    return asyncio.run(service_of(scribe).CreateInvoice(request))
 
 
 def _labels(dimensions: Dimensions, pricing: Pricing | None) -> Labels:

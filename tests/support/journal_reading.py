@@ -88,7 +88,7 @@ def check_admission(effect: Effect) -> None:
     admits = effect.kind in (Kind.AUTHORIZE, Kind.EXTEND) or (
         effect.kind is Kind.DEBIT and not effect.hold_id
     )
-    if not admits or effect.flags.incurred or (effect.kind is Kind.EXTEND and not amount):
+    if not admits or effect.flags.incurred or not amount:
         return
     assert amount <= was.spendable + was.scoped or effect.flags.in_grace
     if effect.flags.spend_management_off:

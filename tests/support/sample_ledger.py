@@ -3,7 +3,7 @@
 from meter.admin.budgets import BudgetRow, BudgetThreshold
 from meter.database.engine import Ledger
 from meter.journal.operations import NEXT_PURCHASE, Grace, Threshold
-from support.histories import DAY, FEBRUARY, HOUR, JANUARY, MARCH, Scribe, compute_invoice, usage
+from support.histories import DAY, FEBRUARY, HOUR, JANUARY, Scribe, compute_invoice, usage
 
 ADA = {"user": "ada"}
 CHAT = {"service": "chat"}
@@ -36,6 +36,7 @@ def plain_books(ledger: Ledger) -> Scribe:
     scribe.apply_pending()
     scribe.grant(3000)
     scribe.authorize(1)
+    scribe.now_ms = FEBRUARY + DAY
     compute_invoice(scribe, JANUARY, FEBRUARY)
     compute_invoice(scribe, FEBRUARY, FEBRUARY + DAY)
     return scribe
@@ -66,8 +67,9 @@ def credit_books(ledger: Ledger) -> Scribe:
     scribe.debit(25, pricing=usage(("input_tokens", 1, 25), model="a/b"), dimensions=CHAT)
     _outlive_a_grant(scribe)
     _run_out(scribe)
+    scribe.now_ms = FEBRUARY + HOUR
     compute_invoice(scribe, JANUARY, FEBRUARY)
-    compute_invoice(scribe, FEBRUARY, MARCH)
+    compute_invoice(scribe, FEBRUARY, FEBRUARY + HOUR)
     return scribe
 
 

@@ -1,5 +1,6 @@
 -- Admission: whether an amount may be spent, by credits, or grace in their place; by what the day
--- has remaining; by the budgets that the request counts in.
+-- has remaining; by the budgets that the request counts in. What costs nothing may always be spent,
+-- but for a suspended account.
 --
 -- Judges a deed: `amount` is what is wanted, and what is admitted afterwards; `grants` are read for
 -- accounts with scoped grants only; `matched` are the budgets, or nil.
@@ -26,12 +27,13 @@ end
 local function reason_against(account, deed, need, labels, traffic_class)
   if account.status ~= 'active' then return 'ACCOUNT_SUSPENDED' end
   local has_scoped, left_of_current = deed.grants ~= nil, account.left_of_current
-  local covered = not has_scoped and byte(account.left_of_others) ~= MINUS
+  local is_free = need == '0'
+  local covered = is_free or not has_scoped and byte(account.left_of_others) ~= MINUS
     and not less(left_of_current, deed.amount) -- by the current grant alone
   if not covered and not lower_to_credits(account, deed, need, labels, traffic_class) then
     return 'INSUFFICIENT_CREDITS'
   end
-  if not account.has.management_off then
+  if not is_free and not account.has.management_off then
     if has_daily_limit(account) then
       if less(account.day_remaining, need) then return 'DAILY_LIMIT_EXCEEDED' end
       if deed.amount ~= need then deed.amount = smaller(deed.amount, account.day_remaining) end

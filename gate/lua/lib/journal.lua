@@ -27,6 +27,12 @@ local KIND = {
   look = 'B',
 }
 
+-- In a suspended account nothing is available, whatever the sums say.
+local function with_suspension(account, flags)
+  if account.status == 'active' then return flags end
+  return flags .. 's'
+end
+
 local function encode_deed_flags(deed)
   local letters = ''
   if deed.is_late then letters = 'l' end
@@ -80,7 +86,8 @@ end
 -- Writes a look at the account: an effect that does nothing.
 local function encode_look(account, deed)
   deed.amount = '0'
-  return encode_effect('look', account, deed, encode_deed_flags(deed))
+  local flags = with_suspension(account, encode_deed_flags(deed))
+  return encode_effect('look', account, deed, flags)
 end
 
 -- The fingerprint, and as much of the effect as the reply to a repeat needs
@@ -130,7 +137,7 @@ end
 -- Tells the journal of what a call does. Returns the effect line and the replay record, or nil and
 -- the reply to return.
 local function tell_call(account, fingerprint, kind, deed, method, request, pricing)
-  local flags = encode_deed_flags(deed)
+  local flags = with_suspension(account, encode_deed_flags(deed))
   local effect = encode_effect(kind, account, deed, flags)
   local failure = append(account, effect, method, request, pricing)
   if failure then return nil, failure end

@@ -125,22 +125,6 @@ def document(number: str, **changes: Any) -> Break:
     return corrupt
 
 
-def invoice_again(number: str, revision: int) -> Break:
-    """Keeps an invoice once more, as another revision."""
-
-    def corrupt(scribe: Scribe) -> None:
-        with scribe.ledger.write() as connection:
-            for table in (schema.invoices, schema.invoice_lines):
-                kept = (
-                    connection.execute(select(table).where(table.c.invoice_number == number))
-                    .mappings()
-                    .all()
-                )
-                connection.execute(insert(table), [{**each, "revision": revision} for each in kept])
-
-    return corrupt
-
-
 def no_invoice(number: str) -> Break:
     """Takes an invoice away."""
 

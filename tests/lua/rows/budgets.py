@@ -191,6 +191,8 @@ DEBIT = [
         allocation=f"2:10/-/-/{Budget(10).matched()}", after={"left": 90, "used": 10, "day_remaining": -10} | has(b1=Budget(0))),
     Row("meets no budget of another value", "ok", given=has(b1=MONTH), effect=charged(10), allocation="2:10/-/-/-",
         call={"labels": "\napi_key=k2\n"}, after={"left": 90, "used": 10, "day_remaining": -10}),
+    Row("of nothing goes through a budget that is overdrawn", "ok", given=has(b1=Budget(-5)), call={"labels": K1, "amount_nanos": 0},
+        effect=charged(0), allocation=f"-/-/-/{Budget(-5).matched()}", after={"left": 100}),
     Row("of nothing meets a budget, and leaves it", "ok", given=has(b1=MONTH), call={"labels": K1, "amount_nanos": 0},
         effect=charged(0), allocation=f"-/-/-/{MONTH.matched()}", after={"left": 100}),
     Row("uses a grant up under a budget", "ok", given=has(b1=MONTH) | {"left": 10}, call={"labels": K1}, effect=charged(10),

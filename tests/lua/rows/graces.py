@@ -48,6 +48,8 @@ AUTHORIZE = [
         effect=held(10, "g"), **pins("2:5,0:5", 10), after=carried(10)),
     Row("may take a grace's last nano", "ok", given=GRACE, call=IN_CLASS | {"amount_nanos": 25},
         effect=held(25, "gb"), **pins("2:5,0:20", 25), after=carried(25) | {"graces": BEGUN}),
+    Row("of nothing begins no grace", "ok", given=DEBT | {"left": -5, "graces": "- 20 - inbound"}, call=IN_CLASS | {"amount_nanos": 0},
+        effect=held(0, "-"), after={"left": -5}, hold_after=f"1 o 0 {DAY} {NOON + 1000} - -", reaped_at=INF),
     Row("of a nano more than credits and grace is denied, and begins none", "INSUFFICIENT_CREDITS", given=GRACE,
         call=IN_CLASS | {"amount_nanos": 26}, effect=look(flags="g"), allocation="-/0:20/-/-"),
     Row("may use a grace in its last millisecond", "ok", given=GRACE | begun(NOON - 4999), call=IN_CLASS,
@@ -93,9 +95,9 @@ AUTHORIZE = [
     Row("is told on denial of grace with spend management off", "INSUFFICIENT_CREDITS", given=GRACE | {"unmanaged": True},
         call=IN_CLASS | {"amount_nanos": 26}, effect=look(flags="og"), allocation="-/0:20/-/-"),
     Row("of a suspended account is denied in grace, and told of it", "ACCOUNT_SUSPENDED", given=GRACE | {"status": "suspended"},
-        call=IN_CLASS, effect=look(flags="g"), allocation="-/0:20/-/-"),
+        call=IN_CLASS, effect=look(flags="gs"), allocation="-/0:20/-/-"),
     Row("is not told of a grace whose time is over", "ACCOUNT_SUSPENDED", given=GRACE | begun(NOON - 5000) | {"status": "suspended"},
-        call=IN_CLASS, effect=look()),
+        call=IN_CLASS, effect=look(flags="s")),
 ]  # fmt: skip
 
 USED_UP = [Then("Q", 0, "2:0/-/-/-", {"grants": {0: Grant(-5)}})]

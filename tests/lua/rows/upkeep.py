@@ -32,7 +32,7 @@ SCOPED = Grant(5, scope="model=openai/gpt")
 GET_BALANCE = [
     Row("looks", "ok", effect=look()),
     Row("tells the currency", "ok", given={"currency": "EUR"}, effect=look()),
-    Row("of a suspended account looks all the same", "ok", given={"status": "suspended"}, effect=look()),
+    Row("of a suspended account looks all the same", "ok", given={"status": "suspended"}, effect=look(flags="s")),
     Row("shows every grant, and overage", "ok", effect=look(),
         given={"grants": {0: Grant(-3, 4), 2: TOP_UP, 4: SCOPED, 5: TOP_UP.has(0, 7, "x")}}),
     Row("shows graces, and since when they run", "ok", given={"graces": f"- 9 {NOON} inbound\n5000 - - batch jobs"}, effect=look()),

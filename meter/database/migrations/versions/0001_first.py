@@ -286,14 +286,12 @@ def _create_invoices() -> None:
     op.create_table(
         "invoices",
         sa.Column("invoice_number", sa.String(length=32), nullable=False),
-        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("account_id", sa.String(length=128), nullable=False),
         sa.Column("period_start_ms", sa.BigInteger(), nullable=False),
         sa.Column("period_end_ms", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("total_nanos", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("invoice_number", "revision"),
+        sa.PrimaryKeyConstraint("invoice_number"),
     )
     op.create_index(
         "invoices_period",
@@ -304,14 +302,13 @@ def _create_invoices() -> None:
     op.create_table(
         "invoice_lines",
         sa.Column("invoice_number", sa.String(length=32), nullable=False),
-        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("line", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("model", sa.String(length=256), nullable=False),
         sa.Column("unit", sa.String(length=64), nullable=False),
         sa.Column("price_version", sa.String(length=32), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("invoice_number", "revision", "line"),
+        sa.PrimaryKeyConstraint("invoice_number", "line"),
     )
 
 
@@ -332,7 +329,7 @@ def _create_top_ups() -> None:
         sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("top_up_id"),
-        sa.UniqueConstraint("account_id", "payment_reference", name="top_ups_payment"),
+        sa.UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
         sa.UniqueConstraint("account_id", "request_id", name="top_ups_request"),
     )
     op.create_index(
