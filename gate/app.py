@@ -42,6 +42,7 @@ from gate.process.logging import configure_logging
 from gate.process.metrics_server import metrics_server
 from gate.server import Server, new_server
 from gate.server.edge import Edge
+from gate.server.memory_guard import MemoryGuard
 from gate.service import GateService
 from gate.settings import Settings
 from gate.store.keys import shard_of
@@ -212,6 +213,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             parts.restorer.sweep(),
             reaper.keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
+            _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )
         yield server
@@ -247,6 +249,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
+            _memory_guard(settings, settings.billing_listen, metrics).keep(),
             metrics.buffer.keep(),
         )
         yield server
@@ -332,6 +335,15 @@ def _new_server(
         edge,
         shares_port=shares_port,
     )
+
+
+def _memory_guard(
+    settings: Settings,
+    address: Address,
+    metrics: GateMetrics,
+) -> MemoryGuard:
+    max_bytes = settings.memory_max_mib * 1024 * 1024
+    return MemoryGuard(address, max_bytes, metrics.calls.closed_connections)
 
 
 def _collect_rarely() -> None:

@@ -213,6 +213,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Calls that one gate serves at once; any more are refused at once.",
     )
+    memory_max_mib: int = Field(
+        default=512,
+        ge=256,
+        le=1_048_576,
+        description="Memory beyond which the gate or billing closes connections, in MiB.",
+    )
     drain_timeout_ms: int = Field(
         default=20_000,
         ge=0,

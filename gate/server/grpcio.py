@@ -41,7 +41,11 @@ class GrpcioServer:
         shares_port: bool = False,
     ) -> None:
         # Without leave to share it, a second server on the same port is a mistake to tell.
-        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
+        own_options = [
+            ("grpc.so_reuseport", int(shares_port)),
+            ("grpc.max_concurrent_streams", edge.max_streams),
+        ]
+        self._server = grpc.aio.server(options=[*_OPTIONS, *own_options])
         self._health = health.aio.HealthServicer()
         for descriptor, service in services.items():
             handlers = _handlers(descriptor, service, edge)

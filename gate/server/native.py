@@ -28,9 +28,6 @@ _Event = tuple[int, int, int, bytes | None, object]
 
 _EVENTS_AT_ONCE = 256
 _IO_THREADS = 1  # a thread does several times as many calls as Python can answer
-_STREAMS_MAX = (
-    2**31 - 1
-)  # no bound for each connection: the edge bounds calls, and tells the client
 _LINGER_S = 0.25  # close() drops replies that are not yet written, and nothing tells when they are
 
 
@@ -54,6 +51,7 @@ class NativeServer:
                 call = edge.wrap(method.name, getattr(service, method.name))
                 self._methods.append((GetMessageClass(method.input_type).FromString, call))
         self._behind = GrpcioServer(services, edge)
+        self._max_streams = edge.max_streams
         self._shares_port = shares_port
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._responses: list[tuple[int, bytes]] = []
@@ -103,7 +101,7 @@ class NativeServer:
                 self._paths,
                 io_threads=_IO_THREADS,
                 call_details=True,  # without it nothing tells that a client has gone away
-                max_concurrent_streams=_STREAMS_MAX,
+                max_concurrent_streams=self._max_streams,
                 reuse_port=self._shares_port,
             )
         except OSError as error:
