@@ -9,14 +9,14 @@ import ctypes
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 from prometheus_client import Counter
 
 from gate.address import Address
+from gate.server.sockets import borrowed_sockets, close_connections
 
 _LOOK_S = 0.025
 _MEASURE_S = 0.02
@@ -74,7 +74,7 @@ class MemoryGuard:
 
     async def close_fast(self) -> int:
         """Closes the connections that send faster than callers need to; returns how many."""
-        with _borrowed_sockets() as sockets:
+        with borrowed_sockets() as sockets:
             before = [_received_bytes(each) for each in sockets]
             await asyncio.sleep(_MEASURE_S)
             fast = [
@@ -82,51 +82,23 @@ class MemoryGuard:
                 for each, bytes_before in zip(sockets, before, strict=True)
                 if _received_bytes(each) - bytes_before > _FAST_BYTES
             ]
-            return self._close_connections(fast)
+            return self._close(fast)
 
     def close_all(self) -> int:
         """Closes every connection to the address; returns how many."""
-        with _borrowed_sockets() as sockets:
-            return self._close_connections(sockets)
+        with borrowed_sockets() as sockets:
+            return self._close(sockets)
 
-    def _close_connections(self, sockets: Iterable[socket.socket]) -> int:
-        connections = [each for each in sockets if self._is_connection(each)]
-        for connection in connections:
-            with suppress(OSError):  # it has ended meanwhile
-                connection.shutdown(socket.SHUT_RDWR)
-        self._closed.inc(len(connections))
-        return len(connections)
-
-    def _is_connection(self, borrowed: socket.socket) -> bool:
-        try:
-            borrowed.getpeername()
-            name = borrowed.getsockname()
-        except OSError:  # it listens, or has ended
-            return False
-        if self._address.path:
-            return bool(name == self._address.path)
-        return isinstance(name, tuple) and name[1] == self._address.port
+    def _close(self, sockets: Iterable[socket.socket]) -> int:
+        count = close_connections(sockets, self._address)
+        self._closed.inc(count)
+        return count
 
 
 def private_bytes() -> int:
     """Returns the memory that the process shares with no file and no other process."""
     pages = Path("/proc/self/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * _PAGE_BYTES
-
-
-@contextmanager
-def _borrowed_sockets() -> Iterator[list[socket.socket]]:
-    """Lends every socket of the process, all of which stay open and their owners'."""
-    borrowed = []
-    try:
-        for entry in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):  # no socket, or closed meanwhile
-                # No copy: to close the copy of a database's file would release the file's locks.
-                borrowed.append(socket.socket(fileno=int(entry.name)))
-        yield borrowed
-    finally:
-        for each in borrowed:
-            each.detach()
 
 
 def _received_bytes(connection: socket.socket) -> int:

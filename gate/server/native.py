@@ -18,8 +18,8 @@ from google.protobuf.message_factory import GetMessageClass
 from pygrpc_native import NativeGrpcFront
 
 from gate.address import Address, clear_socket
-from gate.server.edge import NO_MESSAGE, Edge, Method, details_of
-from gate.server.grpcio import MAX_MESSAGE_BYTES, GrpcioServer
+from gate.server.edge import NO_MESSAGE, STOPPING, Edge, Method, details_of
+from gate.server.grpcio import LINGER_S, MAX_MESSAGE_BYTES, GrpcioServer
 from gate.server.status import code_of
 from meter.errors import ServiceError
 
@@ -28,7 +28,6 @@ _Event = tuple[int, int, int, bytes | None, object]
 
 _EVENTS_AT_ONCE = 256
 _IO_THREADS = 1  # a thread does several times as many calls as Python can answer
-_LINGER_S = 0.25  # close() drops replies that are not yet written, and nothing tells when they are
 
 
 class NativeServer:
@@ -83,8 +82,8 @@ class NativeServer:
         if self._calls:
             await asyncio.wait(self._calls.values(), timeout=timeout_s)
         await self._cancel_unfinished()
-        await asyncio.sleep(_LINGER_S)
-        await self._behind.drain(0)
+        await asyncio.sleep(LINGER_S)
+        await self._behind.stop()
         await asyncio.to_thread(self._opened.close)
 
     async def _cancel_unfinished(self) -> None:
@@ -118,11 +117,7 @@ class NativeServer:
                 if task := self._calls.pop(call_id, None):
                     task.cancel()
             elif self._draining:
-                self._fail(
-                    call_id,
-                    grpc.StatusCode.UNAVAILABLE,
-                    "the server is stopping; repeat the call",
-                )
+                self._fail(call_id, grpc.StatusCode.UNAVAILABLE, STOPPING)
             elif len(message) > MAX_MESSAGE_BYTES:
                 size = f"{len(message)} vs. {MAX_MESSAGE_BYTES} bytes"
                 why = f"the request is larger than max ({size})"
