@@ -103,8 +103,9 @@ class GrpcioServer:
         await self._server.stop(None)
 
     async def _idle(self) -> None:
-        while not self._edge.is_idle:
-            await asyncio.sleep(_LOOK_S)  # noqa: ASYNC110 - an event would cost every call
+        # Looked for again and again: an event would cost every call, and serve one stop.
+        while not self._edge.is_idle:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
 
     def _handlers(
         self,

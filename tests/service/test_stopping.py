@@ -6,8 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-import grpc
-
 from gate.v1.gate_pb2 import DebitRequest
 from support.client_gates import Gate, counting_gate
 from support.customer import Customer
