@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from rich.console import Console
 
 from gate.address import Address
+from gate.channel_options import NO_PROXY
 from gate.settings import env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
@@ -110,7 +111,7 @@ def ledger_service() -> Iterator[Any]:
 
 @contextmanager
 def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(address.grpc_target) as channel:
+    with grpc.insecure_channel(address.grpc_target, options=[NO_PROXY]) as channel:
         try:
             yield channel
         except grpc.RpcError as error:

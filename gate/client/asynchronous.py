@@ -10,6 +10,7 @@ from uuid import uuid4
 import grpc
 
 from gate.address import parse_address
+from gate.channel_options import NO_PROXY
 from gate.client.call import Request
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
@@ -30,6 +31,7 @@ from gate.v1.gate_pb2 import (
 
 TIMEOUT_S = 5.0
 _OPTIONS = [
+    NO_PROXY,
     ("grpc.enable_retries", 0),  # the sender's own repeats are the only ones
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 1000),  # also what one attempt to connect may take
@@ -71,7 +73,9 @@ class AsyncClient:
     which took no effect. Two kinds of CallFailed tell otherwise: after OutcomeUnknown the call may
     have taken effect, so repeat the call with the error's `request_id`; after NotSent the call has
     not left this process. A `request_id` that is not given is made up. A task that is cancelled
-    leaves the outcome of its own call unknown, and disturbs no other call.
+    leaves the outcome of its own call unknown, and disturbs no other call. A client belongs to the
+    event loop and the process in which the client was opened; elsewhere its calls raise
+    RuntimeError.
     """
 
     def __init__(self, sender: Sender, timeout_s: float) -> None:

@@ -10,6 +10,7 @@ single call, so each call of that Batch is then sent by itself.
 """
 
 import asyncio
+import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -30,8 +31,8 @@ _FIRST_PAUSE_S = 0.02
 _MOST_PAUSE_S = 1.0
 _MOST_DOUBLINGS = 6
 
-# A gate that stops cancels the calls that it cannot finish; the client itself cancels none before
-# the client closes.
+# What stands between client and gate may cancel calls; the client itself cancels none before the
+# client closes.
 _REPEATED = {"UNAVAILABLE", "CANCELLED"}
 # Statuses with which a batch fails as a whole, whatever its items are.
 _WHOLE = {*_REPEATED, "DEADLINE_EXCEEDED"}
@@ -54,6 +55,7 @@ class Sender:
         }
         self._batch = stub.Batch
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._waiting = Waiting()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rpcs = 0
@@ -63,8 +65,10 @@ class Sender:
     async def send(self, method: str, request: Request, timeout_s: float) -> Any:
         """Returns the reply, or raises CallFailed.
 
-        A caller that is cancelled leaves the call's outcome unknown.
+        A caller that is cancelled leaves the call's outcome unknown. RuntimeError in another
+        process or event loop than the Sender's own.
         """
+        self._require_home()
         call = Call(
             method,
             request,
@@ -77,6 +81,13 @@ class Sender:
             return await call.reply
         finally:
             timer.cancel()
+
+    def _require_home(self) -> None:
+        require_same_process(self._pid)
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "this client was opened in another event loop; open one in each loop, with connect"
+            )
 
     async def close(self, timeout_s: float) -> None:
         """Fails the calls that wait, and cancels RPCs that have not ended after `timeout_s`."""
@@ -177,6 +188,15 @@ class Sender:
     def _free(self, account_ids: set[str]) -> None:
         self._waiting.free(account_ids)
         self._wake()
+
+
+def require_same_process(pid: int) -> None:
+    """Raises RuntimeError unless this is the process in which a client was opened."""
+    if os.getpid() != pid:
+        raise RuntimeError(
+            "this client was opened before a fork, and gRPC does not work across a fork;"
+            " open clients in the child process alone"
+        )
 
 
 def _pause_s(calls: Sequence[Call]) -> float:
