@@ -10,10 +10,10 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from gate.address import Address, clear_socket
 from gate.server.edge import NO_MESSAGE, STOPPING, Edge, details_of
+from gate.server.reflection import add_reflection
 from gate.server.sockets import sever
 from gate.server.status import code_of
 from meter.errors import ServiceError
@@ -59,9 +59,7 @@ class GrpcioServer:
             self._server.add_generic_rpc_handlers((handlers,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [descriptor.full_name for descriptor in services]
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
+        add_reflection([*names, health.SERVICE_NAME], self._server)
         self._names = ["", *names]
 
     async def start(self, address: Address) -> None:
