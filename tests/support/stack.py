@@ -100,7 +100,7 @@ class Client:
     """Holds the stubs of a gate, and of billing for tests that read the ledger."""
 
     def __init__(
-        self, target: str, billing_target: str = "", options: Sequence[tuple[str, int]] = ()
+        self, target: str, billing_target: str = "", options: Sequence[tuple[str, Any]] = ()
     ) -> None:
         self._channel = grpc.insecure_channel(target, options=options)
         self._billing_channel = grpc.insecure_channel(billing_target or "unix:/no/billing")
