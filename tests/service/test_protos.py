@@ -243,6 +243,7 @@ def test_the_retry_policy_names_what_exists_and_retries_only_what_is_safe() -> N
     named = set()
     for config in json.loads(SERVICE_CONFIG.read_text())["methodConfig"]:
         assert config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+        assert config["waitForReady"]
         for name in config["name"]:
             named.add(name["service"])
             assert name.get("method") in {None, *methods[name["service"]]}
