@@ -14,6 +14,7 @@ from gate.channel_options import NO_PROXY
 from gate.client.call import Request
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
+from gate.client.process import require_unforked
 from gate.client.sender import Sender
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -54,9 +55,11 @@ async def connect(
     The client connects with the first call. `timeout_s` is the time that a call, its repeats
     included, may take unless the call is given a time of its own. At the end of the block, calls
     that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Raises
-    ValueError for a target of another form.
+    ValueError for a target of another form, and RuntimeError in a process that was forked after a
+    client had been opened.
     """
     address = parse_address(target)
+    require_unforked()
     async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
         client = AsyncClient(Sender(channel), timeout_s)
         try:

@@ -14,7 +14,8 @@ from gate.address import parse_address
 from gate.client.asynchronous import TIMEOUT_S, AsyncClient, Hold, connect
 from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
-from gate.client.sender import CLOSED, require_same_process
+from gate.client.process import require_unforked
+from gate.client.sender import CLOSED
 from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     DebitResponse,
@@ -33,8 +34,9 @@ class Client:
     client as `connect` tells, and so does the end of the program. `target` is `host:port` or
     `unix:/path`, and `timeout_s` the time that a call may take unless the call is given a time of
     its own. The methods take, return and raise the same as those of AsyncClient. An interrupted
-    thread leaves its call's outcome unknown. A client opens with its first call. In a process that
-    was forked after that, calls raise RuntimeError. Raises ValueError for a target of another form.
+    thread leaves its call's outcome unknown. A client opens with its first call. In a process
+    that is forked after any client has opened, calls raise RuntimeError. Raises ValueError for a
+    target of another form.
     """
 
     def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -208,7 +210,7 @@ class Client:
             self._wait(block.__aexit__(None, None, None))
 
     def _start(self, work: Coroutine[Any, Any, _Reply]) -> Future[_Reply]:
-        require_same_process(self._pid)  # before the lock, which nobody may be left to release
+        require_unforked()  # before the lock, which nobody may be left to release
         with self._lock:
             if self._is_closed:
                 raise NotSent(CLOSED, "")
@@ -216,8 +218,7 @@ class Client:
 
     def _opened(self) -> AsyncClient:
         """Returns the client on the loop; opens the client with the first call."""
-        if self._pid:
-            require_same_process(self._pid)
+        require_unforked()
         with self._lock:
             if self._is_closed:
                 raise NotSent(CLOSED, "")

@@ -10,7 +10,6 @@ single call, so each call of that Batch is then sent by itself.
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from google.protobuf.message import Message
 
 from gate.client.call import Call, Request
 from gate.client.errors import Failure, failure_of, failure_of_rpc
+from gate.client.process import require_unforked
 from gate.client.waiting import Waiting
 from gate.v1.gate_pb2 import BatchRequest, BatchResult
 from gate.v1.gate_pb2_grpc import GateStub
@@ -55,7 +55,6 @@ class Sender:
         }
         self._batch = stub.Batch
         self._loop = asyncio.get_running_loop()
-        self._pid = os.getpid()
         self._waiting = Waiting()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rpcs = 0
@@ -83,7 +82,7 @@ class Sender:
             timer.cancel()
 
     def _require_home(self) -> None:
-        require_same_process(self._pid)
+        require_unforked()
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError(
                 "this client was opened in another event loop; open one in each loop, with connect"
@@ -188,15 +187,6 @@ class Sender:
     def _free(self, account_ids: set[str]) -> None:
         self._waiting.free(account_ids)
         self._wake()
-
-
-def require_same_process(pid: int) -> None:
-    """Raises RuntimeError unless this is the process in which a client was opened."""
-    if os.getpid() != pid:
-        raise RuntimeError(
-            "this client was opened before a fork, and gRPC does not work across a fork;"
-            " open clients in the child process alone"
-        )
 
 
 def _pause_s(calls: Sequence[Call]) -> float:

@@ -179,8 +179,18 @@ def debit_again():
     try:
         client.debit(account_id=account_id, amount_nanos=7)
     except RuntimeError as error:
-        assert "before a fork" in str(error)
+        assert "before this process was forked" in str(error)
 in_a_child(debit_again)
+""",
+    "another client made after a fork": """
+with Client(target) as client:
+    print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+def debit_by_another():
+    try:
+        Client(target).debit(account_id=account_id, amount_nanos=7)
+    except RuntimeError as error:
+        assert "before this process was forked" in str(error)
+in_a_child(debit_by_another)
 """,
     "proxies in the environment": """
 for name in ("http_proxy", "https_proxy", "grpc_proxy"):
