@@ -37,6 +37,7 @@ from gate.admin.service import AccountsService
 from gate.admin.top_ups import TopUpMethods
 from gate.admin.vouchers import VoucherMethods
 from gate.health_watch import HealthWatch
+from gate.ledger_tasks import naming_redis
 from gate.metrics import GateMetrics
 from gate.price_watch import PriceWatch
 from gate.pricing import Pricer
@@ -46,9 +47,9 @@ from gate.process.logging import configure_logging
 from gate.process.metrics_server import metrics_server
 from gate.server import Server, new_server
 from gate.server.edge import Edge
+from gate.server.memory_guard import MemoryGuard
 from gate.service import GateService
-from gate.settings import Settings, masked
-from gate.store.errors import NoRedis
+from gate.settings import Settings
 from gate.store.keys import shard_of
 from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
@@ -59,10 +60,9 @@ from meter.admin.budgets import Budgets
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
 from meter.database.engine import PATIENCE_S, Ledger
-from meter.database.migrate import migrate, open_ledger
+from meter.database.migrate import open_ledger
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
-from meter.ledger.adoption import Adoption, adopt, plan_adoptions
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
@@ -134,46 +134,14 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
             FlusherMetrics(registry),
             settings.store_name(),
         )
-        with suppress(*_AWAY), _naming_redis(settings, AuthenticationError):
+        with suppress(*_AWAY), naming_redis(settings, AuthenticationError):
             require_fit({name: str(value) for name, value in redis.info().items()})
             flusher.require_own_store()
         _collect_rarely()
         print("creditgate flusher ready", flush=True)
         flusher.run(stop)
-        with _naming_redis(settings, RedisError):
+        with naming_redis(settings, RedisError):
             flusher.drain(settings.drain_timeout_ms / 1000)
-
-
-@contextmanager
-def _naming_redis(settings: Settings, error: type[RedisError]) -> Iterator[None]:
-    """Turns an error of this type into NoRedis, which names address and setting."""
-    try:
-        yield
-    except error as cause:
-        raise NoRedis(masked(settings.redis_url), cause) from None
-
-
-def migrate_ledger(settings: Settings) -> None:
-    """Brings the ledger to this version's schema."""
-    configure_logging(settings, "migrate")
-    migrate(settings.ledger_url)
-
-
-def adopt_store(settings: Settings, *, really: bool) -> list[Adoption]:
-    """Gives the ledger's shards to the store of the settings, or only tells what would change.
-
-    LedgerError if the store belongs to another ledger.
-    """
-    with closing(open_ledger(settings.ledger_url)) as ledger:
-        positions = Positions(ledger)
-        positions.ensure(settings.shards)
-        journals = Journals(journal_client(settings.shared_redis_url()), settings.shards)
-        with _naming_redis(settings, RedisError):
-            statuses = journals.statuses()
-        adoptions = plan_adoptions(positions, statuses, settings.store_name())
-        if really:
-            adopt(positions, adoptions)
-    return adoptions
 
 
 async def _serve(
@@ -248,6 +216,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             reaper.keep(),
             HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
+            _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )
         yield server
@@ -284,6 +253,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
             parts.shards.keep(),
             parts.shards.watch(),
             HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
+            _memory_guard(settings, settings.billing_listen, metrics).keep(),
             metrics.buffer.keep(),
         )
         yield server
@@ -377,6 +347,15 @@ def _new_server(
         edge,
         shares_port=shares_port,
     )
+
+
+def _memory_guard(
+    settings: Settings,
+    address: Address,
+    metrics: GateMetrics,
+) -> MemoryGuard:
+    max_bytes = settings.memory_max_mib * 1024 * 1024
+    return MemoryGuard(address, max_bytes, metrics.calls.closed_connections)
 
 
 def _collect_rarely() -> None:

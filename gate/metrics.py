@@ -78,6 +78,11 @@ class CallMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.closed_connections = Counter(
+            "creditgate_closed_connections_total",
+            "Connections closed because the process had too much memory.",
+            registry=registry,
+        )
         self.refusals = Counter(
             "creditgate_refusals_total",
             "Errors that the gate itself gave, by reason.",

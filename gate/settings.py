@@ -1,7 +1,6 @@
 """Holds every setting: read once from the environment, validated here and nowhere else."""
 
 import os
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,6 +33,7 @@ from gate.setting_forms import (
     read_top_up_bounds,
     read_voucher_key,
 )
+from gate.setting_texts import MASK, masked, shown, text_of
 from meter.admin.top_up_bounds import TopUpBounds
 
 __all__ = [
@@ -46,12 +46,10 @@ __all__ = [
     "effective",
     "env_name",
     "load_settings",
-    "masked",
     "parse_address",
 ]
 
 PREFIX = "CREDITGATE_"
-_MASK = "***"
 
 
 class SettingsError(ValueError):
@@ -224,6 +222,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Calls that one gate serves at once; any more are refused at once.",
     )
+    memory_max_mib: int = Field(
+        default=512,
+        ge=256,
+        le=1_048_576,
+        description="Memory beyond which the gate or billing closes connections, in MiB.",
+    )
     drain_timeout_ms: int = Field(
         default=20_000,
         ge=0,
@@ -290,7 +294,7 @@ class Settings(BaseSettings):
 
         Secrets are in clear.
         """
-        return {env_name(field): _text(getattr(self, field)) for field in type(self).model_fields}
+        return {env_name(field): text_of(getattr(self, field)) for field in type(self).model_fields}
 
 
 class EffectiveSetting(NamedTuple):
@@ -329,46 +333,13 @@ def effective(settings: Settings) -> list[EffectiveSetting]:
 
 def _effective(settings: Settings, field: str) -> EffectiveSetting:
     info = type(settings).model_fields[field]
-    value = _shown(getattr(settings, field))
+    value = shown(getattr(settings, field))
     return EffectiveSetting(env_name(field), value, info.description or "")
 
 
 def env_name(field: str) -> str:
     """Returns the environment variable of a field of Settings."""
     return f"{PREFIX}{field.upper()}"
-
-
-def masked(url: str) -> str:
-    """Returns the URL without the password.
-
-    Works too where a stray `/` or `@` in the password makes the URL hard to parse.
-    """
-    without_userinfo = re.sub(
-        r"^((?:[a-z0-9+]+://)?[^:@/]*):.*@",
-        r"\1:***@",
-        url,
-        flags=re.IGNORECASE,
-    )
-    return re.sub(
-        r"([?&][a-z_]*password=)[^&]*",
-        r"\1***",
-        without_userinfo,
-        flags=re.IGNORECASE,
-    )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if value is None:
-        return ""
-    return str(value)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return _MASK
-    return masked(_text(value))
 
 
 def _is_unknown(name: str) -> bool:
@@ -397,7 +368,7 @@ def _problem(error: ErrorDetails) -> str:
         reason = str(error["ctx"]["error"])
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
-    shown = masked(_text(error["input"]))
+    shown = masked(text_of(error["input"]))
     if field == "voucher_key":
-        shown = _MASK
+        shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

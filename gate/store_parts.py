@@ -5,7 +5,8 @@ from functools import partial
 from typing import NamedTuple
 
 from gate.metrics import GateMetrics
-from gate.settings import Settings, masked
+from gate.setting_texts import masked
+from gate.settings import Settings
 from gate.store.account_scripts import AccountScripts
 from gate.store.calls import Store
 from gate.store.connections import Connection, Connections, Endpoint, NewConnection

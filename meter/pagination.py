@@ -3,8 +3,9 @@
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -16,12 +17,15 @@ from meter.v1.ledger_pb2 import ListEventsRequest, ListInvoicesRequest
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
+_MAX_BYTES = 3 * 1024 * 1024  # gRPC's own clients take 4 MiB, the token included
+_FRAME_BYTES = 6  # what a message in a list costs besides itself, at most
 
 # The sort key of a page's last row: the next page begins after this key, whatever was inserted
 # meanwhile.
 Place = tuple[int | str, ...]
 
 AnyRow = TypeVar("AnyRow")
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 _DIGEST_BYTES = 12
 
@@ -39,19 +43,32 @@ class Page:
         """Returns how many rows to fetch: a row more than the page tells that a page follows."""
         return self.size + 1
 
-    def cut(
+    def fill(
         self,
         rows: Sequence[AnyRow],
+        messages: Iterable[AnyMessage],
         place_of: Callable[[AnyRow], Place],
-    ) -> tuple[Sequence[AnyRow], str]:
-        """Returns the page's rows of the fetched `rows`, and the token of the page that follows.
+    ) -> tuple[list[AnyMessage], str]:
+        """Returns the page's messages, and the token of the page that follows.
 
-        The token of the last page is empty. `place_of` returns the sort key of a row.
+        `messages` has the message of each of the fetched `rows`, in order. A page has at least one,
+        and no more than the callers of gRPC take by default. The token of the last page is empty.
+        `place_of` returns the sort key of a row.
         """
-        page = rows[: self.size]
-        if len(rows) <= self.size:
+        page = self._fitting(messages)
+        if len(page) == len(rows):
             return page, ""
-        return page, self.token(place_of(page[-1]))
+        return page, self.token(place_of(rows[len(page) - 1]))
+
+    def _fitting(self, messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+        page: list[AnyMessage] = []
+        bytes_left = _MAX_BYTES
+        for message in islice(messages, self.size):
+            bytes_left -= message.ByteSize() + _FRAME_BYTES
+            if page and bytes_left < 0:
+                break
+            page.append(message)
+        return page
 
     def token(self, last: Place) -> str:
         """Returns the token of the page that follows the row at `last`."""

@@ -12,7 +12,7 @@ from gate.admin.fields import (
     new_request_id,
     optional_ms,
 )
-from gate.admin.pages import next_page_token, page_starts_after
+from gate.admin.pages import page_starts_after
 from gate.admin.thresholds import grace_message, graces_of, threshold_message, thresholds_of
 from gate.store.expiry import Expiry
 from gate.store.keys import shard_of
@@ -101,16 +101,14 @@ class AccountMethods:
         rows = await asyncio.to_thread(
             self._operations.list_accounts,
             page_starts_after(page),
-            page.size + 1,
+            page.limit,
         )
-        return ListAccountsResponse(
-            accounts=map(_account_message, rows[: page.size]),
-            next_page_token=next_page_token(
-                page,
-                rows,
-                lambda row: (row.account_id,),
-            ),
+        accounts, token = page.fill(
+            rows,
+            map(_account_message, rows),
+            lambda row: (row.account_id,),
         )
+        return ListAccountsResponse(accounts=accounts, next_page_token=token)
 
     async def UpdateAccount(self, request: UpdateAccountRequest) -> Account:
         account = request.account

@@ -11,7 +11,7 @@ from gate.admin.fields import (
     check_setting,
     new_request_id,
 )
-from gate.admin.pages import next_page_token, page_starts_after
+from gate.admin.pages import page_starts_after
 from gate.admin.thresholds import check_percent
 from gate.store.restore import Restorer
 from gate.validation import MAX_DIMENSION_KEY, MAX_DIMENSION_VALUE
@@ -92,14 +92,12 @@ class BudgetMethods:
         uses = await asyncio.to_thread(self._budgets.used, request.account_id)
         after = page_starts_after(page)
         rows = [use for use in uses if use.budget.budget_id > after]
-        return pb.ListBudgetsResponse(
-            budgets=map(_budget_use_message, rows[: page.size]),
-            next_page_token=next_page_token(
-                page,
-                rows,
-                lambda use: (use.budget.budget_id,),
-            ),
+        budgets, token = page.fill(
+            rows,
+            map(_budget_use_message, rows),
+            lambda use: (use.budget.budget_id,),
         )
+        return pb.ListBudgetsResponse(budgets=budgets, next_page_token=token)
 
     def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
         """Returns the row for the budget; raises InvalidField for a bad field."""

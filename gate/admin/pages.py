@@ -1,11 +1,6 @@
-"""Pages of the administrator's lists. A list reads a row more than the page holds."""
+"""Pages of the administrator's lists by id."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-from meter.pagination import Page, Place
-
-Row = TypeVar("Row")
+from meter.pagination import Page
 
 
 def page_starts_after(page: Page) -> str:
@@ -13,15 +8,3 @@ def page_starts_after(page: Page) -> str:
     if page.after is None:
         return ""
     return str(page.after[0])
-
-
-def next_page_token(
-    page: Page,
-    rows: Sequence[Row],
-    place_of: Callable[[Row], Place],
-) -> str:
-    """Returns the token of the page behind the page's rows; empty if no more rows follow."""
-    if len(rows) <= page.size:
-        return ""
-    last = rows[page.size - 1]
-    return page.token(place_of(last))

@@ -10,7 +10,6 @@ from gate.admin.fields import (
     check_request_id,
     optional_ms,
 )
-from gate.admin.pages import next_page_token
 from gate.store.restore import Restorer
 from meter.admin.recorder import OperationRecorder
 from meter.admin.top_up_bounds import TopUpBound
@@ -94,13 +93,11 @@ class TopUpMethods:
         rows = await asyncio.to_thread(
             self._top_ups.newest,
             request.account_id,
-            page.size + 1,
+            page.limit,
             _place_before(page),
         )
-        return ListTopUpsResponse(
-            top_ups=map(_top_up_message, rows[: page.size]),
-            next_page_token=next_page_token(page, rows, _place_of),
-        )
+        top_ups, token = page.fill(rows, map(_top_up_message, rows), _place_of)
+        return ListTopUpsResponse(top_ups=top_ups, next_page_token=token)
 
     def _check_bounds(self, nanos: int, currency: str) -> None:
         bounds = self._bounds.get(currency)

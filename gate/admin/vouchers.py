@@ -11,7 +11,7 @@ from gate.admin.fields import (
     optional_ms,
     priority_of,
 )
-from gate.admin.pages import next_page_token, page_starts_after
+from gate.admin.pages import page_starts_after
 from gate.store.restore import Restorer
 from meter.admin.voucher_codes import digest, new_code, read_code
 from meter.admin.vouchers import BatchRow, Vouchers
@@ -89,16 +89,14 @@ class VoucherMethods:
         rows = await asyncio.to_thread(
             self._vouchers.list_batches,
             page_starts_after(page),
-            page.size + 1,
+            page.limit,
         )
-        return ListVoucherBatchesResponse(
-            batches=map(_batch_message, rows[: page.size]),
-            next_page_token=next_page_token(
-                page,
-                rows,
-                lambda row: (row.batch_id,),
-            ),
+        batches, token = page.fill(
+            rows,
+            map(_batch_message, rows),
+            lambda row: (row.batch_id,),
         )
+        return ListVoucherBatchesResponse(batches=batches, next_page_token=token)
 
     def _required_key(self) -> str:
         if not self._key:

@@ -20,6 +20,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from gate.address import Address
+from gate.channel_options import NO_PROXY
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
@@ -167,7 +168,7 @@ class _LastRequest(grpc.UnaryUnaryClientInterceptor):
 @contextmanager
 def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
     last = _LastRequest()
-    with grpc.insecure_channel(address.grpc_target) as channel:
+    with grpc.insecure_channel(address.grpc_target, options=[NO_PROXY]) as channel:
         try:
             yield grpc.intercept_channel(channel, last)
         except grpc.RpcError as error:

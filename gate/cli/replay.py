@@ -16,6 +16,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gate.channel_options import NO_PROXY
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.cli.output import facts_table
 from gate.settings import load_settings
@@ -183,7 +184,9 @@ class _Run:
         """Creates the missing accounts, then plays the rows."""
         address = load_settings().listen
         try:
-            async with grpc.aio.insecure_channel(address.grpc_target) as channel:
+            async with grpc.aio.insecure_channel(
+                address.grpc_target, options=[NO_PROXY]
+            ) as channel:
                 accounts = AccountsStub(channel)
                 for account_id in self.account_ids:
                     await self._create_account(accounts, account_id, currency, credits_nanos)

@@ -12,13 +12,13 @@ from rich.table import Table
 from gate.cli.connection import console
 from gate.process.data_dir import voucher_key_file
 from gate.process.logging import configure_logging
+from gate.setting_texts import masked
 from gate.settings import (
     Settings,
     SettingsError,
     effective,
     env_name,
     load_settings,
-    masked,
     unknown_variables,
 )
 
@@ -139,10 +139,10 @@ def billing(
 
 def migrate() -> None:
     """Bring the ledger's tables to this version."""
-    from gate import app
+    from gate import ledger_tasks
 
     settings = load_settings()
-    app.migrate_ledger(settings)
+    ledger_tasks.migrate_ledger(settings)
     console.print(f"the ledger at {masked(settings.ledger_url)} has this version's form")
 
 
@@ -150,10 +150,10 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell.")] = False,
 ) -> None:
     """Give the ledger's shards to the store of the settings, in place of the store they have."""
-    from gate import app
+    from gate import ledger_tasks
 
     settings = load_settings()
-    adoptions = app.adopt_store(settings, really=yes)
+    adoptions = ledger_tasks.adopt_store(settings, really=yes)
     if not adoptions:
         console.print("Nothing to do: the ledger belongs to this store.")
         return

@@ -10,9 +10,11 @@ from uuid import uuid4
 import grpc
 
 from gate.address import parse_address
+from gate.channel_options import NO_PROXY
 from gate.client.call import Request
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
+from gate.client.process import require_unforked
 from gate.client.sender import Sender
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -30,6 +32,7 @@ from gate.v1.gate_pb2 import (
 
 TIMEOUT_S = 5.0
 _OPTIONS = [
+    NO_PROXY,
     ("grpc.enable_retries", 0),  # the sender's own repeats are the only ones
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 1000),  # also what one attempt to connect may take
@@ -52,9 +55,11 @@ async def connect(
     The client connects with the first call. `timeout_s` is the time that a call, its repeats
     included, may take unless the call is given a time of its own. At the end of the block, calls
     that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Raises
-    ValueError for a target of another form.
+    ValueError for a target of another form, and RuntimeError in a process that was forked after a
+    client had been opened.
     """
     address = parse_address(target)
+    require_unforked()
     async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
         client = AsyncClient(Sender(channel), timeout_s)
         try:
@@ -71,7 +76,9 @@ class AsyncClient:
     which took no effect. Two kinds of CallFailed tell otherwise: after OutcomeUnknown the call may
     have taken effect, so repeat the call with the error's `request_id`; after NotSent the call has
     not left this process. A `request_id` that is not given is made up. A task that is cancelled
-    leaves the outcome of its own call unknown, and disturbs no other call.
+    leaves the outcome of its own call unknown, and disturbs no other call. A client belongs to the
+    event loop and the process in which the client was opened; elsewhere its calls raise
+    RuntimeError.
     """
 
     def __init__(self, sender: Sender, timeout_s: float) -> None:

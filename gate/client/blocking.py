@@ -1,15 +1,20 @@
 """The client for programs without an event loop: runs an AsyncClient in a thread of its own."""
 
 import asyncio
+import atexit
+import os
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
+from gate.address import parse_address
 from gate.client.asynchronous import TIMEOUT_S, AsyncClient, Hold, connect
 from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
+from gate.client.process import require_unforked
 from gate.client.sender import CLOSED
 from gate.v1.gate_pb2 import (
     AuthorizeResponse,
@@ -25,32 +30,27 @@ _Reply = TypeVar("_Reply")
 class Client:
     """Makes the gate's calls for any number of threads.
 
-    Use `with Client("127.0.0.1:50051") as client`; the end of the block closes the client as
-    `connect` tells. `target` is `host:port` or `unix:/path`, and `timeout_s` the time that a call
-    may take unless the call is given a time of its own. The methods take, return and raise the
-    same as those of AsyncClient. An interrupted thread leaves its call's outcome unknown.
+    Use `with Client("127.0.0.1:50051") as client`, or call `close` at the end; both close the
+    client as `connect` tells, and so does the end of the program. `target` is `host:port` or
+    `unix:/path`, and `timeout_s` the time that a call may take unless the call is given a time of
+    its own. The methods take, return and raise the same as those of AsyncClient. An interrupted
+    thread leaves its call's outcome unknown. A client opens with its first call. In a process
+    that is forked after any client has opened, calls raise RuntimeError. Raises ValueError for a
+    target of another form.
     """
 
-    _client: AsyncClient
-
     def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        parse_address(target)
         self._scope = connect(target, timeout_s=timeout_s)
         self._lock = threading.Lock()
-        self._is_open = False
+        self._client: AsyncClient | None = None
+        self._is_closed = False
+        self._pid = 0  # of the process in which the client was opened
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever,
-            name="creditgate-client",
-        )
-        self._thread.start()
-        self._is_open = True
-        try:
-            self._client = self._wait(self._scope.__aenter__())
-        except BaseException:
-            self._stop()
-            raise
+        """Raises RuntimeError if the client was closed before."""
+        if self._is_closed:
+            raise RuntimeError("this client was closed; make another Client")
         return self
 
     def __exit__(
@@ -59,8 +59,20 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the client as `connect` tells; a client that is closed, or never opened, too.
+
+        In a process that was forked from the client's own, there is nothing to close.
+        """
+        if self._pid and os.getpid() != self._pid:
+            return
         with self._lock:  # so that calls made before are on the loop before the close is
-            self._is_open = False
+            was_closed = self._is_closed
+            self._is_closed = True
+            if was_closed or self._client is None:
+                return
             closed = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
         try:
             closed.result()
@@ -81,7 +93,7 @@ class Client:
         `denial`. Settlement, release or the time to live ends a hold. A repeat under the same
         `request_id` returns the first hold. Raises CallFailed.
         """
-        authorize = self._client.authorize(
+        authorize = self._opened().authorize(
             account_id=account_id,
             request_id=request_id,
             timeout_s=timeout_s,
@@ -104,7 +116,7 @@ class Client:
         repeat under the same `request_id` charges nothing more and returns the first reply. Raises
         CallFailed.
         """
-        debit = self._client.debit(
+        debit = self._opened().debit(
             account_id=account_id,
             request_id=request_id,
             timeout_s=timeout_s,
@@ -125,7 +137,7 @@ class Client:
         A repeat under the same `request_id` returns the first reply. Raises CallFailed, with the
         reason HOLD_NOT_FOUND for a hold that was settled or released before.
         """
-        release = self._client.release(
+        release = self._opened().release(
             account_id=account_id,
             hold_id=hold_id,
             request_id=request_id,
@@ -147,7 +159,7 @@ class Client:
         DENIED leaves the hold as it is. A repeat under the same `request_id` adds nothing more and
         returns the first reply. Raises CallFailed.
         """
-        extend = self._client.extend(
+        extend = self._opened().extend(
             account_id=account_id,
             hold_id=hold_id,
             request_id=request_id,
@@ -166,7 +178,7 @@ class Client:
 
         Raises CallFailed.
         """
-        get_balance = self._client.get_balance(account_id=account_id, timeout_s=timeout_s)
+        get_balance = self._opened().get_balance(account_id=account_id, timeout_s=timeout_s)
         return self._wait(get_balance)
 
     @contextmanager
@@ -185,7 +197,7 @@ class Client:
         `request_id` takes effect once. Raises Denied if the account may not spend this much, and
         CallFailed; after OutcomeUnknown a hold may stand, and ends with its time to live.
         """
-        block = self._client.authorized(
+        block = self._opened().authorized(
             account_id=account_id,
             request_id=request_id,
             timeout_s=timeout_s,
@@ -197,16 +209,45 @@ class Client:
         finally:
             self._wait(block.__aexit__(None, None, None))
 
+    def _start(self, work: Coroutine[Any, Any, _Reply]) -> Future[_Reply]:
+        require_unforked()  # before the lock, which nobody may be left to release
+        with self._lock:
+            if self._is_closed:
+                raise NotSent(CLOSED, "")
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _opened(self) -> AsyncClient:
+        """Returns the client on the loop; opens the client with the first call."""
+        require_unforked()
+        with self._lock:
+            if self._is_closed:
+                raise NotSent(CLOSED, "")
+            if self._client is None:
+                self._client = self._open()
+            return self._client
+
+    def _open(self) -> AsyncClient:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever,
+            name="creditgate-client",
+            daemon=True,  # or a client that nobody closed would keep the program from ending
+        )
+        self._thread.start()
+        self._pid = os.getpid()
+        atexit.register(self.close)
+        return asyncio.run_coroutine_threadsafe(self._scope.__aenter__(), self._loop).result()
+
     def _wait(self, work: Coroutine[Any, Any, _Reply]) -> _Reply:
         """Runs the work on the loop, and returns the result or raises the error.
 
         The work is cancelled if this thread is interrupted meanwhile.
         """
-        with self._lock:
-            if not self._is_open:
-                work.close()
-                raise NotSent(CLOSED, "")
-            pending = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            pending = self._start(work)
+        except BaseException:
+            work.close()
+            raise
         try:
             return pending.result()
         finally:
@@ -219,6 +260,7 @@ class Client:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     def _stop(self) -> None:
+        atexit.unregister(self.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 
 from gate.client.call import Call, Request
 from gate.client.errors import Failure, failure_of, failure_of_rpc
+from gate.client.process import require_unforked
 from gate.client.waiting import Waiting
 from gate.v1.gate_pb2 import BatchRequest, BatchResult
 from gate.v1.gate_pb2_grpc import GateStub
@@ -30,8 +31,8 @@ _FIRST_PAUSE_S = 0.02
 _MOST_PAUSE_S = 1.0
 _MOST_DOUBLINGS = 6
 
-# A gate that stops cancels the calls that it cannot finish; the client itself cancels none before
-# the client closes.
+# What stands between client and gate may cancel calls; the client itself cancels none before the
+# client closes.
 _REPEATED = {"UNAVAILABLE", "CANCELLED"}
 # Statuses with which a batch fails as a whole, whatever its items are.
 _WHOLE = {*_REPEATED, "DEADLINE_EXCEEDED"}
@@ -63,8 +64,10 @@ class Sender:
     async def send(self, method: str, request: Request, timeout_s: float) -> Any:
         """Returns the reply, or raises CallFailed.
 
-        A caller that is cancelled leaves the call's outcome unknown.
+        A caller that is cancelled leaves the call's outcome unknown. RuntimeError in another
+        process or event loop than the Sender's own.
         """
+        self._require_home()
         call = Call(
             method,
             request,
@@ -77,6 +80,13 @@ class Sender:
             return await call.reply
         finally:
             timer.cancel()
+
+    def _require_home(self) -> None:
+        require_unforked()
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "this client was opened in another event loop; open one in each loop, with connect"
+            )
 
     async def close(self, timeout_s: float) -> None:
         """Fails the calls that wait, and cancels RPCs that have not ended after `timeout_s`."""

@@ -16,6 +16,8 @@ from meter.errors import ServiceError, Unavailable
 
 Method = Callable[[Any], Awaitable[Message]]
 NO_MESSAGE = "the request's bytes are no message of its type"
+_STREAMS_TO_REFUSE = 1000
+STOPPING = "the server is stopping; repeat the call"
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -29,6 +31,19 @@ class Edge:
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._in_flight = metrics.buffer.gauge(metrics.calls.in_flight)
+
+    @property
+    def max_streams(self) -> int:
+        """Returns how many streams a client may open on a connection.
+
+        These are more than calls may be in flight, so that a client with too many is told.
+        """
+        return self._max_in_flight + _STREAMS_TO_REFUSE
+
+    @property
+    def is_idle(self) -> bool:
+        """Tells whether no call is in flight."""
+        return not self._in_flight.value
 
     def wrap(self, name: str, method: Method) -> Method:
         """Returns the method for a server to call: every error is counted, and is a ServiceError.

@@ -1,6 +1,8 @@
 """Serves by grpcio's own server, on asyncio."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import grpc
@@ -8,10 +10,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from gate.address import Address, clear_socket
-from gate.server.edge import NO_MESSAGE, Edge, details_of
+from gate.server.edge import NO_MESSAGE, STOPPING, Edge, details_of
+from gate.server.reflection import add_reflection
+from gate.server.sockets import sever
 from gate.server.status import code_of
 from meter.errors import ServiceError
 
@@ -19,6 +22,8 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 # Calls that wait to be taken: beyond 1,000, grpc would drop some at random. The edge bounds calls,
 # and tells the client.
 _PENDING_MAX = 2**31 - 1
+LINGER_S = 0.25  # nothing tells when a reply is written
+_LOOK_S = 0.01
 _OPTIONS = [
     ("grpc.server.max_pending_requests", _PENDING_MAX),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
@@ -42,22 +47,27 @@ class GrpcioServer:
         *,
         shares_port: bool = False,
     ) -> None:
+        self._edge = edge
+        self._draining = False
         # Without leave to share it, a second server on the same port is a mistake to tell.
-        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(shares_port))])
+        own_options = [
+            ("grpc.so_reuseport", int(shares_port)),
+            ("grpc.max_concurrent_streams", edge.max_streams),
+        ]
+        self._server = grpc.aio.server(options=[*_OPTIONS, *own_options])
         self._health = health.aio.HealthServicer()
         for descriptor, service in services.items():
-            handlers = _handlers(descriptor, service, edge)
+            handlers = self._handlers(descriptor, service)
             self._server.add_generic_rpc_handlers((handlers,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [descriptor.full_name for descriptor in services]
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
+        add_reflection([*names, health.SERVICE_NAME], self._server)
         self._names = names
 
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
         self._bind(address)
+        self._address = address
         await self._server.start()
         await self._health.set(_PROCESS, health_pb2.HealthCheckResponse.SERVING)
         await self.set_serving(True)
@@ -79,8 +89,63 @@ class GrpcioServer:
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new calls, lets those in flight end, and stops."""
+        self._draining = True
         await self.begin_drain()
-        await self._server.stop(timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle()
+        await asyncio.sleep(LINGER_S)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stops at once: calls that have not ended, or that are just coming, are UNAVAILABLE."""
+        # A grpcio server that stops while calls come ends them with CANCELLED.
+        sever(self._address)
+        await self._server.stop(None)
+
+    async def _idle(self) -> None:
+        # Looked for again and again: an event would cost every call, and serve one stop.
+        while not self._edge.is_idle:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+
+    def _handlers(
+        self,
+        descriptor: ServiceDescriptor,
+        service: object,
+    ) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            descriptor.full_name,
+            {method.name: self._handler(method, service) for method in descriptor.methods},
+        )
+
+    def _handler(
+        self,
+        method: MethodDescriptor,
+        service: object,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        parse = GetMessageClass(method.input_type).FromString
+        call = self._edge.wrap(method.name, getattr(service, method.name))
+
+        async def answer(
+            message: bytes,
+            context: "grpc.aio.ServicerContext[bytes, bytes]",
+        ) -> bytes:
+            if self._draining:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
+            try:
+                response = await call(parse(message))
+                return response.SerializeToString()
+            except ServiceError as refused:
+                await context.abort(
+                    code_of(refused),
+                    refused.message,
+                    details_of(refused),
+                )
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
+
+        # On bytes: where grpcio parses, the client is told of Python's exceptions.
+        return grpc.unary_unary_rpc_method_handler(answer)
 
     async def begin_drain(self) -> None:
         """Tells from now on that neither the process nor its services serve."""
@@ -91,42 +156,3 @@ def _health_status(serving: bool) -> int:
     if serving:
         return health_pb2.HealthCheckResponse.SERVING
     return health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-def _handlers(
-    descriptor: ServiceDescriptor,
-    service: object,
-    edge: Edge,
-) -> grpc.GenericRpcHandler:
-    return grpc.method_handlers_generic_handler(
-        descriptor.full_name,
-        {method.name: _handler(method, service, edge) for method in descriptor.methods},
-    )
-
-
-def _handler(
-    method: MethodDescriptor,
-    service: object,
-    edge: Edge,
-) -> "grpc.RpcMethodHandler[Any, Any]":
-    parse = GetMessageClass(method.input_type).FromString
-    call = edge.wrap(method.name, getattr(service, method.name))
-
-    async def answer(
-        message: bytes,
-        context: "grpc.aio.ServicerContext[bytes, bytes]",
-    ) -> bytes:
-        try:
-            response = await call(parse(message))
-            return response.SerializeToString()
-        except ServiceError as refused:
-            await context.abort(
-                code_of(refused),
-                refused.message,
-                details_of(refused),
-            )
-        except DecodeError:
-            await context.abort(grpc.StatusCode.INTERNAL, NO_MESSAGE)
-
-    # On bytes: where grpcio parses, the client is told of Python's exceptions.
-    return grpc.unary_unary_rpc_method_handler(answer)

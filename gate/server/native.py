@@ -18,8 +18,8 @@ from google.protobuf.message_factory import GetMessageClass
 from pygrpc_native import NativeGrpcFront
 
 from gate.address import Address, clear_socket
-from gate.server.edge import NO_MESSAGE, Edge, Method, details_of
-from gate.server.grpcio import MAX_MESSAGE_BYTES, GrpcioServer
+from gate.server.edge import NO_MESSAGE, STOPPING, Edge, Method, details_of
+from gate.server.grpcio import LINGER_S, MAX_MESSAGE_BYTES, GrpcioServer
 from gate.server.status import code_of
 from meter.errors import ServiceError
 
@@ -28,10 +28,6 @@ _Event = tuple[int, int, int, bytes | None, object]
 
 _EVENTS_AT_ONCE = 256
 _IO_THREADS = 1  # a thread does several times as many calls as Python can answer
-_STREAMS_MAX = (
-    2**31 - 1
-)  # no bound for each connection: the edge bounds calls, and tells the client
-_LINGER_S = 0.25  # close() drops replies that are not yet written, and nothing tells when they are
 
 
 class NativeServer:
@@ -54,6 +50,7 @@ class NativeServer:
                 call = edge.wrap(method.name, getattr(service, method.name))
                 self._methods.append((GetMessageClass(method.input_type).FromString, call))
         self._behind = GrpcioServer(services, edge)
+        self._max_streams = edge.max_streams
         self._shares_port = shares_port
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._responses: list[tuple[int, bytes]] = []
@@ -89,8 +86,8 @@ class NativeServer:
         if self._calls:
             await asyncio.wait(self._calls.values(), timeout=timeout_s)
         await self._cancel_unfinished()
-        await asyncio.sleep(_LINGER_S)
-        await self._behind.drain(0)
+        await asyncio.sleep(LINGER_S)
+        await self._behind.stop()
         await asyncio.to_thread(self._opened.close)
 
     async def _cancel_unfinished(self) -> None:
@@ -107,7 +104,7 @@ class NativeServer:
                 self._paths,
                 io_threads=_IO_THREADS,
                 call_details=True,  # without it nothing tells that a client has gone away
-                max_concurrent_streams=_STREAMS_MAX,
+                max_concurrent_streams=self._max_streams,
                 reuse_port=self._shares_port,
             )
         except OSError as error:
@@ -124,11 +121,7 @@ class NativeServer:
                 if task := self._calls.pop(call_id, None):
                     task.cancel()
             elif self._draining:
-                self._fail(
-                    call_id,
-                    grpc.StatusCode.UNAVAILABLE,
-                    "the server is stopping; repeat the call",
-                )
+                self._fail(call_id, grpc.StatusCode.UNAVAILABLE, STOPPING)
             elif len(message) > MAX_MESSAGE_BYTES:
                 size = f"{len(message)} vs. {MAX_MESSAGE_BYTES} bytes"
                 why = f"the request is larger than max ({size})"

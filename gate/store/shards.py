@@ -32,10 +32,10 @@ from gate.store.contracts import OpenEpochArguments
 from gate.store.errors import CommandFailed
 from gate.store.keys import call_keys
 from gate.store.script_runner import ScriptRunner
+from gate.store.shard_look import look, look_at_journal
 from meter.database.errors import LedgerError
 from meter.errors import Unavailable
-from meter.journal.entry import Method, Position, journal_key
-from meter.journal.owner import shard_key
+from meter.journal.entry import Method, Position
 from meter.ledger.positions import Positions
 from meter.ledger.shard_state import (
     LedgerShard,
@@ -155,7 +155,7 @@ class Shards:
         Unavailable if that takes more than `wait_s`; ShardClosed if there is no journal.
         """
         self.require_admission(shard)
-        goal = await self._look_at_journal(shard)
+        goal = await look_at_journal(self._connections, shard)
         if goal is None:
             # The journal begins before the shard is opened, and never ends: Redis was emptied.
             self.close(shard)
@@ -210,37 +210,6 @@ class Shards:
         epoch = self._epochs[shard]
         return epoch is not None and known.position.epoch > epoch
 
-    async def _look(self, shard: int) -> StoredShard:
-        """Returns what stands in the store.
-
-        The journal comes first: whoever begins a journal names the owner in the same step.
-        """
-        end = await self._look_at_journal(shard)
-        owner, flushed = await self._connections.command(
-            shard,
-            "HMGET",
-            shard_key(shard),
-            "owner",
-            "flushed",
-        )
-        return StoredShard.decode(end, owner, flushed)
-
-    async def _look_at_journal(self, shard: int) -> Position | None:
-        """Returns the id of the newest entry that the journal ever had; None without a journal."""
-        try:
-            info = await self._connections.command(
-                shard,
-                "XINFO",
-                "STREAM",
-                journal_key(shard),
-            )
-        except CommandFailed as error:
-            if "no such key" in str(error).lower():
-                return None
-            raise
-        fields = dict(zip(info[::2], info[1::2], strict=True))
-        return Position.from_id(fields[b"last-generated-id"].decode())
-
     async def _verify_closed(self) -> None:
         # The positions come before the journals, which only grow.
         known = await asyncio.to_thread(self._positions.shards)
@@ -249,7 +218,7 @@ class Shards:
                 await self._verify(shard, known[shard])
 
     async def _verify(self, shard: int, known: LedgerShard) -> None:
-        found = await self._look(shard)
+        found = await look(self._connections, shard)
         state = judge(known, found, self._store_name)
         if state in STOPS and await self._has_changed(shard, known):
             return  # the ledger went on between the two looks: look again

@@ -95,11 +95,12 @@ def list_invoices(connection: Connection, query: AccountsPage) -> pb.ListInvoice
     """Returns one page of the stored invoices, by number."""
     statement = _select_invoices(query).limit(query.page.limit)
     found = connection.execute(statement).all()
-    rows, token = query.page.cut(found, lambda row: (row.invoice_number,))
-    return pb.ListInvoicesResponse(
-        invoices=[pb.Invoice.FromString(row.body) for row in rows],
-        next_page_token=token,
+    invoices, token = query.page.fill(
+        found,
+        (pb.Invoice.FromString(row.body) for row in found),
+        lambda row: (row.invoice_number,),
     )
+    return pb.ListInvoicesResponse(invoices=invoices, next_page_token=token)
 
 
 def month_of(ms: int) -> Period:

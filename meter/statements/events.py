@@ -29,9 +29,10 @@ def list_events(
     last = query.page.after or _BEFORE_ALL
     statement = _select_events(query.account_id, last).limit(query.page.size)
     rows = connection.execute(statement).all()
+    page, _ = query.page.fill(rows, map(_event, rows), _place_of)
     return pb.ListEventsResponse(
-        events=map(_event, rows),
-        next_page_token=query.page.token(_last_place(rows, last)),
+        events=page,
+        next_page_token=query.page.token(_last_place(rows[: len(page)], last)),
     )
 
 
@@ -39,7 +40,11 @@ def _last_place(rows: Sequence[Row[Any]], before: Place) -> Place:
     """Returns the place of the last of the rows; without rows, the place `before` them."""
     if not rows:
         return before
-    return (rows[-1].number,)
+    return _place_of(rows[-1])
+
+
+def _place_of(row: Row[Any]) -> Place:
+    return (row.number,)
 
 
 def _select_events(account_id: str, last: Place) -> Select[Any]:

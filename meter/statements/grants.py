@@ -58,11 +58,8 @@ def list_grants(
     require_account(connection, query.account_id)
     statement = _select_grants(query).limit(query.page.limit)
     found = connection.execute(statement).mappings().all()
-    rows, token = query.page.cut(found, _place_of)
-    return pb.ListGrantsResponse(
-        grants=map(_summary, rows),
-        next_page_token=token,
-    )
+    summaries, token = query.page.fill(found, map(_summary, found), _place_of)
+    return pb.ListGrantsResponse(grants=summaries, next_page_token=token)
 
 
 def grant_message(account_id: str, change: Change) -> accounts_pb2.Grant:

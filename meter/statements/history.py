@@ -74,11 +74,9 @@ def list_entries(
     require_account(connection, query.account_id)
     statement = _select_entries(query).limit(query.page.limit)
     found = connection.execute(statement).all()
-    rows, token = query.page.cut(found, _place_of)
-    return pb.ListEntriesResponse(
-        entries=_messages(connection, query.account_id, rows),
-        next_page_token=token,
-    )
+    messages = _messages(connection, query.account_id, found)
+    page, token = query.page.fill(found, messages, _place_of)
+    return pb.ListEntriesResponse(entries=page, next_page_token=token)
 
 
 def _select_entries(query: EntryQuery) -> Select[Any]:

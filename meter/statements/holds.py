@@ -34,8 +34,8 @@ def list_holds(connection: Connection, query: HoldQuery) -> pb.ListHoldsResponse
     """Returns one page of the account's open holds; raises NotFound for an unknown account."""
     require_account(connection, query.account_id)
     found = connection.execute(_select_holds(query).limit(query.page.limit)).all()
-    rows, token = query.page.cut(found, _place_of)
-    return pb.ListHoldsResponse(holds=map(_hold, rows), next_page_token=token)
+    holds, token = query.page.fill(found, map(_hold, found), _place_of)
+    return pb.ListHoldsResponse(holds=holds, next_page_token=token)
 
 
 def _select_holds(query: HoldQuery) -> Select[Any]:

@@ -94,11 +94,8 @@ def query_usage(
     require_account(connection, query.account_id)
     statement = _select_sorted(query, connection.dialect.name).limit(query.page.limit)
     found = connection.execute(statement).all()
-    rows, token = query.page.cut(found, _place_of)
-    return pb.QueryUsageResponse(
-        buckets=map(_bucket, rows),
-        next_page_token=token,
-    )
+    buckets, token = query.page.fill(found, map(_bucket, found), _place_of)
+    return pb.QueryUsageResponse(buckets=buckets, next_page_token=token)
 
 
 def _select_sorted(query: UsageQuery, dialect: str) -> Select[Any]:

@@ -100,6 +100,15 @@ def test_a_command_wrongly_typed_ends_with_2_and_its_usage(
     assert done.err.startswith("Usage: ")
 
 
+def test_proxies_of_the_environment_are_not_used(
+    creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for line in ("balance nobody", "entries nobody"):
+        assert "ACCOUNT_NOT_FOUND" in creditgate(line).err
+
+
 def test_without_a_service_the_command_says_how_to_start_one(
     creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

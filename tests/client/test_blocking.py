@@ -1,5 +1,7 @@
 """The client for threads: the same calls, results and errors, without an event loop."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -128,5 +130,91 @@ def test_two_clients_in_one_process_do_not_disturb_each_other(
 
 
 def test_a_target_that_is_none_is_told_at_once() -> None:
-    with pytest.raises(ValueError, match="write host:port"), Client("localhost"):
+    with pytest.raises(ValueError, match="write host:port"):
+        Client("localhost")
+
+
+def test_a_client_needs_no_block_and_can_be_closed_twice(open_account: Open, stack: Stack) -> None:
+    account_id = open_account("1").account_id
+    client = Client(stack.targets[0])
+    assert client.debit(account_id=account_id, amount_nanos=7).charged_nanos == 7
+    client.close()
+    client.close()
+    with pytest.raises(NotSent, match="CLIENT_CLOSED"):
+        client.debit(account_id=account_id, amount_nanos=7)
+    assert "creditgate-client" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_client_that_was_closed_is_not_opened_again(stack: Stack) -> None:
+    client = Client(stack.targets[0])
+    with client:
+        pass
+    with pytest.raises(RuntimeError, match="this client was closed; make another Client"), client:
         raise AssertionError("never entered")
+
+
+# What programs do that forget something: each prints what a debit of 7 charged, and ends by itself.
+PROGRAMS = {
+    "a client that nobody closes": """
+client = Client(target)
+print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+""",
+    "a block that is never left": """
+client = Client(target).__enter__()
+print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+""",
+    "a client that is closed at exit": """
+client = Client(target)
+atexit.register(client.close)
+print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+""",
+    "a client made before a fork and opened after": """
+client = Client(target)
+in_a_child(lambda: print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos))
+""",
+    "a client opened before a fork": """
+client = Client(target)
+print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+def debit_again():
+    try:
+        client.debit(account_id=account_id, amount_nanos=7)
+    except RuntimeError as error:
+        assert "before this process was forked" in str(error)
+in_a_child(debit_again)
+""",
+    "another client made after a fork": """
+with Client(target) as client:
+    print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+def debit_by_another():
+    try:
+        Client(target).debit(account_id=account_id, amount_nanos=7)
+    except RuntimeError as error:
+        assert "before this process was forked" in str(error)
+in_a_child(debit_by_another)
+""",
+    "proxies in the environment": """
+for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+    os.environ[name] = "http://127.0.0.1:9"
+client = Client(target)
+print(client.debit(account_id=account_id, amount_nanos=7).charged_nanos)
+""",
+}
+PREAMBLE = """
+import atexit, os, sys
+from gate.client import Client
+target, account_id = sys.argv[1:]
+def in_a_child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        sys.exit()
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_a_program_ends_whatever_it_forgets(open_account: Open, stack: Stack, program: str) -> None:
+    account_id = open_account("1").account_id
+    words = [sys.executable, "-c", PREAMBLE + program, stack.targets[0], account_id]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr

@@ -334,3 +334,16 @@ async def test_a_target_that_is_none_is_told_at_once() -> None:
     with pytest.raises(ValueError, match="write host:port"):
         async with connect("localhost"):
             pass
+
+
+def test_a_client_of_another_event_loop_says_so(stack: Stack) -> None:
+    async def opened() -> AsyncClient:
+        async with connect(stack.targets[0]) as client:
+            return client
+
+    async def used(client: AsyncClient) -> None:
+        await client.get_balance(account_id="anyone")
+
+    client = asyncio.run(opened())
+    with pytest.raises(RuntimeError, match="was opened in another event loop"):
+        asyncio.run(used(client))

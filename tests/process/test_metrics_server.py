@@ -5,15 +5,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
-from gate.address import parse_address
+from gate.address import Address, parse_address
 from gate.process.child import ChildEnd, StartupError
 from gate.process.metrics_server import ChildMetrics, metrics_server
+
+
+def free_listen(host: str) -> Address:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as free:
+        free.bind((host, 0))
+        return Address(host=host, port=free.getsockname()[1])
 
 
 def test_metrics_add_up_those_of_all_children_the_dead_ones_included(tmp_path: Path) -> None:
@@ -56,12 +64,29 @@ def test_metrics_are_served_on_a_unix_socket_too_which_a_dead_process_may_have_l
 
 
 def test_metrics_are_served_and_a_taken_address_is_an_error(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = parse_address(f"127.0.0.1:{free.getsockname()[1]}")
+    address = free_listen("127.0.0.1")
     registry = ChildMetrics(tmp_path / "metrics").registry
     with metrics_server(address, registry):
         with urllib.request.urlopen(address.http_url("/metrics")) as response:
             assert b"creditgate_child_restarts_total" in response.read()
         with pytest.raises(StartupError, match=f"cannot serve metrics on {address}"):
             metrics_server(address, registry).__enter__()
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics/", "/metricsx", "/favicon.ico"])
+def test_any_other_path_is_not_found(tmp_path: Path, path: str) -> None:
+    address = free_listen("127.0.0.1")
+    with metrics_server(address, ChildMetrics(tmp_path / "metrics").registry):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(address.http_url(path))
+        caught.value.close()
+    assert caught.value.code == 404
+
+
+def test_metrics_are_served_over_ipv6_and_whatever_the_question(tmp_path: Path) -> None:
+    address = free_listen("::1")
+    with (
+        metrics_server(address, ChildMetrics(tmp_path / "metrics").registry),
+        urllib.request.urlopen(address.http_url("/metrics?name[]=x")) as response,
+    ):
+        assert response.status == 200

@@ -134,6 +134,7 @@ BAD = {
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
     "max_in_flight": ["0"],
+    "memory_max_mib": ["255", "1048577"],
     "drain_timeout_ms": ["-1"],
     "reap_interval_ms": ["9"],
     "embedded_fsync": ["no", "Always"],

@@ -123,6 +123,15 @@ def test_a_compressed_request_is_read(client: Client, open_account: Open) -> Non
     assert reply.balance.remaining_nanos == CREDIT
 
 
+def test_a_request_compressed_by_deflate_is_read_by_grpcio_and_refused_by_native(
+    client: Client, open_account: Open, transport: str
+) -> None:
+    request = GetBalanceRequest(account_id=open_account("1").account_id)
+    call = client.gate.GetBalance.future(request, compression=grpc.Compression.Deflate)
+    outcomes = {"native": grpc.StatusCode.UNIMPLEMENTED, "grpcio": grpc.StatusCode.OK}
+    assert call.code() is outcomes[transport]
+
+
 def test_the_largest_message_that_may_be_sent_arrives(client: Client, open_account: Open) -> None:
     request = open_account("1").asks(DebitRequest, 1)
     request.description = "x" * (4 * 1024 * 1024 - request.ByteSize() - 5)

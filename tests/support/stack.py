@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,8 +101,10 @@ class Process:
 class Client:
     """Holds the stubs of a gate, and of billing for tests that read the ledger."""
 
-    def __init__(self, target: str, billing_target: str = "") -> None:
-        self._channel = grpc.insecure_channel(target)
+    def __init__(
+        self, target: str, billing_target: str = "", options: Sequence[tuple[str, Any]] = ()
+    ) -> None:
+        self._channel = grpc.insecure_channel(target, options=options)
         self._billing_channel = grpc.insecure_channel(billing_target or "unix:/no/billing")
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
