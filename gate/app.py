@@ -216,6 +216,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             reaper.keep(),
             HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
+            pricer.keep(),
             _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )

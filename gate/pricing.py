@@ -1,6 +1,7 @@
 """Prices usages: by the price in force, or by the price that a hold has pinned.
 
-The ledger has a price before the first usage is charged by the price.
+No usage waits for the ledger to have its price: an entry brings the price along until the price is
+known to be recorded.
 """
 
 import asyncio
@@ -9,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+import structlog
+
 from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
 from gate.store.errors import CommandFailed
 from gate.v1 import gate_pb2
+from meter.database.errors import LedgerUnavailable
 from meter.errors import InvalidField, OutOfRange, ServiceError
 from meter.journal.entry import Pricing
 from meter.money import INT64_MAX
@@ -35,7 +39,10 @@ Priced = gate_pb2.AuthorizeRequest | gate_pb2.DebitRequest | gate_pb2.ExtendRequ
 ACCOUNT_CURRENCY = "-"  # in place of a currency's name: a plain amount is in the account's own
 REPORTED_COST = "reported_cost"  # the unit of a cost that no price of ours has made
 _NO_PRICE = ("UNKNOWN_MODEL", "UNPRICED_SERVICE_TIER")
+_RETRY_S = 1.0
 _MAX_REMEMBERED_VERSIONS = 8192  # more than one batch can name
+
+log = structlog.get_logger()
 
 
 class Cost(NamedTuple):
@@ -66,8 +73,7 @@ class Cost(NamedTuple):
 class Pricer:
     """Prices the usages of requests.
 
-    The ledger has every version before the first charge by the version, so any process can settle
-    by any version.
+    The ledger has every version before, or together with, the first charge by the version.
     """
 
     def __init__(
@@ -80,7 +86,24 @@ class Pricer:
         self._prices = prices
         self._currencies = currencies
         # By version, the least recently used first.
-        self._recorded: OrderedDict[str, ModelPrice] = OrderedDict()
+        self._remembered: OrderedDict[str, ModelPrice] = OrderedDict()
+        self._unrecorded: dict[str, ModelPrice] = {}
+        self._any_unrecorded = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Records the prices that usages were charged by. Runs until cancelled."""
+        while True:
+            await self._any_unrecorded.wait()
+            self._any_unrecorded.clear()
+            for price in list(self._unrecorded.values()):
+                try:
+                    await asyncio.to_thread(self._prices.record, price)
+                except LedgerUnavailable as error:
+                    log.warning("prices_not_recorded", error=str(error))
+                    await asyncio.sleep(_RETRY_S)
+                    self._any_unrecorded.set()
+                    break
+                self._unrecorded.pop(price.version, None)
 
     def use(self, table: PriceTable) -> None:
         """Puts a price table in force. Holds keep the pinned prices."""
@@ -105,12 +128,12 @@ class Pricer:
         if isinstance(request, gate_pb2.DebitRequest) and request.HasField("reported_cost_nanos"):
             return await self._reported_cost(request)
         price = await self._price(request.usage, request.account_id, version_of(hold_id))
-        return _cost(price, request.usage)
+        return self._cost(price, request.usage)
 
     async def estimate(self, request: gate_pb2.EstimateCostRequest) -> Cost:
         """Returns the cost of a usage by the price in force; raises as `cost_of` does."""
         price = await self._price(request.usage, request.account_id, "")
-        return _cost(price, request.usage)
+        return self._cost(price, request.usage)
 
     async def prepare(self, items: Iterable[gate_pb2.BatchItem]) -> None:
         """Looks up every price that the items of a batch need.
@@ -163,7 +186,8 @@ class Pricer:
         held = None
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
-            held = self._known(pinned_version) or await self._recall(pinned_version)
+            held = self._known(pinned_version) or self._in_force(usage, account_id, pinned_version)
+            held = held or await self._recall(pinned_version)
         currency = ""
         if account_id and len(self._table.currencies) > 1:
             currency = await self._currencies.of(account_id)
@@ -183,9 +207,32 @@ class Pricer:
         elif held is not None and held.service_tier == service_tier:
             return held
         if self._known(price.version) is None:
-            await asyncio.to_thread(self._prices.record, price)
-            self._remember(price)
+            self._bring_along(price)
         return price
+
+    def _in_force(
+        self,
+        usage: gate_pb2.Usage,
+        account_id: str,
+        version: str,
+    ) -> ModelPrice | None:
+        """Returns the price of the version if that is in force, which needs no ledger."""
+        try:
+            price = self._table.find(
+                usage.model, now_ms(), account_id, service_tier=usage.service_tier
+            )
+        except (UnknownModel, UnpricedServiceTier):
+            return None
+        if price.version != version:
+            return None
+        self._bring_along(price)
+        return price
+
+    def _bring_along(self, price: ModelPrice) -> None:
+        """Has entries bring the price along until the price is recorded."""
+        self._remember(price)
+        self._unrecorded[price.version] = price
+        self._any_unrecorded.set()
 
     def _price_by_hold(
         self,
@@ -202,6 +249,24 @@ class Pricer:
             return None
         return price_by_hold(self._table, held, asked, current)
 
+    def _cost(self, price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
+        quantities = quantities_of(usage)
+        try:
+            amount_nanos, lines = price.cost(quantities)
+        except UnpricedUnit as error:
+            raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
+        if amount_nanos > INT64_MAX:
+            raise OutOfRange(
+                "AMOUNT_OUT_OF_RANGE",
+                "usage: costs more than int64 nanos can hold",
+                "usage",
+            )
+        brought = ""
+        if price.version in self._unrecorded:
+            brought = price.to_json()
+        pricing = Pricing(price.model, price.version, lines, brought)
+        return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
+
     async def _recall(self, version: str) -> ModelPrice | None:
         price = await asyncio.to_thread(self._prices.version, version)
         if price is not None:
@@ -209,15 +274,15 @@ class Pricer:
         return price
 
     def _known(self, version: str) -> ModelPrice | None:
-        price = self._recorded.get(version)
+        price = self._remembered.get(version)
         if price is not None:
-            self._recorded.move_to_end(version)
+            self._remembered.move_to_end(version)
         return price
 
     def _remember(self, price: ModelPrice) -> None:
-        self._recorded[price.version] = price
-        if len(self._recorded) > _MAX_REMEMBERED_VERSIONS:
-            self._recorded.popitem(last=False)
+        self._remembered[price.version] = price
+        if len(self._remembered) > _MAX_REMEMBERED_VERSIONS:
+            self._remembered.popitem(last=False)
 
 
 def quantities_of(usage: gate_pb2.Usage) -> dict[str, int]:
@@ -253,22 +318,6 @@ def reported_lines(
     used.sort(key=unit_order)
     lines = [(unit, quantities[unit], 0) for unit in used]
     return (*lines, (REPORTED_COST, 1, cost_nanos))
-
-
-def _cost(price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
-    quantities = quantities_of(usage)
-    try:
-        amount_nanos, lines = price.cost(quantities)
-    except UnpricedUnit as error:
-        raise InvalidField("usage", str(error), "UNPRICED_UNIT") from None
-    if amount_nanos > INT64_MAX:
-        raise OutOfRange(
-            "AMOUNT_OUT_OF_RANGE",
-            "usage: costs more than int64 nanos can hold",
-            "usage",
-        )
-    pricing = Pricing(price.model, price.version, lines)
-    return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
 
 
 def _refuse(error: UnknownModel | UnpricedServiceTier) -> NoReturn:

@@ -65,17 +65,22 @@ class Pricing:
     model: str
     version: str
     lines: tuple[tuple[str, int, int], ...]
+    price: str = ""  # the price of the version, as JSON, where the ledger may not have it yet
 
     def to_json(self) -> str:
-        return json.dumps([self.model, self.version, self.lines], separators=(",", ":"))
+        parts: list[object] = [self.model, self.version, self.lines]
+        if self.price:
+            parts.append(self.price)
+        return json.dumps(parts, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        model, version, lines = json.loads(text)
+        model, version, lines, *price = json.loads(text)
         return cls(
             model,
             version,
             tuple((unit, quantity, nanos) for unit, quantity, nanos in lines),
+            *price,
         )
 
 

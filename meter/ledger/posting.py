@@ -25,6 +25,7 @@ from meter.ledger.journal_records import EpochRecord, JournalRecord, gaps
 from meter.ledger.positions import enter_epoch, lock_free, lossy_epochs, move, record_gap
 from meter.ledger.projections.projector import Projector
 from meter.ledger.projections.usage import UsageProjection
+from meter.prices.recorded import record_prices
 
 log = structlog.get_logger()
 
@@ -177,6 +178,7 @@ def _log_given_up(record: JournalRecord) -> None:
 def _write_records(connection: Connection, posted: Posted) -> None:
     """Writes the records' entries and all projections."""
     projector = _project(connection, posted)
+    record_prices(connection, [record.pricing for record in posted.records if record.pricing])
     duplicates = insert_entries(connection, posted.records)
     posted.duplicates = len(duplicates)
     _add_usage(connection, posted.records, duplicates)

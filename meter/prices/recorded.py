@@ -1,16 +1,18 @@
 """Records the price versions that something was charged by."""
 
-import time
+from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from meter.database.engine import Ledger, insert_or_ignore
 from meter.database.schema import price_versions
+from meter.journal.entry import Pricing
 from meter.prices import ModelPrice
+from meter.times import now_ms
 
 
 class Prices:
-    """Records prices in the ledger before they are first charged; a recorded price never changes.
+    """Records prices in the ledger; a recorded price never changes.
 
     So a hold or an invoice can always find its price.
     """
@@ -20,14 +22,8 @@ class Prices:
 
     def record(self, price: ModelPrice) -> None:
         """Records the price under its version; a repeat does nothing."""
-        row = {
-            "version": price.version,
-            "model": price.model,
-            "body": price.to_json(),
-            "recorded_at_ms": time.time_ns() // 1_000_000,
-        }
         with self._ledger.write() as connection:
-            insert_or_ignore(connection, price_versions, [row])
+            record_prices(connection, [Pricing(price.model, price.version, (), price.to_json())])
 
     def version(self, version: str) -> ModelPrice | None:
         """Returns the price recorded under a version; None for an unknown version."""
@@ -37,3 +33,18 @@ class Prices:
         if body is None:
             return None
         return ModelPrice.from_json(body)
+
+
+def record_prices(connection: Connection, pricings: Iterable[Pricing]) -> None:
+    """Records the prices that the pricings bring along; those that are known stay."""
+    brought = {pricing.version: pricing for pricing in pricings if pricing.price}
+    rows = []
+    for version, pricing in brought.items():
+        row = {
+            "version": version,
+            "model": pricing.model,
+            "body": pricing.price,
+            "recorded_at_ms": now_ms(),
+        }
+        rows.append(row)
+    insert_or_ignore(connection, price_versions, rows)

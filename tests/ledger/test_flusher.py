@@ -1,6 +1,7 @@
 """The flusher: from what the scripts journaled to the books."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -281,3 +282,16 @@ def test_no_metric_has_an_id_as_its_label(harness: StoreHarness) -> None:
         name for metric in registry.collect() for sample in metric.samples for name in sample.labels
     }
     assert labels == {"shard", "reason", "kind", "le"}
+
+
+def test_a_price_that_an_entry_brings_along_is_recorded_once(
+    harness: StoreHarness, flusher: Flusher
+) -> None:
+    harness.create("acme", 25 * CREDIT)
+    brings = replace(PRICED, price='{"a": "price"}')
+    for pricing in (PRICED, brings, replace(PRICED, price='{"another": "form"}')):
+        harness.debit("acme", PRICED_NANOS, pricing=pricing)
+        assert flusher.flush_once()
+    (recorded,) = rows(harness.ledger, schema.price_versions)
+    assert (recorded["version"], recorded["model"]) == (PRICED.version, PRICED.model)
+    assert recorded["body"] == brings.price

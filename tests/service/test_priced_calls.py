@@ -1,6 +1,8 @@
 """Calls that say what was used, and leave it to the price table what that costs."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ Open = Callable[..., Customer]
 GPT_4O_IN = 2_500
 GPT_4O_CACHED = 1_250
 GPT_4O_OUT = 10_000
+GPT_41_NANO_IN = 100
 DEARER = PRICES.replace("input_tokens: 1,", "input_tokens: 7,").replace(
     "output_tokens: 2", "output_tokens: 9"
 )
@@ -334,3 +337,23 @@ def test_a_price_file_in_another_currency_prices_the_accounts_in_it_and_the_cata
         nobody = DebitRequest(account_id="nobody-here", request_id=new_id(), usage=used)
         assert refusal(client.gate.Debit, nobody).reason == "ACCOUNT_NOT_FOUND"
     assert {entry.model for entry in in_euros.entries() if entry.model} == {"openai/gpt-4o"}
+
+
+def test_a_model_that_the_ledger_has_not_met_is_charged_while_the_ledger_is_locked(
+    open_account: Open, stack: Stack
+) -> None:
+    customer = open_account("10")
+    if not stack.ledger_url.startswith("sqlite:///"):
+        pytest.skip("a single writer can lock SQLite alone")
+    with closing(sqlite3.connect(stack.ledger_url.removeprefix("sqlite:///"))) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        estimate = Usage(model="gpt-4.1-nano", input_tokens=1000)
+        hold = customer.authorize(usage=estimate)
+        reply = customer.debit(usage=estimate, hold_id=hold.hold_id)
+        assert reply.charged_nanos == 1000 * GPT_41_NANO_IN
+        stranger.rollback()
+        [entry, _] = customer.entries()
+        recorded = stranger.execute(
+            "SELECT model FROM price_versions WHERE version = ?", [entry.price_version]
+        )
+        assert recorded.fetchall() == [("openai/gpt-4.1-nano",)]
