@@ -149,6 +149,12 @@ class UpkeepMetrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+        self.store_clock_offset = Gauge(
+            "creditgate_store_clock_offset_seconds",
+            "How far the clock of Redis is ahead of the gate's.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self.shards_closed = Gauge(
             "creditgate_shards_closed",
             "Shards that admit nothing: not yet verified, or being rebuilt.",

@@ -21,6 +21,7 @@ from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key
 from gate.store.shards import ShardClosed
+from gate.store.store_clock import StoreClock
 from meter.errors import ServiceError
 
 _BATCH = 200
@@ -48,6 +49,7 @@ class Reaper:
         self._shards = range(shards)
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
+        self._clock = StoreClock(metrics.upkeep)
         # of each sorted set: how many members at its head were passed over in the round before
         self._passed_over: Counter[str] = Counter()
         self._told: set[bytes] = set()
@@ -62,7 +64,8 @@ class Reaper:
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
                 continue
-            await asyncio.gather(*[self.reap(shard, now_ms) for shard in self._shards])
+            if self._clock.is_steady(now_ms):
+                await asyncio.gather(*[self.reap(shard, now_ms) for shard in self._shards])
 
     async def expire_of(self, shard: int, account_id: str) -> int:
         """Expires an account's holds that are due by the account's test clock; returns how many."""
