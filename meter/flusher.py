@@ -32,8 +32,17 @@ from meter.ledger.positions import Positions
 from meter.ledger.posting import Batch, Posted, post
 from meter.ledger.projections.accounts import UnknownAccount
 from meter.ledger.projections.holds import OpenHoldCount, count_open_holds
-from meter.ledger.shard_state import LedgerShard, ShardState, foreign_store, judge
-from meter.metrics import FOREIGN, LEDGER_OLDER, LOST, REJECTED, STOPS, UNREADABLE, FlusherMetrics
+from meter.ledger.shard_state import REFUSED, LedgerShard, ShardState, judge, refused_store
+from meter.metrics import (
+    FOREIGN,
+    LEDGER_OLDER,
+    LOST,
+    OTHER_FORM,
+    REJECTED,
+    STOPS,
+    UNREADABLE,
+    FlusherMetrics,
+)
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
 BATCH_ENTRIES = 5000
@@ -42,6 +51,7 @@ _STOP_OF = {
     ShardState.LOST: LOST,
     ShardState.LEDGER_OLDER: LEDGER_OLDER,
     ShardState.FOREIGN: FOREIGN,
+    ShardState.OTHER_FORM: OTHER_FORM,
 }
 _MOST_PAUSE_S = 5.0
 _EXPECTED = (LedgerUnavailable, RedisError, ForeignShard, LedgerOlder)
@@ -159,8 +169,8 @@ class Flusher:
         told = []
         for journal in statuses:
             shard = known[journal.shard]
-            if judge(shard, journal.found, self._store_name) is ShardState.FOREIGN:
-                told.append(foreign_store(shard, journal.found, self._store_name))
+            if judge(shard, journal.found, self._store_name) in REFUSED:
+                told.append(refused_store(shard, journal.found, self._store_name))
         return told
 
     def _journal_statuses(self) -> list[JournalStatus]:
@@ -181,7 +191,7 @@ class Flusher:
     def _may_flush(self, journal: JournalStatus) -> bool:
         """Says whether the journal has entries to flush; stops a shard that must not be flushed."""
         state = self._judge(journal)
-        if state in (ShardState.LOST, ShardState.LEDGER_OLDER, ShardState.FOREIGN):
+        if state in _STOP_OF:
             # The ledger may have moved on since it was read, by another flusher or a gate.
             self._known = self._positions.shards()
             if self._judge(journal) is state:
@@ -194,8 +204,8 @@ class Flusher:
 
     def _stop_for(self, state: ShardState, journal: JournalStatus) -> None:
         known = self._known[journal.shard]
-        if state is ShardState.FOREIGN:
-            detail = foreign_store(known, journal.found, self._store_name)
+        if state in REFUSED:
+            detail = refused_store(known, journal.found, self._store_name)
         else:
             detail = f"journal ends at {journal.found.end}, the ledger holds {known.position}"
         self._stop(journal.shard, _STOP_OF[state], detail)

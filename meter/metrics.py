@@ -18,7 +18,8 @@ UNREADABLE = "unreadable"
 REJECTED = "rejected"
 LEDGER_OLDER = "ledger_older"
 FOREIGN = "foreign"
-STOPS = (LOST, UNREADABLE, REJECTED, LEDGER_OLDER, FOREIGN)
+OTHER_FORM = "other_form"
+STOPS = (LOST, UNREADABLE, REJECTED, LEDGER_OLDER, FOREIGN, OTHER_FORM)
 
 
 class FlusherMetrics:
@@ -42,7 +43,8 @@ class FlusherMetrics:
             "creditgate_flusher_shards_stopped",
             "Shards that cannot be flushed: lost (Redis lost entries),"
             " unreadable (an entry cannot be read), rejected (by the ledger),"
-            " ledger_older (the ledger is a backup), foreign (another ledger's, or another store)",
+            " ledger_older (the ledger is a backup), foreign (another ledger's, or another store),"
+            " other_form (another version wrote it)",
             "reason",
         )
         self.holds_open = self._gauge(

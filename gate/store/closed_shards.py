@@ -6,12 +6,12 @@ from typing import NamedTuple
 import structlog
 
 from gate.metrics import UpkeepMetrics
-from meter.ledger.shard_state import ShardState
+from meter.ledger.shard_state import REFUSED, ShardState
 
 UNVERIFIED = "unverified"
 REASONS = (UNVERIFIED, *(state.value for state in ShardState if state is not ShardState.OPEN))
 # In these states a shard stays closed until a person acts.
-STOPS = (ShardState.FOREIGN, ShardState.LEDGER_OLDER)
+STOPS = (*REFUSED, ShardState.LEDGER_OLDER)
 
 _LONG_S = 10.0
 _ADVICE = {
@@ -23,6 +23,7 @@ _ADVICE = {
     " shortly",
     ShardState.LEDGER_OLDER: "the ledger lacks entries that it had once: put the newer ledger back",
     ShardState.FOREIGN: "store and ledger do not belong to each other: see `creditgate adopt`",
+    ShardState.OTHER_FORM: "another version of creditgate wrote the store: use that version",
 }
 
 log = structlog.get_logger()

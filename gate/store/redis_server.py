@@ -1,12 +1,13 @@
 """Makes a Redis ready for the gate: checks that the server keeps data, and loads the scripts."""
 
+import contextlib
 from collections.abc import Mapping
 
 import structlog
 
 from gate.store.connections import Connection, ask
-from gate.store.errors import UnfitRedis
-from gate.store.script_library import library
+from gate.store.errors import CommandFailed, UnfitRedis
+from gate.store.script_library import NAME_PREFIX, library
 
 _OLDEST_VERSION = 7
 
@@ -23,6 +24,7 @@ async def prepare_server(connection: Connection) -> str:
     require_fit(info)
     _warn_without_aof(info)
     await load_library(connection)
+    await _delete_former_libraries(connection)
     return info.get("run_id", "")
 
 
@@ -32,6 +34,17 @@ def _warn_without_aof(info: dict[str, str]) -> None:
             "redis_without_aof",
             fix="set appendonly yes: without it a restart loses what was not yet flushed",
         )
+
+
+async def _delete_former_libraries(connection: Connection) -> None:
+    """Deletes the scripts of other versions; a gate that still uses some loads them again."""
+    with contextlib.suppress(CommandFailed):  # the commands may not be allowed
+        listed = await ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", f"{NAME_PREFIX}*")
+        for fields in listed:
+            found = dict(zip(fields[::2], fields[1::2], strict=True))
+            name = found[b"library_name"].decode()
+            if name != library().name:
+                await ask(connection, "FUNCTION", "DELETE", name)
 
 
 async def load_library(connection: Connection) -> None:

@@ -47,6 +47,7 @@ SCRIPT_ORDER = (
     "upkeep/inspect_account",
 )
 
+NAME_PREFIX = "creditgate_"
 _DIGEST_LENGTH = 12  # hex digits
 
 
@@ -56,6 +57,10 @@ class Library:
 
     digest: str
     code: str
+
+    @property
+    def name(self) -> str:
+        return f"{NAME_PREFIX}{self.digest}"
 
     def function(self, name: str) -> str:
         """Returns the name under which FCALL knows the script."""
@@ -75,7 +80,7 @@ def library() -> Library:
     scripts = "".join(f"do\n{lua_source(name)}end\n" for name in SCRIPT_ORDER)
     code = shared + scripts
     digest = sha256(code.encode()).hexdigest()[:_DIGEST_LENGTH]
-    head = f"#!lua name=creditgate_{digest}\nlocal LIBRARY_DIGEST = '{digest}'\n"
+    head = f"#!lua name={NAME_PREFIX}{digest}\nlocal LIBRARY_DIGEST = '{digest}'\n"
     return Library(digest, head + code)
 
 

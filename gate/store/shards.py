@@ -13,7 +13,8 @@ stands in Redis is compared with what the ledger knows before anything is admitt
   older epoch;
 - awaits_flusher: the flusher has fenced the shard and is catching up. The shard stays closed until
   then;
-- ledger_older, foreign: a person has to act. The shard stays closed, and nothing is written.
+- ledger_older, foreign, other_form: a person has to act. The shard stays closed, and nothing is
+  written.
 
 A process that decides nothing, as billing does, begins no epochs: a shard that would need a new one
 stays closed there until a gate has begun it.
@@ -38,12 +39,13 @@ from meter.errors import Unavailable
 from meter.journal.entry import Method, Position
 from meter.ledger.positions import Positions
 from meter.ledger.shard_state import (
+    REFUSED,
     LedgerShard,
     ShardState,
     StoredShard,
     StoreName,
-    foreign_store,
     judge,
+    refused_store,
 )
 
 _RETRY_S = 0.25
@@ -87,7 +89,7 @@ class Shards:
         self._epochs: list[int | None] = [None] * count
         self.acknowledged = Acknowledged(count, metrics.upkeep)
         self._run_id = ""
-        self._foreign = ""
+        self._refused = ""
         self._any_closed = asyncio.Event()
         self._verifying = asyncio.Lock()
         self._closed = ClosedShards(count, metrics.upkeep)
@@ -180,8 +182,8 @@ class Shards:
 
     def require_own_store(self) -> None:
         """Raises LedgerError if the ledger and the store do not belong to each other."""
-        if ShardState.FOREIGN in self._states:
-            raise LedgerError(self._foreign)
+        if self._is_any_refused():
+            raise LedgerError(self._refused)
 
     def require_admission(self, shard: int) -> None:
         """Raises ShardClosed if the shard stays closed until a person acts."""
@@ -253,7 +255,10 @@ class Shards:
 
     def _may_begin(self) -> bool:
         """Says whether shards may be opened: none, if any shard of the store is a stranger's."""
-        return self._begins_epochs and ShardState.FOREIGN not in self._states
+        return self._begins_epochs and not self._is_any_refused()
+
+    def _is_any_refused(self) -> bool:
+        return any(state in REFUSED for state in self._states)
 
     async def _has_changed(self, shard: int, known: LedgerShard) -> bool:
         now = await asyncio.to_thread(self._positions.shards)
@@ -273,8 +278,8 @@ class Shards:
             self._closed.note(shard, state)
         if state is former or state in (ShardState.OPEN, ShardState.NEW, ShardState.LOST):
             return
-        if state is ShardState.FOREIGN:
-            self._foreign = foreign_store(known, found, self._store_name)
+        if state in REFUSED:
+            self._refused = refused_store(known, found, self._store_name)
         tell = log.error if state in STOPS else log.info
         tell(
             "shard_closed",

@@ -6,7 +6,7 @@ differ, nothing may be decided, fenced, read or trimmed: a credit could be spent
 
 | field     | meaning                                                                           |
 |-----------|-----------------------------------------------------------------------------------|
-| `owner`   | "ledger store": the two ids                                                       |
+| `owner`   | "ledger store form": the two ids, and the form of all that stands in the store    |
 | `flushed` | how far the ledger had come when entries were last taken away, or an epoch began; |
 |           | a ledger that is not as far is a backup                                           |
 """
@@ -14,20 +14,25 @@ differ, nothing may be decided, fenced, read or trimmed: a credit could be spent
 from functools import cache
 from typing import NamedTuple, Self
 
+# Counts the forms that records in Redis have had. A version that writes or reads any record in
+# another way has another number, and the shards that it meets must be of its own form.
+FORM = 1
+
 
 class Owner(NamedTuple):
     """Names a ledger, and the store of one of the ledger's shards."""
 
     ledger_id: str
     store_id: str  # random; made when the shard is first opened on an empty store
+    form: int = FORM
 
     @classmethod
     def decode(cls, text: bytes) -> Self:
-        ledger_id, store_id = text.decode().split(" ")
-        return cls(ledger_id, store_id)
+        ledger_id, store_id, form = text.decode().split(" ")
+        return cls(ledger_id, store_id, int(form))
 
     def encode(self) -> str:
-        return f"{self.ledger_id} {self.store_id}"
+        return f"{self.ledger_id} {self.store_id} {self.form}"
 
 
 @cache

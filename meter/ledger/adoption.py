@@ -7,7 +7,7 @@ from typing import NamedTuple
 from meter.database.errors import LedgerError
 from meter.journals import JournalStatus
 from meter.ledger.positions import Positions
-from meter.ledger.shard_state import LedgerShard, ShardState, StoreName, foreign_store, judge
+from meter.ledger.shard_state import LedgerShard, ShardState, StoreName, judge, refused_store
 
 _REASON = "adopted by an operator"
 
@@ -28,13 +28,16 @@ def plan_adoptions(
 ) -> list[Adoption]:
     """Returns what has to change for the ledger to belong to the store.
 
-    LedgerError if a shard of the store belongs to another ledger.
+    LedgerError if a shard of the store belongs to another ledger, or is of another form.
     """
     known = positions.shards()
     adoptions = []
     for status in statuses:
         shard = known[status.shard]
-        if judge(shard, status.found, store_name) is ShardState.FOREIGN:
+        state = judge(shard, status.found, store_name)
+        if state is ShardState.OTHER_FORM:
+            raise LedgerError(refused_store(shard, status.found, store_name))
+        if state is ShardState.FOREIGN:
             adoptions.append(_adoption(status, shard, store_name))
     return adoptions
 
@@ -58,6 +61,6 @@ def _adoption(
         store = StoreName(str(uuid.uuid4()), store_name)
         return Adoption(status.shard, known, store, is_empty=True)
     if found.owner is None or found.owner.ledger_id != known.ledger_id:
-        raise LedgerError(foreign_store(known, found, store_name))
+        raise LedgerError(refused_store(known, found, store_name))
     store = StoreName(found.owner.store_id, store_name)
     return Adoption(status.shard, known, store, is_empty=False)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from meter.journal.entry import Position
-from meter.journal.owner import Owner
+from meter.journal.owner import FORM, Owner
 
 
 class ShardState(StrEnum):
@@ -19,6 +19,11 @@ class ShardState(StrEnum):
     LOST = "lost"  # the store is behind: a gate begins a new epoch, and rebuilds from the ledger
     LEDGER_OLDER = "ledger_older"  # the ledger lacks entries that it had once: a backup
     FOREIGN = "foreign"  # the store is another ledger's, or the ledger another store's
+    OTHER_FORM = "other_form"  # another version of the product wrote the store
+
+
+# The store must not be used by this process.
+REFUSED = (ShardState.FOREIGN, ShardState.OTHER_FORM)
 
 
 class StoreName(NamedTuple):
@@ -80,6 +85,8 @@ def judge(
         return _judge_empty(known, store_name)
     if found.owner is None or found.owner.ledger_id != known.ledger_id:
         return ShardState.FOREIGN
+    if found.owner.form != FORM:
+        return ShardState.OTHER_FORM
     if not known.store.store_id:
         return ShardState.LEDGER_OLDER
     if found.owner.store_id != known.store.store_id:
@@ -109,18 +116,25 @@ def _judge_history(position: Position, found: StoredShard) -> ShardState:
     return ShardState.OPEN
 
 
-def foreign_store(
+def refused_store(
     known: LedgerShard,
     found: StoredShard,
     store_name: str,
 ) -> str:
-    """Returns what an operator is told of a store that is not the ledger's."""
+    """Returns what an operator is told of a store that must not be used."""
     ledgers = f"this ledger ({known.ledger_id})"
     other = f"the store at {store_name}"
     if found.owner is not None and found.owner.ledger_id != known.ledger_id:
         return (
             f"{other} belongs to another ledger ({found.owner.ledger_id}), not to {ledgers}:"
             " correct CREDITGATE_REDIS_URL or CREDITGATE_LEDGER_URL"
+        )
+    if found.owner is not None and found.owner.form != FORM:
+        return (
+            f"{other} is of form {found.owner.form}, and this version of creditgate reads and"
+            f" writes form {FORM}: use the version that wrote it; or let that version's flusher"
+            " empty the journals, empty the store, and start this version, which rebuilds the"
+            " accounts from the ledger"
         )
     ours = f"{ledgers} belongs to the store {known.store.store_id} at {known.store.name}"
     here = "empty"

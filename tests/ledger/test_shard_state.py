@@ -3,14 +3,14 @@
 import pytest
 
 from meter.journal.entry import Position
-from meter.journal.owner import Owner
+from meter.journal.owner import FORM, Owner
 from meter.ledger.shard_state import (
     LedgerShard,
     ShardState,
     StoredShard,
     StoreName,
-    foreign_store,
     judge,
+    refused_store,
 )
 
 HERE = "redis:6379/0"
@@ -64,6 +64,24 @@ EMPTY = found(owner=None)
         ),
         pytest.param(
             known("1-5"),
+            found("1-5", None, OURS._replace(form=FORM + 1)),
+            ShardState.OTHER_FORM,
+            id="our store, written by a newer version",
+        ),
+        pytest.param(
+            known("1-5"),
+            found("1-4", None, OURS._replace(form=FORM - 1)),
+            ShardState.OTHER_FORM,
+            id="our store, written by an older version, behind",
+        ),
+        pytest.param(
+            known("1-5"),
+            found("1-5", None, Owner("ledger-2", "store-2", FORM + 1)),
+            ShardState.FOREIGN,
+            id="another ledger's store of another form",
+        ),
+        pytest.param(
+            known("1-5"),
             found("1-5", None, Owner("ledger-1", "store-2")),
             ShardState.FOREIGN,
             id="the ledger's former store",
@@ -106,11 +124,11 @@ def test_a_shard_is_in_one_of_a_closed_list_of_states(
 
 def test_a_foreign_store_is_told_with_both_names() -> None:
     other = found("1-5", None, Owner("ledger-2", "store-2"))
-    told = foreign_store(known("1-5"), other, HERE)
+    told = refused_store(known("1-5"), other, HERE)
     assert "ledger-1" in told
     assert "ledger-2" in told
     assert HERE in told
-    told = foreign_store(known("1-5", name="there:1/0"), EMPTY, HERE)
+    told = refused_store(known("1-5", name="there:1/0"), EMPTY, HERE)
     assert "store-1 at there:1/0" in told
     assert f"{HERE} is empty" in told
     assert "creditgate adopt" in told

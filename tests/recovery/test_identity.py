@@ -14,6 +14,7 @@ import pytest
 from gate.store.keys import journal_key, shard_of
 from gate.v1.gate_pb2 import ALLOWED
 from meter.database.migrate import migrate
+from meter.journal.owner import FORM, Owner, shard_key
 from support.fault_stack import CREDIT, SHARDS, FaultStack, code_of, open_fault_stack
 from support.servers import ValkeyServer, valkey_server, wait_until
 from support.stack import free_address
@@ -94,6 +95,23 @@ def test_a_second_ledger_on_a_store_is_refused_before_it_does_harm(
     assert used_stack.debit(account, CREDIT).decision == ALLOWED
     used_stack.stack.flushers[0].start()
     assert [entry.amount_nanos for entry in used_stack.entries(account)][:3] == [-CREDIT] * 3
+    assert not used_stack.findings(account)
+
+
+def test_a_store_that_another_version_wrote_is_refused_and_named(used_stack: FaultStack) -> None:
+    account = used_stack.open("10")
+    assert used_stack.entries(account)
+    key = shard_key(shard_of(account, SHARDS))
+    (owner,) = used_stack.redis.hmget(key, "owner")
+    newer = Owner.decode(owner)._replace(form=FORM + 1)
+    used_stack.redis.hset(key, "owner", newer.encode())
+    used_stack.debit(account, CREDIT)
+    refused = run(used_stack, "serve")
+    assert refused.returncode == 1
+    assert f"is of form {FORM + 1}, and this version of creditgate reads" in refused.stderr
+    assert used_stack.redis.xlen(journal_key(shard_of(account, SHARDS))) == 1, "not trimmed"
+    used_stack.redis.hset(key, "owner", owner)
+    assert used_stack.entries(account)[0].amount_nanos == -CREDIT
     assert not used_stack.findings(account)
 
 
