@@ -14,6 +14,7 @@ and the text in them stand in gate/store/account_codec.py.
 |                             |        | (+inf on a test clock)                                |
 | `cg:{07}:due`               | zset   | accounts, by the ms at which a grant begins or        |
 |                             |        | expires next (+inf on a test clock)                   |
+| `cg:{07}:reaper`            | string | the process whose reaper looks at the shard, for 5 s  |
 | `cg:{07}:a:ACCOUNT`         | hash   | the account                                           |
 | `cg:{07}:g:ACCOUNT`         | hash   | the account's grants; absent while there is none      |
 | `cg:{07}:b:ACCOUNT`         | hash   | the account's budgets; absent while there is none     |
@@ -38,6 +39,7 @@ __all__ = [
     "hold_key",
     "hold_member",
     "journal_key",
+    "reaper_key",
     "replay_key",
     "shard_of",
 ]
@@ -70,6 +72,10 @@ def replay_key(shard: int, account_id: str, request_id: str) -> str:
 
 def expiries_key(shard: int) -> str:
     return _key("holds_by_expiry", shard)
+
+
+def reaper_key(shard: int) -> str:
+    return _key("reaper", shard)
 
 
 def due_key(shard: int) -> str:
@@ -122,6 +128,7 @@ _FORMS = {
     "holds_by_expiry": ("holds", _SHARD),
     "accounts_by_due": ("due", _SHARD),
     "shard": ("shard", _SHARD),
+    "reaper": ("reaper", _SHARD),
 }
 _SCRIPT_FORMS = {script: tuple(_FORMS[name] for name in names) for script, names in KEYS.items()}
 _SETTLING_DEBIT_FORMS = _SCRIPT_FORMS["debit"] + tuple(_FORMS[name] for name in DEBIT_HOLD_KEYS)

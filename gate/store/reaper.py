@@ -1,7 +1,8 @@
 """The reaper: gives back the holds whose time is over, and has grants begin and expire on time even
 if nobody calls.
 
-Any number of gates may run a reaper: each hold still ends once, and each grant expires once. A hold
+Any number of gates may run a reaper: each hold still ends once, and each grant expires once; they
+share the shards out (gate/store/reaper_leases.py). A hold
 or an account that cannot be processed harms nothing else: the reaper counts it, tells of it once,
 and passes over it.
 """
@@ -20,11 +21,13 @@ from gate.store.errors import CommandFailed, RedisUnavailable
 from gate.store.expiry import Expiry
 from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key
+from gate.store.reaper_leases import ReaperLeases
 from gate.store.shards import ShardClosed
 from gate.store.store_clock import StoreClock
 from meter.errors import ServiceError
 
 _BATCH = 200
+_MEASURE_EVERY_S = 2.0
 _MOST_TOLD = 1000
 _TEST_CLOCK = "+inf"  # the score of holds that live by a test clock
 
@@ -50,6 +53,8 @@ class Reaper:
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
         self._clock = StoreClock(metrics.upkeep)
+        self._leases = ReaperLeases(connections, shards)
+        self._measures_at_s = 0.0
         # of each sorted set: how many members at its head were passed over in the round before
         self._passed_over: Counter[str] = Counter()
         self._told: set[bytes] = set()
@@ -59,13 +64,14 @@ class Reaper:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self._measure()
+                await self._measure_now_and_then()
                 now_ms = await self._inspection.now_ms()
             except (ServiceError, CommandFailed) as error:
                 log.warning("holds_not_reaped", error=str(error))
                 continue
             if self._clock.is_steady(now_ms):
-                await asyncio.gather(*[self.reap(shard, now_ms) for shard in self._shards])
+                kept = await self._leases.kept()
+                await asyncio.gather(*[self.reap(shard, now_ms) for shard in kept])
 
     async def expire_of(self, shard: int, account_id: str) -> int:
         """Expires an account's holds that are due by the account's test clock; returns how many."""
@@ -170,6 +176,12 @@ class Reaper:
         expired = await self._expiry.expire(account_id, hold_id)
         self._metrics.upkeep.holds_expired.inc(expired)
         return int(expired)
+
+    async def _measure_now_and_then(self) -> None:
+        """Measures, but not in every round: each process measures all shards."""
+        if time.monotonic() >= self._measures_at_s:
+            self._measures_at_s = time.monotonic() + _MEASURE_EVERY_S
+            await self._measure()
 
     async def _measure(self) -> None:
         """Counts the open holds, and tells the age of the hold that expires first."""
