@@ -11,10 +11,18 @@ from sqlalchemy import Table, insert, select
 from gate.v1.gate_pb2 import DebitRequest, Usage
 from meter.database.admin_schema import budgets, top_ups, voucher_batches
 from meter.database.migrate import open_ledger
-from meter.database.schema import accounts, entries, events, grants, invoices, usage_daily
+from meter.database.schema import (
+    accounts,
+    entries,
+    events,
+    grants,
+    invoices,
+    open_holds,
+    usage_daily,
+)
 from meter.v1 import accounts_pb2 as accounts_pb
 from meter.v1 import ledger_pb2 as ledger_pb
-from support.customer import CREDIT, PRICES, Customer
+from support.customer import CREDIT, PRICES, Customer, at
 from support.stack import Client, Stack, running_stack
 
 ROWS = 1000
@@ -78,7 +86,11 @@ def live(client: Client) -> None:
         scope=SCOPE,
     )
     client.accounts.CreateVouchers(accounts_pb.CreateVouchersRequest(request_id="1", batch=batch))
-    client.ledger.CreateInvoice(ledger_pb.CreateInvoiceRequest(account_id="acme"))
+    customer.authorize(CREDIT)
+    client.open_account("billed", test_clock_time=at("2026-01-15T00:00:00Z"))
+    billed = Customer(client, "billed")
+    billed.advance("2026-03-01T00:00:00Z")
+    billed.invoice("2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z")
     client.close()
 
 
@@ -93,6 +105,7 @@ COPIES: Mapping[Table, Callable[[int], Mapping[str, Any]]] = {
     accounts: lambda number: {"account_id": f"another-{number}"},
     entries: lambda number: {"shard": 98, "seq": number, "request_id": f"copy-{number}"},
     events: lambda number: {"number": 1_000_000 + number, "threshold_id": f"{number}"},
+    open_holds: lambda number: {"hold_id": f"another-{number}"},
     grants: lambda number: {"grant_id": f"another-{number}", "number": 1_000_000 + number},
     invoices: lambda number: {
         "invoice_number": f"INV-{number + 1:06}",
@@ -127,6 +140,7 @@ LISTS: Mapping[str, tuple[str, Message, str]] = {
         "buckets",
     ),
     "ListInvoices": ("ledger", ledger_pb.ListInvoicesRequest(), "invoices"),
+    "ListHolds": ("ledger", ledger_pb.ListHoldsRequest(account_id="acme"), "holds"),
     "ListGrants": ("ledger", ledger_pb.ListGrantsRequest(account_id="acme"), "grants"),
     "ListEvents": ("ledger", ledger_pb.ListEventsRequest(), "events"),
 }

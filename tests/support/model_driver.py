@@ -173,7 +173,7 @@ class ModelDriver:
                 self.account.held_in(window),
             )
         holds = {hold_id: self._hold_seen(hold_id) for hold_id in hold_ids}
-        due = ("-", "-" if not self.due_is_wrong else "1")
+        due = ("5", "-") if self.due_is_wrong else ("-", "-")
         return RedisSnapshot(position, self.day, self.state, grants, budgets, holds, due)
 
     def _hold_seen(self, hold_id: str) -> HoldInRedis | None:
