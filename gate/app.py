@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
+    ExitStack,
     asynccontextmanager,
     closing,
     contextmanager,
@@ -41,6 +42,7 @@ from gate.pricing import Pricer
 from gate.process.background_tasks import run_in_background
 from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_does
 from gate.process.logging import configure_logging
+from gate.process.metrics_files import written_metrics
 from gate.process.metrics_server import metrics_server
 from gate.server import Server, new_server
 from gate.server.edge import Edge
@@ -372,8 +374,8 @@ def _collect_rarely() -> None:
 def _metrics(settings: Settings) -> Iterator[CollectorRegistry]:
     """Opens this process's metrics: served here, or written where the parent collects them."""
     registry = CollectorRegistry()
-    if settings.metrics_listen is None:
-        yield registry
-        return
-    with metrics_server(settings.metrics_listen, registry):
+    with ExitStack() as opened:
+        opened.enter_context(written_metrics())
+        if settings.metrics_listen is not None:
+            opened.enter_context(metrics_server(settings.metrics_listen, registry))
         yield registry

@@ -17,10 +17,11 @@ from pydantic import SecretStr
 
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
+from gate.process.child_metrics import ChildMetrics
 from gate.process.child_specs import GRACE_S, child_environment, gate_children, own_children
 from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir
 from gate.process.embedded_valkey import open_store
-from gate.process.metrics_server import ChildMetrics, metrics_server
+from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
 from gate.process.supervisor import Supervisor
 from gate.settings import EMBEDDED, Settings, env_name

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gate.cli.app import app
 from gate.metrics import GateMetrics
-from gate.process.metrics_server import ChildMetrics
+from gate.process.child_metrics import ChildMetrics
 from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.metrics import FlusherMetrics
