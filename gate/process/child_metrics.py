@@ -70,7 +70,8 @@ class ChildMetrics(Collector):
         yield restarts
 
     def describe(self) -> Iterable[Metric]:
-        return ()
+        """Returns what is the supervisor's own; what the children count is theirs to describe."""
+        return [self._count_restarts()]
 
     def _files(self, pattern: str) -> list[Path]:
         return sorted(self._directory.glob(pattern))

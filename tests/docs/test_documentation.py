@@ -38,7 +38,8 @@ def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
     for collector in collectors:
         for metric in collector.describe() if hasattr(collector, "describe") else ():
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            found[name] = list(getattr(collector, "_labelnames", ()))
+            named = [each for each in (collector, metric) if hasattr(each, "_labelnames")]
+            found[name] = [label for each in named for label in each._labelnames]
     return found
 
 
