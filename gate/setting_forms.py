@@ -4,16 +4,15 @@ A value that is no text has been read before, and is left alone.
 """
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo
 
 from gate.address import Address, parse_address
+from gate.redis_url import check_redis_url
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
 
 EMBEDDED = "embedded"
-_REDIS_PORT = 6379
 _MOST_NAME_CHARACTERS = 200
 
 
@@ -60,9 +59,9 @@ def read_existing_file(value: str | Path | None) -> Path | None:
 
 
 def read_redis_url(value: str) -> str:
-    if value == EMBEDDED or _is_redis_url(value):
-        return value
-    raise ValueError("write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+    if value != EMBEDDED:
+        check_redis_url(value)
+    return value
 
 
 def read_redis_name(value: str | None) -> str | None:
@@ -71,22 +70,6 @@ def read_redis_name(value: str | None) -> str | None:
     if len(value) > _MOST_NAME_CHARACTERS or not value.isprintable():
         raise ValueError(f"write at most {_MOST_NAME_CHARACTERS} printable characters")
     return value
-
-
-def address_of(redis_url: str) -> str:
-    """Returns where a store is, without who signs in there."""
-    parts = urlsplit(redis_url)
-    if parts.scheme == "unix":
-        return parts.path
-    database = parts.path.strip("/") or "0"
-    return f"{parts.hostname or 'localhost'}:{parts.port or _REDIS_PORT}/{database}"
-
-
-def _is_redis_url(text: str) -> bool:
-    scheme, _, rest = text.partition("://")
-    if scheme == "unix":
-        return rest.startswith("/")
-    return scheme in {"redis", "rediss"} and rest != ""
 
 
 def read_ledger_url(value: str) -> str:

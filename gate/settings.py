@@ -19,9 +19,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gate.address import Address, parse_address
+from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
-    address_of,
     check_billing_listen,
     check_workers,
     read_directory,

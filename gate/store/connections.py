@@ -12,7 +12,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from ssl import SSLContext, create_default_context
+from ssl import SSLContext
 from typing import Any, cast
 
 import hiredis
@@ -20,6 +20,7 @@ import structlog
 from redis.connection import parse_url
 
 from gate.store.errors import CommandFailed, RedisUnavailable, UnfitRedis
+from gate.store.tls import tls_context
 
 Reply = Any  # bytes, int, None, a list of them, or hiredis.ReplyError
 _FIRST_RECONNECT_S = 0.02
@@ -160,7 +161,7 @@ class Endpoint:
     def _tls(self) -> SSLContext | None:
         if self._options.get("connection_class") is None:
             return None
-        return create_default_context()
+        return tls_context(self._options)
 
 
 class Connections:

@@ -102,7 +102,17 @@ BAD = {
     "transport": ["", "http", "Native"],
     "metrics_listen": ["9464", "host:"],
     "data_dir": [""],
-    "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
+    "redis_url": [
+        "",
+        "localhost:6379",
+        "http://host",
+        "redis://",
+        "unix://relative",
+        "EMBEDDED",
+        "redis://host:x",
+        "redis://host/one",
+        "redis://host/0#fragment",
+    ],
     "redis_name": ["x" * 201, "two\nlines"],
     "ledger_url": [
         "",
@@ -137,6 +147,45 @@ BAD = {
     "log_level": ["loud"],
     "log_format": ["xml"],
 }
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://host?socket_timeout=5", "option socket_timeout is not supported"),
+        ("redis://host?db=3", "option db is not supported"),
+        ("redis://host?ssl_ca_certs=/ca.pem", "option ssl_ca_certs is not supported"),
+        ("rediss://host?ssl_ciphers=x", "option ssl_ciphers is not supported"),
+        ("unix:///run/redis?protocol=3", "option protocol is not supported"),
+        ("unix:///run/redis?db=x", "option db is a number of a database"),
+        ("unix:///run/redis?db=1&db=2", "option db is given more than once"),
+        ("rediss://host?ssl_ca_certs=/no/ca.pem", "option ssl_ca_certs names no file: /no/ca.pem"),
+        ("rediss://host?ssl_ca_path=/no", "option ssl_ca_path names no directory"),
+        ("rediss://host?ssl_cert_reqs=maybe", "option ssl_cert_reqs is required, optional or none"),
+        ("rediss://host?ssl_check_hostname=0", "option ssl_check_hostname is true or false"),
+        ("rediss://host?ssl_password=", "option ssl_password is empty"),
+        ("rediss://host?ssl_keyfile=/dev/null", "option ssl_keyfile names no file"),
+        (f"rediss://host?ssl_keyfile={__file__}", "option ssl_certfile is missing"),
+    ],
+)
+def test_an_option_of_the_store_s_url_that_would_have_no_effect_is_refused_by_name(
+    url: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load_settings(redis_url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://me:secret@host", "host:6379/0"),
+        ("rediss://host:7000/3?ssl_cert_reqs=none", "host:7000/3"),
+        ("unix:///run/redis", "/run/redis"),
+        ("unix:///run/redis?db=3", "/run/redis/3"),
+    ],
+)
+def test_a_store_is_named_by_its_address_and_database(url: str, name: str) -> None:
+    assert load_settings(redis_url=url).store_name() == name
 
 
 def test_the_table_of_bad_values_has_every_setting() -> None:
