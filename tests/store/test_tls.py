@@ -62,17 +62,23 @@ def _tls_in_front_of(
         await asyncio.gather(_pass_on(reader, onward[1]), _pass_on(onward[0], writer))
 
     server = loop.run_until_complete(asyncio.start_server(lead, "127.0.0.1", 0, ssl=context))
-    serving = Thread(target=loop.run_forever)
+    serving = Thread(target=loop.run_forever, daemon=True)
     serving.start()
-    yield server.sockets[0].getsockname()[1]
-    loop.call_soon_threadsafe(loop.stop)
-    serving.join()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        serving.join(10)
+        loop.close()
+
+
+async def _end(server: asyncio.Server) -> None:
     server.close()
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+    passing = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in passing:
+        task.cancel()
+    await asyncio.gather(*passing, return_exceptions=True)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
