@@ -22,6 +22,7 @@ from gate.store.inspection import Inspection
 from gate.store.keys import due_key, expiries_key
 from gate.store.shards import ShardClosed
 from meter.errors import ServiceError
+from meter.outage_log import OutageLog, described
 
 _BATCH = 200
 _MOST_TOLD = 1000
@@ -51,6 +52,7 @@ class Reaper:
         # of each sorted set: how many members at its head were passed over in the round before
         self._passed_over: Counter[str] = Counter()
         self._told: set[bytes] = set()
+        self._outage = OutageLog("holds_not_reaped", "holds_reaped_again")
 
     async def keep(self) -> None:
         """Reaps at each interval. Runs until cancelled."""
@@ -60,8 +62,9 @@ class Reaper:
                 await self._measure()
                 now_ms = await self._inspection.now_ms()
             except (ServiceError, CommandFailed) as error:
-                log.warning("holds_not_reaped", error=str(error))
+                self._outage.failed(error)
                 continue
+            self._outage.ended()
             await asyncio.gather(*[self.reap(shard, now_ms) for shard in self._shards])
 
     async def expire_of(self, shard: int, account_id: str) -> int:
@@ -87,7 +90,7 @@ class Reaper:
             await self._process(shard, expiries_key(shard), now_ms, self._expire)
             await self._process(shard, due_key(shard), now_ms, self._process_due_grants)
         except (ServiceError, CommandFailed) as error:
-            log.warning("shard_not_reaped", shard=shard, error=str(error))
+            log.warning("shard_not_reaped", shard=shard, error=described(error))
 
     async def _process(
         self,
@@ -135,7 +138,7 @@ class Reaper:
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
         self._told.add(member)
-        log.error("reaper_skipped", shard=shard, member=member.decode(), error=str(error))
+        log.error("reaper_skipped", shard=shard, member=member.decode(), error=described(error))
 
     async def _due(
         self,
