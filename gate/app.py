@@ -44,6 +44,7 @@ from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_d
 from gate.process.logging import configure_logging
 from gate.process.metrics_files import written_metrics
 from gate.process.metrics_server import metrics_server
+from gate.process.standard_streams import announce
 from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.service import GateService
@@ -134,7 +135,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
             require_fit({name: str(value) for name, value in redis.info().items()})
             flusher.require_own_store()
         _collect_rarely()
-        print("creditgate flusher ready", flush=True)
+        announce("creditgate flusher ready")
         flusher.run(stop)
         flusher.drain(settings.drain_timeout_ms / 1000)
 
@@ -173,9 +174,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with serving as server:
         _collect_rarely()
-        print(
-            f"creditgate {process} ready: grpc {address}, transport {server.transport}", flush=True
-        )
+        announce(f"creditgate {process} ready: grpc {address}, transport {server.transport}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
