@@ -4,6 +4,7 @@ A value that is no text has been read before, and is left alone.
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import SecretStr, ValidationInfo
 
@@ -72,7 +73,14 @@ def read_redis_name(value: str | None) -> str | None:
     return value
 
 
+def sqlite_url(path: Path) -> str:
+    """Returns the URL of a path, in which any character of the path is a character of the path."""
+    return f"sqlite:///{quote(str(path))}"
+
+
 def read_ledger_url(value: str) -> str:
+    if value.startswith("sqlite://") and "?" in value:
+        raise ValueError("a SQLite ledger has no options; write a ? of its path as %3F")
     if _is_ledger_url(value):
         return value
     raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")

@@ -33,6 +33,7 @@ from gate.setting_forms import (
     read_redis_url,
     read_top_up_bounds,
     read_voucher_key,
+    sqlite_url,
 )
 from meter.admin.top_up_bounds import TopUpBounds
 
@@ -69,7 +70,7 @@ def _default_data_dir() -> Path:
 
 
 def _default_ledger_url(valid: dict[str, Any]) -> str:
-    return f"sqlite:///{valid['data_dir']}/ledger.db"
+    return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
 class Settings(BaseSettings):

@@ -30,6 +30,7 @@ from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
 from gate.process.supervisor import Supervisor
+from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
 
 _POLL_S = 0.05
@@ -99,7 +100,7 @@ def _store_name(settings: Settings) -> str:
     """
     if settings.redis_name:
         return settings.redis_name
-    if settings.ledger_url.startswith(f"sqlite:///{settings.data_dir}/"):
+    if settings.ledger_url.startswith(f"{sqlite_url(settings.data_dir)}/"):
         return EMBEDDED
     return f"{EMBEDDED} in {settings.data_dir}"
 
