@@ -4,6 +4,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 _UNIX = "unix:"
 _UNIX_PATH_MAX_BYTES = 103  # sun_path on macOS, less its terminating zero; Linux has 4 more
@@ -19,15 +20,15 @@ class Address:
 
     @property
     def grpc_target(self) -> str:
-        """Returns the form that both a gRPC server's port and a client's channel take."""
+        """Returns the form that both a gRPC server's port and a client's channel take, a URI."""
         if self.path:
-            return f"{_UNIX}{self.path}"
+            return f"{_UNIX}{quote(self.path)}"
         return f"{self._url_host}:{self.port}"
 
     def http_url(self, path: str) -> str:
         """Returns a plain URL for people to open; of a unix socket, the socket."""
         if self.path:
-            return self.grpc_target
+            return str(self)
         return f"http://{self._url_host}:{self.port}{path}"
 
     @property
@@ -37,6 +38,8 @@ class Address:
         return self.host
 
     def __str__(self) -> str:
+        if self.path:
+            return f"{_UNIX}{self.path}"
         return self.grpc_target
 
     def refused(self, error: Exception) -> str:

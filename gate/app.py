@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
+    ExitStack,
     asynccontextmanager,
     closing,
     contextmanager,
@@ -44,7 +45,9 @@ from gate.pricing import Pricer
 from gate.process.background_tasks import run_in_background
 from gate.process.exit_with_parent import exit_with_parent as exit_when_parent_does
 from gate.process.logging import configure_logging
+from gate.process.metrics_files import written_metrics
 from gate.process.metrics_server import metrics_server
+from gate.process.standard_streams import announce
 from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.server.memory_guard import MemoryGuard
@@ -138,7 +141,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
             require_fit({name: str(value) for name, value in redis.info().items()})
             flusher.require_own_store()
         _collect_rarely()
-        print("creditgate flusher ready", flush=True)
+        announce("creditgate flusher ready")
         flusher.run(stop)
         with naming_redis(settings, RedisError):
             flusher.drain(settings.drain_timeout_ms / 1000)
@@ -157,9 +160,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with serving as server:
         _collect_rarely()
-        print(
-            f"creditgate {process} ready: grpc {address}, transport {server.transport}", flush=True
-        )
+        announce(f"creditgate {process} ready: grpc {address}, transport {server.transport}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
@@ -374,8 +375,8 @@ def _collect_rarely() -> None:
 def _metrics(settings: Settings) -> Iterator[CollectorRegistry]:
     """Opens this process's metrics: served here, or written where the parent collects them."""
     registry = CollectorRegistry()
-    if settings.metrics_listen is None:
-        yield registry
-        return
-    with metrics_server(settings.metrics_listen, registry):
+    with ExitStack() as opened:
+        opened.enter_context(written_metrics())
+        if settings.metrics_listen is not None:
+            opened.enter_context(metrics_server(settings.metrics_listen, registry))
         yield registry

@@ -4,16 +4,16 @@ A value that is no text has been read before, and is left alone.
 """
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from pydantic import SecretStr, ValidationInfo
 
 from gate.address import Address, parse_address
+from gate.redis_url import check_redis_url
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
 
 EMBEDDED = "embedded"
-_REDIS_PORT = 6379
 _MOST_NAME_CHARACTERS = 200
 
 
@@ -63,9 +63,9 @@ def read_existing_file(value: str | Path | None) -> Path | None:
 
 
 def read_redis_url(value: str) -> str:
-    if value == EMBEDDED or _is_redis_url(value):
-        return value
-    raise ValueError("write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+    if value != EMBEDDED:
+        check_redis_url(value)
+    return value
 
 
 def read_redis_name(value: str | None) -> str | None:
@@ -76,23 +76,14 @@ def read_redis_name(value: str | None) -> str | None:
     return value
 
 
-def address_of(redis_url: str) -> str:
-    """Returns where a store is, without who signs in there."""
-    parts = urlsplit(redis_url)
-    if parts.scheme == "unix":
-        return parts.path
-    database = parts.path.strip("/") or "0"
-    return f"{parts.hostname or 'localhost'}:{parts.port or _REDIS_PORT}/{database}"
-
-
-def _is_redis_url(text: str) -> bool:
-    scheme, _, rest = text.partition("://")
-    if scheme == "unix":
-        return rest.startswith("/")
-    return scheme in {"redis", "rediss"} and rest != ""
+def sqlite_url(path: Path) -> str:
+    """Returns the URL of a path, in which any character of the path is a character of the path."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def read_ledger_url(value: str) -> str:
+    if value.startswith("sqlite://") and "?" in value:
+        raise ValueError("a SQLite ledger has no options; write a ? of its path as %3F")
     if _is_ledger_url(value):
         return value
     raise ValueError("write sqlite:////ABSOLUTE/PATH or postgresql://USER:PASSWORD@HOST/DATABASE")

@@ -18,9 +18,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gate.address import Address, parse_address
+from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
-    address_of,
     check_billing_listen,
     check_workers,
     read_directory,
@@ -32,6 +32,7 @@ from gate.setting_forms import (
     read_redis_url,
     read_top_up_bounds,
     read_voucher_key,
+    sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
 from meter.admin.top_up_bounds import TopUpBounds
@@ -67,7 +68,7 @@ def _default_data_dir() -> Path:
 
 
 def _default_ledger_url(valid: dict[str, Any]) -> str:
-    return f"sqlite:///{valid['data_dir']}/ledger.db"
+    return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
 class Settings(BaseSettings):

@@ -43,6 +43,7 @@ from meter.metrics import (
     UNREADABLE,
     FlusherMetrics,
 )
+from meter.outage_log import OutageLog
 
 # per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
 BATCH_ENTRIES = 5000
@@ -85,6 +86,7 @@ class Flusher:
         self._stopped_before: dict[int, str] = {}
         self._lag = FlushLag(metrics.lag_seconds)
         self._holds_due = 0.0
+        self._outage = OutageLog("flush_failed", "flushing_again")
 
     def run(self, stop: Event) -> None:
         """Flushes until told to stop.
@@ -97,6 +99,7 @@ class Flusher:
             try:
                 pause = self._flush_and_pace()
                 failures = 0
+                self._outage.ended()
             except Exception as error:
                 failures += 1
                 pause = self._note_failure(error, failures)
@@ -146,7 +149,12 @@ class Flusher:
         self._metrics.ledger_failures.inc()
         self._lag.fail_round(time.time())
         self._journals.reconnect()
-        _log_failure(error, failures, pause)
+        self._outage.failed(
+            error,
+            failures=failures,
+            retry_in_s=pause,
+            exc_info=not isinstance(error, _EXPECTED),
+        )
         return pause
 
     def _begin_round(self) -> None:
@@ -330,14 +338,3 @@ class Flusher:
             oldest_s = age_s(holds.oldest_ms)
         self._metrics.holds_open.set(holds.count)
         self._metrics.holds_oldest_seconds.set(oldest_s)
-
-
-def _log_failure(error: Exception, failures: int, pause: float) -> None:
-    is_surprising = not isinstance(error, _EXPECTED)
-    log.error(
-        "flush_failed",
-        error=str(error),
-        failures=failures,
-        retry_in_s=pause,
-        exc_info=is_surprising,
-    )

@@ -24,6 +24,7 @@ from gate.cli import (
 )
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
+from gate.process.standard_streams import secure_standard_streams
 from gate.settings import SettingsError
 from gate.store.errors import CommandFailed, NoRedis, UnfitRedis
 from meter.database.errors import LedgerError
@@ -88,6 +89,7 @@ def root(
 
 def main() -> None:
     """Runs the command; an error that the user can mend is a line on stderr and exit status 1."""
+    secure_standard_streams()
     try:
         app()
     except _FOR_THE_USER as error:

@@ -85,7 +85,7 @@ _PIPE_WIDTH = 10_000  # into a file or a pipe no line is folded, and no number c
 def _new_console() -> Console:
     """Returns a console without markup: brackets are part of an account's name, or of a text."""
     width: int | None = _PIPE_WIDTH
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         width = None  # as the terminal has it
     return WholeTables(
         highlight=False,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gate.process.child import ChildSpec
-from gate.process.metrics_server import ChildMetrics
+from gate.process.child_metrics import ChildMetrics
 from gate.settings import PREFIX, Settings
 
 GRACE_S = 5.0  # on top of the drain timeout, which a child keeps by itself

@@ -1,9 +1,17 @@
 """Keeps the data directory, with the locks by which a directory has at most one owner."""
 
+import errno
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from gate.process.child import StartupError
+from gate.settings import env_name
+
+_LEAST_FREE_BYTES = 1 << 20  # an empty ledger and a store's first files
 
 
 class DataDirLock:
@@ -47,6 +55,37 @@ def make_private_dir(path: Path) -> None:
 def voucher_key_file(data_dir: Path) -> Path:
     """Returns where `creditgate up` keeps the voucher key that it makes if none is set."""
     return data_dir / "voucher.key"
+
+
+def require_space(path: Path) -> None:
+    """Raises OSError if what is always written at a start has no room at the path."""
+    found = os.statvfs(path)
+    if found.f_bavail * found.f_frsize < _LEAST_FREE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@contextmanager
+def usable_data_dir(path: Path) -> Iterator[None]:
+    """Raises StartupError, which tells what to do, where the block cannot use the directory."""
+    try:
+        yield
+    except OSError as error:
+        at = error.filename or path
+        raise StartupError(
+            f"cannot use the data directory {path}: {error.strerror or error} ({at})"
+            f"{_owner_of(path)}; mend that, or choose another {env_name('data_dir')}"
+        ) from None
+
+
+def _owner_of(path: Path) -> str:
+    """Tells to whom the directory belongs, if it is somebody else's."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return ""
+    if owner == os.geteuid():
+        return ""
+    return f"; it belongs to user {owner}, and this is user {os.geteuid()}"
 
 
 def kept_secret(path: Path) -> str:

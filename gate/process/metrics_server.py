@@ -1,6 +1,5 @@
-"""Serves /metrics over HTTP: of a process, or of all children of the supervisor together."""
+"""Serves the metrics of a registry over HTTP at /metrics."""
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,11 +10,10 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, Counter, make_wsgi_app
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from gate.address import Address, clear_socket
-from gate.process.child import ChildEnd, StartupError
+from gate.process.child import StartupError
 
 
 @contextmanager
@@ -99,35 +97,3 @@ class _UnixServer(_TcpServer):
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
         """Logs nothing: a scrape is no event."""
-
-
-class ChildMetrics:
-    """Adds up the children's metrics, and counts restarts.
-
-    Children write metrics into files under `directory`.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        """Empties the directory, so that counters start at zero with the supervisor."""
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        self._directory = directory
-        self.registry = CollectorRegistry()
-        MultiProcessCollector(self.registry, path=str(directory))  # type: ignore[no-untyped-call]
-        self._restarts = Counter(
-            "creditgate_child_restarts_total",
-            "Children that died, by name.",
-            ["child"],
-            registry=self.registry,
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Returns the environment in which a child writes metrics into the directory."""
-        return {"PROMETHEUS_MULTIPROC_DIR": str(self._directory)}
-
-    def count_end(self, end: ChildEnd) -> None:
-        """Forgets the gauges of a process that is gone; the counters stay."""
-        mark_process_dead(end.pid, str(self._directory))  # type: ignore[no-untyped-call]
-        if end.died:
-            self._restarts.labels(end.name).inc()

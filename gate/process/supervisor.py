@@ -12,6 +12,7 @@ from itertools import groupby
 import structlog
 
 from gate.process.child import Child, ChildEnd, ChildSpec
+from gate.process.standard_streams import announce
 
 _STILL_WAITING_S = 10.0
 
@@ -83,7 +84,7 @@ class Supervisor:
                     await waiting[0].ready.wait()
             except TimeoutError:
                 _warn_of_waiting(waiting)
-        print(self._announcement, flush=True)
+        announce(self._announcement)
 
     def _not_ready(self) -> list[Child]:
         return [child for child in self._children.values() if not child.ready.is_set()]

@@ -17,12 +17,21 @@ from pydantic import SecretStr
 
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
+from gate.process.child_metrics import ChildMetrics
 from gate.process.child_specs import GRACE_S, child_environment, gate_children, own_children
-from gate.process.data_dir import DataDirLock, kept_secret, make_private_dir, voucher_key_file
+from gate.process.data_dir import (
+    DataDirLock,
+    kept_secret,
+    make_private_dir,
+    require_space,
+    usable_data_dir,
+    voucher_key_file,
+)
 from gate.process.embedded_valkey import open_store
-from gate.process.metrics_server import ChildMetrics, metrics_server
+from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
 from gate.process.supervisor import Supervisor
+from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
 
 _POLL_S = 0.05
@@ -53,25 +62,36 @@ def _run(running: Coroutine[object, object, int]) -> int:
 
 async def _up(settings: Settings) -> int:
     with ExitStack() as opened:
-        make_private_dir(settings.data_dir)
-        _claim(settings.data_dir, opened)
-        settings = _with_voucher_key(settings)
-        children_lock = await _outlive_earlier_children(settings, opened)
-        _reserve_gate_port(settings, opened)
-        _check_port(settings.billing_listen, "billing_listen")
-        metrics = _serve_children_metrics(settings, settings.data_dir, opened)
-        specs: list[ChildSpec] = []
-        if settings.redis_url == EMBEDDED:
-            store = await open_store(settings)
-            opened.callback(store.close)
-            settings = settings.model_copy(
-                update={"redis_url": store.url, "redis_name": _store_name(settings)}
-            )
-            specs.append(store.child())
+        with usable_data_dir(settings.data_dir):
+            make_private_dir(settings.data_dir)
+            require_space(settings.data_dir)
+            _claim(settings.data_dir, opened)
+            settings = _with_voucher_key(settings)
+            children_lock = await _outlive_earlier_children(settings, opened)
+            _reserve_gate_port(settings, opened)
+            _check_port(settings.billing_listen, "billing_listen")
+            metrics = _serve_children_metrics(settings, settings.data_dir, opened)
+            settings, specs = await _own_store(settings, opened)
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
         return await _supervise(specs, _announcement(settings), metrics)
+
+
+async def _own_store(
+    settings: Settings,
+    opened: ExitStack,
+) -> tuple[Settings, list[ChildSpec]]:
+    """Returns the embedded store as a child, with the settings that lead to the store.
+
+    No child, and the settings as they are, if the store is somebody else's.
+    """
+    if settings.redis_url != EMBEDDED:
+        return settings, []
+    store = await open_store(settings)
+    opened.callback(store.close)
+    embedded = {"redis_url": store.url, "redis_name": _store_name(settings)}
+    return settings.model_copy(update=embedded), [store.child()]
 
 
 def _store_name(settings: Settings) -> str:
@@ -81,7 +101,7 @@ def _store_name(settings: Settings) -> str:
     """
     if settings.redis_name:
         return settings.redis_name
-    if settings.ledger_url.startswith(f"sqlite:///{settings.data_dir}/"):
+    if settings.ledger_url.startswith(f"{sqlite_url(settings.data_dir)}/"):
         return EMBEDDED
     return f"{EMBEDDED} in {settings.data_dir}"
 

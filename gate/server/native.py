@@ -100,7 +100,7 @@ class NativeServer:
         try:
             clear_socket(address)
             return NativeGrpcFront(
-                address.grpc_target,
+                str(address),
                 self._paths,
                 io_threads=_IO_THREADS,
                 call_details=True,  # without it nothing tells that a client has gone away

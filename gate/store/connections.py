@@ -12,7 +12,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from ssl import SSLContext, create_default_context
+from ssl import SSLContext
 from typing import Any, cast
 
 import hiredis
@@ -20,6 +20,8 @@ import structlog
 from redis.connection import parse_url
 
 from gate.store.errors import CommandFailed, RedisUnavailable, UnfitRedis
+from gate.store.tls import tls_context
+from meter.outage_log import OutageLog, described
 
 Reply = Any  # bytes, int, None, a list of them, or hiredis.ReplyError
 _FIRST_RECONNECT_S = 0.02
@@ -86,7 +88,9 @@ class Connection(asyncio.Protocol):
         self._outgoing.clear()
         if self._watch is not None:
             self._watch.cancel()
-        why = str(error or "connection lost")
+        why = "connection lost"
+        if error is not None:
+            why = described(error)
         self._fail_waiting(why)
         self._on_lost(self)
 
@@ -160,7 +164,7 @@ class Endpoint:
     def _tls(self) -> SSLContext | None:
         if self._options.get("connection_class") is None:
             return None
-        return create_default_context()
+        return tls_context(self._options)
 
 
 # Makes a connection of a time-out in seconds, which calls the callback once it is lost.
@@ -194,6 +198,7 @@ class Connections:
         self._connections: list[Connection | None] = [None] * count
         self._lost = [asyncio.Event() for _ in self._connections]
         self._keepers: list[asyncio.Task[None]] = []
+        self._outage = OutageLog("redis_reconnect", "redis_reconnected")
 
     def on_server(self, listener: Callable[[str], None]) -> None:
         """Has `listener` told the server's run id by each new connection, before calls use it."""
@@ -251,13 +256,11 @@ class Connections:
             try:
                 self._connections[slot] = await self._connect(slot)
             except (OSError, RedisUnavailable, CommandFailed, UnfitRedis) as error:
-                log.warning(
-                    "redis_reconnect",
-                    error=str(error),
-                    retry_s=round(delay_s, 2),
-                )
+                self._outage.failed(error, retry_s=round(delay_s, 2))
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
                 delay_s = min(_RECONNECT_CAP_S, delay_s * 2)
+        if None not in self._connections:
+            self._outage.ended()
 
     async def _connect(self, slot: int) -> Connection:
         """Returns a connection that is signed in and prepared, after telling the listeners."""
@@ -268,12 +271,20 @@ class Connections:
                 self._lost[slot].set()
 
         connection = self._new_connection(self._timeout_s, lost)
-        async with asyncio.timeout(self._timeout_s):
-            await self._endpoint.connect(connection)
+        await self._reach(connection)
         run_id = await self._make_usable(connection)
         for listener in self._listeners:
             listener(run_id)
         return connection
+
+    async def _reach(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._endpoint.connect(connection)
+        except TimeoutError as error:
+            if str(error):
+                raise
+            raise RedisUnavailable(f"no connection within {self._timeout_s:g} s") from error
 
     async def _make_usable(self, connection: Connection) -> str:
         """Signs in and prepares the connection, or closes the connection.

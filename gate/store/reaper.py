@@ -25,6 +25,7 @@ from gate.store.reaper_leases import ReaperLeases
 from gate.store.shards import ShardClosed
 from gate.store.store_clock import StoreClock
 from meter.errors import ServiceError
+from meter.outage_log import OutageLog, described
 
 _BATCH = 200
 _MEASURE_EVERY_S = 2.0
@@ -58,6 +59,7 @@ class Reaper:
         # of each sorted set: how many members at its head were passed over in the round before
         self._passed_over: Counter[str] = Counter()
         self._told: set[bytes] = set()
+        self._outage = OutageLog("holds_not_reaped", "holds_reaped_again")
 
     async def keep(self) -> None:
         """Reaps at each interval. Runs until cancelled."""
@@ -67,8 +69,9 @@ class Reaper:
                 await self._measure_now_and_then()
                 now_ms = await self._inspection.now_ms()
             except (ServiceError, CommandFailed) as error:
-                log.warning("holds_not_reaped", error=str(error))
+                self._outage.failed(error)
                 continue
+            self._outage.ended()
             if self._clock.is_steady(now_ms):
                 kept = await self._leases.kept()
                 await asyncio.gather(*[self.reap(shard, now_ms) for shard in kept])
@@ -96,7 +99,7 @@ class Reaper:
             await self._process(shard, expiries_key(shard), now_ms, self._expire)
             await self._process(shard, due_key(shard), now_ms, self._process_due_grants)
         except (ServiceError, CommandFailed) as error:
-            log.warning("shard_not_reaped", shard=shard, error=str(error))
+            log.warning("shard_not_reaped", shard=shard, error=described(error))
 
     async def _process(
         self,
@@ -144,7 +147,7 @@ class Reaper:
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
         self._told.add(member)
-        log.error("reaper_skipped", shard=shard, member=member.decode(), error=str(error))
+        log.error("reaper_skipped", shard=shard, member=member.decode(), error=described(error))
 
     async def _due(
         self,

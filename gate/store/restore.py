@@ -25,6 +25,7 @@ from meter.database.engine import Ledger
 from meter.errors import NotFound, ServiceError, Unavailable
 from meter.journal.operations import Create, Operation
 from meter.ledger.projections.snapshot import AccountSnapshot, load_snapshot
+from meter.outage_log import OutageLog, described
 
 _SWEEP_S = 1.0
 _SWEEP_LIMIT = 500
@@ -108,6 +109,7 @@ class Restorer:
     async def sweep(self) -> None:
         """Applies operations left pending by any process. Runs until cancelled."""
         after = ("", 0)
+        outage = OutageLog("operations_not_read", "operations_read_again")
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:
@@ -118,8 +120,9 @@ class Restorer:
                     after,
                 )
             except ServiceError as error:
-                log.warning("operations_pending", error=str(error))
+                outage.failed(error)
                 continue
+            outage.ended()
             # Page by page, and each shard for itself: an account that cannot be restored now must
             # not keep the others waiting.
             after = _next_page(pending)
@@ -140,7 +143,7 @@ class Restorer:
             for account_id in account_ids:
                 await self.restore(account_id)
         except (ServiceError, CommandFailed) as error:
-            log.warning("operations_pending", error=str(error))
+            log.warning("operations_pending", error=described(error))
 
     def _begin_restore(self, account_id: str) -> asyncio.Task[None]:
         task = asyncio.create_task(self._restore(account_id))

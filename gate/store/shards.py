@@ -47,6 +47,7 @@ from meter.ledger.shard_state import (
     judge,
     refused_store,
 )
+from meter.outage_log import OutageLog
 
 _RETRY_S = 0.25
 _WATCH_S = 1.0
@@ -139,13 +140,15 @@ class Shards:
 
     async def keep(self) -> None:
         """Verifies shards that were closed. Runs until cancelled."""
+        outage = OutageLog("shards_not_verified", "shards_verified_again")
         while True:
             await self._any_closed.wait()
             self._any_closed.clear()
             try:
                 await self.verify_all()
+                outage.ended()
             except (Unavailable, CommandFailed) as error:
-                log.warning("shards_not_verified", error=str(error))
+                outage.failed(error)
             self._closed.tell()
             if None in self._epochs:
                 self._any_closed.set()

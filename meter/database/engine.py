@@ -226,22 +226,24 @@ def _engine(url: URL, patience_s: float) -> Engine:
 
 def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     # Named parameters, as psycopg has them too: see `write_many`.
+    wait_s = min(BUSY_TIMEOUT_S, patience_s)
     engine = create_engine(
         url,
         paramstyle="named",
-        connect_args={"timeout": min(BUSY_TIMEOUT_S, patience_s)},
+        connect_args={"timeout": wait_s},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+
+    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        _prepare_sqlite(connection, wait_s)
+
+    event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(
-    connection: sqlite3.Connection,
-    _entry: ConnectionPoolEntry,
-) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, wait_s: float) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
-    _switch_to_wal(connection)
+    _switch_to_wal(connection, wait_s)
     # A commit in WAL mode is durable only with FULL.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -249,13 +251,13 @@ def _prepare_sqlite(
     connection.execute("PRAGMA cache_size = -65536")
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switches to WAL, waiting up to BUSY_TIMEOUT_S for other connections.
+def _switch_to_wal(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Switches to WAL, waiting up to `wait_s` for other connections.
 
     The first switch of a new file needs the file alone, and SQLite does not wait by itself; later
     switches do nothing.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -1,6 +1,7 @@
 """Brings a ledger's tables to the form of this version, and refuses any other form."""
 
 from importlib.resources import as_file, files
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -40,6 +41,7 @@ def open_ledger(url: str, patience_s: float = PATIENCE_S) -> Ledger:
     cannot be reached.
     """
     ledger = Ledger(url, patience_s)
+    _require_file(ledger)
     with ledger.read() as connection:
         revision = _revision(connection)
     if revision != _scripts().get_current_head():
@@ -48,6 +50,16 @@ def open_ledger(url: str, patience_s: float = PATIENCE_S) -> Ledger:
         found = revision or "empty"
         raise LedgerError(f"the ledger at {ledger.name} is {found}: run `creditgate migrate` first")
     return ledger
+
+
+def _require_file(ledger: Ledger) -> None:
+    """Raises LedgerError if an SQLite ledger has no file, which SQLite itself would create."""
+    path = ledger.url.database
+    if ledger.url.get_backend_name() == "sqlite" and path and not Path(path).exists():
+        raise LedgerError(
+            f"there is no ledger at {path}: mend the ledger's URL, or create the ledger with"
+            " `creditgate migrate`"
+        )
 
 
 def _wait_for_others(connection: Connection) -> None:

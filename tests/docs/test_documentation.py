@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gate.cli.app import app
 from gate.metrics import GateMetrics
-from gate.process.metrics_server import ChildMetrics
+from gate.process.child_metrics import ChildMetrics
 from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.metrics import FlusherMetrics
@@ -38,7 +38,8 @@ def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
     for collector in collectors:
         for metric in collector.describe() if hasattr(collector, "describe") else ():
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            found[name] = list(getattr(collector, "_labelnames", ()))
+            named = [each for each in (collector, metric) if hasattr(each, "_labelnames")]
+            found[name] = [label for each in named for label in each._labelnames]
     return found
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from support.tcp_proxy import TcpProxy, tcp_proxy
 pytest_plugins = ("support.harness_fixtures",)
 
 on_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 PATIENCE_S = 1.0
 
 
@@ -114,6 +116,43 @@ def test_a_flusher_goes_on_while_its_former_connection_is_still_dead(
             wait_until(lambda: value(registry, lag) > PATIENCE_S)
     assert len(entries(harness)) == 7
     assert_books_add_up(harness)
+
+
+@on_sqlite
+def test_while_a_stranger_locks_the_ledger_debits_go_on_and_afterwards_the_flusher_does(
+    harness: StoreHarness, ledger_url: str
+) -> None:
+    registry = CollectorRegistry()
+    harness.create("acme", 100 * CREDIT)
+    with closing(open_ledger(ledger_url, PATIENCE_S)) as ledger:
+        flusher = Flusher(
+            Journals(harness.redis, harness.shards),
+            ledger,
+            10,
+            FlusherMetrics(registry),
+            STORE_NAME,
+        )
+        with locked_by_a_stranger(ledger), running(flusher):
+            for number in range(5):
+                harness.debit("acme", CREDIT, request_id=f"d{number}")
+            wait_until(lambda: value(registry, "creditgate_ledger_failures_total") >= 2)
+            assert value(registry, "creditgate_flush_lag_seconds") > PATIENCE_S
+            with pytest.raises(LedgerUnavailable, match="database is locked"), ledger.write():
+                pass
+            assert journal_length(harness) > 0
+        with running(flusher):
+            wait_until(lambda: journal_length(harness) == 0)
+    assert len(entries(harness)) == 7
+    assert_books_add_up(harness)
+
+
+@contextmanager
+def locked_by_a_stranger(ledger: Ledger) -> Iterator[None]:
+    """Holds the write lock of an SQLite ledger."""
+    assert ledger.url.database is not None
+    with closing(sqlite3.connect(ledger.url.database, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @on_postgresql

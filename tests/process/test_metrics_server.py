@@ -1,20 +1,17 @@
-"""The metrics of all children, added up and served on one address."""
+"""Metrics are served on one address, of TCP or of a unix socket."""
 
-import os
 import socket
-import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
 from gate.address import Address, parse_address
-from gate.process.child import ChildEnd, StartupError
-from gate.process.metrics_server import ChildMetrics, metrics_server
+from gate.process.child import StartupError
+from gate.process.child_metrics import ChildMetrics
+from gate.process.metrics_server import metrics_server
 
 
 def free_listen(host: str) -> Address:
@@ -22,25 +19,6 @@ def free_listen(host: str) -> Address:
     with socket.socket(family) as free:
         free.bind((host, 0))
         return Address(host=host, port=free.getsockname()[1])
-
-
-def test_metrics_add_up_those_of_all_children_the_dead_ones_included(tmp_path: Path) -> None:
-    metrics = ChildMetrics(tmp_path / "metrics")
-    program = """if True:
-        from prometheus_client import Counter, Gauge
-        Counter("calls", "Calls.").inc(2)
-        Gauge("open_calls", "Open calls.", multiprocess_mode="livesum").set(1)
-    """
-    children = [
-        subprocess.Popen([sys.executable, "-c", program], env={**os.environ, **metrics.environment})
-        for _ in range(2)
-    ]
-    assert [child.wait() for child in children] == [0, 0]
-    metrics.count_end(ChildEnd("gate", children[0].pid, died=True))
-    exposed = generate_latest(metrics.registry).decode().splitlines()
-    assert "calls_total 4.0" in exposed
-    assert "open_calls 1.0" in exposed
-    assert 'creditgate_child_restarts_total{child="gate"} 1.0' in exposed
 
 
 def test_metrics_are_served_on_a_unix_socket_too_which_a_dead_process_may_have_left_behind(

@@ -17,6 +17,7 @@ from gate.settings import (
     masked,
     unknown_variables,
 )
+from meter.database.engine import Ledger
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,12 @@ def test_without_any_variable_the_defaults_are_in_force() -> None:
 
 def test_the_default_ledger_follows_the_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITGATE_DATA_DIR", "/srv/credit gate")
-    assert load_settings().ledger_url == "sqlite:////srv/credit gate/ledger.db"
+    assert load_settings().ledger_url == "sqlite:////srv/credit%20gate/ledger.db"
+
+
+def test_the_default_ledger_is_found_in_a_data_directory_of_any_name(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "a b%20#?é")
+    assert Ledger(settings.ledger_url).url.database == f"{tmp_path}/a b%20#?é/ledger.db"
 
 
 def test_the_data_directory_becomes_absolute(
@@ -102,7 +108,17 @@ BAD = {
     "transport": ["", "http", "Native"],
     "metrics_listen": ["9464", "host:"],
     "data_dir": [""],
-    "redis_url": ["", "localhost:6379", "http://host", "redis://", "unix://relative", "EMBEDDED"],
+    "redis_url": [
+        "",
+        "localhost:6379",
+        "http://host",
+        "redis://",
+        "unix://relative",
+        "EMBEDDED",
+        "redis://host:x",
+        "redis://host/one",
+        "redis://host/0#fragment",
+    ],
     "redis_name": ["x" * 201, "two\nlines"],
     "ledger_url": [
         "",
@@ -110,6 +126,7 @@ BAD = {
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
+        "sqlite:////run/ledger.db?timeout=5",
         "mysql://host/db",
         "postgres://h",
     ],
@@ -141,6 +158,45 @@ BAD = {
     "log_level": ["loud"],
     "log_format": ["xml"],
 }
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://host?socket_timeout=5", "option socket_timeout is not supported"),
+        ("redis://host?db=3", "option db is not supported"),
+        ("redis://host?ssl_ca_certs=/ca.pem", "option ssl_ca_certs is not supported"),
+        ("rediss://host?ssl_ciphers=x", "option ssl_ciphers is not supported"),
+        ("unix:///run/redis?protocol=3", "option protocol is not supported"),
+        ("unix:///run/redis?db=x", "option db is a number of a database"),
+        ("unix:///run/redis?db=1&db=2", "option db is given more than once"),
+        ("rediss://host?ssl_ca_certs=/no/ca.pem", "option ssl_ca_certs names no file: /no/ca.pem"),
+        ("rediss://host?ssl_ca_path=/no", "option ssl_ca_path names no directory"),
+        ("rediss://host?ssl_cert_reqs=maybe", "option ssl_cert_reqs is required, optional or none"),
+        ("rediss://host?ssl_check_hostname=0", "option ssl_check_hostname is true or false"),
+        ("rediss://host?ssl_password=", "option ssl_password is empty"),
+        ("rediss://host?ssl_keyfile=/dev/null", "option ssl_keyfile names no file"),
+        (f"rediss://host?ssl_keyfile={__file__}", "option ssl_certfile is missing"),
+    ],
+)
+def test_an_option_of_the_store_s_url_that_would_have_no_effect_is_refused_by_name(
+    url: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load_settings(redis_url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://me:secret@host", "host:6379/0"),
+        ("rediss://host:7000/3?ssl_cert_reqs=none", "host:7000/3"),
+        ("unix:///run/redis", "/run/redis"),
+        ("unix:///run/redis?db=3", "/run/redis/3"),
+    ],
+)
+def test_a_store_is_named_by_its_address_and_database(url: str, name: str) -> None:
+    assert load_settings(redis_url=url).store_name() == name
 
 
 def test_the_table_of_bad_values_has_every_setting() -> None:
@@ -247,7 +303,7 @@ def test_only_a_shared_store_is_good_for_processes_that_embed_none() -> None:
         ("127.0.0.1:50051", Address(host="127.0.0.1", port=50051), "127.0.0.1:50051"),
         ("gate.internal:1", Address(host="gate.internal", port=1), "gate.internal:1"),
         ("[::1]:65535", Address(host="::1", port=65535), "[::1]:65535"),
-        ("unix:/run/a b.sock", Address(path="/run/a b.sock"), "unix:/run/a b.sock"),
+        ("unix:/run/a b%20#?", Address(path="/run/a b%20#?"), "unix:/run/a%20b%2520%23%3F"),
         ("unix:///run/gate.sock", Address(path="/run/gate.sock"), "unix:/run/gate.sock"),
     ],
 )
@@ -255,8 +311,8 @@ def test_an_address_is_host_and_port_or_a_unix_socket(
     text: str, address: Address, target: str
 ) -> None:
     assert parse_address(text) == address
-    assert address.grpc_target == str(address) == target
-    assert parse_address(target) == address
+    assert address.grpc_target == target
+    assert parse_address(str(address)) == address
 
 
 def test_a_unix_path_that_no_kernel_takes_is_refused() -> None:

@@ -1,6 +1,12 @@
 """`creditgate up` refuses what would fail later, and says which setting to change."""
 
+import os
+import shutil
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,3 +73,50 @@ def test_up_waits_for_the_children_of_an_earlier_run(
         assert up(load_settings(data_dir=tmp_path, metrics_listen="", drain_timeout_ms=0)) == 1
     lock.close()
     assert "of an earlier run" in capfd.readouterr().err
+
+
+def test_a_data_directory_that_cannot_be_made_is_told_with_its_setting(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for data_dir in (tmp_path / "file", tmp_path / "file/data"):
+        assert up(load_settings(data_dir=data_dir, metrics_listen="")) == 1
+        error = capfd.readouterr().err
+        assert f"cannot use the data directory {data_dir}: " in error
+        assert "choose another CREDITGATE_DATA_DIR" in error
+
+
+def test_a_data_directory_of_another_user_is_told_with_both_users(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has directories of another user")
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    settings = load_settings(data_dir=tmp_path, metrics_listen="")
+    with _as_user(65534):
+        assert up(settings) == 1
+    error = capfd.readouterr().err
+    assert f"cannot use the data directory {tmp_path}: Permission denied" in error
+    assert "it belongs to user 0, and this is user 65534" in error
+
+
+@contextmanager
+def _as_user(user: int) -> Iterator[None]:
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
+    mounted = f'mount -t tmpfs -o size=64k tmpfs {tmp_path} && exec "$@"'
+    inside = ["unshare", "-rm", "sh", "-c", mounted, "sh"]
+    if shutil.which("unshare") is None or subprocess.call([*inside, "true"]):
+        pytest.skip("no filesystem can be mounted here")
+    command = [*inside, sys.executable, "-m", "gate.cli", "up", "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"cannot use the data directory {tmp_path}: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

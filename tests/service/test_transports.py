@@ -19,6 +19,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gate.address import parse_address
 from gate.v1.gate_pb2 import ALLOWED, BatchItem, BatchRequest, DebitRequest, GetBalanceRequest
 from meter.v1.accounts_pb2 import Account, UpdateAccountRequest
 from support.customer import CREDIT, Customer, another_gate, refusal, silent_redis
@@ -225,6 +226,13 @@ def test_a_gate_serves_on_a_unix_socket(stack: Stack, socket_path: str, open_acc
         assert health_of(target) == health_pb2.HealthCheckResponse.SERVING
         assert gate.stop() == 0
     assert not Path(socket_path).exists()
+
+
+def test_the_path_of_a_unix_socket_may_have_any_characters(stack: Stack, socket_path: str) -> None:
+    address = parse_address(f"unix:{socket_path} a%20#?é")
+    with another_gate(stack, listen=str(address)):
+        assert Path(address.path).is_socket()
+        assert health_of(address.grpc_target) == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_a_unix_socket_that_a_killed_gate_left_behind_is_taken_over(
