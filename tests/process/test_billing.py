@@ -63,7 +63,7 @@ def test_where_no_gate_has_run_billing_says_so_begins_nothing_and_recovers_by_it
     with running_stack(gates=0) as stack, client_of(stack) as client:
         answer = refused(client)
         assert (answer.code, answer.reason) == ("UNAVAILABLE", "SHARD_CLOSED")
-        assert "does a gate run on this store?" in answer.message
+        assert "is a gate running?" in answer.message
         with stack.valkey.client() as redis:
             assert redis.keys("*") == []
         stack.add_gate()
