@@ -37,6 +37,7 @@ from gate.admin.grants import GrantMethods
 from gate.admin.service import AccountsService
 from gate.admin.top_ups import TopUpMethods
 from gate.admin.vouchers import VoucherMethods
+from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
 from gate.ledger_tasks import naming_redis
 from gate.metrics import GateMetrics
@@ -186,6 +187,8 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
         )
+        denial_events = DenialEvents(ledger, metrics)
+        opened.push_async_callback(denial_events.record_rest)
         accounts = _accounts_service(
             settings,
             ledger,
@@ -199,6 +202,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
                 LostHolds(parts.store, parts.shards, ledger),
                 pricer,
                 metrics,
+                denial_events,
             ),
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
         }
@@ -218,6 +222,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
             pricer.keep(),
+            denial_events.keep(),
             _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )

@@ -184,6 +184,11 @@ class UpkeepMetrics:
             ["outcome"],
             registry=registry,
         )
+        self.denial_events_dropped = Counter(
+            "creditgate_denial_events_dropped_total",
+            "Denials without an event, because too many others wait for the ledger.",
+            registry=registry,
+        )
         self.accounts_restored = Counter(
             "creditgate_accounts_restored_total",
             "Accounts missing in Redis and loaded from the ledger.",

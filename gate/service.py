@@ -5,6 +5,7 @@ ServiceError if no decision was made.
 """
 
 from gate import replies, validation
+from gate.denial_events import DenialEvents
 from gate.errors import refusal
 from gate.interleave import in_order
 from gate.metrics import GateMetrics
@@ -35,6 +36,8 @@ from meter.errors import InvalidField, NotFound, ServiceError
 from meter.ids import check_id
 from meter.money import NANOS_PER_CREDIT
 
+_Deed = AuthorizeRequest | DebitRequest | ReleaseRequest | ExtendRequest
+
 
 class GateService:
     """Has a method for each RPC; proto/gate/v1/gate.proto documents the RPCs."""
@@ -45,18 +48,20 @@ class GateService:
         lost_holds: LostHolds,
         pricer: Pricer,
         metrics: GateMetrics,
+        denial_events: DenialEvents,
     ) -> None:
         self._store = store
         self._lost_holds = lost_holds
         self._pricer = pricer
         self._metrics = metrics
+        self._denial_events = denial_events
         self._charged = metrics.buffer.counter(metrics.decisions.charged)
 
     async def Authorize(self, request: AuthorizeRequest) -> AuthorizeResponse:
         validation.check_authorize(request)
         cost = await self._pricer.cost_of(request)
         outcome = await self._store.authorize(request, cost)
-        self._count_decision(outcome)
+        self._count_decision(request, outcome)
         if outcome.replayed:
             cost = await self._pricer.cost_of(request, outcome.effect.hold_id)
         return replies.authorized(request, cost, outcome)
@@ -68,7 +73,7 @@ class GateService:
             outcome = await self._store.debit(request, cost)
         except NotFound as refused:
             outcome = await self._lost_holds.debit(request, cost, refused)
-        self._count_decision(outcome)
+        self._count_decision(request, outcome)
         if not outcome.replayed and not outcome.denial:
             self._count_charged(outcome)
         return replies.debited(cost, outcome)
@@ -76,14 +81,14 @@ class GateService:
     async def Release(self, request: ReleaseRequest) -> ReleaseResponse:
         validation.check_release(request)
         outcome = await self._store.release(request)
-        self._count_decision(outcome)
+        self._count_decision(request, outcome)
         return replies.released(outcome)
 
     async def Extend(self, request: ExtendRequest) -> ExtendResponse:
         validation.check_extend(request)
         cost = await self._pricer.cost_of(request, request.hold_id)
         outcome = await self._store.extend(request, cost)
-        self._count_decision(outcome)
+        self._count_decision(request, outcome)
         return replies.extended(cost, outcome)
 
     async def GetBalance(self, request: GetBalanceRequest) -> GetBalanceResponse:
@@ -132,9 +137,10 @@ class GateService:
         except (ServiceError, CommandFailed) as error:
             return BatchResult(error=status_of(as_service_error(error)))
 
-    def _count_decision(self, outcome: Outcome) -> None:
+    def _count_decision(self, request: _Deed, outcome: Outcome) -> None:
         if outcome.denial:
             self._metrics.decisions.denials.labels(outcome.denial).inc()
+            self._denial_events.note(request.account_id, outcome)
         elif outcome.replayed:
             self._metrics.decisions.replays.inc()
 

@@ -152,7 +152,7 @@ def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
         debit("1", "inbound traffic goes on for a while", traffic_class="inbound")
     run("The voucher expires, so it was burned first.", "grants", "nova", "--all")
     run("Each line of the history names the credits that it burned.", "entries", "nova")
-    run("Thresholds that were crossed, each once.", "events", "nova")
+    run("Thresholds that were crossed, and why requests were denied, each once.", "events", "nova")
     run("A grace that has begun is part of the balance.", "balance", "nova")
 
 

@@ -142,7 +142,7 @@ def events(
     page_token: PageToken = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show thresholds that were crossed, oldest first."""
+    """Show thresholds that were crossed, and why requests were denied, oldest first."""
     request = ListEventsRequest(
         account_id=account_id,
         page_size=limit,
@@ -274,17 +274,16 @@ def _short_unit(unit: str) -> str:
 
 
 def _events_table(page: ListEventsResponse) -> Table:
-    table = Table("when (UTC)", "account", "threshold", "of", "window", box=None)
+    table = Table("when (UTC)", "account", "threshold, denial", "of", "window", box=None)
     add_number_columns(table, "level", "reached")
     for event in page.events:
         table.add_row(
             when(event.occurred_at),
             event.account_id,
-            event.threshold_id,
+            event.threshold_id or event.reason,
             _subject_text(event),
             _window_text(event),
-            money(event.level_nanos),
-            money(event.value_nanos),
+            *_amount_texts(event),
         )
     return table
 
@@ -292,6 +291,8 @@ def _events_table(page: ListEventsResponse) -> Table:
 def _subject_text(event: Event) -> str:
     if event.budget_id:
         return f"budget {event.budget_id}"
+    if event.reason:
+        return "account"
     return event.subject.lower().replace("_", " ")
 
 
@@ -300,3 +301,11 @@ def _window_text(event: Event) -> str:
     if event.subject == "LOW_BALANCE":
         return ""
     return event.window
+
+
+def _amount_texts(event: Event) -> tuple[str, str]:
+    """Returns the level and what was reached; for a denial, what could have been spent."""
+    value = money(event.value_nanos)
+    if event.reason:
+        return "", f"{value} left"
+    return money(event.level_nanos), value

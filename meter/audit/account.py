@@ -12,6 +12,7 @@ from meter.audit.aggregates import AggregateRule
 from meter.audit.applied_operations import OperationRule
 from meter.audit.budgets import BudgetRule
 from meter.audit.chain import ChainRule
+from meter.audit.denials import check_denials
 from meter.audit.due_grants import DueGrantRule
 from meter.audit.duplicates import DuplicateRule
 from meter.audit.entry import LedgerEntry, history
@@ -229,6 +230,13 @@ class AccountCheck:
             self._thresholds.told,
         )
         self._report(Invariant.THRESHOLDS, events)
+        changes = [operation.change for operation in self._operations.recorded.values()]
+        denials = check_denials(
+            self._connection,
+            self._account.account_id,
+            changes,
+        )
+        self._report(Invariant.EVENTS, denials)
 
     def _compare_settings(self) -> None:
         settings = check_settings(

@@ -1,4 +1,4 @@
-"""The rules of a shard's journal, and the rule of the numbers of invoices."""
+"""The rules of a shard's journal, and the rules of the numbers of invoices and events."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, ScalarSelect, Select, Subquery, func, select
 
 from meter.audit.findings import Findings, Invariant
-from meter.database.schema import entries, epochs, invoices, journal_gaps, shards
+from meter.database.schema import entries, epochs, events, invoices, journal_gaps, shards
 from meter.journal.entry import Position
 
 Run = tuple[Position, int]  # first position, last number
@@ -34,6 +34,15 @@ def check_invoice_numbers(connection: Connection, findings: Findings) -> None:
     if int(digits) != count:
         detail = f"the highest number is {highest}, but there are {count} invoices"
         findings.add(Invariant.INVOICES, detail)
+
+
+def check_event_numbers(connection: Connection, findings: Findings) -> None:
+    """Checks that events are numbered from 1 without gaps."""
+    query = select(func.max(events.c.number), func.count())
+    highest, count = connection.execute(query).one()
+    if (highest or 0) != count:
+        detail = f"the highest number is {highest}, but there are {count} events"
+        findings.add(Invariant.EVENTS, detail)
 
 
 def _count_invoices(connection: Connection) -> int:

@@ -156,7 +156,7 @@ def check_events(
 
 def _stored_crossings(connection: Connection, account_id: str) -> dict[str, object]:
     """Returns the crossings that the events tell, by entry id."""
-    query = select(events).where(events.c.account_id == account_id)
+    query = select(events).where(events.c.account_id == account_id, events.c.reason == "")
     stored: dict[str, object] = {}
     for row in connection.execute(query):
         stored[row.entry_id] = _stored_crossing(row)

@@ -1,4 +1,4 @@
-"""Lists events, crossed thresholds, in the order in which the ledger learned of the crossings."""
+"""Lists events (crossed thresholds, denials) in the order in which the ledger learned of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,11 +57,12 @@ def _select_events(account_id: str, last: Place) -> Select[Any]:
 
 def _event(row: Row[Any]) -> pb.Event:
     return pb.Event(
-        event_id=row.entry_id,
+        event_id=row.entry_id or f"denial-{row.number}",
         account_id=row.account_id,
         occurred_at=timestamp(row.occurred_at_ms),
         threshold_id=row.threshold_id,
         subject=row.subject,
+        reason=row.reason,
         budget_id=row.budget_id,
         window=_window(row),
         level_nanos=row.level_nanos,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gate.v1.gate_pb2 import Usage
 from support.customer import CREDIT, Customer, at
+from support.servers import wait_until
 from support.stack import Client
 from support.terminal import ONE_TRANSPORT, Creditgate
 
@@ -91,4 +92,21 @@ def test_events_are_shown_oldest_first(creditgate: Creditgate, open_account: Ope
     assert [row[2:] for row in found] == [
         [name, "half", "daily", "use", window, "2.00", "3.00"],
         [name, "three", "daily", "use", window, "3.00", "3.00"],
+    ]
+
+
+def test_events_name_the_reason_of_denied_requests(
+    creditgate: Creditgate, open_account: Open
+) -> None:
+    customer = open_account("10", test_clock_time=at("2026-03-01T12:00:00Z"))
+    name = customer.account_id
+    customer.set_budget("ada", CREDIT, {"user": "ada"})
+    customer.debit(11 * CREDIT)
+    wait_until(lambda: len(customer.events()) == 1)
+    customer.debit(2 * CREDIT, dimensions={"user": "ada"})
+    wait_until(lambda: len(customer.events()) == 2)
+    found = creditgate(f"events {name}").rows
+    assert [row[2:] for row in found] == [
+        [name, "INSUFFICIENT_CREDITS", "account", "2026-03-01", "10.00", "left"],
+        [name, "BUDGET_EXCEEDED", "budget", "ada", "2026-03-01", "1.00", "left"],
     ]

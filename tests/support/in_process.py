@@ -12,6 +12,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from gate.account_currencies import AccountCurrencies
+from gate.denial_events import DenialEvents
 from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.service import GateService
@@ -54,8 +55,10 @@ class InProcessGate:
         self.store = store
         currencies = AccountCurrencies(store.calls.get_balance)
         pricer = Pricer(PriceTable.load(prices), Prices(ledger), currencies)
+        metrics = GateMetrics(CollectorRegistry())
+        self.denial_events = DenialEvents(ledger, metrics)
         self.service = GateService(
-            store.calls, store.lost_holds, pricer, GateMetrics(CollectorRegistry())
+            store.calls, store.lost_holds, pricer, metrics, self.denial_events
         )
         self._operations: dict[str, int] = {}
 

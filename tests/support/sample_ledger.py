@@ -3,6 +3,7 @@
 from meter.admin.budgets import BudgetRow, BudgetThreshold
 from meter.database.engine import Ledger
 from meter.journal.operations import NEXT_PURCHASE, Grace, Threshold
+from meter.ledger.denials import DenialEvent, record_denials
 from support.histories import DAY, FEBRUARY, HOUR, JANUARY, Scribe, compute_invoice, usage
 
 ADA = {"user": "ada"}
@@ -67,6 +68,7 @@ def credit_books(ledger: Ledger) -> Scribe:
     scribe.debit(25, pricing=usage(("input_tokens", 1, 25), model="a/b"), dimensions=CHAT)
     _outlive_a_grant(scribe)
     _run_out(scribe)
+    _be_denied(scribe)
     scribe.now_ms = FEBRUARY + HOUR
     compute_invoice(scribe, JANUARY, FEBRUARY)
     compute_invoice(scribe, FEBRUARY, FEBRUARY + HOUR)
@@ -94,6 +96,19 @@ def _outlive_a_grant(scribe: Scribe) -> None:
     scribe.debit(70, hold=settled)
     scribe.release(released)
     scribe.void(scribe.grant(30), 10)
+
+
+def _be_denied(scribe: Scribe) -> None:
+    """For each reason that the account can have had."""
+    scribe.flush()
+    day = scribe.now_ms // DAY
+    for reason, budget_id in (
+        ("INSUFFICIENT_CREDITS", ""),
+        ("DAILY_LIMIT_EXCEEDED", ""),
+        ("BUDGET_EXCEEDED", "ada"),
+    ):
+        denial = DenialEvent("acme", reason, budget_id, day, scribe.now_ms, 0)
+        record_denials(scribe.ledger, [denial])
 
 
 def _run_out(scribe: Scribe) -> None:

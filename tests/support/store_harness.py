@@ -251,6 +251,13 @@ class StoreHarness:
         outcome = self._run(self._store.calls.debit(request, _cost(amount, pricing)))
         return None if outcome.replayed or outcome.denial else outcome.effect
 
+    def denied(self, account_id: str, amount: int) -> Outcome:
+        """The outcome of a debit that must be denied."""
+        request = DebitRequest(**_ids(account_id), amount_nanos=amount)
+        outcome: Outcome = self._run(self._store.calls.debit(request, Cost(amount)))
+        assert outcome.denial
+        return outcome
+
     def release(self, account_id: str, hold_id: str) -> None:
         _effect(
             self._run(

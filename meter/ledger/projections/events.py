@@ -1,20 +1,13 @@
-"""The projection of events: thresholds that were crossed, each once, numbered in the order in which
-the events are committed.
-"""
+"""The projection of events: thresholds that were crossed, each once."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from meter.database.engine import upsert, write_many
-from meter.database.schema import events
 from meter.journal.effect import Crossing
+from meter.ledger.events import insert_events
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.projections.budgets import BudgetProjection
-
-# PostgreSQL's advisory lock on the numbering: a reader that goes on from a number then misses no
-# event that commits later.
-_LOCK = 0x4556454E
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +33,18 @@ class EventProjection:
             self._crossed.append(_CrossedThreshold(record, crossing, number))
 
     def save(self) -> None:
-        """Numbers and inserts new events; a crossing that Redis lost and told again is known."""
-        if not self._crossed:
-            return
-        last = _lock_last_number(self._connection)
-        rows = [_row(crossed, number) for number, crossed in enumerate(self._crossed, last + 1)]
-        statement = upsert(self._connection, events).on_conflict_do_nothing()
-        write_many(self._connection, statement, rows)
+        """Inserts new events; a crossing that Redis lost and told again is known."""
+        if self._crossed:
+            insert_events(self._connection, map(_row, self._crossed))
 
 
-def _lock_last_number(connection: Connection) -> int:
-    """Returns the newest event's number; nobody else numbers events until the transaction ends."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    return connection.scalar(select(func.max(events.c.number))) or 0
-
-
-def _row(crossed: _CrossedThreshold, number: int) -> dict[str, object]:
+def _row(crossed: _CrossedThreshold) -> dict[str, object]:
     record = crossed.record
     crossing = crossed.crossing
     return {
-        "number": number,
         "account_id": record.account_id,
         "subject": crossing.subject.upper(),
+        "reason": "",
         "budget_id": crossing.budget_id,
         "budget_number": crossed.budget_number,
         "threshold_id": crossing.threshold_id,

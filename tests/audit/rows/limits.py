@@ -66,6 +66,18 @@ BUDGETS = [
     Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"held_nanos": 1}, account_id="acme", number=8, start_day=20485)),
 ]  # fmt: skip
 
+_DENIALS = [
+    Row(Rule.EVENTS, says, row("events", changes, account_id="acme", reason=reason))
+    for reason, says, changes in (
+        ("DAILY_LIMIT_EXCEEDED", ", where no window ", {"period": "20453"}),
+        ("DAILY_LIMIT_EXCEEDED", ", which no recorded ", {"reason": "ACCOUNT_SUSPENDED"}),
+        ("DAILY_LIMIT_EXCEEDED", ", which no recorded ", {"reason": "HOLD_NOT_FOUND"}),
+        ("BUDGET_EXCEEDED", ", which no recorded ", {"budget_id": "eve"}),
+        ("BUDGET_EXCEEDED", ", which no recorded ", {"budget_id": "chats", "period": "20454"}),
+        ("BUDGET_EXCEEDED", ", where no window ", {"budget_id": "chats", "period": "20455"}),
+    )
+]
+
 OTHERS = [
     Row(Rule.ADMISSION, " nanos were admitted, budget ", effect("AUTHORIZE", 0, ",500,0,500,h", ",59,0,500,h")),
     Row(Rule.ADMISSION, " could be spent", effect("DEBIT", 7, " 130 0 ", " 144 0 ")),
@@ -97,6 +109,8 @@ OTHERS = [
     Row(Rule.THRESHOLDS, ", which nothing has crossed", effect("THRESHOLD", 0, ",200,305 ", ",200,306 ")),
     Row(Rule.THRESHOLDS, NOT_KEPT, row("events", None, account_id="acme", number=1)),
     Row(Rule.THRESHOLDS, NOT_KEPT, row("events", {"value_nanos": 1}, account_id="acme", number=2)),
+    Row(Rule.EVENTS, ", but there are ", row("events", None, account_id="acme", number=1)),
+    *_DENIALS,
 ]  # fmt: skip
 
 ROWS = [*BUDGETS, *OTHERS]

@@ -248,6 +248,7 @@ def _create_events() -> None:
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("account_id", sa.String(length=128), nullable=False),
         sa.Column("subject", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("budget_id", sa.String(length=64), nullable=False),
         sa.Column("budget_number", sa.BigInteger(), nullable=False),
         sa.Column("threshold_id", sa.String(length=64), nullable=False),
@@ -260,6 +261,7 @@ def _create_events() -> None:
         sa.UniqueConstraint(
             "account_id",
             "subject",
+            "reason",
             "budget_id",
             "budget_number",
             "threshold_id",

@@ -1,0 +1,93 @@
+"""Has the ledger record that requests were denied, beside the calls: once a window."""
+
+import asyncio
+from collections import OrderedDict
+
+import structlog
+
+from gate.metrics import GateMetrics
+from gate.store.calls import Outcome
+from meter.database.engine import Ledger
+from meter.database.errors import LedgerUnavailable
+from meter.ledger.denials import DenialEvent, record_denials
+
+# Bounds memory to about 6 MiB. A denial that has been forgotten is recorded again, which changes
+# nothing.
+_MOST_REMEMBERED = 20_000
+_MOST_WAITING = 10_000  # while the ledger is away
+_BATCH = 100  # bounds how long the other writers of an SQLite ledger wait
+_RETRY_S = 1.0
+
+_Key = tuple[str, str, str, int]
+
+log = structlog.get_logger()
+
+
+class DenialEvents:
+    """Remembers what this process has seen denied: a repeat in the same window ends here.
+
+    Denials that were noted and not recorded yet are lost with the process; the next denial in the
+    window is recorded in their place.
+    """
+
+    def __init__(self, ledger: Ledger, metrics: GateMetrics) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._remembered: OrderedDict[_Key, None] = OrderedDict()
+        self._waiting: list[DenialEvent] = []
+        self._noted = asyncio.Event()
+
+    def note(self, account_id: str, outcome: Outcome) -> None:
+        """Notes a denial, unless the like was noted before in the window."""
+        window_day = _window_day(outcome)
+        key = (account_id, outcome.denial, outcome.budget_id, window_day)
+        if key in self._remembered:
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            self._metrics.upkeep.denial_events_dropped.inc()
+            return
+        self._remember(key)
+        effect = outcome.effect
+        self._waiting.append(DenialEvent(*key, effect.at_ms, effect.affordable))
+        self._noted.set()
+
+    async def keep(self) -> None:
+        """Records what is noted, as it comes. Runs until cancelled."""
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            while self._waiting:
+                await self._try_to_record()
+
+    async def record_rest(self) -> None:
+        """Records what still waits when the process ends; tries once."""
+        try:
+            while self._waiting:
+                await self._record()
+        except LedgerUnavailable as error:
+            log.warning("denial_events_lost", count=len(self._waiting), error=str(error))
+
+    async def _try_to_record(self) -> None:
+        try:
+            await self._record()
+        except LedgerUnavailable as error:
+            log.warning("denial_events_wait", count=len(self._waiting), error=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+    async def _record(self) -> None:
+        batch = self._waiting[:_BATCH]
+        await asyncio.to_thread(record_denials, self._ledger, batch)
+        del self._waiting[: len(batch)]
+
+    def _remember(self, key: _Key) -> None:
+        self._remembered[key] = None
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+
+def _window_day(outcome: Outcome) -> int:
+    """Returns the first UTC day of the window in which the denial is told once."""
+    for budget in outcome.effect.budgets:
+        if budget.budget_id == outcome.budget_id:
+            return budget.start_day
+    return outcome.effect.day

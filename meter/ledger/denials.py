@@ -1,0 +1,49 @@
+"""Records that requests were denied: one event for each account, reason, budget and window.
+
+The journal knows nothing of denials, which write nothing in Redis. Gates record them, beside the
+calls.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from meter.database.engine import Ledger
+from meter.ledger.events import insert_events
+
+_SUBJECT = "DENIAL"
+
+
+class DenialEvent(NamedTuple):
+    """Says that requests were denied in a window, and when the first of them was."""
+
+    account_id: str
+    reason: str  # a name of gate.v1.Reason
+    budget_id: str  # for BUDGET_EXCEEDED; else empty
+    window_day: int  # the account's UTC day, or the first day of the budget's window
+    at_ms: int  # by the account's clock
+    affordable_nanos: int  # what the denied request could have spent
+
+
+def record_denials(ledger: Ledger, denials: Iterable[DenialEvent]) -> None:
+    """Records the denials that are not recorded yet; harmless when repeated.
+
+    LedgerUnavailable leaves the outcome unknown.
+    """
+    with ledger.write() as connection:
+        insert_events(connection, map(_row, denials))
+
+
+def _row(denial: DenialEvent) -> dict[str, object]:
+    return {
+        "account_id": denial.account_id,
+        "subject": _SUBJECT,
+        "reason": denial.reason,
+        "budget_id": denial.budget_id,
+        "budget_number": 0,
+        "threshold_id": "",
+        "period": str(denial.window_day),
+        "level_nanos": 0,
+        "value_nanos": denial.affordable_nanos,
+        "occurred_at_ms": denial.at_ms,
+        "entry_id": "",
+    }
