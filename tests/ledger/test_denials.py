@@ -180,5 +180,8 @@ def test_a_process_that_ends_while_the_ledger_is_away_says_what_it_lost(
         note(events, poor, "acme", "beta")
         with events_locked(poor.ledger):
             asyncio.run(events.record_rest())
-    assert [(log["event"], log["count"]) for log in logs] == [("denial_events_lost", 2)]
+    assert [(log["event"], log["count"]) for log in logs] == [
+        ("denial_events_rest", 2),
+        ("denial_events_lost", 2),
+    ]
     assert recorded(poor.ledger) == []
