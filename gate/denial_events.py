@@ -61,6 +61,8 @@ class DenialEvents:
 
     async def record_rest(self) -> None:
         """Records what still waits when the process ends; tries once."""
+        if self._waiting:
+            log.info("denial_events_rest", count=len(self._waiting))
         try:
             while self._waiting:
                 await self._record()

@@ -3,13 +3,12 @@ later if the ledger is away.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from gate import denial_events
@@ -22,7 +21,7 @@ from meter.database.migrate import open_ledger
 from meter.flusher import Flusher
 from meter.journal.operations import Threshold
 from meter.ledger.denials import DenialEvent, record_denials
-from support.ledger_state import rows, running, value
+from support.ledger_state import events_locked, rows, running, value
 from support.sample_history import DAY, NOON
 from support.servers import wait_until
 from support.store_harness import CREDIT, StoreHarness
@@ -56,15 +55,6 @@ def new_denial_events(ledger: Ledger, registry: CollectorRegistry | None = None)
 def note(events: DenialEvents, harness: StoreHarness, *account_ids: str) -> None:
     for account_id in account_ids:
         events.note(account_id, harness.denied(account_id, CREDIT))
-
-
-@contextmanager
-def away(ledger: Ledger) -> Iterator[None]:
-    """Lets nobody else write events meanwhile."""
-    with ledger.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("LOCK TABLE events"))
-        yield
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -147,7 +137,7 @@ def test_a_denial_while_the_ledger_is_away_has_its_event_later(
         later = poor.denied("beta", CREDIT)
 
         async def come_back() -> None:
-            with away(poor.ledger):
+            with events_locked(poor.ledger):
                 await until(lambda: logs)
                 events.note("beta", later)
             await until(lambda: len(recorded(poor.ledger)) == 2)
@@ -188,7 +178,10 @@ def test_a_process_that_ends_while_the_ledger_is_away_says_what_it_lost(
     with closing(open_ledger(ledger_url, PATIENCE_S)) as impatient, capture_logs() as logs:
         events = new_denial_events(impatient)
         note(events, poor, "acme", "beta")
-        with away(poor.ledger):
+        with events_locked(poor.ledger):
             asyncio.run(events.record_rest())
-    assert [(log["event"], log["count"]) for log in logs] == [("denial_events_lost", 2)]
+    assert [(log["event"], log["count"]) for log in logs] == [
+        ("denial_events_rest", 2),
+        ("denial_events_lost", 2),
+    ]
     assert recorded(poor.ledger) == []

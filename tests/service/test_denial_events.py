@@ -1,16 +1,21 @@
 """Denied requests leave events: one for each account, reason or budget, and window."""
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from gate.v1.gate_pb2 import DENIED, BatchItem, BatchRequest, DebitRequest
+from meter.database.migrate import open_ledger
 from meter.v1.accounts_pb2 import DAILY, SUSPENDED, Threshold
 from meter.v1.ledger_pb2 import Event
-from support.customer import CREDIT, Customer, at
+from support.customer import CREDIT, Customer, another_gate, at
+from support.ledger_state import events_locked
 from support.servers import wait_until
-from support.stack import Client
+from support.stack import Client, Stack
 from support.terminal import ONE_TRANSPORT
 
 pytest_plugins = ("support.running_stack",)
@@ -154,3 +159,22 @@ def test_what_is_not_denied_leaves_no_event(open_account: Open, incurred: bool) 
     debit_is_denied(customer, 1)
     [event] = events_once_there_are(1, customer)
     assert event.reason == "ACCOUNT_SUSPENDED"
+
+
+def test_a_gate_that_stops_records_the_denials_that_still_wait(
+    stack: Stack, open_account: Open
+) -> None:
+    customer = open_account("10", test_clock_time=at(NOON))
+    customer.set_budget("ada", CREDIT, ADA)
+    with (
+        another_gate(stack) as (gate, client),
+        closing(open_ledger(stack.ledger_url)) as ledger,
+    ):
+        with events_locked(ledger):
+            debit_is_denied(customer.at(client), 11 * CREDIT)
+            debit_is_denied(customer.at(client), 2 * CREDIT, dimensions=ADA)
+            os.kill(gate.pid, signal.SIGTERM)
+            wait_until(lambda: "denial_events_rest" in gate.log.read_text())
+        assert gate.wait() == 0
+    reasons = [event.reason for event in customer.events()]
+    assert reasons == ["INSUFFICIENT_CREDITS", "BUDGET_EXCEEDED"]

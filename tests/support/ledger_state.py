@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 from prometheus_client import CollectorRegistry
-from sqlalchemy import RowMapping, Table, select
+from sqlalchemy import RowMapping, Table, select, text
 
 from gate.store.keys import (
     account_key,
@@ -313,6 +313,15 @@ def running(*flushers: Flusher) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def events_locked(ledger: Ledger) -> Iterator[None]:
+    """Lets nobody else write events meanwhile; nor anything else, on SQLite."""
+    with ledger.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE events"))
+        yield
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
