@@ -52,7 +52,8 @@ def check_debit(request: gate_pb2.DebitRequest) -> None:
     """Checks the form of a Debit."""
     _check_ids(request)
     _check_cost(request)
-    _check_reported_cost(request)
+    if request.HasField("reported_cost_nanos"):
+        _check_reported_cost(request)
     _check_dimensions(request.dimensions)
     if request.hold_id:
         check_id("hold_id", request.hold_id)
@@ -91,8 +92,7 @@ def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
             "usage",
             "is required: the model, and the quantities of a typical request",
         )
-    if not request.usage.model:
-        raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
+    _require_model(request.usage)
     _check_usage(request.usage)
     if request.amount_nanos < 0:
         raise InvalidField("amount_nanos", "must not be negative")
@@ -139,8 +139,6 @@ def _check_cost(
 
 
 def _check_reported_cost(request: gate_pb2.DebitRequest) -> None:
-    if not request.HasField("reported_cost_nanos"):
-        return
     if not request.HasField("usage"):
         raise InvalidField(
             "reported_cost_nanos",
@@ -155,7 +153,12 @@ def _check_model(
 ) -> None:
     """Checks that a usage names the model; a usage by a hold is of the hold's model."""
     has_hold = not isinstance(request, gate_pb2.AuthorizeRequest) and request.hold_id
-    if not request.usage.model and not has_hold:
+    if not has_hold:
+        _require_model(request.usage)
+
+
+def _require_model(usage: gate_pb2.Usage) -> None:
+    if not usage.model:
         raise InvalidField("usage.model", f"1 to {MAX_MODEL} printable characters")
 
 

@@ -22,13 +22,13 @@ class Acknowledged:
         self.ids: list[bytes | None] = [None] * count  # by shard; the calls write here
         self._metrics = metrics
 
-    def count_lost(
+    def lost(
         self,
         shard: int,
         known: LedgerShard,
         found: StoredShard,
     ) -> int:
-        """Returns how many entries neither the store nor the ledger has; counts and logs them once.
+        """Returns how many entries neither the store nor the ledger has; none once an epoch begins.
 
         Nothing may be in flight, as is so while the shard is closed.
         """
@@ -39,17 +39,12 @@ class Acknowledged:
         kept = max(found.end or _NOTHING, known.position)
         if told <= kept:
             return 0
-        self.ids[shard] = None
-        lost = told.seq
         if kept.epoch == told.epoch:
-            lost = told.seq - kept.seq
-        self._metrics.acknowledged_lost.inc(lost)
-        log.error(
-            "acknowledged_lost",
-            shard=shard,
-            entries=lost,
-            acknowledged=str(told),
-            journal=str(found.end),
-            ledger=str(known.position),
-        )
-        return lost
+            return told.seq - kept.seq
+        return told.seq
+
+    def count_lost(self, shard: int, entries: int) -> None:
+        """Counts and logs lost entries; to be called once the loss has begun another epoch."""
+        if entries:
+            self._metrics.acknowledged_lost.inc(entries)
+            log.error("acknowledged_lost", shard=shard, entries=entries)

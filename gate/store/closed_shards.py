@@ -56,12 +56,27 @@ class ClosedShards:
         self._metrics.shards_closed.set(len(self._closures))
 
     def note(self, shard: int, state: ShardState) -> None:
-        """Notes how the shard was found: open, or why it is closed."""
-        if state is ShardState.OPEN:
-            self._open(shard)
-        elif self._closures[shard].reason != state:
-            since_s = self._closures[shard].since_s
-            self._closures[shard] = _Closure(since_s, state.value)
+        """Notes why a closed shard is closed."""
+        closure = self._closures[shard]
+        if closure.reason != state:
+            self._closures[shard] = _Closure(closure.since_s, state.value)
+
+    def open(self, shard: int) -> None:
+        """Notes that the shard admits calls."""
+        del self._closures[shard]
+        self._metrics.shards_closed.set(len(self._closures))
+
+    def reason(self, shard: int) -> str:
+        """Returns why the shard is closed; empty for an open shard."""
+        closure = self._closures.get(shard)
+        if closure is None:
+            return ""
+        return closure.reason
+
+    @property
+    def is_any_refused(self) -> bool:
+        """Says whether the store of any shard must not be used."""
+        return any(closure.reason in REFUSED for closure in self._closures.values())
 
     def advice(self, shard: int) -> str:
         """Returns why the shard is closed, and what to do."""
@@ -79,10 +94,6 @@ class ClosedShards:
                 self._tell(shard, closure, age_s)
         for reason, seconds in longest_s.items():
             self._metrics.shard_closed_seconds.labels(reason).set(seconds)
-        self._metrics.shards_closed.set(len(self._closures))
-
-    def _open(self, shard: int) -> None:
-        self._closures.pop(shard, None)
         self._metrics.shards_closed.set(len(self._closures))
 
     def _tell(

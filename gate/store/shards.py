@@ -81,7 +81,6 @@ class Shards:
         """`store_name` is how the store is reached, or what an operator calls the store."""
         self.count = count
         self._store_name = store_name
-        self._states: list[ShardState | None] = [None] * count
         self._begins_epochs = begins_epochs
         self._connections = connections
         self._runner = runner
@@ -185,12 +184,12 @@ class Shards:
 
     def require_own_store(self) -> None:
         """Raises LedgerError if the ledger and the store do not belong to each other."""
-        if self._is_any_refused():
+        if self._closed.is_any_refused:
             raise LedgerError(self._refused)
 
     def require_admission(self, shard: int) -> None:
         """Raises ShardClosed if the shard stays closed until a person acts."""
-        if self._states[shard] in STOPS:
+        if self._closed.reason(shard) in STOPS:
             raise self._refusal(shard)
 
     async def watch(self) -> None:
@@ -227,13 +226,13 @@ class Shards:
         state = judge(known, found, self._store_name)
         if state in STOPS and await self._has_changed(shard, known):
             return  # the ledger went on between the two looks: look again
-        self._note(shard, state, known, found)
         if state is ShardState.OPEN:
             await self._open(shard, known, found)
-        elif state is ShardState.NEW and self._may_begin():
+            return
+        self._note(shard, state, known, found)
+        if state is ShardState.NEW and self._may_begin():
             await self._open_new(shard, known)
         elif state is ShardState.LOST and self._may_begin():
-            self.acknowledged.count_lost(shard, known, found)
             await self._begin_again(shard, known, found)
 
     async def _open(
@@ -247,21 +246,19 @@ class Shards:
         The flusher carries over what the journal still has before the other epoch is opened.
         """
         assert found.end is not None
-        lost = self.acknowledged.count_lost(shard, known, found)
+        lost = self.acknowledged.lost(shard, known, found)
         if lost:
             epoch = Position(found.end.epoch + 1, 0)
             reason = f"{lost} acknowledged entries behind {found.end} were lost by the store"
-            await self._open_epoch(shard, known, epoch, reason)
+            if await self._open_epoch(shard, known, epoch, reason):
+                self.acknowledged.count_lost(shard, lost)
         else:
-            self._closed.note(shard, ShardState.OPEN)
+            self._closed.open(shard)
             self._epochs[shard] = found.end.epoch
 
     def _may_begin(self) -> bool:
         """Says whether shards may be opened: none, if any shard of the store is a stranger's."""
-        return self._begins_epochs and not self._is_any_refused()
-
-    def _is_any_refused(self) -> bool:
-        return any(state in REFUSED for state in self._states)
+        return self._begins_epochs and not self._closed.is_any_refused
 
     async def _has_changed(self, shard: int, known: LedgerShard) -> bool:
         now = await asyncio.to_thread(self._positions.shards)
@@ -274,12 +271,10 @@ class Shards:
         known: LedgerShard,
         found: StoredShard,
     ) -> None:
-        """Keeps the state, and tells of a state in which the shard stays closed, once."""
-        former = self._states[shard]
-        self._states[shard] = state
-        if state is not ShardState.OPEN:
-            self._closed.note(shard, state)
-        if state is former or state in (ShardState.OPEN, ShardState.NEW, ShardState.LOST):
+        """Keeps why the shard is closed, and tells of what a gate cannot mend, once."""
+        former = self._closed.reason(shard)
+        self._closed.note(shard, state)
+        if state == former or state in (ShardState.NEW, ShardState.LOST):
             return
         if state in REFUSED:
             self._refused = refused_store(known, found, self._store_name)
@@ -319,14 +314,11 @@ class Shards:
     ) -> None:
         """Begins a new epoch of a shard whose store has lost what the ledger has."""
         reason = f"journal ends at {found.end or 'nothing'}, the ledger holds {known.position}"
+        lost = self.acknowledged.lost(shard, known, found)
         if known.position.seq > 0:
             known = await self._begin_epoch(shard, known, found, reason)
-        await self._open_epoch(
-            shard,
-            known,
-            known.position,
-            reason,
-        )
+        if await self._open_epoch(shard, known, known.position, reason):
+            self.acknowledged.count_lost(shard, lost)
 
     async def _begin_epoch(
         self,
@@ -360,8 +352,11 @@ class Shards:
         known: LedgerShard,
         begin: Position,
         reason: str,
-    ) -> None:
-        # 'stale' is as good as 'ok': another gate was first. After 'foreign' the next look tells.
+    ) -> bool:
+        """Begins an epoch of the journal, and says whether that was done here.
+
+        Another gate may have been first; whether the shard is foreign, the next look tells.
+        """
         arguments = OpenEpochArguments(
             begin.epoch,
             Method.EPOCH,
@@ -369,12 +364,13 @@ class Shards:
             known.owner.encode(),
             str(known.position),
         )
-        await self._runner.run(
+        status, *_ = await self._runner.run(
             "open_epoch",
             shard,
             call_keys("open_epoch", shard),
             arguments,
         )
+        return bool(status == b"ok")
 
 
 def _has_gone_back(former: LedgerShard | None, now: LedgerShard) -> bool:

@@ -18,12 +18,15 @@ from sqlalchemy import make_url, text
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.database.migrate import open_ledger
-from meter.flusher import Flusher
-from meter.journals import Journals
 from meter.ledger.positions import Positions
-from meter.metrics import FlusherMetrics
-from support.gate_store import STORE_NAME
-from support.ledger_state import assert_books_add_up, entries, journal_length, running, value
+from support.ledger_state import (
+    assert_books_add_up,
+    entries,
+    journal_length,
+    make_flusher,
+    running,
+    value,
+)
 from support.servers import wait_until
 from support.stack import free_port
 from support.store_harness import CREDIT, StoreHarness
@@ -98,13 +101,7 @@ def test_a_flusher_goes_on_while_its_former_connection_is_still_dead(
     registry = CollectorRegistry()
     harness.create("acme", 100 * CREDIT)
     with closing(open_ledger(url_by(proxy, ledger_url), PATIENCE_S)) as ledger:
-        flusher = Flusher(
-            Journals(harness.redis, harness.shards),
-            ledger,
-            10,
-            FlusherMetrics(registry),
-            STORE_NAME,
-        )
+        flusher = make_flusher(harness, registry=registry, ledger=ledger)
         with running(flusher):
             for number in range(5):
                 harness.debit("acme", CREDIT, request_id=f"d{number}")
@@ -125,13 +122,7 @@ def test_while_a_stranger_locks_the_ledger_debits_go_on_and_afterwards_the_flush
     registry = CollectorRegistry()
     harness.create("acme", 100 * CREDIT)
     with closing(open_ledger(ledger_url, PATIENCE_S)) as ledger:
-        flusher = Flusher(
-            Journals(harness.redis, harness.shards),
-            ledger,
-            10,
-            FlusherMetrics(registry),
-            STORE_NAME,
-        )
+        flusher = make_flusher(harness, registry=registry, ledger=ledger)
         with locked_by_a_stranger(ledger), running(flusher):
             for number in range(5):
                 harness.debit("acme", CREDIT, request_id=f"d{number}")

@@ -37,11 +37,11 @@ def test_each_reason_has_its_own_age_which_ends_with_the_closure(
     closed: ClosedShards, registry: CollectorRegistry
 ) -> None:
     closed.note(0, ShardState.AWAITS_FLUSHER)
-    closed.note(1, ShardState.OPEN)
+    closed.open(1)
     closed.tell()
     assert [reason for reason in REASONS if seconds(registry, reason) > 0] == ["awaits_flusher"]
     assert not closed.are_all
-    closed.note(0, ShardState.OPEN)
+    closed.open(0)
     closed.tell()
     assert [reason for reason in REASONS if seconds(registry, reason) > 0] == []
 
@@ -52,7 +52,7 @@ def test_a_shard_that_was_closed_again_is_closed_since_then(
     closed.note(0, ShardState.LEDGER_OLDER)
     closed.close(0)
     assert closed.advice(0).startswith("ledger_older: ")
-    closed.note(0, ShardState.OPEN)
+    closed.open(0)
     closed.close(0)
     assert closed.advice(0).startswith("unverified: ")
 
@@ -61,7 +61,7 @@ def test_a_shard_closed_for_long_is_told_once_for_each_reason_with_what_to_do(
     closed: ClosedShards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(closed_shards, "_LONG_S", 0.0)
-    closed.note(1, ShardState.OPEN)
+    closed.open(1)
     with capture_logs() as logs:
         closed.tell()
         closed.tell()

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -33,6 +33,7 @@ from support.tcp_proxy import TcpProxy, tcp_proxy
 pytest_plugins = ("support.harness_fixtures",)
 
 OPEN = OpenEpochArguments(1, "epoch", "why", "ledger store", "1-0")
+REPLICATED = partial(ReplicatedConnection, replicas=1)
 
 
 class Pair(NamedTuple):
@@ -70,6 +71,22 @@ def pair() -> Iterator[Pair]:
         yield Pair(primary, replica, proxy)
 
 
+@asynccontextmanager
+async def connected(url: str, **options: Any) -> AsyncIterator[Connections]:
+    """Connections that are opened, and closed with the block."""
+    usual: dict[str, Any] = {"count": 1, "timeout_s": 2, "prepare": prepare_server}
+    connections = Connections(Endpoint(url), **(usual | options))
+    await connections.open()
+    try:
+        yield connections
+    finally:
+        await connections.close()
+
+
+def runner_of(connections: Connections) -> ScriptRunner:
+    return ScriptRunner(connections, GateMetrics(CollectorRegistry()))
+
+
 async def open_epoch_when_there_is_a_primary(runner: ScriptRunner) -> list[bytes]:
     """Opens shard 1, repeating the call as a client does."""
     while True:
@@ -80,71 +97,54 @@ async def open_epoch_when_there_is_a_primary(runner: ScriptRunner) -> list[bytes
 
 def test_a_gate_leaves_a_demoted_primary(pair: Pair) -> None:
     async def test() -> None:
-        connections = Connections(
-            Endpoint(f"redis://127.0.0.1:{pair.proxy.port}"),
-            count=1,
-            timeout_s=2,
-            prepare=prepare_server,
-        )
-        await connections.open()
-        runner = ScriptRunner(connections, GateMetrics(CollectorRegistry()))
-        await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN)
-        await asyncio.to_thread(pair.fail_over)
-        with pytest.raises(RedisUnavailable, match="no longer"):
-            await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
-        async with asyncio.timeout(10):
-            assert await open_epoch_when_there_is_a_primary(runner) == [b"ok"]
-        await connections.close()
+        async with connected(f"redis://127.0.0.1:{pair.proxy.port}") as connections:
+            runner = runner_of(connections)
+            await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN)
+            await asyncio.to_thread(pair.fail_over)
+            with pytest.raises(RedisUnavailable, match="no longer"):
+                await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+            async with asyncio.timeout(10):
+                assert await open_epoch_when_there_is_a_primary(runner) == [b"ok"]
 
     uvloop.run(test())
 
 
 def test_a_reply_counts_once_a_replica_has_what_stands_behind_it(pair: Pair) -> None:
     async def test() -> None:
-        connections = Connections(
-            Endpoint(pair.primary.url),
-            count=2,
-            timeout_s=1,
-            prepare=prepare_server,
-            new_connection=partial(ReplicatedConnection, replicas=1),
-        )
-        await connections.open()
-        runner = ScriptRunner(connections, GateMetrics(CollectorRegistry()))
-        assert await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN) == [b"ok"]
-        os.kill(pair.replica.pid, signal.SIGSTOP)
-        with pytest.raises(ReplicasLag, match="replicas that have the call: 0"):
-            await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
-        with pytest.raises(ReplicasLag):  # it did run: a look by another connection waits as well
-            await connections.command(0, "XINFO", "STREAM", journal_key(1))
-        os.kill(pair.replica.pid, signal.SIGCONT)
-        assert await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN) == [b"stale"]
-        with pair.replica.client() as replica:
-            assert replica.exists(journal_key(1))
-        await connections.close()
+        async with connected(
+            pair.primary.url, count=2, timeout_s=1, new_connection=REPLICATED
+        ) as connections:
+            runner = runner_of(connections)
+            assert await runner.run("open_epoch", 0, call_keys("open_epoch", 0), OPEN) == [b"ok"]
+            os.kill(pair.replica.pid, signal.SIGSTOP)
+            with pytest.raises(ReplicasLag, match="replicas that have the call: 0"):
+                await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+            with pytest.raises(ReplicasLag):  # a look by another connection waits as well
+                await connections.command(0, "XINFO", "STREAM", journal_key(1))
+            os.kill(pair.replica.pid, signal.SIGCONT)
+            again = await runner.run("open_epoch", 1, call_keys("open_epoch", 1), OPEN)
+            assert again == [b"stale"], "it did run"
+            with pair.replica.client() as replica:
+                assert replica.exists(journal_key(1))
 
     uvloop.run(test())
 
 
 def test_calls_that_wait_for_a_replica_fail_once_the_connection_is_lost(pair: Pair) -> None:
     async def test() -> None:
-        connections = Connections(
-            Endpoint(pair.primary.url),
-            count=1,
-            timeout_s=20,
-            prepare=prepare_server,
-            new_connection=partial(ReplicatedConnection, replicas=1),
-        )
-        await connections.open()
-        os.kill(pair.replica.pid, signal.SIGSTOP)
-        waiting = [
-            asyncio.ensure_future(connections.command(0, "SET", f"key-{n}", n)) for n in range(3)
-        ]
-        await asyncio.sleep(0.2)
-        pair.primary.kill()
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
-            assert isinstance(outcome, RedisUnavailable)
-        os.kill(pair.replica.pid, signal.SIGCONT)
-        await connections.close()
+        async with connected(
+            pair.primary.url, timeout_s=20, new_connection=REPLICATED
+        ) as connections:
+            os.kill(pair.replica.pid, signal.SIGSTOP)
+            waiting = [
+                asyncio.ensure_future(connections.command(0, "SET", f"key-{n}", n))
+                for n in range(3)
+            ]
+            await asyncio.sleep(0.2)
+            pair.primary.kill()
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                assert isinstance(outcome, RedisUnavailable)
+            os.kill(pair.replica.pid, signal.SIGCONT)
 
     uvloop.run(test())
 
@@ -164,11 +164,9 @@ def test_a_flusher_leaves_a_demoted_primary(pair: Pair, ledger: Ledger) -> None:
 
 def test_a_node_of_a_cluster_is_refused_by_name() -> None:
     async def test(server: ValkeyServer) -> None:
-        connections = Connections(
-            Endpoint(server.url), count=1, timeout_s=2, prepare=prepare_server
-        )
         with pytest.raises(UnfitRedis, match="node of a cluster"):
-            await connections.open()
+            async with connected(server.url):
+                pass
 
     ports = {"port": str(free_port()), "cluster_port": str(free_port())}
     with valkey_server(cluster_enabled="yes", **ports) as server:

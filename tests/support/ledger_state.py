@@ -57,10 +57,12 @@ def make_flusher(
     harness: StoreHarness,
     journals: redis.Redis | None = None,
     registry: CollectorRegistry | None = None,
+    ledger: Ledger | None = None,
 ) -> Flusher:
+    """A flusher of the harness's journals and ledger, or of those that are given."""
     return Flusher(
         Journals(journals or harness.redis, harness.shards),
-        harness.ledger,
+        ledger or harness.ledger,
         10,
         FlusherMetrics(registry or CollectorRegistry()),
         STORE_NAME,
