@@ -186,6 +186,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             await asyncio.to_thread(price_file.read),
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
+            parts.barrier.wait,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)

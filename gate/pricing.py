@@ -6,7 +6,7 @@ known to be recorded.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
@@ -81,10 +81,12 @@ class Pricer:
         table: PriceTable,
         prices: Prices,
         currencies: AccountCurrencies,
+        wait_until_flushed: Callable[[str], Awaitable[None]],
     ) -> None:
         self._table = table
         self._prices = prices
         self._currencies = currencies
+        self._wait_until_flushed = wait_until_flushed
         # By version, the least recently used first.
         self._remembered: OrderedDict[str, ModelPrice] = OrderedDict()
         self._unrecorded: dict[str, ModelPrice] = {}
@@ -187,7 +189,7 @@ class Pricer:
         if pinned_version:
             # A known version, as nearly all are, needs no coroutine.
             held = self._known(pinned_version) or self._in_force(usage, account_id, pinned_version)
-            held = held or await self._recall(pinned_version)
+            held = held or await self._recall(pinned_version, account_id)
         currency = ""
         if account_id and len(self._table.currencies) > 1:
             currency = await self._currencies.of(account_id)
@@ -267,8 +269,15 @@ class Pricer:
         pricing = Pricing(price.model, price.version, lines, brought)
         return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
 
-    async def _recall(self, version: str) -> ModelPrice | None:
+    async def _recall(self, version: str, account_id: str) -> ModelPrice | None:
+        """Returns a price that the ledger has, or gets with the entry that has pinned the price.
+
+        That entry may be another gate's, and a moment old: no other price will do meanwhile.
+        """
         price = await asyncio.to_thread(self._prices.version, version)
+        if price is None:
+            await self._wait_until_flushed(account_id)
+            price = await asyncio.to_thread(self._prices.version, version)
         if price is not None:
             self._remember(price)
         return price

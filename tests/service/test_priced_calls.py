@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import grpc
 import pytest
 
 from gate.v1.gate_pb2 import (
@@ -357,3 +358,21 @@ def test_a_model_that_the_ledger_has_not_met_is_charged_while_the_ledger_is_lock
             "SELECT model FROM price_versions WHERE version = ?", [entry.price_version]
         )
         assert recorded.fetchall() == [("openai/gpt-4.1-nano",)]
+
+
+def test_a_pinned_price_that_is_on_its_way_to_the_ledger_is_waited_for(
+    open_account: Open, dearer: Client, stack: Stack
+) -> None:
+    customer = open_account("10")
+    if not stack.ledger_url.startswith("sqlite:///"):
+        pytest.skip("a single writer can lock SQLite alone")
+    fresh = Usage(model=f"fresh-{stack.settings['CREDITGATE_TRANSPORT']}", input_tokens=100)
+    with closing(sqlite3.connect(stack.ledger_url.removeprefix("sqlite:///"))) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        hold = customer.authorize(usage=fresh)
+        request = customer.asks(DebitRequest, usage=fresh, hold_id=hold.hold_id)
+        settled = dearer.gate.Debit.future(request)
+        with pytest.raises(grpc.FutureTimeoutError):
+            settled.result(timeout=0.5)
+        stranger.rollback()
+    assert settled.result().charged_nanos == 100_000

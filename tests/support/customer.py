@@ -48,6 +48,10 @@ models:
   tiny:
     - per_million: {input_tokens: 1, output_tokens: 2}
       service_tiers: {batch: {percent: 50}}
+  fresh-native:
+    - per_million: {input_tokens: 1, output_tokens: 3}
+  fresh-grpcio:
+    - per_million: {input_tokens: 1, output_tokens: 4}
   dust:
     - per_million: {input_tokens: 0.0005}
   gold:

@@ -17,6 +17,7 @@ from gate.metrics import GateMetrics
 from gate.pricing import Pricer
 from gate.service import GateService
 from gate.store.connections import Connection, Endpoint
+from gate.store.flush_barrier import FlushBarrier
 from gate.store.keys import shard_of
 from gate.store.redis_server import prepare_server
 from meter.audit import RedisSnapshot
@@ -54,7 +55,8 @@ class InProcessGate:
         self._loop = loop
         self.store = store
         currencies = AccountCurrencies(store.calls.get_balance)
-        pricer = Pricer(PriceTable.load(prices), Prices(ledger), currencies)
+        barrier = FlushBarrier(store.calls, store.shards)
+        pricer = Pricer(PriceTable.load(prices), Prices(ledger), currencies, barrier.wait)
         metrics = GateMetrics(CollectorRegistry())
         self.denial_events = DenialEvents(ledger, metrics)
         self.service = GateService(
