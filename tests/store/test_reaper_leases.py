@@ -30,8 +30,10 @@ def run(
             Endpoint(valkey.url), count=1, timeout_s=5, prepare=prepare_server
         )
         await connections.open()
-        await test(*(ReaperLeases(connections, SHARDS) for _ in range(2)))
-        await connections.close()
+        try:
+            await test(*(ReaperLeases(connections, SHARDS) for _ in range(2)))
+        finally:
+            await connections.close()
 
     return lambda test: uvloop.run(connected(test))
 

@@ -2,7 +2,7 @@
 
 import uvloop
 
-from gate.store.connections import Connections, Endpoint, ask
+from gate.store.connections import Connections, Endpoint
 from gate.store.redis_server import prepare_server
 from gate.store.script_library import library
 from support.servers import ValkeyServer, valkey_server
@@ -23,7 +23,6 @@ def connect(server: ValkeyServer, url: str) -> None:
     async def test() -> None:
         connections = Connections(Endpoint(url), count=1, timeout_s=5, prepare=prepare_server)
         await connections.open()
-        await ask(connections.connection(0), "PING")
         await connections.close()
 
     uvloop.run(test())
