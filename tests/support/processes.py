@@ -1,8 +1,8 @@
 """Starts `creditgate WORDS` as a process of its own.
 
 Where it can, it forks a launcher that has imported the product already: the same code runs in the
-same way, a second of imports sooner. macOS's libraries do not bear a fork without an exec; there the
-command is started anew each time.
+same way, a second of imports sooner. macOS's libraries do not bear a fork without an exec, and
+another PYTHONPATH may find another product; there the command is started anew.
 """
 
 import atexit
@@ -21,6 +21,7 @@ from typing import IO, Protocol
 from support import launched_command
 
 COMMAND = [sys.executable, "-m", "gate.cli"]
+_PYTHONPATH = os.environ.get("PYTHONPATH")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -80,7 +81,7 @@ def start(
     stderr: IO[bytes],
 ) -> Running:
     """Starts `creditgate WORDS` in this process's folder, with nothing to read."""
-    if sys.platform == "darwin":
+    if sys.platform == "darwin" or environment.get("PYTHONPATH") != _PYTHONPATH:
         return subprocess.Popen(
             [*COMMAND, *words],
             env=environment,
