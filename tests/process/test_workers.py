@@ -5,7 +5,6 @@ look like one.
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from gate.process.port_reservation import reserve_port
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from support.customer import CREDIT, Customer, holds_in, silent_redis
+from support.processes import run
 from support.scraping import Metrics
 from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port
@@ -114,8 +114,7 @@ def answers(target: str, request: GetBalanceRequest) -> bool:
 
 def last_words(environment: dict[str, str], *words: str) -> str:
     """Of a gate that must not start."""
-    command = [sys.executable, "-m", "gate.cli", "serve", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run(["serve", *words], environment)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 
