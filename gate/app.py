@@ -187,6 +187,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
             parts.barrier.wait,
+            metrics.decisions,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)

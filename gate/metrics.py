@@ -116,6 +116,11 @@ class DecisionMetrics:
             "Usage that exceeded what was available: recorded as debt.",
             registry=registry,
         )
+        self.usage_inconsistent = Counter(
+            "creditgate_usage_inconsistent_total",
+            "Usage objects of providers that contradict themselves: charged by the larger reading.",
+            registry=registry,
+        )
         self.charged = Counter(
             "creditgate_charged_credits_total",
             "Usage charged.",
