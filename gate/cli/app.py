@@ -12,6 +12,7 @@ from gate.cli import (
     budgets,
     check,
     estimate,
+    gateway,
     grants,
     holds,
     invoices,
@@ -46,6 +47,7 @@ top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
 invoices.register(app)
 check.register(app)
