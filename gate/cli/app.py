@@ -13,6 +13,7 @@ from gate.cli import (
     check,
     estimate,
     events,
+    gateway,
     grants,
     holds,
     invoices,
@@ -47,6 +48,7 @@ top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
 events.register(app)
 invoices.register(app)
