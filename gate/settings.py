@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gate.access_settings import AllowUnauthenticated, OwnToken, OwnTokenFile, TokensFile
 from gate.address import Address, parse_address
 from gate.redis_url import address_of
 from gate.setting_forms import (
@@ -51,6 +52,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
+_SECRETS = ("voucher_key", "token")
 
 
 class SettingsError(ValueError):
@@ -217,6 +219,10 @@ class Settings(BaseSettings):
             "vouchers; `up` makes one."
         ),
     )
+    tokens_file: TokensFile = None
+    allow_unauthenticated: AllowUnauthenticated = False
+    token: OwnToken = None
+    token_file: OwnTokenFile = None
     max_in_flight: int = Field(
         default=4096,
         ge=1,
@@ -370,6 +376,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field == "voucher_key":
+    if field in _SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gate.access.token_file import TokenFileError
 from gate.cli import (
     accounts,
     balance,
@@ -19,6 +20,7 @@ from gate.cli import (
     prices,
     replay,
     serve,
+    tokens,
     top_ups,
     vouchers,
 )
@@ -51,6 +53,7 @@ invoices.register(app)
 check.register(app)
 prices.register(app)
 replay.register(app)
+tokens.register(app)
 
 _FOR_THE_USER = (
     CallFailed,
@@ -62,6 +65,7 @@ _FOR_THE_USER = (
     ServiceError,
     SettingsError,
     StartupError,
+    TokenFileError,
     UnfitRedis,
 )
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from gate.channel_options import NO_PROXY
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.cli.output import facts_table
+from gate.cli.own_token import WithTokenAsync, token_metadata
 from gate.settings import load_settings
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -182,10 +183,12 @@ class _Run:
         credits_nanos: int,
     ) -> None:
         """Creates the missing accounts, then plays the rows."""
-        address = load_settings().listen
+        settings = load_settings()
+        address = settings.listen
+        with_token = WithTokenAsync(token_metadata(settings))
         try:
             async with grpc.aio.insecure_channel(
-                address.grpc_target, options=[NO_PROXY]
+                address.grpc_target, options=[NO_PROXY], interceptors=[with_token]
             ) as channel:
                 accounts = AccountsStub(channel)
                 for account_id in self.account_ids:

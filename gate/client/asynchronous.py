@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import grpc
 from gate.address import parse_address
 from gate.channel_options import NO_PROXY
 from gate.client.call import Request
+from gate.client.credentials import Credentials
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.process import require_unforked
@@ -49,19 +51,24 @@ async def connect(
     target: str,
     *,
     timeout_s: float = TIMEOUT_S,
+    token: str = "",
+    token_file: str | Path = "",
 ) -> AsyncIterator["AsyncClient"]:
     """Opens a client of the gate at `host:port` or `unix:/path`, for the length of a block.
 
     The client connects with the first call. `timeout_s` is the time that a call, its repeats
     included, may take unless the call is given a time of its own. At the end of the block, calls
-    that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Raises
-    ValueError for a target of another form, and RuntimeError in a process that was forked after a
-    client had been opened.
+    that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Every
+    call carries the `token`, or the token that stands in `token_file`, which is read again when the
+    gate refuses the token. Raises ValueError for a target or a token of another form, OSError for a
+    token file that cannot be read, and RuntimeError in a process that was forked after a client had
+    been opened.
     """
     address = parse_address(target)
+    credentials = Credentials(token, token_file)
     require_unforked()
     async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
-        client = AsyncClient(Sender(channel), timeout_s)
+        client = AsyncClient(Sender(channel, credentials), timeout_s)
         try:
             yield client
         finally:

@@ -1,6 +1,7 @@
 """Chooses the server that carries the services; every server takes the same methods."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar, Literal, Protocol
 
 import structlog
@@ -35,13 +36,22 @@ def new_server(
     edge: Edge,
     *,
     shares_port: bool = False,
+    asks_for_tokens: bool = False,
 ) -> Server:
     """Returns the server that the setting asks for, not yet listening.
 
+    A server that `asks_for_tokens` presents the token of each call to the guard of the services.
     Raises SettingsError if the native server is asked for and cannot be loaded on this machine.
     """
+    grpcio = partial(
+        GrpcioServer,
+        services,
+        edge,
+        shares_port=shares_port,
+        asks_for_tokens=asks_for_tokens,
+    )
     if transport == "grpcio":
-        return GrpcioServer(services, edge, shares_port=shares_port)
+        return grpcio()
     try:
         # Not at the top: for some machines the native server is not made.
         from gate.server.native import NativeServer
@@ -50,5 +60,10 @@ def new_server(
             fix = f"it cannot be loaded on this machine ({error}); use auto or grpcio"
             raise SettingsError([f"{env_name('transport')}={transport!r}: {fix}"]) from None
         log.info("native_transport_unavailable", error=str(error))
-        return GrpcioServer(services, edge, shares_port=shares_port)
-    return NativeServer(services, edge, shares_port=shares_port)
+        return grpcio()
+    return NativeServer(
+        services,
+        edge,
+        shares_port=shares_port,
+        asks_for_tokens=asks_for_tokens,
+    )

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from gate.access.callers import present
 from gate.address import Address, clear_socket
 from gate.server.edge import NO_MESSAGE, STOPPING, Edge, details_of
 from gate.server.reflection import add_reflection
@@ -46,8 +47,10 @@ class GrpcioServer:
         edge: Edge,
         *,
         shares_port: bool = False,
+        asks_for_tokens: bool = False,
     ) -> None:
         self._edge = edge
+        self._asks_for_tokens = asks_for_tokens
         self._draining = False
         # Without leave to share it, a second server on the same port is a mistake to tell.
         own_options = [
@@ -132,6 +135,8 @@ class GrpcioServer:
         ) -> bytes:
             if self._draining:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
+            if self._asks_for_tokens:
+                present(_authorization(context))
             try:
                 response = await call(parse(message))
                 return response.SerializeToString()
@@ -150,6 +155,13 @@ class GrpcioServer:
     async def begin_drain(self) -> None:
         """Tells from now on that neither the process nor its services serve."""
         await self._health.enter_graceful_shutdown()
+
+
+def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            return value.encode()
+    return b""
 
 
 def _health_status(serving: bool) -> int:

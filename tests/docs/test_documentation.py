@@ -94,6 +94,8 @@ ERRORS = {
     "FailedPrecondition",
     "OutOfRange",
     "ResourceExhausted",
+    "Unauthenticated",
+    "PermissionDenied",
     "Unavailable",
 }
 

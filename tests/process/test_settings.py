@@ -150,6 +150,10 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "tokens_file": ["/"],
+    "allow_unauthenticated": ["perhaps"],
+    "token": ["x", "cg_x"],
+    "token_file": ["/"],
     "max_in_flight": ["0"],
     "memory_max_mib": ["255", "1048577"],
     "drain_timeout_ms": ["-1"],
@@ -213,7 +217,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field == "voucher_key" else value
+    shown = "***" if field in ("voucher_key", "token") else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 

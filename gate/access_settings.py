@@ -1,0 +1,33 @@
+"""Defines the settings about who may call, and what commands show of themselves."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from gate.setting_forms import read_optional_path, read_token
+
+TokensFile = Annotated[
+    Path | None,
+    BeforeValidator(read_optional_path),
+    Field(
+        description=(
+            "YAML file of the tokens that callers need, each by its SHA-256. Empty: whoever reaches"
+            " the address may call."
+        )
+    ),
+]
+AllowUnauthenticated = Annotated[
+    bool,
+    Field(description="Whether to listen beyond this machine without tokens: true or false."),
+]
+OwnToken = Annotated[
+    SecretStr | None,
+    BeforeValidator(read_token),
+    Field(description="The token that commands send. Empty: that of the token file, or none."),
+]
+OwnTokenFile = Annotated[
+    Path | None,
+    BeforeValidator(read_optional_path),
+    Field(description="File whose content is the token that commands send. Empty: none."),
+]
