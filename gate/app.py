@@ -50,6 +50,7 @@ from gate.process.standard_streams import announce
 from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.server.memory_guard import MemoryGuard
+from gate.server.tls import server_tls
 from gate.service import GateService
 from gate.settings import Settings
 from gate.store.lost_holds import LostHolds
@@ -157,7 +158,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with serving as server:
         _collect_rarely()
-        announce(f"creditgate {process} ready: grpc {address}, transport {server.transport}")
+        announce(f"creditgate {process} ready: grpc {address}, transport {server.describe()}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
@@ -314,6 +315,7 @@ def _new_server(
         edge,
         shares_port=shares_port,
         asks_for_tokens=guard is not None,
+        tls=server_tls(settings, metrics.access.certificate_expiry),
     )
 
 

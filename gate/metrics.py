@@ -102,6 +102,12 @@ class AccessMetrics:
             ["why"],
             registry=registry,
         )
+        self.certificate_expiry = Gauge(
+            "creditgate_certificate_expiry_timestamp_seconds",
+            "When the server's certificate ends; 0 without TLS.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self.token_file_reads = Counter(
             "creditgate_token_file_reads_total",
             "Times that a changed file of tokens was read: ok, or failed and the old ones stay.",

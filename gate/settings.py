@@ -36,6 +36,7 @@ from gate.setting_forms import (
     sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
+from gate.tls_settings import TlsCaFile, TlsCertFile, TlsClientCaFile, TlsKeyFile
 from meter.admin.top_up_bounds import TopUpBounds
 
 __all__ = [
@@ -223,6 +224,10 @@ class Settings(BaseSettings):
     allow_unauthenticated: AllowUnauthenticated = False
     token: OwnToken = None
     token_file: OwnTokenFile = None
+    tls_cert_file: TlsCertFile = None
+    tls_key_file: TlsKeyFile = None
+    tls_client_ca_file: TlsClientCaFile = None
+    tls_ca_file: TlsCaFile = None
     max_in_flight: int = Field(
         default=4096,
         ge=1,

@@ -21,6 +21,10 @@ class WatchedFile:
         self._seen = self._read
         return previous is not None or self._read is not None
 
+    def differs(self) -> bool:
+        """Returns whether the file is another than the file that was read, be it whole or not."""
+        return _signature(self.path) != self._read
+
     def has_changed(self) -> bool:
         """Returns whether the file differs from the file that was read.
 

@@ -23,7 +23,8 @@ def require_closed_door(settings: Settings, field: str) -> None:
             f" {env_name('allow_unauthenticated')}=true"
         )
         raise SettingsError([problem])
-    log.warning("beyond_loopback_without_tls", listen=str(address))
+    if settings.tls_cert_file is None:
+        log.warning("beyond_loopback_without_tls", listen=str(address))
 
 
 def is_local(address: Address) -> bool:

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from gate.address import Address
 from gate.channel_options import NO_PROXY
+from gate.cli.own_tls import channel_credentials
 from gate.cli.own_token import WithToken, token_metadata
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
@@ -172,12 +173,19 @@ def _channel(settings: Settings, setting: str) -> Iterator[grpc.Channel]:
     address: Address = getattr(settings, setting)
     last = _LastRequest()
     with_token = WithToken(token_metadata(settings))
-    with grpc.insecure_channel(address.grpc_target, options=[NO_PROXY]) as channel:
+    with _opened(address, channel_credentials(settings)) as channel:
         try:
             yield grpc.intercept_channel(channel, last, with_token)
         except grpc.RpcError as error:
             told = explain(error, address, setting)
             raise CallFailed(f"{told}{_advice(error, last.request_id)}") from None
+
+
+def _opened(address: Address, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    options = [NO_PROXY]
+    if credentials is None:
+        return grpc.insecure_channel(address.grpc_target, options=options)
+    return grpc.secure_channel(address.grpc_target, credentials, options=options)
 
 
 def _advice(error: Any, request_id: str) -> str:

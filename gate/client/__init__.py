@@ -8,6 +8,7 @@ request id until the call's time is over. Every amount is an integer of nano-cre
 from gate.client.asynchronous import AsyncClient, Hold, connect
 from gate.client.blocking import BlockingHold, Client
 from gate.client.errors import CallFailed, Denied, NotSent, OutcomeUnknown
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import ALLOWED, DENIED, Usage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Hold",
     "NotSent",
     "OutcomeUnknown",
+    "Tls",
     "Usage",
     "connect",
 ]

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
-import grpc
-
 from gate.address import parse_address
-from gate.channel_options import NO_PROXY
 from gate.client.call import Request
+from gate.client.channel import open_channel
 from gate.client.credentials import Credentials
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.process import require_unforked
 from gate.client.sender import Sender
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import (
     ALLOWED,
     AuthorizeRequest,
@@ -33,13 +32,6 @@ from gate.v1.gate_pb2 import (
 )
 
 TIMEOUT_S = 5.0
-_OPTIONS = [
-    NO_PROXY,
-    ("grpc.enable_retries", 0),  # the sender's own repeats are the only ones
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 1000),  # also what one attempt to connect may take
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
 
 _Reply = TypeVar("_Reply")
 
@@ -53,6 +45,7 @@ async def connect(
     timeout_s: float = TIMEOUT_S,
     token: str = "",
     token_file: str | Path = "",
+    tls: Tls | None = None,
 ) -> AsyncIterator["AsyncClient"]:
     """Opens a client of the gate at `host:port` or `unix:/path`, for the length of a block.
 
@@ -60,14 +53,14 @@ async def connect(
     included, may take unless the call is given a time of its own. At the end of the block, calls
     that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Every
     call carries the `token`, or the token that stands in `token_file`, which is read again when the
-    gate refuses the token. Raises ValueError for a target or a token of another form, OSError for a
-    token file that cannot be read, and RuntimeError in a process that was forked after a client had
-    been opened.
+    gate refuses the token. With `tls` the client connects by TLS alone. Raises ValueError for a
+    target or a token of another form, OSError for a file that cannot be read, and RuntimeError in a
+    process that was forked after a client had been opened.
     """
     address = parse_address(target)
     credentials = Credentials(token, token_file)
     require_unforked()
-    async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
+    async with open_channel(address, tls) as channel:
         client = AsyncClient(Sender(channel, credentials), timeout_s)
         try:
             yield client

@@ -18,6 +18,7 @@ from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.process import require_unforked
 from gate.client.sender import CLOSED
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     DebitResponse,
@@ -37,9 +38,9 @@ class Client:
     `unix:/path`, and `timeout_s` the time that a call may take unless the call is given a time of
     its own. The methods take, return and raise the same as those of AsyncClient. An interrupted
     thread leaves its call's outcome unknown. A client opens with its first call. In a process
-    that is forked after any client has opened, calls raise RuntimeError. `token` and `token_file`
-    are those of `connect`. Raises ValueError for a target or a token of another form, and OSError
-    for a token file that cannot be read.
+    that is forked after any client has opened, calls raise RuntimeError. `token`, `token_file` and
+    `tls` are those of `connect`. Raises ValueError for a target or a token of another form, and
+    OSError for a token file that cannot be read.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         token: str = "",
         token_file: str | Path = "",
+        tls: Tls | None = None,
     ) -> None:
         parse_address(target)
         Credentials(token, token_file)  # so that a wrong token is told here, and not by a call
@@ -57,6 +59,7 @@ class Client:
             timeout_s=timeout_s,
             token=token,
             token_file=token_file,
+            tls=tls,
         )
         self._lock = threading.Lock()
         self._client: AsyncClient | None = None

@@ -78,6 +78,10 @@ class NativeServer:
         self._opened.callback(receiver.join)
         self._opened.callback(self._front.close)
 
+    def describe(self) -> str:
+        """Returns the transport in a few words, TLS included."""
+        return self.transport
+
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of the services; that of the process stays as it is."""
         await self._behind.set_serving(serving)

@@ -93,6 +93,7 @@ class Doors:
 
     folder: Path
     settings: dict[str, Any]
+    loop: asyncio.AbstractEventLoop
     gates: dict[str, str] = field(default_factory=dict)
     billings: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -116,6 +117,14 @@ class Doors:
             tokens = self.file.read()
         self.file.write([*tokens, token_of(name, secret, list(roles), accounts or [], expires_at)])
         return secret
+
+    @contextmanager
+    def another_gate(self, **settings: Any) -> Iterator[str]:
+        """Runs a gate of other settings on the same store and ledger; yields its address."""
+        address = free_address()
+        own = self.settings_of(**settings, listen=address)
+        with opened_in(self.loop, app._gate(own, shares_port=False)):
+            yield address
 
     def client(self, transport: str, token: str) -> Client:
         """Returns a client that sends the token with every call, an empty one not at all."""
@@ -192,14 +201,19 @@ def opened_doors(folder: Path, valkey: ValkeyServer) -> Iterator[Doors]:
         "shards": 2,
         "voucher_key": "of all gates of these tests, as an operator sets it",
     }
-    doors = Doors(folder, settings)
+    with running_loop() as loop, _flushed_doors(Doors(folder, settings, loop)) as doors:
+        yield doors
+
+
+@contextmanager
+def _flushed_doors(doors: Doors) -> Iterator[Doors]:
     for role in Role:
         accounts = ["own-*"] if role is Role.CUSTOMER else None
         doors.tokens[role] = doors.new_token(role, role, accounts=accounts)
     doors.tokens["scoped"] = doors.new_token("scoped", Role.ADMIN, accounts=["own-*"])
     doors.tokens["expired"] = doors.new_token("expired", Role.ADMIN)
     doors.tokens |= {"unknown": new_token(), "none": ""}
-    with running_loop() as loop, flushing(doors.settings_of()), ExitStack() as opened:
+    with flushing(doors.settings_of()), ExitStack() as opened:
         for transport in TRANSPORTS:
             doors.gates[transport] = free_address()
             doors.billings[transport] = free_address()
@@ -212,6 +226,6 @@ def opened_doors(folder: Path, valkey: ValkeyServer) -> Iterator[Doors]:
             if transport == "native":
                 metrics_listen = parse_address(f"127.0.0.1:{doors.metrics_port}")
                 metered = own.model_copy(update={"metrics_listen": metrics_listen})
-            opened.enter_context(opened_in(loop, app._gate(metered, shares_port=False)))
-            opened.enter_context(opened_in(loop, app._billing(own)))
+            opened.enter_context(opened_in(doors.loop, app._gate(metered, shares_port=False)))
+            opened.enter_context(opened_in(doors.loop, app._billing(own)))
         yield doors
