@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from gate.setting_forms import read_optional_path, read_token
+from gate.setting_forms import read_existing_directory, read_optional_path, read_token
 
 TokensFile = Annotated[
     Path | None,
@@ -20,6 +20,16 @@ TokensFile = Annotated[
 AllowUnauthenticated = Annotated[
     bool,
     Field(description="Whether to listen beyond this machine without tokens: true or false."),
+]
+SecretsDir = Annotated[
+    Path | None,
+    BeforeValidator(read_existing_directory),
+    Field(
+        description=(
+            "Directory of files named as settings, such as creditgate_ledger_url, each with a value"
+            " that holds where the environment has none. Empty: none."
+        )
+    ),
 ]
 OwnToken = Annotated[
     SecretStr | None,

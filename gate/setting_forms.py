@@ -63,6 +63,15 @@ def read_existing_file(value: str | Path | None) -> Path | None:
     return path
 
 
+def read_existing_directory(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if not path.is_dir():
+        raise ValueError("there is no such directory")
+    return path
+
+
 def read_optional_path(value: str | Path | None) -> Path | None:
     if not value:
         return None

@@ -13,6 +13,7 @@ from gate.cli import (
     budgets,
     check,
     estimate,
+    files,
     grants,
     holds,
     invoices,
@@ -54,6 +55,7 @@ check.register(app)
 prices.register(app)
 replay.register(app)
 tokens.register(app)
+files.register(app)
 
 _FOR_THE_USER = (
     CallFailed,

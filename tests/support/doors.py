@@ -5,7 +5,7 @@ What a process would be started for is shown here without the start.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,6 @@ from prometheus_client import CollectorRegistry
 from gate import app
 from gate.access.roles import Role
 from gate.access.token_file import Token, TokenFile, token_of
-from gate.address import parse_address
 from gate.settings import Settings, load_settings
 from gate.token_text import new_token
 from gate.v1.gate_pb2 import GetBalanceRequest
@@ -32,7 +31,7 @@ from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
 from meter.v1.ledger_pb2 import GetInvoiceRequest
 from support.customer import refusal_of
-from support.servers import ValkeyServer, wait_until
+from support.servers import wait_until
 from support.stack import Client, free_address, free_port
 
 TRANSPORTS = ["native", "grpcio"]
@@ -103,8 +102,33 @@ class Doors:
     def file(self) -> TokenFile:
         return TokenFile(self.folder / "tokens.yaml")
 
+    def make_tokens(self) -> None:
+        """Makes the tokens that `tokens` holds."""
+        for role in Role:
+            accounts = ["own-*"] if role is Role.CUSTOMER else None
+            self.tokens[role] = self.new_token(role, role, accounts=accounts)
+        self.tokens["scoped"] = self.new_token("scoped", Role.ADMIN, accounts=["own-*"])
+        self.tokens["expired"] = self.new_token("expired", Role.ADMIN)
+        self.tokens |= {"unknown": new_token(), "none": ""}
+
+    def open(self, transport: str, opened: ExitStack, of_billing: Mapping[str, str]) -> None:
+        """Runs a gate and a billing until the stack is unwound."""
+        self.gates[transport] = free_address()
+        self.billings[transport] = free_address()
+        metrics = ""
+        if transport == "native":
+            metrics = f"127.0.0.1:{self.metrics_port}"
+        gate = self.settings_of(
+            transport=transport, listen=self.gates[transport], metrics_listen=metrics
+        )
+        billing = self.settings_of(
+            transport=transport, billing_listen=self.billings[transport], **of_billing
+        )
+        opened.enter_context(opened_in(self.loop, app._gate(gate, shares_port=False)))
+        opened.enter_context(opened_in(self.loop, app._billing(billing)))
+
     def settings_of(self, **others: Any) -> Settings:
-        return load_settings(**self.settings, **others)
+        return load_settings(**(self.settings | others))
 
     def new_token(self, name: str, *roles: Role, accounts: list[str] | None = None) -> str:
         """Adds a token to the file; a token named `expired` has expired."""
@@ -188,44 +212,37 @@ def reason_of(call: Callable[..., Any], *request: Any) -> str:
 
 
 @contextmanager
-def opened_doors(folder: Path, valkey: ValkeyServer) -> Iterator[Doors]:
-    """Runs gate and billing on each transport until the end of the block."""
-    ledger_url = f"sqlite:///{folder}/ledger.db"
-    migrate(ledger_url)
+def opened_doors(
+    folder: Path,
+    redis_url: str,
+    *,
+    transports: Sequence[str] = TRANSPORTS,
+    ledger_url: str = "",
+    flusher: Mapping[str, str] | None = None,
+    billing: Mapping[str, str] | None = None,
+) -> Iterator[Doors]:
+    """Runs gate and billing on each transport, and a flusher, until the end of the block.
+
+    `flusher` and `billing` are settings of these processes alone.
+    """
+    if not ledger_url:
+        ledger_url = f"sqlite:///{folder}/ledger.db"
+        migrate(ledger_url)
     settings = {
         "data_dir": folder,
         "ledger_url": ledger_url,
-        "redis_url": valkey.url,
+        "redis_url": redis_url,
+        "redis_name": "of these tests",
         "tokens_file": folder / "tokens.yaml",
         "metrics_listen": "",
         "shards": 2,
+        "reap_interval_ms": 50,
         "voucher_key": "of all gates of these tests, as an operator sets it",
     }
-    with running_loop() as loop, _flushed_doors(Doors(folder, settings, loop)) as doors:
-        yield doors
-
-
-@contextmanager
-def _flushed_doors(doors: Doors) -> Iterator[Doors]:
-    for role in Role:
-        accounts = ["own-*"] if role is Role.CUSTOMER else None
-        doors.tokens[role] = doors.new_token(role, role, accounts=accounts)
-    doors.tokens["scoped"] = doors.new_token("scoped", Role.ADMIN, accounts=["own-*"])
-    doors.tokens["expired"] = doors.new_token("expired", Role.ADMIN)
-    doors.tokens |= {"unknown": new_token(), "none": ""}
-    with flushing(doors.settings_of()), ExitStack() as opened:
-        for transport in TRANSPORTS:
-            doors.gates[transport] = free_address()
-            doors.billings[transport] = free_address()
-            own = doors.settings_of(
-                transport=transport,
-                listen=doors.gates[transport],
-                billing_listen=doors.billings[transport],
-            )
-            metered = own
-            if transport == "native":
-                metrics_listen = parse_address(f"127.0.0.1:{doors.metrics_port}")
-                metered = own.model_copy(update={"metrics_listen": metrics_listen})
-            opened.enter_context(opened_in(doors.loop, app._gate(metered, shares_port=False)))
-            opened.enter_context(opened_in(doors.loop, app._billing(own)))
+    with running_loop() as loop, ExitStack() as opened:
+        doors = Doors(folder, settings, loop)
+        doors.make_tokens()
+        opened.enter_context(flushing(doors.settings_of(**(flusher or {}))))
+        for transport in transports:
+            doors.open(transport, opened, billing or {})
         yield doors

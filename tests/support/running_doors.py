@@ -11,5 +11,6 @@ from support.servers import valkey_server
 @pytest.fixture(scope="session")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """Returns gate and billing on each transport, all of which ask for tokens."""
-    with valkey_server() as valkey, opened_doors(tmp_path_factory.mktemp("doors"), valkey) as doors:
+    folder = tmp_path_factory.mktemp("doors")
+    with valkey_server() as valkey, opened_doors(folder, valkey.url) as doors:
         yield doors
