@@ -16,6 +16,7 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    payments,
     prices,
     replay,
     serve,
@@ -43,6 +44,7 @@ balance.register(app)
 grants.register(app)
 holds.register(app)
 top_ups.register(app)
+payments.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)

@@ -26,6 +26,7 @@ from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
 
 TIMEOUT_S = 30.0
 
@@ -147,6 +148,13 @@ def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
     with _channel(_settings().billing_listen, "billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def payments_service() -> Iterator[Any]:
+    """Opens payments at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(_settings().billing_listen, "billing_listen") as channel:
+        yield PaymentsStub(channel)
 
 
 def _settings() -> Settings:

@@ -6,7 +6,16 @@ import typer
 from rich.table import Table
 
 from gate.cli.command_group import add_group
-from gate.cli.connection import TIMEOUT_S, AsJson, money, parse_amount, parse_time, service, when
+from gate.cli.connection import (
+    TIMEOUT_S,
+    AsJson,
+    money,
+    parse_amount,
+    parse_time,
+    payments_service,
+    service,
+    when,
+)
 from gate.cli.options import (
     AccountId,
     Credits,
@@ -18,6 +27,7 @@ from gate.cli.options import (
     request_id_or_new,
 )
 from gate.cli.output import add_number_columns, enum_text, print_page, print_reply
+from gate.cli.payments import payment_text
 from meter.v1.accounts_pb2 import (
     FAILED,
     SUCCEEDED,
@@ -28,8 +38,14 @@ from meter.v1.accounts_pb2 import (
     TopUp,
     TopUpStatus,
 )
+from meter.v1.payments_pb2 import CANCELLED, BuyCreditsRequest
 
 _STATUSES = choices(TopUpStatus)
+
+Expires = Annotated[
+    str, typer.Option(metavar="TIME", help="Of the credits (UTC); default: a year, a setting.")
+]
+NonRefundable = Annotated[bool, typer.Option("--non-refundable", help="No money back for them.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,13 +53,55 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "top-up",
-        "Purchases of credits: record, complete and list them.",
+        "Purchases of credits: buy, record, complete and list them.",
         {
+            "buy": buy,
             "create": create,
             "complete": complete,
             "list": list_top_ups,
         },
     )
+
+
+def buy(
+    account_id: AccountId,
+    credits: Credits,
+    method: Annotated[
+        str, typer.Option(help="Id of a saved payment method; default: the default one.")
+    ] = "",
+    hosted: Annotated[
+        bool, typer.Option("--hosted", help="Pay on a page of the payment provider.")
+    ] = False,
+    expires: Expires = "",
+    non_refundable: NonRefundable = False,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Charge nothing: only tell what it costs.")
+    ] = False,
+    request_id: RequestId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Buy credits by a saved payment method, or on a page of the payment provider."""
+    request = BuyCreditsRequest(
+        account_id=account_id,
+        request_id=request_id_or_new(request_id),
+        amount_nanos=parse_amount("CREDITS", credits),
+        expires_at=parse_time("--expires", expires),
+        non_refundable=non_refundable,
+        validate_only=validate_only,
+    )
+    if hosted and method:
+        raise typer.BadParameter("give --method or --hosted, not both")
+    if hosted:
+        request.hosted_page = True
+    elif method:
+        request.method_id = method
+    else:
+        request.default_method = True
+    with payments_service() as payments:
+        payment = payments.BuyCredits(request, timeout=TIMEOUT_S)
+    print_reply(payment, as_json, payment_text)
+    if payment.state == CANCELLED:
+        raise typer.Exit(1)
 
 
 def create(
@@ -59,12 +117,8 @@ def create(
             help="Only a succeeded one adds credits.",
         ),
     ] = "succeeded",
-    expires: Annotated[
-        str, typer.Option(metavar="TIME", help="Of the credits (UTC); default: a year, a setting.")
-    ] = "",
-    non_refundable: Annotated[
-        bool, typer.Option("--non-refundable", help="No money back for them.")
-    ] = False,
+    expires: Expires = "",
+    non_refundable: NonRefundable = False,
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
