@@ -21,6 +21,8 @@ from meter.payments.provider import Provider
 from meter.payments.providers.manual import ManualProvider
 from meter.payments.providers.simulated import SimulatedProvider
 from meter.payments.purchases import Purchases
+from meter.payments.recharge_service import RechargeMethods
+from meter.payments.recharges import Recharges
 from meter.payments.service import PaymentsService
 from meter.payments.settlement import Settlement
 from meter.payments.worker import PaymentWorker
@@ -49,8 +51,25 @@ def open_payments(
     purchases = Purchases(ledger, provider, top_ups, settings.top_up_bounds, now_ms)
     methods = Methods(ledger, provider, now_ms)
     outcomes = Outcomes(ledger, provider, payer, now_ms)
-    _run(PaymentWorker(ledger, provider, payer, now_ms), opened)
-    return PaymentsService(ledger, provider, methods, purchases, payer, outcomes, now_ms)
+    recharges = Recharges(
+        ledger,
+        purchases,
+        payer,
+        settings.top_up_bounds,
+        settings.recharges_per_hour,
+        now_ms,
+    )
+    _run(PaymentWorker(ledger, provider, payer, now_ms, [recharges.work]), opened)
+    return PaymentsService(
+        ledger,
+        provider,
+        methods,
+        purchases,
+        payer,
+        outcomes,
+        RechargeMethods(ledger, provider, recharges, settings.top_up_bounds),
+        now_ms,
+    )
 
 
 def _provider(settings: Settings, ledger: Ledger) -> Provider:

@@ -155,7 +155,7 @@ auto_recharges = Table(
     Column("target_nanos", BigInteger),
     Column("monthly_limit_nanos", BigInteger),  # null: no limit
     required("method_id", String(64)),  # empty: the default method
-    required("state", String(16)),  # a name of meter.v1.RechargeState
+    required("state", String(16)),  # a name of meter.v1.AutoRecharge.State
     required("reason", String(64)),
     required("suspended_fingerprint", String(64)),  # of the method that failed
     Column("retry_at_ms", BigInteger),

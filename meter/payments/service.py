@@ -26,6 +26,7 @@ from meter.payments.payment_rows import (
 )
 from meter.payments.provider import Provider
 from meter.payments.purchases import HOSTED_PAGE, Purchase, Purchases
+from meter.payments.recharge_service import RechargeMethods
 from meter.times import exact_ms, timestamp
 from meter.v1 import payments_pb2 as pb
 
@@ -41,6 +42,7 @@ class PaymentsService:
         purchases: Purchases,
         payer: Payer,
         outcomes: Outcomes,
+        recharges: RechargeMethods,
         clock: Callable[[], int],
     ) -> None:
         """`clock` returns the time in ms."""
@@ -51,6 +53,10 @@ class PaymentsService:
         self._payer = payer
         self._outcomes = outcomes
         self._clock = clock
+        self.SetAutoRecharge = recharges.SetAutoRecharge
+        self.GetAutoRecharge = recharges.GetAutoRecharge
+        self.ResumeAutoRecharge = recharges.ResumeAutoRecharge
+        self.ListRecharges = recharges.ListRecharges
 
     async def AddPaymentMethod(self, request: pb.AddPaymentMethodRequest) -> pb.PaymentMethodSetup:
         check_id("account_id", request.account_id)

@@ -221,3 +221,117 @@ class CompletePaymentRequest(_message.Message):
     payment_id: str
     failed: bool
     def __init__(self, account_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., failed: _Optional[bool] = ...) -> None: ...
+
+class AutoRecharge(_message.Message):
+    __slots__ = ("account_id", "enabled", "threshold_nanos", "amount_nanos", "target_nanos", "monthly_limit_nanos", "no_monthly_limit", "method_id", "state", "reason", "next_attempt_at", "spent_this_month_nanos", "version", "set_by", "set_at")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[AutoRecharge.State]
+        OFF: _ClassVar[AutoRecharge.State]
+        ARMED: _ClassVar[AutoRecharge.State]
+        CHARGING: _ClassVar[AutoRecharge.State]
+        WAITING: _ClassVar[AutoRecharge.State]
+        CONFIRMING: _ClassVar[AutoRecharge.State]
+        CAPPED: _ClassVar[AutoRecharge.State]
+        SUSPENDED: _ClassVar[AutoRecharge.State]
+    STATE_UNSPECIFIED: AutoRecharge.State
+    OFF: AutoRecharge.State
+    ARMED: AutoRecharge.State
+    CHARGING: AutoRecharge.State
+    WAITING: AutoRecharge.State
+    CONFIRMING: AutoRecharge.State
+    CAPPED: AutoRecharge.State
+    SUSPENDED: AutoRecharge.State
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_NANOS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_NANOS_FIELD_NUMBER: _ClassVar[int]
+    MONTHLY_LIMIT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    NO_MONTHLY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_AT_FIELD_NUMBER: _ClassVar[int]
+    SPENT_THIS_MONTH_NANOS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SET_BY_FIELD_NUMBER: _ClassVar[int]
+    SET_AT_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    enabled: bool
+    threshold_nanos: int
+    amount_nanos: int
+    target_nanos: int
+    monthly_limit_nanos: int
+    no_monthly_limit: bool
+    method_id: str
+    state: AutoRecharge.State
+    reason: str
+    next_attempt_at: _timestamp_pb2.Timestamp
+    spent_this_month_nanos: int
+    version: int
+    set_by: str
+    set_at: _timestamp_pb2.Timestamp
+    def __init__(self, account_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., threshold_nanos: _Optional[int] = ..., amount_nanos: _Optional[int] = ..., target_nanos: _Optional[int] = ..., monthly_limit_nanos: _Optional[int] = ..., no_monthly_limit: _Optional[bool] = ..., method_id: _Optional[str] = ..., state: _Optional[_Union[AutoRecharge.State, str]] = ..., reason: _Optional[str] = ..., next_attempt_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spent_this_month_nanos: _Optional[int] = ..., version: _Optional[int] = ..., set_by: _Optional[str] = ..., set_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SetAutoRechargeRequest(_message.Message):
+    __slots__ = ("rule",)
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    rule: AutoRecharge
+    def __init__(self, rule: _Optional[_Union[AutoRecharge, _Mapping]] = ...) -> None: ...
+
+class SetAutoRechargeResponse(_message.Message):
+    __slots__ = ("rule", "charging")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    CHARGING_FIELD_NUMBER: _ClassVar[int]
+    rule: AutoRecharge
+    charging: Payment
+    def __init__(self, rule: _Optional[_Union[AutoRecharge, _Mapping]] = ..., charging: _Optional[_Union[Payment, _Mapping]] = ...) -> None: ...
+
+class GetAutoRechargeRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class ListRechargesRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class Recharge(_message.Message):
+    __slots__ = ("recharge_id", "account_id", "rule_version", "remaining_nanos", "amount_nanos", "top_up_id", "payment_id", "state", "opened_at", "closed_at")
+    RECHARGE_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_NANOS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    TOP_UP_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_AT_FIELD_NUMBER: _ClassVar[int]
+    recharge_id: str
+    account_id: str
+    rule_version: int
+    remaining_nanos: int
+    amount_nanos: int
+    top_up_id: str
+    payment_id: str
+    state: str
+    opened_at: _timestamp_pb2.Timestamp
+    closed_at: _timestamp_pb2.Timestamp
+    def __init__(self, recharge_id: _Optional[str] = ..., account_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., remaining_nanos: _Optional[int] = ..., amount_nanos: _Optional[int] = ..., top_up_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., state: _Optional[str] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListRechargesResponse(_message.Message):
+    __slots__ = ("recharges", "next_page_token")
+    RECHARGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    recharges: _containers.RepeatedCompositeFieldContainer[Recharge]
+    next_page_token: str
+    def __init__(self, recharges: _Optional[_Iterable[_Union[Recharge, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

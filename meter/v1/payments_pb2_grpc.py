@@ -86,6 +86,26 @@ class PaymentsStub:
                 request_serializer=meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_payments__pb2.Payment.FromString,
                 _registered_method=True)
+        self.SetAutoRecharge = channel.unary_unary(
+                '/meter.v1.Payments/SetAutoRecharge',
+                request_serializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.FromString,
+                _registered_method=True)
+        self.GetAutoRecharge = channel.unary_unary(
+                '/meter.v1.Payments/GetAutoRecharge',
+                request_serializer=meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.AutoRecharge.FromString,
+                _registered_method=True)
+        self.ResumeAutoRecharge = channel.unary_unary(
+                '/meter.v1.Payments/ResumeAutoRecharge',
+                request_serializer=meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.FromString,
+                _registered_method=True)
+        self.ListRecharges = channel.unary_unary(
+                '/meter.v1.Payments/ListRecharges',
+                request_serializer=meter_dot_v1_dot_payments__pb2.ListRechargesRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.ListRechargesResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentsServicer:
@@ -161,6 +181,33 @@ class PaymentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAutoRecharge(self, request, context):
+        """Lets the credits refill themselves, or with `enabled` false never again: once that is answered, no attempt begins, retries included, and nothing but this call
+        turns it on again. An account that is below the threshold already is charged at once, and the reply says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAutoRecharge(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeAutoRecharge(self, request, context):
+        """Ends a suspension by hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRecharges(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +260,26 @@ def add_PaymentsServicer_to_server(servicer, server):
                     servicer.CompletePayment,
                     request_deserializer=meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.FromString,
                     response_serializer=meter_dot_v1_dot_payments__pb2.Payment.SerializeToString,
+            ),
+            'SetAutoRecharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAutoRecharge,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.SerializeToString,
+            ),
+            'GetAutoRecharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAutoRecharge,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.AutoRecharge.SerializeToString,
+            ),
+            'ResumeAutoRecharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeAutoRecharge,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.SerializeToString,
+            ),
+            'ListRecharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRecharges,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.ListRechargesRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.ListRechargesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -487,6 +554,114 @@ class Payments:
             '/meter.v1.Payments/CompletePayment',
             meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.SerializeToString,
             meter_dot_v1_dot_payments__pb2.Payment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAutoRecharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/SetAutoRecharge',
+            meter_dot_v1_dot_payments__pb2.SetAutoRechargeRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAutoRecharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/GetAutoRecharge',
+            meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.AutoRecharge.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeAutoRecharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/ResumeAutoRecharge',
+            meter_dot_v1_dot_payments__pb2.GetAutoRechargeRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.SetAutoRechargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRecharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/ListRecharges',
+            meter_dot_v1_dot_payments__pb2.ListRechargesRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.ListRechargesResponse.FromString,
             options,
             channel_credentials,
             insecure,
