@@ -12,6 +12,7 @@ from gate.cli import (
     budgets,
     check,
     estimate,
+    events,
     grants,
     holds,
     invoices,
@@ -49,6 +50,7 @@ vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
 ledger.register(app)
+events.register(app)
 invoices.register(app)
 check.register(app)
 prices.register(app)

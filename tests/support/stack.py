@@ -5,8 +5,6 @@ sockets.
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,10 +23,8 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
-
-_COMMAND = [sys.executable, "-m", "gate.cli"]
-
 
 _ports_given: set[int] = set()
 
@@ -51,15 +47,13 @@ class Process:
         self._words = words
         self._environment = environment
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._output = log.with_suffix(".out")
 
     def start(self) -> None:
         """Starts the process and returns once the process says `ready`."""
         with self._output.open("wb") as output, self.log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
-            )
+            self._process = start(self._words, self._environment, output, errors)
         wait_until(self._is_ready, 90)
 
     @property
@@ -170,9 +164,7 @@ class Stack:
 
     def command(self, *words: str) -> str:
         """Runs a `creditgate` command, which must succeed, and returns what was printed."""
-        done = subprocess.run(
-            [*_COMMAND, *words], env=self.environment(), capture_output=True, text=True, timeout=300
-        )
+        done = run(words, self.environment(), timeout_s=300)
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
