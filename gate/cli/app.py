@@ -19,6 +19,7 @@ from gate.cli import (
     ledger,
     payments,
     prices,
+    recharges,
     replay,
     serve,
     top_ups,
@@ -46,6 +47,7 @@ grants.register(app)
 holds.register(app)
 top_ups.register(app)
 payments.register(app)
+recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)

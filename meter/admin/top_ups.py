@@ -93,7 +93,7 @@ class TopUps:
             operation = None
             if row.status == SUCCEEDED:
                 row, operation = self._succeed(connection, account, row, row.request_id)
-            record_events(connection, [_event(account, row)])
+                record_events(connection, [_event(account, row)])
             return row, operation
 
     def begin(
@@ -109,6 +109,8 @@ class TopUps:
         _check(connection, account, wanted)
         row = _new_row(account, wanted)
         connection.execute(insert(top_ups), asdict(row))
+        if row.status == PENDING:
+            record_events(connection, [_event(account, row)])
         return row
 
     def made_by(self, connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
@@ -351,13 +353,14 @@ def _lock_payment(connection: Connection, reference: str) -> None:
 
 def fail_top_up(
     connection: Connection,
-    account_id: str,
+    account: AccountRow,
     top_up_id: str,
 ) -> None:
     """Records within the caller's transaction that the top-up's payment can no longer succeed."""
-    row = find_top_up(connection, account_id, top_up_id)
+    row = find_top_up(connection, account.account_id, top_up_id)
     if row.status == PENDING:
-        _store(connection, replace(row, status=FAILED))
+        row = _store(connection, replace(row, status=FAILED))
+        record_events(connection, [_event(account, row)])
 
 
 def find_top_up(

@@ -24,6 +24,7 @@ from meter.payments.method_rows import (
 from meter.payments.provider import Page, Provider
 from meter.payments.providers.simulated import SimulatedProvider, check_test_method
 from meter.payments.recharge_outcomes import lift_suspension, note_removed
+from meter.payments.told import tell_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Methods:
             name = self._provider.name
             now_ms = self._clock()
             new = keep_methods(connection, account_id, name, saved, now_ms)
+            for row in new:
+                tell_method(connection, "added", row)
             if new:
                 self._take_up(connection, account_id, new[-1])
             return [find_method(connection, account_id, row.method_id) for row in new]
@@ -108,6 +111,7 @@ class Methods:
             row = find_method(connection, account_id, method_id)
             if not row.is_removed:
                 mark_removed(connection, row)
+                tell_method(connection, "removed", row)
                 note_removed(connection, row)
         # Again on a repeat: the provider may not have heard of it the first time.
         if row.provider == self._provider.name:

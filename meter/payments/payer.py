@@ -15,6 +15,7 @@ from meter.database.engine import Ledger
 from meter.errors import ServiceError
 from meter.journal.operations import Operation
 from meter.payments.customers import customer_of
+from meter.payments.kept_rules import keep_rule
 from meter.payments.leases import claim, release
 from meter.payments.method_rows import MethodRow, usable_method
 from meter.payments.payment_rows import (
@@ -41,7 +42,7 @@ from meter.payments.provider import (
     Status,
     Wanted,
 )
-from meter.payments.recharge_rows import CHARGING, IN_FLIGHT, RuleRow, find_rule, store_rule
+from meter.payments.recharge_rows import CHARGING, IN_FLIGHT, RuleRow, find_rule
 from meter.payments.settlement import CONFIRM_WITHIN_MS, Settlement
 
 _FIRST_PAUSE_MS = 5_000
@@ -246,7 +247,7 @@ def _charging_rule(connection: Connection, account_id: str) -> RuleRow | None:
     rule = find_rule(connection, account_id)
     if rule is None or not rule.enabled or rule.state not in IN_FLIGHT:
         return None
-    return store_rule(connection, replace(rule, state=CHARGING, retry_at_ms=None))
+    return keep_rule(connection, replace(rule, state=CHARGING, retry_at_ms=None))
 
 
 def _sending(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from meter.payments.kept_rules import end_recharge, keep_rule
 from meter.payments.method_rows import MethodRow, find_method
 from meter.payments.payment_rows import RECHARGE, PaymentRow
 from meter.payments.provider import FailureClass
@@ -14,9 +15,7 @@ from meter.payments.recharge_rows import (
     SUCCEEDED,
     SUSPENDED,
     WAITING,
-    close_recharge,
     find_rule,
-    store_rule,
 )
 
 DISPUTED = "DISPUTED"
@@ -28,13 +27,13 @@ _FOR_A_PERSON = (FailureClass.OURS, FailureClass.AMOUNT, DISPUTED, STOPPED)
 def note_paid(connection: Connection, payment: PaymentRow, now_ms: int) -> None:
     """Arms the rule again: its recharge has succeeded, or the customer has paid by hand."""
     if payment.purpose == RECHARGE:
-        close_recharge(connection, payment.payment_id, SUCCEEDED, now_ms)
+        end_recharge(connection, payment, SUCCEEDED, now_ms)
     rule = find_rule(connection, payment.account_id)
     if rule is None or not rule.enabled:
         return
     is_own = payment.purpose == RECHARGE and rule.state in IN_FLIGHT
     if is_own or rule.state == SUSPENDED:
-        store_rule(connection, rule.armed())
+        keep_rule(connection, rule.armed())
 
 
 def note_retry(connection: Connection, payment: PaymentRow, retry_at_ms: int) -> None:
@@ -58,17 +57,17 @@ def note_given_up(connection: Connection, payment: PaymentRow, reason: str) -> N
     if payment.method_id and reason != FailureClass.OURS:
         method = find_method(connection, payment.account_id, payment.method_id)
         fingerprint = method.fingerprint
-    store_rule(connection, rule.suspended(reason, fingerprint))
+    keep_rule(connection, rule.suspended(reason, fingerprint))
 
 
 def note_cancelled(connection: Connection, payment: PaymentRow, now_ms: int) -> None:
     """Closes the recharge; a rule that nothing has suspended is armed again."""
     if payment.purpose != RECHARGE:
         return
-    close_recharge(connection, payment.payment_id, FAILED, now_ms)
+    end_recharge(connection, payment, FAILED, now_ms)
     rule = find_rule(connection, payment.account_id)
     if rule is not None and rule.enabled and rule.state in IN_FLIGHT:
-        store_rule(connection, rule.armed())
+        keep_rule(connection, rule.armed())
 
 
 def lift_suspension(connection: Connection, method: MethodRow) -> None:
@@ -78,7 +77,7 @@ def lift_suspension(connection: Connection, method: MethodRow) -> None:
         return
     is_its_method = rule.method_id in ("", method.method_id)
     if is_its_method and method.fingerprint != rule.suspended_fingerprint:
-        store_rule(connection, rule.armed())
+        keep_rule(connection, rule.armed())
 
 
 def note_removed(connection: Connection, method: MethodRow) -> None:
@@ -88,7 +87,7 @@ def note_removed(connection: Connection, method: MethodRow) -> None:
         return
     is_its_default = method.is_default and not rule.method_id
     if is_its_default or rule.method_id == method.method_id:
-        store_rule(connection, rule.suspended("NO_PAYMENT_METHOD", method.fingerprint))
+        keep_rule(connection, rule.suspended("NO_PAYMENT_METHOD", method.fingerprint))
 
 
 def _set_in_flight(
@@ -102,4 +101,4 @@ def _set_in_flight(
     rule = find_rule(connection, payment.account_id)
     if rule is not None and rule.enabled and rule.state in IN_FLIGHT:
         reason = payment.failure_code
-        store_rule(connection, replace(rule, state=state, reason=reason, retry_at_ms=until_ms))
+        keep_rule(connection, replace(rule, state=state, reason=reason, retry_at_ms=until_ms))

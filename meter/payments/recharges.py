@@ -20,6 +20,8 @@ from meter.database.engine import Ledger
 from meter.database.payments_schema import auto_recharges, recharge_wants, recharges
 from meter.database.schema import accounts
 from meter.errors import FailedPrecondition, ServiceError
+from meter.ledger.recharge_wants import want_recharges
+from meter.payments.kept_rules import keep_rule
 from meter.payments.payer import Payer
 from meter.payments.payment_rows import (
     FINAL,
@@ -43,13 +45,12 @@ from meter.payments.recharge_rows import (
     RuleRow,
     find_rule,
     open_recharge,
-    store_rule,
 )
 from meter.payments.recharge_size import recharge_nanos
+from meter.payments.told import HOURLY_LIMIT, tell_recharge
 from meter.times import MS_PER_HOUR
 
 MONTHLY_LIMIT = "MONTHLY_LIMIT"
-HOURLY_LIMIT = "HOURLY_LIMIT"
 _SWEEP_S = 5.0
 _MOST_AT_ONCE = 200
 
@@ -98,7 +99,7 @@ class Recharges:
                 rule = replace(rule, version=before.version + 1)
             if open_recharge(connection, wanted.account_id) is not None:
                 rule = replace(rule, state=CHARGING)
-            store_rule(connection, rule)
+            keep_rule(connection, rule)
         return self._charge_at_once(rule.account_id)
 
     def turn_off(self, account_id: str, set_by: str) -> tuple[RuleRow, PaymentRow | None]:
@@ -120,7 +121,7 @@ class Recharges:
                 set_by=set_by,
                 set_at_ms=self._clock(),
             )
-            store_rule(connection, off)
+            keep_rule(connection, off)
             row = self._stop_open(connection, account_id)
             was_sent = row is not None and open_attempt(connection, row.payment_id) is not None
         if row is None:
@@ -142,7 +143,7 @@ class Recharges:
                     "account_id",
                 )
             if rule.state in (SUSPENDED, CAPPED):
-                store_rule(connection, rule.armed())
+                keep_rule(connection, rule.armed())
         return self._charge_at_once(account_id)
 
     def work(self) -> None:
@@ -173,15 +174,16 @@ class Recharges:
         """Opens a recharge if the account's armed rule wants one, and returns the payment."""
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            level = level_of(connection, account_id)
-            if not level.is_settled:
-                return None  # what is recorded may lift the account: looked at again
-            connection.execute(
-                delete(recharge_wants).where(recharge_wants.c.account_id == account_id)
-            )
             rule = find_rule(connection, account_id)
             if rule is None or rule.state != ARMED:
+                _forget_want(connection, account_id)
                 return None
+            level = level_of(connection, account_id)
+            if not level.is_settled:
+                # What is recorded may lift the account: looked at again in the next round.
+                want_recharges(connection, [account_id])
+                return None
+            _forget_want(connection, account_id)
             if level.remaining_nanos > rule.threshold_nanos:
                 return None
             return self._open(connection, account, rule, level.remaining_nanos)
@@ -228,7 +230,7 @@ class Recharges:
         except ServiceError as error:
             # The checks come before the first write, so that nothing is half recorded.
             log.warning("recharge_suspended", reason=error.reason, error=str(error))
-            store_rule(connection, rule.suspended(error.reason))
+            keep_rule(connection, rule.suspended(error.reason))
             return None
 
     def _record(
@@ -254,11 +256,12 @@ class Recharges:
             opened_at_ms=self._clock(),
         )
         connection.execute(insert(recharges), asdict(row))
-        store_rule(connection, replace(rule, state=CHARGING, reason="", retry_at_ms=None))
+        tell_recharge(connection, "charging", row)
+        keep_rule(connection, replace(rule, state=CHARGING, reason="", retry_at_ms=None))
         return payment
 
     def _cap(self, connection: Connection, rule: RuleRow, reason: str, until_ms: int) -> None:
-        store_rule(connection, replace(rule, state=CAPPED, reason=reason, retry_at_ms=until_ms))
+        keep_rule(connection, replace(rule, state=CAPPED, reason=reason, retry_at_ms=until_ms))
 
     def _left_nanos(self, connection: Connection, rule: RuleRow) -> int | None:
         if rule.monthly_limit_nanos is None:
@@ -285,7 +288,7 @@ class Recharges:
                 lock_account(connection, account_id)
                 rule = find_rule(connection, account_id)
                 if rule is not None and rule.state == CAPPED:
-                    store_rule(connection, rule.armed())
+                    keep_rule(connection, rule.armed())
 
     def _cancel_needless(self) -> None:
         """Cancels recharges that wait though other credits have lifted the account meanwhile."""
@@ -320,6 +323,10 @@ def require_rule(connection: Connection, account_id: str) -> RuleRow:
             "account_id",
         )
     return rule
+
+
+def _forget_want(connection: Connection, account_id: str) -> None:
+    connection.execute(delete(recharge_wants).where(recharge_wants.c.account_id == account_id))
 
 
 def level_of(connection: Connection, account_id: str) -> Level:

@@ -34,6 +34,7 @@ from meter.payments.recharge_outcomes import (
     note_paid,
     note_retry,
 )
+from meter.payments.told import tell_action, tell_failure
 
 CONFIRM_WITHIN_MS = 23 * 3_600_000  # shorter than a provider keeps an answer under its key
 _LEAST_LOOK_MS = 1_000
@@ -86,7 +87,7 @@ class Settlement:
         row = replace(row, troubles=0)
         match state.status:
             case Status.CANCELLED:
-                row = self._settle_cancelled(connection, row, attempt, now_ms)
+                row = self._settle_cancelled(connection, account, row, attempt, now_ms)
             case Status.PROCESSING:
                 due_ms = next_look_ms(row, now_ms)
                 row = replace(row, state=PROCESSING, due_ms=due_ms, action_expires_ms=0)
@@ -106,6 +107,7 @@ class Settlement:
     ) -> PaymentRow:
         """Records that no attempt follows; the payment is cancelled next."""
         row = replace(_failed(row, failure), cancel_wanted=True, due_ms=now_ms)
+        tell_failure(connection, row)
         note_given_up(connection, row, failure.kind)
         return store_payment(connection, row)
 
@@ -138,13 +140,14 @@ class Settlement:
     def _settle_cancelled(
         self,
         connection: Connection,
+        account: AccountRow,
         row: PaymentRow,
         attempt: AttemptRow | None,
         now_ms: int,
     ) -> PaymentRow:
         if attempt is not None:
             end_attempt(connection, attempt, CANCELLED, now_ms)
-        fail_top_up(connection, row.account_id, row.subject_id)
+        fail_top_up(connection, account, row.subject_id)
         row = replace(
             row,
             state=CANCELLED,
@@ -168,6 +171,7 @@ class Settlement:
             failure = Failure(FailureClass.AUTH, "not_confirmed_in_time", text)
             return self.give_up(connection, row, failure, now_ms)
         note_confirming(connection, row, expires_ms)
+        tell_action(connection, row)
         return replace(
             row,
             state=ACTION_REQUIRED,
@@ -188,6 +192,7 @@ class Settlement:
         failure = state.failure
         assert failure is not None, "only a failure is news of an open payment"
         row = replace(_failed(row, failure), state=READY, action_expires_ms=0)
+        tell_failure(connection, row)
         is_off_session = attempt is not None and attempt.off_session
         if failure.kind is FailureClass.AUTH and is_off_session:
             # Once more with the customer, for a link on which the customer can confirm.
@@ -250,6 +255,7 @@ def _hold_for_operator(
         received_minor=state.received_minor,
         due_ms=None,
     )
+    tell_failure(connection, row)
     note_given_up(connection, row, failure.kind)
     return store_payment(connection, row)
 

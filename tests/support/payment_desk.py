@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Table, event, func, select
+from sqlalchemy import Table, event, func, select, update
 
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.top_ups import TopUps
 from meter.database.engine import Ledger
 from meter.database.payments_schema import payments
+from meter.database.schema import accounts
 from meter.payments.method_rows import MethodRow
 from meter.payments.methods import Methods
 from meter.payments.outcomes import Outcomes
@@ -21,6 +22,8 @@ from meter.payments.payment_rows import PaymentRow, find_payment
 from meter.payments.provider import Provider
 from meter.payments.providers.simulated import SimulatedProvider
 from meter.payments.purchases import Purchase, Purchases
+from meter.payments.recharge_rows import RuleRow
+from meter.payments.recharges import Recharges, require_rule
 from meter.payments.settlement import Settlement
 from meter.payments.worker import PaymentWorker
 from support.recorded_accounts import CREDIT, grants, open_account, rows
@@ -28,6 +31,7 @@ from support.recorded_accounts import CREDIT, grants, open_account, rows
 HOUR = 3_600_000
 RETRIES_MS = (HOUR, 24 * HOUR, 72 * HOUR)
 LEASE_LAPSES_MS = 61_000
+PER_HOUR = 6
 
 _numbers = count(1)
 
@@ -56,7 +60,12 @@ class PaymentDesk:
         )
         self.methods = Methods(ledger, self.provider, self.clock)
         self.outcomes = Outcomes(ledger, self.provider, self.payer, self.clock)
+        self.recharges = Recharges(
+            ledger, self.purchases, self.payer, TopUpBounds("{}"), PER_HOUR, self.clock
+        )
         self.worker = PaymentWorker(ledger, self.provider, self.payer, self.clock)
+        self.spent_nanos = 0
+        self.flush()
 
     def clock(self) -> int:
         return self.now_ms
@@ -92,6 +101,50 @@ class PaymentDesk:
         """Returns the payment as it is recorded now."""
         with self.ledger.read() as connection:
             return find_payment(connection, row.account_id, row.payment_id)
+
+    def flush(self, spent_credits: int = 0) -> None:
+        """Spends credits, and has the ledger hold all that is recorded, as a flusher does."""
+        self.spent_nanos += spent_credits * CREDIT
+        own = accounts.c.account_id == self.account_id
+        values = {
+            "remaining_nanos": accounts.c.granted_nanos - self.spent_nanos,
+            "applied_op": accounts.c.recorded_op,
+        }
+        with self.ledger.write() as connection:
+            connection.execute(update(accounts).where(own).values(values))
+
+    def set_rule(self, **fields: object) -> tuple[RuleRow, PaymentRow | None]:
+        """Sets a rule: below 10 credits, 25 are bought, as often as it takes."""
+        given = {
+            "threshold_nanos": 10 * CREDIT,
+            "amount_nanos": 25 * CREDIT,
+            "target_nanos": None,
+            "monthly_limit_nanos": None,
+            "method_id": "",
+            "set_by": "ada",
+            **fields,
+        }
+        wanted = RuleRow(self.account_id, enabled=True, version=0, set_at_ms=0, **given)
+        return self.recharges.set_rule(wanted)
+
+    def rule(self) -> RuleRow:
+        """Returns the account's rule as it is now."""
+        with self.ledger.read() as connection:
+            return require_rule(connection, self.account_id)
+
+    def recharge(self) -> None:
+        """Lets billing look at this account's level, and take on what is due."""
+        self.recharges.sweep()
+        self.recharges.charge_if_low(self.account_id)
+        self.worker.run_once()
+
+    def pass_time(self, ms: int) -> None:
+        """Lets time pass, in which billing and flusher do their work."""
+        end_ms = self.now_ms + ms
+        while self.now_ms < end_ms:
+            self.now_ms = min(self.now_ms + 6 * HOUR, end_ms)
+            self.recharge()
+            self.flush()
 
     def work_until_idle(self) -> None:
         """Moves the clock to each payment that is due, until none is any more."""
