@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meter.database.engine import Ledger
-from meter.database.payments_schema import payment_attempts, recharges
+from meter.database.payments_schema import payment_attempts, recharge_wants, recharges
 from meter.errors import ServiceError
+from meter.payments.recharge_rows import RuleRow, store_rule
 from meter.payments.recharges import level_of
+from support.histories import Scribe
 from support.payment_desk import HOUR, LEASE_LAPSES_MS, PER_HOUR, PaymentDesk, killed_at
 from support.recorded_accounts import CREDIT, DAY, rows
 
@@ -322,3 +324,25 @@ def test_whatever_happens_an_account_at_rest_is_above_its_threshold_or_says_why(
             assert attempts_of(desk) == before
 
     run()
+
+
+def test_posting_tells_of_an_account_only_while_its_rule_is_armed_and_its_level_is_reached(
+    shared_ledger: Ledger,
+) -> None:
+    scribe = Scribe(shared_ledger)
+    for account_id in ("watched", "unwatched"):
+        scribe.create(account_id)
+        scribe.grant(100, account_id)
+    watched = RuleRow("watched", True, 40, 25, None, None, "", 1, "ada", 0)
+    for rule, amount, expected in (
+        (watched, 50, []),
+        (watched.suspended("HARD"), 20, []),
+        (watched.armed(), 1, ["watched"]),
+        (watched.armed(), 1, ["watched"]),
+    ):
+        with shared_ledger.write() as connection:
+            store_rule(connection, rule)
+        for account_id in ("watched", "unwatched"):
+            scribe.debit(amount, account_id=account_id)
+        scribe.flush()
+        assert [row.account_id for row in rows(shared_ledger, recharge_wants)] == expected
