@@ -23,6 +23,7 @@ from meter.payments.providers.simulated import SimulatedProvider
 from meter.payments.purchases import Purchases
 from meter.payments.recharge_service import RechargeMethods
 from meter.payments.recharges import Recharges
+from meter.payments.reversals import Reversals
 from meter.payments.service import PaymentsService
 from meter.payments.settlement import Settlement
 from meter.payments.worker import PaymentWorker
@@ -47,7 +48,8 @@ def open_payments(
         reference_per_account=settings.payment_reference_per_account,
     )
     settlement = Settlement(top_ups, settings.recharge_retries.pauses_ms)
-    payer = Payer(ledger, provider, settlement, now_ms, _apply_soon(parts))
+    apply = _apply_soon(parts)
+    payer = Payer(ledger, provider, settlement, now_ms, apply)
     purchases = Purchases(ledger, provider, top_ups, settings.top_up_bounds, now_ms)
     methods = Methods(ledger, provider, now_ms)
     outcomes = Outcomes(ledger, provider, payer, now_ms)
@@ -59,7 +61,15 @@ def open_payments(
         settings.recharges_per_hour,
         now_ms,
     )
-    _run(PaymentWorker(ledger, provider, payer, now_ms, [recharges.work]), opened)
+    reversals = Reversals(
+        ledger,
+        provider,
+        now_ms,
+        apply,
+        suspends=settings.on_dispute == "suspend",
+    )
+    chores = [recharges.work, reversals.work]
+    _run(PaymentWorker(ledger, provider, payer, now_ms, chores), opened)
     return PaymentsService(
         ledger,
         provider,
@@ -68,6 +78,7 @@ def open_payments(
         payer,
         outcomes,
         RechargeMethods(ledger, provider, recharges, settings.top_up_bounds),
+        reversals,
         now_ms,
     )
 

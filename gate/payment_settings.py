@@ -41,6 +41,10 @@ class PaymentSettings(BaseSettings):
         default=None,
         description="How customers pay the operator, such as an IBAN; shown with manual payments.",
     )
+    on_dispute: Literal["suspend", "none"] = Field(
+        default="suspend",
+        description="Whether an account is suspended when its customer disputes a payment.",
+    )
     recharges_per_hour: int = Field(
         default=6,
         ge=1,

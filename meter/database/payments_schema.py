@@ -30,6 +30,7 @@ __all__ = [
     "payments",
     "recharge_wants",
     "recharges",
+    "reversals",
     "test_objects",
 ]
 
@@ -195,6 +196,35 @@ recharge_wants = Table(
     metadata,
     key_column("account_id", String(128)),
     required("at_ms", BigInteger),
+)
+
+# Money that went back, and the credits that are taken back for it. Of each payment one row for
+# each refund of ours, and one for all that the provider itself has taken back.
+reversals = Table(
+    "reversals",
+    metadata,
+    key_column("reversal_id", String(64)),
+    required("account_id", String(128)),
+    required("payment_id", String(64)),
+    required("top_up_id", String(64)),
+    required("request_id", String(160)),
+    required("kind", String(16)),  # REFUND, or PROVIDER
+    required("state", String(16)),  # TAKING, PAYING, SUCCEEDED, FAILED
+    required("reason", Text),
+    required("grant_id", String(64)),  # the top-up's
+    required("target_nanos", BigInteger),  # credits that are to be taken back
+    required("voided_nanos", BigInteger),
+    required("regranted_nanos", BigInteger),
+    required("paid_minor", BigInteger),  # that went back
+    required("currency", String(3)),
+    required("steps", Integer),  # changes of credits recorded so far
+    required("voiding", String(160)),  # request id of the one on its way; empty: none
+    Column("due_ms", BigInteger),  # null: nothing is to be done
+    required("troubles", Integer),
+    required("create_time_ms", BigInteger),
+    UniqueConstraint("account_id", "request_id", name="reversals_request"),
+    Index("reversals_payment", "payment_id"),
+    Index("reversals_due", "due_ms", sqlite_where=_IS_DUE, postgresql_where=_IS_DUE),
 )
 
 # What the `test` provider has in place of a provider's own computers.

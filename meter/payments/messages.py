@@ -1,10 +1,12 @@
 """Makes messages of rows."""
 
 import calendar
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from meter.payments.method_rows import MethodRow
 from meter.payments.payment_rows import FINAL, READY, PaymentRow
+from meter.payments.reversal_rows import PROVIDER, ReversalRow
 from meter.times import optional_timestamp, timestamp
 from meter.v1 import payments_pb2 as pb
 
@@ -50,6 +52,27 @@ def payment_message(row: PaymentRow, method: str = "") -> pb.Payment:
         action_expires_at=optional_timestamp(row.action_expires_ms or None),
         create_time=timestamp(row.create_time_ms),
         settled_at=optional_timestamp(row.settled_at_ms or None),
+    )
+
+
+def add_reversals(message: pb.Payment, rows: Iterable[ReversalRow]) -> None:
+    """Adds to a payment what was taken back of it."""
+    for row in rows:
+        message.refunded_nanos += row.taken_nanos
+        if row.kind == PROVIDER:
+            message.uncollected_nanos += max(row.target_nanos - row.taken_nanos, 0)
+
+
+def refund_message(row: ReversalRow) -> pb.Refund:
+    """Returns a refund as clients see it."""
+    return pb.Refund(
+        refund_id=row.reversal_id,
+        account_id=row.account_id,
+        top_up_id=row.top_up_id,
+        payment_id=row.payment_id,
+        state=row.state,
+        voided_nanos=row.taken_nanos,
+        paid=pb.Money(currency=row.currency, minor_units=row.paid_minor),
     )
 
 

@@ -80,6 +80,13 @@ def lift_suspension(connection: Connection, method: MethodRow) -> None:
         keep_rule(connection, rule.armed())
 
 
+def suspend_for_dispute(connection: Connection, account_id: str) -> None:
+    """Suspends the rule of an account whose customer disputes a payment."""
+    rule = find_rule(connection, account_id)
+    if rule is not None and rule.enabled and rule.reason != DISPUTED:
+        keep_rule(connection, rule.suspended(DISPUTED))
+
+
 def note_removed(connection: Connection, method: MethodRow) -> None:
     """Suspends a rule that was to charge a method which is not there any more."""
     rule = find_rule(connection, method.account_id)

@@ -9,10 +9,16 @@ from sqlalchemy import Connection
 from meter.admin.accounts import require_account
 from meter.database.engine import Ledger
 from meter.errors import FailedPrecondition, InvalidField
-from meter.ids import check_id
+from meter.ids import check_description, check_id
 from meter.money import INT64_MAX
 from meter.pagination import Page, Place, page_of
-from meter.payments.messages import is_final, method_message, payment_message
+from meter.payments.messages import (
+    add_reversals,
+    is_final,
+    method_message,
+    payment_message,
+    refund_message,
+)
 from meter.payments.method_rows import find_method
 from meter.payments.methods import Methods
 from meter.payments.outcomes import Outcomes
@@ -20,6 +26,7 @@ from meter.payments.payer import Payer
 from meter.payments.payment_rows import (
     ACTION_REQUIRED,
     CREATED,
+    PAID,
     PaymentRow,
     find_payment,
     newest_payments,
@@ -27,8 +34,13 @@ from meter.payments.payment_rows import (
 from meter.payments.provider import Provider
 from meter.payments.purchases import HOSTED_PAGE, Purchase, Purchases
 from meter.payments.recharge_service import RechargeMethods
+from meter.payments.reversal_rows import reversals_of
+from meter.payments.reversals import Reversals
 from meter.times import exact_ms, timestamp
 from meter.v1 import payments_pb2 as pb
+
+_REFUND_POLL_S = 0.1
+_REFUND_POLLS = 50
 
 
 class PaymentsService:
@@ -43,6 +55,7 @@ class PaymentsService:
         payer: Payer,
         outcomes: Outcomes,
         recharges: RechargeMethods,
+        reversals: Reversals,
         clock: Callable[[], int],
     ) -> None:
         """`clock` returns the time in ms."""
@@ -52,6 +65,7 @@ class PaymentsService:
         self._purchases = purchases
         self._payer = payer
         self._outcomes = outcomes
+        self._reversals = reversals
         self._clock = clock
         self.SetAutoRecharge = recharges.SetAutoRecharge
         self.GetAutoRecharge = recharges.GetAutoRecharge
@@ -129,6 +143,29 @@ class PaymentsService:
         )
         return await asyncio.to_thread(self._message, row)
 
+    async def RefundTopUp(self, request: pb.RefundTopUpRequest) -> pb.Refund:
+        _check_refund(request)
+        amount_nanos = None
+        if request.HasField("amount_nanos"):
+            amount_nanos = request.amount_nanos
+        row = await asyncio.to_thread(
+            self._reversals.refund,
+            request.account_id,
+            request.request_id,
+            request.top_up_id,
+            amount_nanos,
+            request.reason,
+        )
+        for _ in range(_REFUND_POLLS):
+            if row.due_ms is None:
+                break
+            # How many credits were taken is known once the flusher has written the entry.
+            await asyncio.sleep(_REFUND_POLL_S)
+            row = await asyncio.to_thread(
+                self._reversals.advance, request.account_id, request.request_id
+            )
+        return refund_message(row)
+
     def _buy(self, purchase: Purchase, *, validate_only: bool) -> pb.Payment:
         if validate_only:
             return payment_message(self._purchases.validate(purchase))
@@ -142,6 +179,8 @@ class PaymentsService:
         if not is_final(row) and row.state != CREATED and self._is_ours(row):
             row = self._payer.settle(row, self._payer.look(row))
             row = self._payer.advance(row.account_id, row.payment_id)
+        if row.state == PAID and self._is_ours(row):
+            self._reversals.review(row, self._payer.look(row))
         if not with_action:
             return self._message(row)
         if is_final(row):
@@ -158,6 +197,7 @@ class PaymentsService:
     def _message(self, row: PaymentRow) -> pb.Payment:
         with self._ledger.read() as connection:
             message = payment_message(row, _method_label(connection, row))
+            add_reversals(message, reversals_of(connection, row.payment_id))
         if not is_final(row) and self._is_ours(row):
             message.instructions = self._provider.instructions
         return message
@@ -168,6 +208,8 @@ class PaymentsService:
             before = _place_before(page)
             rows = newest_payments(connection, account_id, page.limit, before)
             messages = [payment_message(row, _method_label(connection, row)) for row in rows]
+            for message in messages:
+                add_reversals(message, reversals_of(connection, message.payment_id))
         payments, token = page.fill(rows, messages, _place_of)
         return pb.ListPaymentsResponse(payments=payments, next_page_token=token)
 
@@ -211,6 +253,17 @@ def _check_method_ids(
 ) -> None:
     check_id("account_id", request.account_id)
     check_id("method_id", request.method_id)
+
+
+def _check_refund(request: pb.RefundTopUpRequest) -> None:
+    check_id("account_id", request.account_id)
+    check_id("request_id", request.request_id)
+    check_id("top_up_id", request.top_up_id)
+    if not request.reason:
+        raise InvalidField("reason", "must give the reason")
+    check_description("reason", request.reason)
+    if request.HasField("amount_nanos") and not 0 < request.amount_nanos <= INT64_MAX:
+        raise InvalidField("amount_nanos", f"must be above 0; it is {request.amount_nanos}")
 
 
 def _check_payment_ids(request: pb.GetPaymentRequest | pb.CompletePaymentRequest) -> None:

@@ -12,6 +12,7 @@ from meter.payments.recharge_rows import (
     RechargeRow,
     RuleRow,
 )
+from meter.payments.reversal_rows import FAILED, PROVIDER, ReversalRow
 from meter.times import now_ms
 
 HOURLY_LIMIT = "HOURLY_LIMIT"
@@ -62,6 +63,24 @@ def tell_recharge(connection: Connection, what: str, recharge: RechargeRow) -> N
     }
     key = recharge.recharge_id
     _tell(connection, recharge.account_id, f"auto_recharge.{what}", key, data)
+
+
+def tell_reversal(connection: Connection, row: ReversalRow) -> None:
+    """Tells that a refund has ended, or that the provider took money back, or gave it back."""
+    what = "refunded"
+    if row.kind == PROVIDER:
+        what = "disputed"
+    elif row.state == FAILED:
+        what = "refund_failed"
+    data: dict[str, object] = {
+        "top_up_id": row.top_up_id,
+        "payment_id": row.payment_id,
+        "taken_nanos": row.taken_nanos,
+        "uncollected_nanos": max(row.target_nanos - row.taken_nanos, 0),
+        "reason": row.reason,
+    }
+    key = f"{row.reversal_id} {row.steps}"
+    _tell(connection, row.account_id, f"top_up.{what}", key, data)
 
 
 def tell_rule(connection: Connection, before: RuleRow | None, rule: RuleRow) -> None:

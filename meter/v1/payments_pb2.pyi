@@ -121,7 +121,7 @@ class RemovePaymentMethodRequest(_message.Message):
     def __init__(self, account_id: _Optional[str] = ..., method_id: _Optional[str] = ...) -> None: ...
 
 class Payment(_message.Message):
-    __slots__ = ("payment_id", "account_id", "purpose", "top_up_id", "total", "state", "provider", "provider_reference", "method_id", "method", "failure_class", "failure_code", "failure_text", "attempts", "next_attempt_at", "action_url", "action_expires_at", "create_time", "settled_at", "instructions")
+    __slots__ = ("payment_id", "account_id", "purpose", "top_up_id", "total", "state", "provider", "provider_reference", "method_id", "method", "failure_class", "failure_code", "failure_text", "attempts", "next_attempt_at", "action_url", "action_expires_at", "create_time", "settled_at", "instructions", "refunded_nanos", "uncollected_nanos")
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,8 @@ class Payment(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SETTLED_AT_FIELD_NUMBER: _ClassVar[int]
     INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    UNCOLLECTED_NANOS_FIELD_NUMBER: _ClassVar[int]
     payment_id: str
     account_id: str
     purpose: PaymentPurpose
@@ -162,7 +164,9 @@ class Payment(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     settled_at: _timestamp_pb2.Timestamp
     instructions: str
-    def __init__(self, payment_id: _Optional[str] = ..., account_id: _Optional[str] = ..., purpose: _Optional[_Union[PaymentPurpose, str]] = ..., top_up_id: _Optional[str] = ..., total: _Optional[_Union[Money, _Mapping]] = ..., state: _Optional[_Union[PaymentState, str]] = ..., provider: _Optional[str] = ..., provider_reference: _Optional[str] = ..., method_id: _Optional[str] = ..., method: _Optional[str] = ..., failure_class: _Optional[str] = ..., failure_code: _Optional[str] = ..., failure_text: _Optional[str] = ..., attempts: _Optional[int] = ..., next_attempt_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action_url: _Optional[str] = ..., action_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instructions: _Optional[str] = ...) -> None: ...
+    refunded_nanos: int
+    uncollected_nanos: int
+    def __init__(self, payment_id: _Optional[str] = ..., account_id: _Optional[str] = ..., purpose: _Optional[_Union[PaymentPurpose, str]] = ..., top_up_id: _Optional[str] = ..., total: _Optional[_Union[Money, _Mapping]] = ..., state: _Optional[_Union[PaymentState, str]] = ..., provider: _Optional[str] = ..., provider_reference: _Optional[str] = ..., method_id: _Optional[str] = ..., method: _Optional[str] = ..., failure_class: _Optional[str] = ..., failure_code: _Optional[str] = ..., failure_text: _Optional[str] = ..., attempts: _Optional[int] = ..., next_attempt_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action_url: _Optional[str] = ..., action_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instructions: _Optional[str] = ..., refunded_nanos: _Optional[int] = ..., uncollected_nanos: _Optional[int] = ...) -> None: ...
 
 class BuyCreditsRequest(_message.Message):
     __slots__ = ("account_id", "request_id", "amount_nanos", "method_id", "default_method", "hosted_page", "expires_at", "non_refundable", "validate_only")
@@ -185,6 +189,38 @@ class BuyCreditsRequest(_message.Message):
     non_refundable: bool
     validate_only: bool
     def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., method_id: _Optional[str] = ..., default_method: _Optional[bool] = ..., hosted_page: _Optional[bool] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., non_refundable: _Optional[bool] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class RefundTopUpRequest(_message.Message):
+    __slots__ = ("account_id", "request_id", "top_up_id", "amount_nanos", "reason")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TOP_UP_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    request_id: str
+    top_up_id: str
+    amount_nanos: int
+    reason: str
+    def __init__(self, account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., top_up_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Refund(_message.Message):
+    __slots__ = ("refund_id", "account_id", "top_up_id", "payment_id", "state", "voided_nanos", "paid")
+    REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TOP_UP_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VOIDED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    refund_id: str
+    account_id: str
+    top_up_id: str
+    payment_id: str
+    state: str
+    voided_nanos: int
+    paid: Money
+    def __init__(self, refund_id: _Optional[str] = ..., account_id: _Optional[str] = ..., top_up_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., state: _Optional[str] = ..., voided_nanos: _Optional[int] = ..., paid: _Optional[_Union[Money, _Mapping]] = ...) -> None: ...
 
 class GetPaymentRequest(_message.Message):
     __slots__ = ("account_id", "payment_id")

@@ -86,6 +86,11 @@ class PaymentsStub:
                 request_serializer=meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_payments__pb2.Payment.FromString,
                 _registered_method=True)
+        self.RefundTopUp = channel.unary_unary(
+                '/meter.v1.Payments/RefundTopUp',
+                request_serializer=meter_dot_v1_dot_payments__pb2.RefundTopUpRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.Refund.FromString,
+                _registered_method=True)
         self.SetAutoRecharge = channel.unary_unary(
                 '/meter.v1.Payments/SetAutoRecharge',
                 request_serializer=meter_dot_v1_dot_payments__pb2.SetAutoRechargeRequest.SerializeToString,
@@ -181,6 +186,14 @@ class PaymentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefundTopUp(self, request, context):
+        """Takes back unspent credits of a top-up that was bought, and pays back that much money. Credits are taken first: what was spent meanwhile is not paid back. If
+        the provider cannot pay back, the credits are granted again. Repeat with the same `request_id` to learn more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetAutoRecharge(self, request, context):
         """Lets the credits refill themselves, or with `enabled` false never again: once that is answered, no attempt begins, retries included, and nothing but this call
         turns it on again. An account that is below the threshold already is charged at once, and the reply says so.
@@ -260,6 +273,11 @@ def add_PaymentsServicer_to_server(servicer, server):
                     servicer.CompletePayment,
                     request_deserializer=meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.FromString,
                     response_serializer=meter_dot_v1_dot_payments__pb2.Payment.SerializeToString,
+            ),
+            'RefundTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundTopUp,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.RefundTopUpRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.Refund.SerializeToString,
             ),
             'SetAutoRecharge': grpc.unary_unary_rpc_method_handler(
                     servicer.SetAutoRecharge,
@@ -554,6 +572,33 @@ class Payments:
             '/meter.v1.Payments/CompletePayment',
             meter_dot_v1_dot_payments__pb2.CompletePaymentRequest.SerializeToString,
             meter_dot_v1_dot_payments__pb2.Payment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/RefundTopUp',
+            meter_dot_v1_dot_payments__pb2.RefundTopUpRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.Refund.FromString,
             options,
             channel_credentials,
             insecure,

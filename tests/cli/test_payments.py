@@ -35,6 +35,28 @@ def test_a_card_is_added_and_buys_credits_that_act_at_once(
     assert (costs["total"]["minor_units"], costs["payment_id"]) == ("3000", "")
 
 
+def test_a_bought_top_up_is_refunded_and_its_list_says_so(
+    creditgate: Creditgate, open_account: Open
+) -> None:
+    customer = open_account()
+    name = customer.account_id
+    creditgate(f"payment-method add {name} --test-method test_visa")
+    bought = creditgate(f"top-up buy {name} 25 --json").json
+    customer.debit(CREDIT // 1000)
+    words = f"top-up refund {name} {bought['top_up_id']} --reason 'asked for' --request-id back"
+    for _ in range(2):
+        assert creditgate(words).out.endswith(": succeeded, 24.99 credits, USD 24.99 back\n")
+    assert customer.balance().remaining_nanos == 9 * CREDIT // 1000
+    [row] = creditgate(f"top-up list {name}").lines[1:]
+    assert "succeeded, 24.99 refunded" in row
+    shown = creditgate(f"payment show {name} {bought['payment_id']} --json").json
+    assert (shown["refunded_nanos"], shown["uncollected_nanos"]) == ("24990000000", "0")
+    assert (
+        "NOTHING_TO_REFUND"
+        in creditgate(f"top-up refund {name} {bought['top_up_id']} --reason again").err
+    )
+
+
 def test_methods_are_listed_chosen_and_removed(creditgate: Creditgate, open_account: Open) -> None:
     name = open_account().account_id
     for method in ("test_visa", "test_stolen"):

@@ -152,6 +152,7 @@ BAD = {
     "voucher_key": ["x" * 31],
     "payments": ["cash", "Test"],
     "payment_instructions": ["x" * 2001],
+    "on_dispute": ["resume"],
     "recharges_per_hour": ["0", "1001"],
     "recharge_retries": ["1", "1h,1h,1h,1h,1h", "0s", "1 hour"],
     "max_in_flight": ["0"],

@@ -24,6 +24,7 @@ from meter.payments.providers.simulated import SimulatedProvider
 from meter.payments.purchases import Purchase, Purchases
 from meter.payments.recharge_rows import RuleRow
 from meter.payments.recharges import Recharges, require_rule
+from meter.payments.reversals import Reversals
 from meter.payments.settlement import Settlement
 from meter.payments.worker import PaymentWorker
 from support.recorded_accounts import CREDIT, grants, open_account, rows
@@ -46,9 +47,11 @@ class PaymentDesk:
     def __init__(
         self, ledger: Ledger, provider: Provider | None = None, account_id: str = ""
     ) -> None:
+        """Opens an account, unless `account_id` names one that is there."""
         self.ledger = ledger
         self.account_id = account_id or f"payer-{next(_numbers)}"
-        open_account(ledger, self.account_id, test_clock_ms=None)
+        if not account_id:
+            open_account(ledger, self.account_id, test_clock_ms=None)
         self.now_ms = 1_772_366_400_000
         self.simulated = SimulatedProvider(ledger, self.clock)
         self.provider = provider or self.simulated
@@ -63,6 +66,7 @@ class PaymentDesk:
         self.recharges = Recharges(
             ledger, self.purchases, self.payer, TopUpBounds("{}"), PER_HOUR, self.clock
         )
+        self.reversals = Reversals(ledger, self.provider, self.clock, lambda _: None, suspends=True)
         self.worker = PaymentWorker(ledger, self.provider, self.payer, self.clock)
         self.spent_nanos = 0
         self.flush()

@@ -14,6 +14,7 @@ def create_payments() -> None:
         _create_auto_recharges,
         _create_recharges,
         _create_recharge_wants,
+        _create_reversals,
         _create_test_objects,
     ):
         create()
@@ -200,6 +201,42 @@ def _create_recharge_wants() -> None:
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
     )
+
+
+def _create_reversals() -> None:
+    op.create_table(
+        "reversals",
+        sa.Column("reversal_id", sa.String(length=64), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("payment_id", sa.String(length=64), nullable=False),
+        sa.Column("top_up_id", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=160), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("grant_id", sa.String(length=64), nullable=False),
+        sa.Column("target_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("voided_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("regranted_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("steps", sa.Integer(), nullable=False),
+        sa.Column("voiding", sa.String(length=160), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.Column("troubles", sa.Integer(), nullable=False),
+        sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("reversal_id"),
+        sa.UniqueConstraint("account_id", "request_id", name="reversals_request"),
+    )
+    op.create_index(
+        "reversals_due",
+        "reversals",
+        ["due_ms"],
+        unique=False,
+        sqlite_where=sa.text("due_ms IS NOT NULL"),
+        postgresql_where=sa.text("due_ms IS NOT NULL"),
+    )
+    op.create_index("reversals_payment", "reversals", ["payment_id"], unique=False)
 
 
 def _create_test_objects() -> None:
