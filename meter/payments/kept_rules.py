@@ -2,8 +2,10 @@
 
 from sqlalchemy import Connection
 
+from meter.ledger.recharge_wants import want_recharges
 from meter.payments.payment_rows import PaymentRow
 from meter.payments.recharge_rows import (
+    ARMED,
     RuleRow,
     close_recharge,
     find_rule,
@@ -14,9 +16,14 @@ from meter.payments.told import tell_recharge, tell_rule
 
 
 def keep_rule(connection: Connection, rule: RuleRow) -> RuleRow:
-    """Writes the rule, and tells what has changed."""
+    """Writes the rule, and tells what has changed.
+
+    Billing looks at a rule that is armed now: the account may have been low already.
+    """
     before = find_rule(connection, rule.account_id)
     store_rule(connection, rule)
+    if rule.state == ARMED:
+        want_recharges(connection, [rule.account_id])
     tell_rule(connection, before, rule)
     return rule
 

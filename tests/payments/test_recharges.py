@@ -345,4 +345,5 @@ def test_posting_tells_of_an_account_only_while_its_rule_is_armed_and_its_level_
         for account_id in ("watched", "unwatched"):
             scribe.debit(amount, account_id=account_id)
         scribe.flush()
-        assert [row.account_id for row in rows(shared_ledger, recharge_wants)] == expected
+        told = {row.account_id for row in rows(shared_ledger, recharge_wants)}
+        assert told & {"watched", "unwatched"} == set(expected)
