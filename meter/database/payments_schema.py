@@ -28,6 +28,8 @@ __all__ = [
     "payment_attempts",
     "payment_methods",
     "payments",
+    "provider_cursors",
+    "provider_hints",
     "recharge_wants",
     "recharges",
     "reversals",
@@ -225,6 +227,27 @@ reversals = Table(
     UniqueConstraint("account_id", "request_id", name="reversals_request"),
     Index("reversals_payment", "payment_id"),
     Index("reversals_due", "due_ms", sqlite_where=_IS_DUE, postgresql_where=_IS_DUE),
+)
+
+# What events of the provider name. An event comes any number of times, and in any order.
+provider_hints = Table(
+    "provider_hints",
+    metadata,
+    key_column("provider", String(16)),
+    key_column("event_id", String(255)),
+    required("refs", Text),  # JSON: names of payments, pages and customers
+    required("received_at_ms", BigInteger),
+    Column("due_ms", BigInteger),  # null: handled
+    required("failures", Integer),
+    Index("provider_hints_due", "due_ms", sqlite_where=_IS_DUE, postgresql_where=_IS_DUE),
+)
+
+# Up to which event each provider was read.
+provider_cursors = Table(
+    "provider_cursors",
+    metadata,
+    key_column("provider", String(16)),
+    required("cursor", String(255)),
 )
 
 # What the `test` provider has in place of a provider's own computers.

@@ -6,7 +6,7 @@ repeated with the same key takes effect once.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from meter.errors import FailedPrecondition, Unavailable
 
@@ -82,6 +82,7 @@ class State:
     refunded_minor: int = 0
     disputed_minor: int = 0  # that the provider has taken from us for a dispute
     has_dispute: bool = False  # that nobody has decided yet
+    ref: str = ""  # the provider's name of the payment, if a page's name stood for it until now
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,24 @@ class Page:
     ref: str
     url: str
     expires_at_ms: int
+
+
+class Hint(NamedTuple):
+    """Names what an event of the provider may be about. The truth about that is fetched."""
+
+    event_id: str
+    refs: tuple[str, ...]  # of payments, pages and customers
+
+
+class Hints(NamedTuple):
+    """Holds the events behind a cursor, and the cursor behind these events."""
+
+    hints: list[Hint]
+    cursor: str
+
+
+class Forged(Exception):
+    """An event was not signed by the provider with one of our secrets."""
 
 
 class Provider(Protocol):
@@ -155,4 +174,19 @@ class Provider(Protocol):
 
     def refund(self, ref: str, minor: int, key: str) -> bool:
         """Pays back a part of a payment; False if the provider cannot."""
+        ...
+
+
+class TellingProvider(Provider, Protocol):
+    """Tells by itself, by events, of what happens."""
+
+    def hint(self, header: str, body: bytes, secrets: tuple[str, ...]) -> Hint:
+        """Returns what a signed event names; raises Forged unless one of the secrets fits."""
+        ...
+
+    def hints_since(self, cursor: str) -> Hints:
+        """Returns the events behind a cursor, for whoever cannot be reached by the provider.
+
+        With an empty cursor, no events, and the cursor of the newest.
+        """
         ...

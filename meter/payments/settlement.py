@@ -128,6 +128,7 @@ class Settlement:
         row = replace(
             row,
             state=PAID,
+            payment_ref=state.ref or row.payment_ref,
             received_minor=state.received_minor,
             settled_at_ms=now_ms,
             due_ms=None,

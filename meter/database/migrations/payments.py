@@ -15,6 +15,8 @@ def create_payments() -> None:
         _create_recharges,
         _create_recharge_wants,
         _create_reversals,
+        _create_provider_hints,
+        _create_provider_cursors,
         _create_test_objects,
     ):
         create()
@@ -237,6 +239,36 @@ def _create_reversals() -> None:
         postgresql_where=sa.text("due_ms IS NOT NULL"),
     )
     op.create_index("reversals_payment", "reversals", ["payment_id"], unique=False)
+
+
+def _create_provider_hints() -> None:
+    op.create_table(
+        "provider_hints",
+        sa.Column("provider", sa.String(length=16), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.String(length=255), autoincrement=False, nullable=False),
+        sa.Column("refs", sa.Text(), nullable=False),
+        sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "event_id"),
+    )
+    op.create_index(
+        "provider_hints_due",
+        "provider_hints",
+        ["due_ms"],
+        unique=False,
+        sqlite_where=sa.text("due_ms IS NOT NULL"),
+        postgresql_where=sa.text("due_ms IS NOT NULL"),
+    )
+
+
+def _create_provider_cursors() -> None:
+    op.create_table(
+        "provider_cursors",
+        sa.Column("provider", sa.String(length=16), autoincrement=False, nullable=False),
+        sa.Column("cursor", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("provider"),
+    )
 
 
 def _create_test_objects() -> None:
