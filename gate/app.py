@@ -31,6 +31,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from gate.account_currencies import AccountCurrencies
+from gate.adapters.envoy_services import envoy_services
 from gate.address import Address
 from gate.admin.accounts import AccountMethods
 from gate.admin.budgets import BudgetMethods
@@ -189,6 +190,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
             parts.barrier.wait,
+            metrics.decisions,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)
@@ -199,15 +201,17 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             reaper,
             pricer,
         )
+        gate = GateService(
+            parts.store,
+            LostHolds(parts.store, parts.shards, ledger),
+            pricer,
+            metrics,
+            denial_events,
+        )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(
-                parts.store,
-                LostHolds(parts.store, parts.shards, ledger),
-                pricer,
-                metrics,
-                denial_events,
-            ),
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: gate,
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
+            **envoy_services(settings, gate, pricer, metrics),
         }
         server = _new_server(
             settings,

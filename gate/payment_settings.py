@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
 
 from gate.retry_schedule import RetrySchedule
 
@@ -27,7 +26,7 @@ def read_instructions(text: str | None) -> str | None:
     return text or None
 
 
-class PaymentSettings(BaseSettings):
+class PaymentSettings(BaseModel):
     """Holds who takes money, and how auto-recharge tries."""
 
     payments: Annotated[Literal["test", "manual"] | None, BeforeValidator(read_payments)] = Field(

@@ -13,6 +13,7 @@ from gate.cli import (
     check,
     estimate,
     events,
+    gateway,
     grants,
     holds,
     invoices,
@@ -51,6 +52,7 @@ recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
 events.register(app)
 invoices.register(app)
