@@ -20,7 +20,9 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    payments,
     prices,
+    recharges,
     replay,
     serve,
     tokens,
@@ -48,6 +50,8 @@ balance.register(app)
 grants.register(app)
 holds.register(app)
 top_ups.register(app)
+payments.register(app)
+recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)

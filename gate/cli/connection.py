@@ -28,6 +28,7 @@ from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
 
 TIMEOUT_S = 30.0
 
@@ -51,6 +52,12 @@ _OPTIONS = {
     "graces": "--grace",
     "effective_at": "--effective",
     "expires_at": "--expires",
+    "threshold_nanos": "--below",
+    "target_nanos": "--up-to",
+    "monthly_limit_nanos": "--monthly-limit",
+    "method_id": "--method",
+    "test_method": "--test-method",
+    "set_by": "--set-by",
     "models": "--model",
     "services": "--service",
     "payment_reference": "--reference",
@@ -149,6 +156,13 @@ def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
     with _channel(_settings(), "billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def payments_service() -> Iterator[Any]:
+    """Opens payments at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
+    with _channel(_settings(), "billing_listen") as channel:
+        yield PaymentsStub(channel)
 
 
 def _settings() -> Settings:

@@ -70,6 +70,7 @@ async def _up(settings: Settings) -> int:
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
             settings = _with_voucher_key(settings)
+            settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
             _check_port(settings.billing_listen, "billing_listen")
@@ -156,6 +157,16 @@ def _with_voucher_key(settings: Settings) -> Settings:
         return settings
     key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
     return settings.model_copy(update={"voucher_key": key})
+
+
+def _with_payments(settings: Settings) -> Settings:
+    """Returns the settings with simulated payments, if nobody is said to take money.
+
+    Who tries the product has no account at a payment provider yet.
+    """
+    if settings.payments is not None:
+        return settings
+    return settings.model_copy(update={"payments": "test"})
 
 
 async def _outlive_earlier_children(

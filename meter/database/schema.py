@@ -92,6 +92,8 @@ accounts = Table(
     required("applied_settings", Text),
     required("remaining_nanos", BigInteger),
     required("held_nanos", BigInteger),
+    # The level of the account's armed rule of auto-recharge; null: none is armed.
+    Column("recharge_below_nanos", BigInteger),
     required("day", BigInteger),  # the day of `state`
     # meter.journal.account_sums.AccountSums after the last entry flushed, as tokens.
     required("state", Text),

@@ -181,7 +181,7 @@ class TokenClient(Client):
     def __init__(self, target: str, billing_target: str, token: str) -> None:
         super().__init__(target, billing_target)
         metadata = [("authorization", f"Bearer {token}")] * bool(token)
-        for name in ("gate", "accounts", "ledger", "authorization", "rate_limit"):
+        for name in ("gate", "accounts", "ledger", "payments", "authorization", "rate_limit"):
             setattr(self, name, _Stub(getattr(self, name), metadata))
 
 
@@ -234,6 +234,7 @@ def opened_doors(
         "redis_url": redis_url,
         "redis_name": "of these tests",
         "tokens_file": folder / "tokens.yaml",
+        "payments": "test",
         "metrics_listen": "",
         "shards": 2,
         "reap_interval_ms": 50,

@@ -15,6 +15,7 @@ from meter.journal.effect import NO_FLAGS
 from meter.journal.operations import AdvanceClock, Change, Update
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.portions import portions
+from meter.ledger.recharge_wants import want_recharges
 
 _LOADED = (
     accounts.c.account_id,
@@ -24,6 +25,7 @@ _LOADED = (
     accounts.c.applied_status,
     accounts.c.applied_clock_ms,
     accounts.c.applied_settings,
+    accounts.c.recharge_below_nanos,
 )
 _CHANGED = (
     "state",
@@ -62,6 +64,12 @@ class AppliedAccount:
     applied_status: str
     applied_clock_ms: int | None
     settings: str  # Settings, as JSON
+    recharge_below_nanos: int | None  # the level of an armed rule of auto-recharge
+
+    @property
+    def wants_recharge(self) -> bool:
+        level = self.recharge_below_nanos
+        return level is not None and self.state.remaining <= level
 
     def apply_change(self, change: Change) -> None:
         """Puts an operation's settings into effect."""
@@ -125,6 +133,13 @@ class AccountProjection:
             update(accounts).where(own).values(values),
             rows,
         )
+        self._want_recharges()
+
+    def _want_recharges(self) -> None:
+        """Tells billing of accounts at or below the level of their armed rule."""
+        low = [account.account_id for account in self._accounts.values() if account.wants_recharge]
+        if low:
+            want_recharges(self._connection, low)
 
 
 def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:
