@@ -63,6 +63,7 @@ from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
 from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -133,6 +134,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
             Journals(redis, settings.shards),
+            FlushRequests(redis),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),

@@ -149,10 +149,10 @@ class Settings(EnvoySettings, PaymentSettings, BaseSettings):
         ),
     )
     flush_interval_ms: int = Field(
-        default=100,
+        default=1_000,
         ge=1,
         le=60_000,
-        description="How long a journal entry waits for others before it is flushed, in ms.",
+        description="How long a journal entry waits at most for others to be flushed with, in ms.",
     )
     redis_connections: int = Field(
         default=1,

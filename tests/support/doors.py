@@ -25,6 +25,7 @@ from gate.settings import Settings, load_settings
 from gate.token_text import new_token
 from gate.v1.gate_pb2 import GetBalanceRequest
 from meter.database.migrate import migrate, open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -72,7 +73,9 @@ def flushing(settings: Settings) -> Iterator[None]:
     with closing(open_ledger(settings.ledger_url)) as ledger, closing(redis):
         Positions(ledger).ensure(settings.shards)
         journals = Journals(redis, settings.shards)
-        flusher = Flusher(journals, ledger, 20, metrics, settings.store_name())
+        flusher = Flusher(
+            journals, FlushRequests(redis), ledger, 20, metrics, settings.store_name()
+        )
         thread = threading.Thread(target=flusher.run, args=[stop])
         thread.start()
         try:
