@@ -24,6 +24,7 @@ from gate.access_settings import (
     TokensFile,
 )
 from gate.address import Address, parse_address
+from gate.http_settings import BillingHttpListen, HttpListen
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -33,7 +34,7 @@ from gate.setting_forms import (
     read_existing_file,
     read_ledger_url,
     read_listen,
-    read_metrics_listen,
+    read_optional_listen,
     read_redis_name,
     read_redis_url,
     read_top_up_bounds,
@@ -111,13 +112,15 @@ class Settings(BaseSettings):
             "auto (native where it can be had)."
         ),
     )
-    metrics_listen: Annotated[Address | None, PlainValidator(read_metrics_listen)] = Field(
+    metrics_listen: Annotated[Address | None, PlainValidator(read_optional_listen)] = Field(
         default=Address(host="127.0.0.1", port=9464),
         description=(
             "Where /metrics is served over HTTP, for Prometheus: host:port or unix:/path. "
             "Empty: nowhere."
         ),
     )
+    http_listen: HttpListen = None
+    billing_http_listen: BillingHttpListen = None
     data_dir: Annotated[Path, BeforeValidator(read_directory)] = Field(
         default_factory=_default_data_dir,
         description=(

@@ -64,6 +64,8 @@ def _run(running: Coroutine[object, object, int]) -> int:
 async def _up(settings: Settings) -> int:
     require_closed_door(settings, "listen")
     require_closed_door(settings, "billing_listen")
+    require_closed_door(settings, "http_listen")
+    require_closed_door(settings, "billing_http_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
