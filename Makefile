@@ -47,6 +47,9 @@ proto: install
 lock: install
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --constraint requirements.lock --group build pyproject.toml \
+	  --output-file gate/shipped/docker/requirements.lock
 
 clean:
 	rm -rf .venv

@@ -15,6 +15,7 @@ from gate.cli import (
     estimate,
     files,
     grants,
+    health,
     holds,
     invoices,
     ledger,
@@ -56,6 +57,7 @@ prices.register(app)
 replay.register(app)
 tokens.register(app)
 files.register(app)
+health.register(app)
 
 _FOR_THE_USER = (
     CallFailed,

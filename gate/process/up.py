@@ -230,8 +230,11 @@ def _announcement(settings: Settings) -> str:
     metrics = "none"
     if settings.metrics_listen is not None:
         metrics = settings.metrics_listen.http_url("/metrics")
+    http = ""
+    if settings.http_listen is not None:
+        http = f" http {settings.http_listen.http_url('/v1')},"
     ready = (
-        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},"
+        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},{http}"
         f" metrics {metrics}, data {settings.data_dir}"
     )
     return f"{ready}\n{_in_another_terminal()}"

@@ -148,7 +148,7 @@ def test_a_command_sends_its_token_and_without_one_is_told_what_it_needs(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    assert "creditgate token create" in capsys.readouterr().err
+    assert "CREDITGATE_TOKEN_FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
