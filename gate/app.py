@@ -31,6 +31,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from gate.access.exposure import require_closed_door
 from gate.account_currencies import AccountCurrencies
 from gate.accounts_parts import accounts_service
+from gate.adapters.envoy_services import envoy_services
 from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
 from gate.ledger_tasks import naming_redis
@@ -179,6 +180,7 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Servi
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
             parts.barrier.wait,
+            metrics.decisions,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)
@@ -189,15 +191,17 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Servi
             reaper,
             pricer,
         )
+        gate = GateService(
+            parts.store,
+            LostHolds(parts.store, parts.shards, ledger),
+            pricer,
+            metrics,
+            denial_events,
+        )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(
-                parts.store,
-                LostHolds(parts.store, parts.shards, ledger),
-                pricer,
-                metrics,
-                denial_events,
-            ),
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: gate,
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
+            **envoy_services(settings, gate, pricer, metrics),
         }
         serving = await open_serving(
             settings,

@@ -150,6 +150,17 @@ class DecisionMetrics:
             "Usage that exceeded what was available: recorded as debt.",
             registry=registry,
         )
+        self.settlements = Counter(
+            "creditgate_settlements_total",
+            "Holds that a gateway has settled: reported, unreported, released, or refused.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self.usage_inconsistent = Counter(
+            "creditgate_usage_inconsistent_total",
+            "Usage objects of providers that contradict themselves: charged by the larger reading.",
+            registry=registry,
+        )
         self.charged = Counter(
             "creditgate_charged_credits_total",
             "Usage charged.",

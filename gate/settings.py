@@ -24,6 +24,7 @@ from gate.access_settings import (
     TokensFile,
 )
 from gate.address import Address, parse_address
+from gate.envoy_settings import EnvoySettings
 from gate.http_settings import BillingHttpListen, HttpListen
 from gate.redis_url import address_of
 from gate.setting_forms import (
@@ -71,7 +72,7 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
     return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
-class Settings(BaseSettings):
+class Settings(EnvoySettings, BaseSettings):
     """Holds all that an operator can choose.
 
     The environment variable of a field is CREDITGATE_ and the field's name in capitals.

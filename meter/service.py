@@ -22,7 +22,7 @@ from meter.invoices.repository import (
     list_invoices,
 )
 from meter.pagination import AccountsPage
-from meter.statements.events import EVENT_PLACE, list_events
+from meter.statements.events import EventQuery, list_events
 from meter.statements.grants import GrantQuery, list_grants
 from meter.statements.history import EntryQuery, list_entries
 from meter.statements.holds import HoldQuery, list_holds
@@ -101,7 +101,7 @@ class LedgerService:
         return await asyncio.to_thread(self._read, list_holds, query)
 
     async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-        query = AccountsPage.of(request, EVENT_PLACE)
+        query = EventQuery.of(request)
         await self._wait_until_flushed(query.account_id or None)
         return await asyncio.to_thread(self._read, list_events, query)
 

@@ -47,6 +47,8 @@ RIGHTS: Mapping[str, Right] = {
     "gate.v1.Gate.Batch": SPEND,
     "gate.v1.Gate.GetBalance": LOOK,
     "gate.v1.Gate.EstimateCost": LOOK,
+    "envoy.service.auth.v3.Authorization.Check": SPEND,
+    "envoy.service.ratelimit.v3.RateLimitService.ShouldRateLimit": SPEND,
     "meter.v1.Accounts.CreateAccount": MANAGE,
     "meter.v1.Accounts.GetAccount": READ,
     "meter.v1.Accounts.ListAccounts": READ,

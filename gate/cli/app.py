@@ -13,7 +13,9 @@ from gate.cli import (
     budgets,
     check,
     estimate,
+    events,
     files,
+    gateway,
     grants,
     health,
     holds,
@@ -50,7 +52,9 @@ top_ups.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
+events.register(app)
 invoices.register(app)
 check.register(app)
 prices.register(app)

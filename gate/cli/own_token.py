@@ -15,13 +15,14 @@ def token_metadata(settings: Settings) -> Metadata:
 
     SettingsError for a token file that cannot be read, or has no token.
     """
-    token = _token(settings)
+    token = own_token(settings)
     if not token:
         return []
     return [("authorization", f"Bearer {token}")]
 
 
-def _token(settings: Settings) -> str:
+def own_token(settings: Settings) -> str:
+    """Returns the command's token, or an empty text; raises as `token_metadata` does."""
     if settings.token is not None:
         return settings.token.get_secret_value()
     if settings.token_file is None:

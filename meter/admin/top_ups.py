@@ -9,11 +9,13 @@ from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 from meter.admin.accounts import AccountRow, lock_account, require_account
 from meter.admin.granting import add_grant, check_room_for_grant
 from meter.admin.recording import now_of, operation_named, refuse_used
+from meter.admin.told import top_up_event
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger
 from meter.database.errors import RequestIdReused
 from meter.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
 from meter.journal.operations import GrantCredits, Operation
+from meter.ledger.events import Event, record_events
 from meter.times import MS_PER_DAY, now_ms
 
 PENDING = "PENDING"
@@ -87,9 +89,11 @@ class TopUps:
             self._check_payment_is_new(connection, wanted)
             row = _new_row(account, wanted)
             connection.execute(insert(top_ups), asdict(row))
+            operation = None
             if row.status == SUCCEEDED:
-                return self._succeed(connection, account, row, row.request_id)
-            return row, None
+                row, operation = self._succeed(connection, account, row, row.request_id)
+            record_events(connection, [_event(account, row)])
+            return row, operation
 
     def complete(
         self,
@@ -107,10 +111,14 @@ class TopUps:
             if row.status == status:
                 return row, self._operation(connection, row)
             _check_pending(row)
+            operation = None
             if status == SUCCEEDED:
                 request_id = f"{TOP_UP_REQUEST_PREFIX}{top_up_id}"
-                return self._succeed(connection, account, row, request_id)
-            return _store(connection, replace(row, status=status)), None
+                row, operation = self._succeed(connection, account, row, request_id)
+            else:
+                row = _store(connection, replace(row, status=status))
+            record_events(connection, [_event(account, row)])
+            return row, operation
 
     def newest(
         self,
@@ -184,6 +192,17 @@ class TopUps:
         if completed is not None:
             return completed
         return operation_named(connection, row.account_id, row.request_id)
+
+
+def _event(account: AccountRow, row: TopUpRow) -> Event:
+    """Returns the event that the top-up has come to its present status."""
+    return top_up_event(
+        account,
+        row.top_up_id,
+        row.status,
+        row.amount_nanos,
+        row.payment_reference,
+    )
 
 
 def _new_row(account: AccountRow, wanted: TopUpRow) -> TopUpRow:

@@ -17,6 +17,7 @@ from meter.audit.due_grants import DueGrantRule
 from meter.audit.duplicates import DuplicateRule
 from meter.audit.entry import LedgerEntry, history
 from meter.audit.entry_columns import check_columns, check_shard
+from meter.audit.events import EventRule
 from meter.audit.findings import Findings, Invariant
 from meter.audit.grants import GrantRule
 from meter.audit.holds import HoldRule
@@ -25,7 +26,6 @@ from meter.audit.overage import OverageRule
 from meter.audit.redis import RedisRule
 from meter.audit.stored_projections import (
     check_budgets,
-    check_events,
     check_grants,
     check_open_holds,
     check_settings,
@@ -64,6 +64,7 @@ class AccountCheck:
         self._budgets = BudgetRule()
         self._holds = HoldRule()
         self._thresholds = ThresholdRule()
+        self._events = EventRule()
         self._chain = ChainRule(self._grants.is_scoped, lossy)
         self._overage = OverageRule()
         self._redis = RedisRule(
@@ -151,6 +152,7 @@ class AccountCheck:
             self._budgets,
         )
         self._report(Invariant.THRESHOLDS, details)
+        self._events.check(entry, self._budgets)
 
     def _apply(self, entry: LedgerEntry) -> None:
         _, state = self._chain.posted
@@ -224,12 +226,8 @@ class AccountCheck:
         self._report(Invariant.BUDGETS, budgets)
 
     def _compare_events(self) -> None:
-        events = check_events(
-            self._connection,
-            self._account.account_id,
-            self._thresholds.told,
-        )
-        self._report(Invariant.THRESHOLDS, events)
+        events = self._events.compare(self._connection, self._account.account_id)
+        self._report(Invariant.EVENTS, events)
         changes = [operation.change for operation in self._operations.recorded.values()]
         denials = check_denials(
             self._connection,

@@ -15,7 +15,8 @@ class Invariant(StrEnum):
     CHAIN = "chain"  # each entry found the account as the entry before left it
     DUPLICATES = "duplicates"  # a request charged twice was given back
     ENTRY = "entry"  # an entry says what its effect line says
-    EVENTS = "events"  # a denial was possible when it was told; events' numbers have no gaps
+    # Each fact has one event; a denial was possible when it was told; numbers have no gaps.
+    EVENTS = "events"
     GRANTS = "grants"  # credits were there, and go where they belong, in their time
     HOLDS = "holds"  # each hold ends once, and gives back what it pinned
     INVOICES = "invoices"  # an invoice is its lines, and its period's debits; numbers have no gaps

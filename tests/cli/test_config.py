@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.processes import run
 from support.stack import Stack, free_port
 from support.terminal import ONE_TRANSPORT, Creditgate
 
@@ -55,14 +56,7 @@ def test_a_wrong_price_file_ends_the_gate_before_it_serves(stack: Stack, tmp_pat
         "CREDITGATE_PRICES_FILE": str(prices),
         "CREDITGATE_LOG_LEVEL": "error",
     }
-    done = subprocess.run(
-        [CREDITGATE, "serve", "--listen", f"127.0.0.1:{free_port()}"],
-        check=False,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(["serve", "--listen", f"127.0.0.1:{free_port()}"], environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"creditgate: {prices}: models: ")
     assert done.stderr.count("\n") == 1
@@ -111,14 +105,7 @@ def test_a_flusher_whose_redis_is_away_ends_with_a_line_when_told_to(stack: Stac
 
 
 def _run(stack: Stack, url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CREDITGATE, *words],
-        check=False,
-        env=_environment(stack, url),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return run(words, _environment(stack, url))
 
 
 def _environment(stack: Stack, url: str) -> dict[str, str]:

@@ -9,8 +9,18 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from gate.envoy import auth_pb2, ratelimit_pb2
 from gate.v1 import gate_pb2
 from meter.v1 import accounts_pb2, ledger_pb2
+
+# The names that the stubs have in a client of gRPC, and their services.
+_OF_GATE = (
+    ("gate", gate_pb2, "Gate"),
+    ("accounts", accounts_pb2, "Accounts"),
+    ("authorization", auth_pb2, "Authorization"),
+    ("rate_limit", ratelimit_pb2, "RateLimitService"),
+)
+_OF_BILLING = (("ledger", ledger_pb2, "Ledger"),)
 
 
 class Answer:
@@ -70,9 +80,10 @@ class ConnectClient:
     def __init__(self, target: str, billing_target: str, token: str) -> None:
         self._gate = Http(target, token)
         self._billing = Http(billing_target, token)
-        self.gate = _Stub(self._gate, gate_pb2.DESCRIPTOR.services_by_name["Gate"])
-        self.accounts = _Stub(self._gate, accounts_pb2.DESCRIPTOR.services_by_name["Accounts"])
-        self.ledger = _Stub(self._billing, ledger_pb2.DESCRIPTOR.services_by_name["Ledger"])
+        for name, file, service in _OF_GATE:
+            setattr(self, name, _Stub(self._gate, file.DESCRIPTOR.services_by_name[service]))
+        for name, file, service in _OF_BILLING:
+            setattr(self, name, _Stub(self._billing, file.DESCRIPTOR.services_by_name[service]))
 
     def close(self) -> None:
         self._gate.close()

@@ -201,7 +201,7 @@ class TokenClient(Client):
     def __init__(self, target: str, billing_target: str, token: str) -> None:
         super().__init__(target, billing_target)
         metadata = [("authorization", f"Bearer {token}")] * bool(token)
-        for name in ("gate", "accounts", "ledger"):
+        for name in ("gate", "accounts", "ledger", "authorization", "rate_limit"):
             setattr(self, name, _Stub(getattr(self, name), metadata))
 
 

@@ -119,17 +119,21 @@ def grants(
 
 
 def events(harness: StoreHarness, account_id: str = "") -> list[tuple[str, str, str, int, int]]:
-    """Subject, budget, threshold, level and value in credits, in the order of their numbers."""
+    """Subject, budget, threshold, level and value in credits of each crossing, in order."""
+    told = [
+        json.loads(row["data"])
+        for row in rows(harness.ledger, schema.events)
+        if account_id in ("", row["account_id"]) and row["type"] == "threshold.crossed"
+    ]
     return [
         (
-            row["subject"],
-            row["budget_id"],
-            row["threshold_id"],
-            row["level_nanos"] // CREDIT,
-            row["value_nanos"] // CREDIT,
+            data["subject"],
+            data["budget_id"],
+            data["threshold_id"],
+            int(data["level_nanos"]) // CREDIT,
+            int(data["value_nanos"]) // CREDIT,
         )
-        for row in rows(harness.ledger, schema.events)
-        if account_id in ("", row["account_id"])
+        for data in told
     ]
 
 

@@ -45,8 +45,8 @@ class Projector:
             self._grants,
             self._budgets,
             self._holds,
-            EventProjection(connection, self._budgets),
             self._accounts,
+            EventProjection(connection, self._budgets),  # last: see meter.ledger.events
         )
         self.drifts = 0
         self.lost: list[Operation] = []  # Redis had applied them, and their entries were lost
