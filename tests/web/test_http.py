@@ -1,6 +1,8 @@
 """The services over HTTP: Connect's unary protocol, and /v1 with its status codes."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,8 @@ from gate.web.v1 import BALANCE_ENDPOINT, ENDPOINTS
 from support.connect_client import Http
 from support.customer import CREDIT, Customer, new_customer, new_id
 from support.doors import Doors
+from support.pages import ROOT
+from support.scraping import Metrics
 from support.stack import Client
 
 pytest_plugins = ("support.running_doors",)
@@ -189,6 +193,12 @@ def test_the_description_is_valid_and_has_every_endpoint(http: Http) -> None:
     assert document["paths"].keys() == {*ENDPOINTS, BALANCE_ENDPOINT}
 
 
+def test_the_description_is_what_the_protos_say() -> None:
+    generate = [sys.executable, str(ROOT / "scripts/gen_openapi.py"), "--check"]
+    done = subprocess.run(generate, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_connect_speaks_json_in_the_names_of_its_clients(http: Http, customer: Customer) -> None:
     call = "/gate.v1.Gate/Authorize"
     asked = {"accountId": customer.account_id, "requestId": new_id(), "amountNanos": "5"}
@@ -232,8 +242,6 @@ def test_connect_refuses_what_it_cannot_take(
 
 
 def test_calls_by_http_are_counted_as_the_others(doors: Doors, http: Http) -> None:
-    from support.scraping import Metrics
-
     metrics = Metrics(doors.metrics_port)
     labels = {"method": "GetBalance", "outcome": "NOT_FOUND"}
     before = metrics.value("creditgate_requests_total", **labels)
