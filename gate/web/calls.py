@@ -11,6 +11,7 @@ from starlette.requests import Request
 from gate.access.callers import present
 from gate.server.edge import Edge, Method
 from gate.server.grpcio import MAX_MESSAGE_BYTES
+from meter.errors import PermissionDenied
 
 
 class TooLarge(Exception):
@@ -30,6 +31,12 @@ class Call:
         """Returns the reply, or raises a ServiceError."""
         if self.asks_for_tokens:
             present(request.headers.get("authorization", "").encode("latin-1"))
+        elif _is_of_a_page(request):
+            # Any page that somebody looks at could spend: a name that leads here is easily had.
+            raise PermissionDenied(
+                "FORBIDDEN",
+                "a page in a browser may call only where tokens are asked for",
+            )
         return await self.method(message)
 
 
@@ -48,6 +55,11 @@ def calls_of(
                 edge.wrap(method.name, getattr(service, method.name)),
                 asks_for_tokens,
             )
+
+
+def _is_of_a_page(request: Request) -> bool:
+    headers = request.headers
+    return "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
 
 
 async def body_of(request: Request) -> bytes:

@@ -113,7 +113,9 @@ class HttpServer:
         routes += v1_routes(calls)
         routes.append(Route("/healthz", self._health))
         routes.append(Route("/openapi.json", _openapi))
-        return Starlette(routes=routes, exception_handlers={HTTPException: _not_a_call})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _not_a_call})
+        app.router.redirect_slashes = False  # a call that is sent elsewhere is no call
+        return app
 
     async def _health(self, _: Request) -> Response:
         if self._serving:

@@ -1,9 +1,11 @@
 """The services over HTTP: Connect's unary protocol, and /v1 with its status codes."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import openapi_spec_validator
@@ -16,7 +18,7 @@ from support.customer import CREDIT, Customer, new_customer, new_id
 from support.doors import Doors
 from support.pages import ROOT
 from support.scraping import Metrics
-from support.stack import Client
+from support.stack import Client, free_address
 
 pytest_plugins = ("support.running_doors",)
 
@@ -254,3 +256,49 @@ def test_the_json_of_a_reply_is_the_same_as_a_command_prints(
 ) -> None:
     balance = http.ask("GET", f"/v1/accounts/{customer.account_id}/balance").json
     assert json.dumps(balance["balance"]["scoped_nanos"]) == '"0"', "what is zero is told, too"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 404),
+        ({"Sec_Fetch_Site": "none"}, 404),
+        ({"Origin": "http://rebound.example"}, 403),
+        ({"Sec_Fetch_Site": "same-origin"}, 403),
+    ],
+)
+def test_without_tokens_no_page_in_a_browser_may_call(
+    open_http: str, headers: dict[str, str], status: int
+) -> None:
+    http = Http(open_http)
+    assert http.ask("GET", "/v1/accounts/nobody/balance", **headers).status == status
+    http.close()
+
+
+@pytest.fixture(scope="module")
+def open_http(doors: Doors) -> Iterator[str]:
+    """The HTTP of a gate that asks for no tokens."""
+    address = free_address()
+    with doors.another_gate(tokens_file=None, http_listen=address):
+        yield address
+
+
+def test_with_a_token_a_page_may_call(http: Http) -> None:
+    path = "/v1/accounts/nobody/balance"
+    assert http.ask("GET", path, Origin="http://console.example").status == 404
+
+
+def test_a_request_with_endless_headers_is_cut_off(doors: Doors) -> None:
+    host, _, port = doors.http.partition(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=10) as stranger:
+        with suppress(OSError):  # the gate has closed the connection meanwhile
+            stranger.sendall(b"GET /healthz HTTP/1.1\r\nX-Padding: " + b"x" * MOST_BYTES)
+            stranger.sendall(b"\r\nHost: x\r\n\r\n")
+        with suppress(OSError):
+            answer = stranger.recv(1024)
+    assert b"200" not in answer
+
+
+def test_a_path_with_a_stray_slash_is_not_sent_elsewhere(http: Http) -> None:
+    assert http.post("/v1/debit/", {}).status == 404
