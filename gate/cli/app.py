@@ -17,6 +17,7 @@ from gate.cli import (
     files,
     gateway,
     grants,
+    health,
     holds,
     invoices,
     ledger,
@@ -64,6 +65,7 @@ prices.register(app)
 replay.register(app)
 tokens.register(app)
 files.register(app)
+health.register(app)
 
 _FOR_THE_USER = (
     CallFailed,

@@ -147,21 +147,21 @@ class Service:
 @contextmanager
 def service() -> Iterator[Service]:
     """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "listen") as channel:
+    with open_channel("listen") as channel:
         yield Service(channel)
 
 
 @contextmanager
 def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "billing_listen") as channel:
+    with open_channel("billing_listen") as channel:
         yield LedgerStub(channel)
 
 
 @contextmanager
 def payments_service() -> Iterator[Any]:
     """Opens payments at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "billing_listen") as channel:
+    with open_channel("billing_listen") as channel:
         yield PaymentsStub(channel)
 
 
@@ -182,8 +182,12 @@ class _LastRequest(grpc.UnaryUnaryClientInterceptor):
 
 
 @contextmanager
-def _channel(settings: Settings, setting: str) -> Iterator[grpc.Channel]:
-    """Opens a channel to the address of the setting; its calls carry the command's token."""
+def open_channel(setting: str) -> Iterator[grpc.Channel]:
+    """Opens a channel to the address of the setting; its calls carry the command's token.
+
+    A failed call inside raises CallFailed.
+    """
+    settings = _settings()
     address: Address = getattr(settings, setting)
     last = _LastRequest()
     with_token = WithToken(token_metadata(settings))
@@ -203,7 +207,9 @@ def _opened(address: Address, credentials: grpc.ChannelCredentials | None) -> gr
 
 
 def _advice(error: Any, request_id: str) -> str:
-    """Returns how to repeat a call of which nobody knows whether it took effect, or nothing."""
+    """Returns what to do next: name a token, or repeat a call whose outcome is unknown."""
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return f"; the command's own token is {env_name('token')} or {env_name('token_file')}"
     if not request_id or error.code() not in _UNKNOWN or _REFUSED in error.details():
         return ""
     return f"; whether it took effect is unknown: repeat it with --request-id {request_id}"

@@ -64,6 +64,8 @@ def _run(running: Coroutine[object, object, int]) -> int:
 async def _up(settings: Settings) -> int:
     require_closed_door(settings, "listen")
     require_closed_door(settings, "billing_listen")
+    require_closed_door(settings, "http_listen")
+    require_closed_door(settings, "billing_http_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
@@ -239,8 +241,11 @@ def _announcement(settings: Settings) -> str:
     metrics = "none"
     if settings.metrics_listen is not None:
         metrics = settings.metrics_listen.http_url("/metrics")
+    http = ""
+    if settings.http_listen is not None:
+        http = f" http {settings.http_listen.http_url('/v1')},"
     ready = (
-        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},"
+        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},{http}"
         f" metrics {metrics}, data {settings.data_dir}"
     )
     return f"{ready}\n{_in_another_terminal()}"

@@ -150,6 +150,8 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "http_listen": ["nowhere"],
+    "billing_http_listen": ["nowhere"],
     "secrets_dir": ["/no/such/directory", __file__],
     "tokens_file": ["/"],
     "allow_unauthenticated": ["perhaps"],
