@@ -60,6 +60,7 @@ from gate.store.reaper import Reaper
 from gate.store.redis_server import require_fit
 from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
+from meter.admin.budget_use import BudgetUses
 from meter.admin.budgets import Budgets
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
@@ -333,6 +334,7 @@ def _accounts_service(
         ),
         BudgetMethods(
             Budgets(ledger),
+            BudgetUses(ledger),
             restorer,
             wait_until_flushed,
             pricer.canonical,

@@ -290,7 +290,7 @@ def _events_table(page: ListEventsResponse) -> Table:
 
 def _subject_text(event: Event) -> str:
     if event.budget_id:
-        return f"budget {event.budget_id}"
+        return " ".join(("budget", event.budget_id, *event.budget_values))
     if event.reason:
         return "account"
     return event.subject.lower().replace("_", " ")

@@ -191,12 +191,13 @@ class LoadedBudget(NamedTuple):
     hard: int
     window: str
     limit_nanos: int
-    start_day: int
+    start_hour: int
     number: int  # of the operation that made the budget
     thresholds: str
     labels: str
     remaining_nanos: int
     held_nanos: int
+    counters: str
 
 
 class LoadedHold(NamedTuple):

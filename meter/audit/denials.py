@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from meter.database.schema import events
+from meter.journal.counter_names import NO_VALUE, is_for_each_value
 from meter.journal.operations import Change, Create, SetBudget, Update
-from meter.times import MS_PER_DAY
+from meter.times import HOURS_PER_DAY, MS_PER_DAY
 from meter.windows import window_of
 
 
@@ -49,24 +50,31 @@ def _limits(change: Change) -> bool:
 
 
 def _budgets(row: Row[Any], changes: Collection[Change]) -> list[SetBudget]:
-    """Returns all that the denial's budget was ever set to."""
+    """Returns all that the denial's budget was ever set to, with counters of the denial's kind."""
     budgets = [change for change in changes if isinstance(change, SetBudget)]
-    return [budget for budget in budgets if budget.budget_id == row.budget_id]
+    return [budget for budget in budgets if _may_have_denied(budget, row)]
+
+
+def _may_have_denied(budget: SetBudget, row: Row[Any]) -> bool:
+    if budget.budget_id != row.budget_id:
+        return False
+    return row.budget_value == NO_VALUE or is_for_each_value(budget.labels)
 
 
 def _fits_window(row: Row[Any], changes: Collection[Change]) -> bool:
-    """Says whether a window begins on the denial's day.
+    """Says whether a window begins in the denial's hour.
 
     An account's day never goes back, even if the clock does: it may be later than the denial's
     time.
     """
-    day = int(row.period)
+    hour = int(row.period)
     if row.reason != "BUDGET_EXCEEDED":
+        day, hour_of_day = divmod(hour, HOURS_PER_DAY)
         clock_day: int = row.occurred_at_ms // MS_PER_DAY
-        return day >= clock_day
-    return any(window_of(budget.window, day)[0] == day for budget in _budgets(row, changes))
+        return hour_of_day == 0 and day >= clock_day
+    return any(window_of(budget.window, hour)[0] == hour for budget in _budgets(row, changes))
 
 
 def _name(row: Row[Any]) -> str:
-    denial = f"{row.reason} {row.budget_id}".strip()
+    denial = f"{row.reason} {row.budget_id}{row.budget_value}".strip()
     return f"{denial} in {row.period}"

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, RowMapping, Select, select
 
-from meter.audit.budgets import BudgetRule
+from meter.audit.budgets import BudgetRule, WindowKey
 from meter.audit.grant import Grant
 from meter.database.schema import accounts, budget_windows, events, grants, open_holds
 from meter.journal.applied_settings import Settings
@@ -25,7 +25,7 @@ _GRANT = (
 )
 _SUMS = ("left", "held", "spent", "expired", "voided")
 
-Key = TypeVar("Key", str, int, tuple[int, int])
+Key = TypeVar("Key", str, int, tuple[int, int, str])
 
 
 def check_open_holds(
@@ -96,7 +96,7 @@ def check_budgets(
     """Compares the budgets as set, and the sums of each budget's windows."""
     yield from _definition_differences(connection, account_id, due)
     yield from _differences(
-        "budget's window (its number, first day)",
+        "budget's window (its number, first hour, value)",
         _stored_windows(connection, account_id),
         due.windows,
     )
@@ -120,11 +120,11 @@ def _definition_differences(
 def _stored_windows(
     connection: Connection,
     account_id: str,
-) -> dict[tuple[int, int], tuple[int, int]]:
-    """Returns used and held nanos by budget's number and window's first day."""
+) -> dict[WindowKey, tuple[int, int]]:
+    """Returns used and held nanos by budget's number, window's first hour, and value."""
     windows = {}
     for row in connection.execute(_select_windows(account_id)):
-        key = (row.number, row.start_day)
+        key = (row.number, row.start_hour, row.value)
         windows[key] = (row.used_nanos, row.held_nanos)
     return windows
 
@@ -133,7 +133,8 @@ def _select_windows(account_id: str) -> Select[Any]:
     table = budget_windows.c
     columns = (
         table.number,
-        table.start_day,
+        table.start_hour,
+        table.value,
         table.used_nanos,
         table.held_nanos,
     )
@@ -168,7 +169,7 @@ def _due_crossings(told: Iterable[tuple[str, int, Crossing]]) -> dict[str, objec
     due: dict[str, object] = {}
     known = set()
     for entry_id, budget_number, crossing in told:
-        key = (budget_number, crossing._replace(value=0))
+        key = (budget_number, crossing._replace(reached=0))
         if key not in known:
             due[entry_id] = crossing
         known.add(key)
@@ -183,6 +184,7 @@ def _stored_crossing(row: Row[Any]) -> Crossing:
         row.period,
         row.level_nanos,
         row.value_nanos,
+        row.budget_value,
     )
 
 

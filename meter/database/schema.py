@@ -208,8 +208,8 @@ grants = Table(
     Index("grants_number", "account_id", "number", unique=True),
 )
 
-# Budgets as of the flushed position, and what each used in its windows. A budget that was made anew
-# is another budget: `number` tells the two apart.
+# Budgets as of the flushed position, and what each counted in its windows. A budget that was made
+# anew is another budget: `number` tells the two apart.
 applied_budgets = Table(
     "applied_budgets",
     metadata,
@@ -228,7 +228,9 @@ budget_windows = Table(
     metadata,
     key_column("account_id", String(128)),
     key_column("number", BigInteger),
-    key_column("start_day", BigInteger),
+    key_column("start_hour", BigInteger),  # UTC hour, counted from 1970
+    # Of the counter (meter.journal.counter_names); empty: the budget is not for each value.
+    key_column("value", Text),
     required("used_nanos", BigInteger),
     required("held_nanos", BigInteger),
 )
@@ -246,9 +248,10 @@ events = Table(
     required("budget_id", String(64)),  # empty: none
     # Of the operation that made the budget; 0: none, or a denial, which knows the budget's id only.
     required("budget_number", BigInteger),
+    required("budget_value", Text),  # as in budget_windows
     required("threshold_id", String(64)),  # empty: a denial
     # The window in which the threshold was crossed, as meter.journal.effect.Crossing has it; for a
-    # denial the first day of the window.
+    # denial the first hour of the window.
     required("period", String(32)),
     required("level_nanos", BigInteger),  # 0: a denial, which is told once whatever the limit
     required("value_nanos", BigInteger),
@@ -260,6 +263,7 @@ events = Table(
         "reason",
         "budget_id",
         "budget_number",
+        "budget_value",
         "threshold_id",
         "period",
         "level_nanos",
@@ -279,7 +283,7 @@ open_holds = Table(
     required("expires_ms", BigInteger),
     required("authorized_at_ms", BigInteger),
     required("pins", Text),  # "7:30,9s:10": nanos by grant, as in effect lines
-    # "id,start day,number;..." of the budgets that the hold counts in.
+    # "name,first hour,number;..." of the budgets' counters that the hold counts in.
     required("budgets", Text),
 )
 

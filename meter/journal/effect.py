@@ -19,6 +19,7 @@ from meter.journal.allocation import (
     total_scoped,
     total_unscoped,
 )
+from meter.journal.counter_names import NO_VALUE
 from meter.journal.kinds import Kind
 
 
@@ -46,7 +47,8 @@ class Crossing(NamedTuple):
     threshold_id: str
     window: str  # within one window, each threshold is crossed once
     level: int
-    value: int  # credits used, or remaining, after the effect
+    reached: int  # credits used, or remaining, after the effect
+    value: str = NO_VALUE  # of the budget's counter
 
 
 class Effect(NamedTuple):
@@ -267,14 +269,14 @@ class Effect(NamedTuple):
     def _hard_budgets_left(self) -> Iterator[int]:
         """Yields how much each matched hard budget has left after the effect."""
         delta = self.budgets_delta
-        freed = {budget.budget_id for budget in self.freed if budget.current}
+        freed = {budget.name for budget in self.freed if budget.current}
         for budget in self.budgets:
             if not budget.hard:
                 continue
             left = budget.remaining
             if budget.current:
                 left -= delta
-            if budget.budget_id in freed:
+            if budget.name in freed:
                 left += self.hold_amount
             yield left
 

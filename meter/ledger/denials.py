@@ -1,4 +1,4 @@
-"""Records that requests were denied: one event for each account, reason, budget and window.
+"""Records that requests were denied: one event for each account, reason, budget, value and window.
 
 The journal knows nothing of denials, which write nothing in Redis. Gates record them, beside the
 calls.
@@ -19,7 +19,8 @@ class DenialEvent(NamedTuple):
     account_id: str
     reason: str  # a name of gate.v1.Reason
     budget_id: str  # for BUDGET_EXCEEDED; else empty
-    window_day: int  # the account's UTC day, or the first day of the budget's window
+    budget_value: str  # of a budget for each value, as meter/journal/counter_names.py has it
+    window_hour: int  # the first hour of the account's UTC day, or of the budget's window
     at_ms: int  # by the account's clock
     affordable_nanos: int  # what the denied request could have spent
 
@@ -40,8 +41,9 @@ def _row(denial: DenialEvent) -> dict[str, object]:
         "reason": denial.reason,
         "budget_id": denial.budget_id,
         "budget_number": 0,
+        "budget_value": denial.budget_value,
         "threshold_id": "",
-        "period": str(denial.window_day),
+        "period": str(denial.window_hour),
         "level_nanos": 0,
         "value_nanos": denial.affordable_nanos,
         "occurred_at_ms": denial.at_ms,

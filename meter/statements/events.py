@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Row, Select, select
 
 from meter.admin.accounts import require_account
 from meter.database.schema import events
+from meter.journal.counter_names import values_of
 from meter.pagination import AccountsPage, Place
-from meter.times import date_of, timestamp
+from meter.times import beginning_of, date_of, timestamp
 from meter.v1 import ledger_pb2 as pb
 
 EVENT_PLACE = (int,)  # the types of an event's place in a list
@@ -64,6 +65,7 @@ def _event(row: Row[Any]) -> pb.Event:
         subject=row.subject,
         reason=row.reason,
         budget_id=row.budget_id,
+        budget_values=values_of(row.budget_value),
         window=_window(row),
         level_nanos=row.level_nanos,
         value_nanos=row.value_nanos,
@@ -71,7 +73,9 @@ def _event(row: Row[Any]) -> pb.Event:
 
 
 def _window(row: Row[Any]) -> str:
-    """Returns the window's name: its first day as an ISO date, except for a low balance."""
+    """Returns the window's name: its beginning as an ISO time, except for a low balance."""
     if row.subject == "LOW_BALANCE":
         return str(row.period)
-    return date_of(int(row.period))
+    if row.subject == "DAILY_USE":
+        return date_of(int(row.period))
+    return beginning_of(int(row.period))

@@ -397,7 +397,7 @@ class ListHoldsResponse(_message.Message):
     def __init__(self, holds: _Optional[_Iterable[_Union[Hold, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "account_id", "occurred_at", "threshold_id", "subject", "budget_id", "window", "level_nanos", "value_nanos", "reason")
+    __slots__ = ("event_id", "account_id", "occurred_at", "threshold_id", "subject", "budget_id", "window", "level_nanos", "value_nanos", "reason", "budget_values")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -408,6 +408,7 @@ class Event(_message.Message):
     LEVEL_NANOS_FIELD_NUMBER: _ClassVar[int]
     VALUE_NANOS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_VALUES_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     account_id: str
     occurred_at: _timestamp_pb2.Timestamp
@@ -418,7 +419,8 @@ class Event(_message.Message):
     level_nanos: int
     value_nanos: int
     reason: str
-    def __init__(self, event_id: _Optional[str] = ..., account_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold_id: _Optional[str] = ..., subject: _Optional[str] = ..., budget_id: _Optional[str] = ..., window: _Optional[str] = ..., level_nanos: _Optional[int] = ..., value_nanos: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    budget_values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, event_id: _Optional[str] = ..., account_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold_id: _Optional[str] = ..., subject: _Optional[str] = ..., budget_id: _Optional[str] = ..., window: _Optional[str] = ..., level_nanos: _Optional[int] = ..., value_nanos: _Optional[int] = ..., reason: _Optional[str] = ..., budget_values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
     __slots__ = ("account_id", "page_size", "page_token")

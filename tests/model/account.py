@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gate.v1.gate_pb2 import Balance, CreditsLeft, GraceState
 from meter.journal.effect import Crossing
 from meter.journal.operations import Grace, Level
-from model.days import DAY_MS, at, month_of
+from model.days import DAY_MS, HOUR_MS, at, month_of
 from model.facts import OVERAGE, Budget, Charge, Grant, Hold, Labels, Line, Parts, Window, merged
 
 Replies = dict[str, tuple[object, object]]
@@ -32,6 +32,7 @@ class Account:
     graces_begun: dict[str, int] = field(default_factory=dict)
     replies: Replies = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)  # everything that took effect
+    counted: set[Window] = field(default_factory=set)  # in which something was ever used or held
     # how far below zero `spendable` may be: shortfalls, grace, and overage protection taken away
     excused: int = 0
 
@@ -39,6 +40,10 @@ class Account:
     def day(self) -> int:
         self.today = max(self.today, self.clock_ms // DAY_MS)
         return self.today
+
+    @property
+    def hour(self) -> int:
+        return max(self.day * 24, self.clock_ms // HOUR_MS)
 
     def left(self) -> dict[int, int]:
         """What there is to take, by grant."""
@@ -124,17 +129,19 @@ class Account:
         return sum(hold.amount for hold in self.open_holds() if window in hold.windows)
 
     def remaining_of(self, budget: Budget) -> int:
-        window = budget.now(self.day)
+        window = budget.now(self.hour)
         return budget.limit - self.used_in(window) - self.held_in(window)
 
     def budgets_of(self, labels: Labels) -> list[Budget]:
         """Those that usage with these labels counts in."""
-        return [budget for budget in self._by_id() if labels.issuperset(budget.labels)]
+        met = (budget.met_by(labels) for budget in self._by_id())
+        return [budget for budget in met if budget is not None]
 
     def budgets_behind(self, windows: Iterable[Window]) -> list[Budget]:
         """Those of these windows that still are the same."""
-        numbers = {window.number for window in windows}
-        return [budget for budget in self._by_id() if budget.number in numbers]
+        values = {window.number: window.value for window in windows}
+        behind = (budget for budget in self._by_id() if budget.number in values)
+        return [budget.of(values[budget.number]) for budget in behind]
 
     def _by_id(self) -> list[Budget]:
         return [self.budgets[budget_id] for budget_id in sorted(self.budgets)]

@@ -10,7 +10,7 @@ import pytest
 
 from gate.v1.gate_pb2 import DENIED, BatchItem, BatchRequest, DebitRequest
 from meter.database.migrate import open_ledger
-from meter.v1.accounts_pb2 import DAILY, SUSPENDED, Threshold
+from meter.v1.accounts_pb2 import DAILY, HOURLY, SUSPENDED, Threshold
 from meter.v1.ledger_pb2 import Event
 from support.customer import CREDIT, Customer, another_gate, at
 from support.ledger_state import events_locked
@@ -178,3 +178,18 @@ def test_a_gate_that_stops_records_the_denials_that_still_wait(
         assert gate.wait() == 0
     reasons = [event.reason for event in customer.events()]
     assert reasons == ["INSUFFICIENT_CREDITS", "BUDGET_EXCEEDED"]
+
+
+def test_each_value_that_has_used_something_leaves_an_event_of_its_own(open_account: Open) -> None:
+    customer = open_account("100", test_clock_time=at(NOON))
+    customer.set_budget("each", 10 * CREDIT, {"user": "*"}, window=HOURLY)
+    for user in ("ada", "bob"):
+        customer.debit(9 * CREDIT, dimensions={"user": user})
+    for user in ("ada", "bob", "ada", "new", "newer"):
+        debit_is_denied(customer, 11 * CREDIT, dimensions={"user": user})
+    events = events_once_there_are(3, customer)
+    assert [(*event.budget_values, event.window, event.value_nanos) for event in events] == [
+        ("ada", "2026-03-15T12:00", CREDIT),
+        ("bob", "2026-03-15T12:00", CREDIT),
+        ("2026-03-15T12:00", 10 * CREDIT),
+    ]

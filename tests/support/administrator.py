@@ -185,13 +185,13 @@ class Administrator:
         account = self.model.accounts[account_id]
         budget_id = random_values.pick(BUDGETS)
         labels = random_values.pick(LABELS)
-        window = random_values.pick(("day", "lifetime", "week", "month", "day"))
+        window = random_values.pick(("day", "lifetime", "week", "month", "hour"))
         known = account.budgets.get(budget_id)
         if known and random_values.number(4):
             labels = known.labels
             window = known.window
         anew = known is None or (labels, window) != (known.labels, known.window)
-        used = account.used_in(known.now(account.day)) if known else 0
+        used = account.used_in(known.now(account.hour)) if known else 0
         limit = min(
             MOST_OF_A_SETTING,
             random_values.pick((100, 0, 10, used, used + 10, 10**10, used + 1, MOST_OF_A_SETTING)),

@@ -88,7 +88,7 @@ class ModelDriver:
     def authorize(self, hold_id: str, amount: int, labels: Labels, traffic_class: str) -> Deed:
         asked = self._asked(amount, labels, traffic_class)
         account = self.account
-        windows = tuple(budget.now(self.account.day) for budget in asked.budgets)
+        windows = tuple(budget.now(self.account.hour) for budget in asked.budgets)
         hold = account.holds[hold_id] = Hold([], account.day, account.clock_ms + TTL_MS, windows)
         return self._pin(hold_id, hold, asked, "A", budgets_text(account, asked.budgets))
 
@@ -166,12 +166,19 @@ class ModelDriver:
         }
         budgets = {}
         for budget in self.account.budgets.values():
-            window = budget.now(self.account.day)
+            window = budget.now(self.account.hour)
             budgets[budget.budget_id] = (
-                window.start_day,
+                window.start_hour,
                 self.account.remaining_of(budget),
                 self.account.held_in(window),
             )
+            for met in self.account.counted:
+                if met.value and met.of("") == window:
+                    sums = (
+                        self.account.remaining_of(budget.of(met.value)),
+                        self.account.held_in(met),
+                    )
+                    budgets[budget.budget_id + met.value] = (window.start_hour, *sums)
         holds = {hold_id: self._hold_seen(hold_id) for hold_id in hold_ids}
         due = ("5", "-") if self.due_is_wrong else ("-", "-")
         return RedisSnapshot(position, self.day, self.state, grants, budgets, holds, due)

@@ -47,10 +47,11 @@ def _row(crossed: _CrossedThreshold) -> dict[str, object]:
         "reason": "",
         "budget_id": crossing.budget_id,
         "budget_number": crossed.budget_number,
+        "budget_value": crossing.value,
         "threshold_id": crossing.threshold_id,
         "period": crossing.window,
         "level_nanos": crossing.level,
-        "value_nanos": crossing.value,
+        "value_nanos": crossing.reached,
         "occurred_at_ms": record.effect.at_ms,
         "entry_id": record.entry_id,
     }

@@ -5,6 +5,7 @@ leaves behind.
 from collections.abc import Mapping
 
 from lua.rows import (
+    budget_values,
     budgeted_holds,
     budgets,
     burning,
@@ -27,6 +28,7 @@ _THEMES = (
     graces,
     budgets,
     budgeted_holds,
+    budget_values,
     thresholds,
     upkeep,
 )

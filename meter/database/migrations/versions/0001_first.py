@@ -235,10 +235,11 @@ def _create_budgets() -> None:
         "budget_windows",
         sa.Column("account_id", sa.String(length=128), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("start_day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start_hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
         sa.Column("used_nanos", sa.BigInteger(), nullable=False),
         sa.Column("held_nanos", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "number", "start_day"),
+        sa.PrimaryKeyConstraint("account_id", "number", "start_hour", "value"),
     )
 
 
@@ -251,6 +252,7 @@ def _create_events() -> None:
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("budget_id", sa.String(length=64), nullable=False),
         sa.Column("budget_number", sa.BigInteger(), nullable=False),
+        sa.Column("budget_value", sa.Text(), nullable=False),
         sa.Column("threshold_id", sa.String(length=64), nullable=False),
         sa.Column("period", sa.String(length=32), nullable=False),
         sa.Column("level_nanos", sa.BigInteger(), nullable=False),
@@ -264,6 +266,7 @@ def _create_events() -> None:
             "reason",
             "budget_id",
             "budget_number",
+            "budget_value",
             "threshold_id",
             "period",
             "level_nanos",
