@@ -66,6 +66,11 @@ def date_of(day: int) -> str:
     return midnight.date().isoformat()
 
 
+def month_of(day: int) -> str:
+    """Returns the ISO month, such as 2026-11, of a UTC day number."""
+    return date_of(day)[:7]
+
+
 def beginning_of(hour: int) -> str:
     """Returns the ISO time at which a UTC hour, counted from 1970, begins; at midnight the date."""
     day, hour_of_day = divmod(hour, HOURS_PER_DAY)

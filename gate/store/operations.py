@@ -188,6 +188,9 @@ def _grant_credits(
         grant_terms=terms.encode(),
         thresholds=thresholds,
         due_member=account_id,
+        used_day=or_absent(change.refund_day),
+        charged_day=or_absent(change.refund_charged_day),
+        counted_in=change.refund_budgets,
     )
 
 

@@ -16,7 +16,7 @@ from meter.journal.counter_names import (
 )
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
-from meter.journal.operations import Change, DeleteBudget, SetBudget
+from meter.journal.operations import Change, DeleteBudget, GrantCredits, SetBudget
 from meter.ledger.projections.budgets import (
     AppliedBudget,
     BudgetMove,
@@ -39,7 +39,7 @@ class BudgetRule:
         self._values: dict[tuple[int, int], int] = {}  # how many a window has, by number and hour
         # the first hour of the newest window, by number: a clock that goes back begins no older one
         self._newest: dict[int, int] = {}
-        # the windows in which a hold placed by the last entry counts, as `open_holds` stores them
+        # the windows in which the last entry counts, as `open_holds` stores a hold's
         self.counted = ABSENT
 
     def check(
@@ -50,12 +50,15 @@ class BudgetRule:
     ) -> Iterator[str]:
         """Follows by one entry, which put `changes` into effect.
 
-        The entry's hold, if the entry names a hold, counts in `hold_windows`.
+        The entry's hold, if the entry names a hold, counts in `hold_windows`. The refund of a
+        duplicate is taken back from where the duplicate counted.
         """
         hour = hour_of(entry.effect.day, entry.effect.at_ms)
         self._apply_changes(changes, hour)
         self.counted = ABSENT
-        if entry.effect.kind.matches_budgets:
+        if entry.effect.kind is Kind.GRANT:
+            hold_windows = _refunded(changes)
+        if entry.effect.kind.matches_budgets or hold_windows != ABSENT:
             yield from self._check_matched(entry, hold_windows)
             yield from self._check_freed(entry, hold_windows)
             yield from self._check_sums(entry)
@@ -145,7 +148,7 @@ class BudgetRule:
         self.counted = self._counted_in(effect)
 
     def _counted_in(self, effect: Effect) -> str:
-        """Returns where a hold that the effect places counts, as `open_holds` stores it."""
+        """Returns where the effect counts, as `open_holds` stores it for a hold."""
         counted = []
         for matched in effect.budgets:
             number = self.number(matched.budget_id)
@@ -283,6 +286,15 @@ def _check_window(
             f"{entry.id}: budget {matched.name} counted from hour {matched.start_hour},"
             f" its window began at {start_hour}"
         )
+
+
+def _refunded(changes: Iterable[tuple[int, Change]]) -> str:
+    """Returns the windows in which the duplicate counts that the last of the changes refunds."""
+    windows = ABSENT
+    for _, change in changes:
+        if isinstance(change, GrantCredits):
+            windows = change.refund_budgets
+    return windows
 
 
 def _counted_budgets(windows: str) -> Iterator[tuple[str, int]]:

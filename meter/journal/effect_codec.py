@@ -34,6 +34,9 @@ _FLAGS = {
     "p": "is_scheduled",
     "o": "spend_management_off",
     "s": "suspended",
+    "t": "uncounts_today",
+    "y": "uncounts_yesterday",
+    "m": "uncounts_month",
 }
 _HARD = "h"
 _PASSED = "p"

@@ -7,7 +7,19 @@ from gate.v1.gate_pb2 import Balance, CreditsLeft, GraceState
 from meter.journal.effect import Crossing
 from meter.journal.operations import Grace, Level
 from model.days import DAY_MS, HOUR_MS, at, month_of
-from model.facts import OVERAGE, Budget, Charge, Grant, Hold, Labels, Line, Parts, Window, merged
+from model.facts import (
+    OVERAGE,
+    Budget,
+    Charge,
+    Grant,
+    Hold,
+    Labels,
+    Line,
+    Parts,
+    Uncounted,
+    Window,
+    merged,
+)
 
 Replies = dict[str, tuple[object, object]]
 
@@ -26,6 +38,7 @@ class Account:
     grants: dict[int, Grant] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     charges: list[Charge] = field(default_factory=list)
+    uncounted: list[Uncounted] = field(default_factory=list)
     losses: Parts = field(default_factory=list)  # expired or voided
     payments: Parts = field(default_factory=list)  # of overage in use, by grants
     holds: dict[str, Hold] = field(default_factory=dict)
@@ -112,7 +125,12 @@ class Account:
         return taken - sum(amount for _, amount in self.payments)
 
     def used_on(self, day: int) -> int:
-        return sum(charge.amount for charge in self.charges if charge.day == day)
+        uncounted = sum(each.amount for each in self.uncounted if each.day == day)
+        return sum(charge.amount for charge in self.charges if charge.day == day) - uncounted
+
+    def used_in_month(self, month: tuple[int, int]) -> int:
+        uncounted = sum(each.amount for each in self.uncounted if each.month == month)
+        return sum(charge.amount for charge in self.charges if charge.month == month) - uncounted
 
     @property
     def held_today(self) -> int:
@@ -123,7 +141,9 @@ class Account:
         return (self.limit or 0) - self.used_on(self.day) - self.held_today
 
     def used_in(self, window: Window) -> int:
-        return sum(charge.amount for charge in self.charges if window in charge.windows)
+        uncounted = sum(each.amount for each in self.uncounted if window in each.windows)
+        used = sum(charge.amount for charge in self.charges if window in charge.windows)
+        return used - uncounted
 
     def held_in(self, window: Window) -> int:
         return sum(hold.amount for hold in self.open_holds() if window in hold.windows)
@@ -217,9 +237,7 @@ class Account:
     def balance(self, budgets: Iterable[Budget] = ()) -> Balance:
         return Balance(
             total_credits_nanos=self.total,
-            period_usage_nanos=sum(
-                charge.amount for charge in self.charges if charge.month == month_of(self.day)
-            ),
+            period_usage_nanos=self.used_in_month(month_of(self.day)),
             remaining_nanos=self.remaining,
             overage_protection_nanos=self.overage,
             held_nanos=self.held,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from gate.v1.gate_pb2 import BudgetState
-from model.days import HOUR_MS, at, hours_of
+from model.days import HOUR_MS, at, hours_of, month_of
 
 MOST = 2**63 - 1
 MOST_OF_A_SETTING = 2**61 - 1  # also what a grace carries that names no amount
@@ -102,16 +102,31 @@ class Hold:
         return sum(amount for _, amount in self.pins)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Charge:
     parts: Parts
     day: int  # on whose limit it counts
-    month: tuple[int, int]  # in which it was charged
+    charged_day: int
     windows: tuple[Window, ...] = ()
+    given_back: bool = False  # by an operation that names it
+
+    @property
+    def month(self) -> tuple[int, int]:
+        return month_of(self.charged_day)
 
     @property
     def amount(self) -> int:
         return sum(amount for _, amount in self.parts)
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """Use that counts no longer, for it was a request's second time."""
+
+    amount: int
+    day: int  # on whose limit it counted
+    month: tuple[int, int]  # in which it was charged
+    windows: tuple[Window, ...]
 
 
 @dataclass

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from model.account import Account
 from model.consequences import crossings, lapse
-from model.days import month_of
 from model.facts import DEBT_FLOOR, MOST, Budget, Charge, Hold, Parts, first_of, merged
 from model.judging import Asked
 
@@ -98,7 +97,7 @@ class Charging:
                 Charge(
                     parts,
                     day,
-                    month_of(account.day),
+                    account.day,
                     hold.windows if hold and self.settles else windows,
                 )
             )

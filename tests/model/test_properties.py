@@ -86,7 +86,7 @@ USUAL = {
     "Authorize denied 23", "Authorize INVALID_FIELD", "Debit ok", "Debit ok in grace", "Debit ok late", "Debit ok shortfall",
     "Debit denied 20", "Debit denied 21", "Debit denied 22", "Debit HOLD_NOT_FOUND", "Release ok", "Release HOLD_EXPIRED",
     "Extend ok", "Extend HOLD_NOT_FOUND", "Extend HOLD_EXPIRED", "GetBalance ok", "expire False",
-    "line S", "line V", "line Q", "line Z", "daily_use crossed", "low_balance crossed", "budget crossed", "a value crossed", "new day", "new month",
+    "line S", "line V", "line Q", "line Z", "daily_use crossed", "low_balance crossed", "budget crossed", "a value crossed", "uncounted", "new day", "new month",
 }  # fmt: skip
 # and what a thousand do.
 WANTED = USUAL | {
@@ -213,6 +213,8 @@ def notes_of(before: Effect | None, effect: Effect | None) -> Iterator[str]:
     assert before is not None
     assert effect is not None
     yield f"line {effect.kind}"
+    if effect.flags.uncounts_today:
+        yield "uncounted"
     if effect.kind is Kind.THRESHOLD:
         yield f"{effect.crossing.subject} crossed"
         if effect.crossing.value:

@@ -62,15 +62,16 @@ class Call:
         return Deed(flags, self.hold_id or "-", hold, self.current_grant, allocation)
 
 
-def deed_of(account: Account, line: Line, flags: str) -> Deed:
-    """Of an operation, or of what follows by itself."""
+def deed_of(account: Account, line: Line, flags: str, refunded: str) -> Deed:
+    """Of an operation, or of what follows by itself; a refund takes use back from budgets."""
     if line.kind == "T":
         return Deed(allocation=_crossing_text(line.about))
     parts = parts_of(account, line.about)
     if line.kind == "P":
         return Deed(allocation=_allocation(parts, (Part(OVERAGE, line.amount),)))
     if line.kind in _GIVING and parts:
-        return Deed(flags, allocation=_allocation((), parts))
+        budgets = refunded if line.kind == "G" else "-"
+        return Deed(flags, allocation=_allocation((), parts, (), budgets))
     return Deed(flags, allocation=_allocation(parts) if line.kind in _NAMING else "-")
 
 

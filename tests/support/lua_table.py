@@ -59,7 +59,12 @@ _KEYS = {
 _ALSO_USUAL: dict[str, dict[str, Any]] = {
     "extend": {"hold_ttl_ms": 0},
     "create_account": {"operation_number": 1, "currency": "USD", "flags": "-"},
-    "grant_credits": {"thresholds": "="},
+    "grant_credits": {
+        "thresholds": "=",
+        "used_day": "-",
+        "charged_day": "-",
+        "counted_in": "-",
+    },
     "void_grant": {"amount_nanos": "-"},
     "set_budget": {"thresholds": "-", "labels": "api_key=k1"},
     "delete_budget": {"labels": "api_key=k1"},

@@ -101,7 +101,9 @@ def changed_budget(
 
 def moves_of(effect: Effect) -> Iterator[BudgetMove]:
     """Yields the effect's additions to the counters of budgets; none where nothing is added."""
-    if effect.kind is not Kind.DEBIT:
+    if effect.kind.gives:
+        yield from _moves(effect.budgets, -effect.amount, 0)
+    elif effect.kind is not Kind.DEBIT:
         yield from _moves(effect.budgets, 0, effect.held_delta)
     elif effect.hold_id and not effect.flags.late:
         yield from _moves(effect.budgets, effect.amount, -effect.hold_amount)
@@ -131,6 +133,7 @@ class BudgetProjection:
         self._changed: set[tuple[str, str]] = set()  # account, budget id
         self._ended: set[tuple[str, int]] = set()  # account, budget's number
         self._windows: dict[WindowKey, list[int]] = {}  # used and held, to be added
+        self._used_in: dict[str, str] = {}  # by the id of a debit's entry
 
     def apply(self, record: JournalRecord) -> None:
         """Counts the record in the windows of its budgets, or puts its operation into effect."""
@@ -139,7 +142,7 @@ class BudgetProjection:
             change = operation.change
             if isinstance(change, SetBudget | DeleteBudget) and not record.is_again:
                 self.apply_change(record.account_id, operation.seq, change)
-        elif record.effect.allocation is not None:
+        if record.effect.allocation is not None:
             self._count(record)
 
     def apply_change(
@@ -165,13 +168,17 @@ class BudgetProjection:
         return budgets[budget_id].number
 
     def counted_in(self, record: JournalRecord) -> str:
-        """Returns the windows that the record's hold counts in, as `open_holds` stores windows."""
+        """Returns the windows that the record counts in, as `open_holds` stores windows."""
         windows = []
         for budget in record.effect.budgets:
             number = self.number(record.account_id, budget.budget_id)
             if number:
                 windows.append(f"{budget.name},{budget.start_hour},{number}")
         return ";".join(windows) or ABSENT
+
+    def used_in(self, record: JournalRecord) -> str:
+        """Returns the counters in which the usage of an applied debit counts, as `counted_in`."""
+        return self._used_in.get(record.entry_id, ABSENT)
 
     def save(self) -> None:
         """Writes the windows' sums and the budgets."""
@@ -180,6 +187,8 @@ class BudgetProjection:
         self._save_budgets()
 
     def _count(self, record: JournalRecord) -> None:
+        if record.effect.kind is Kind.DEBIT:
+            self._used_in[record.entry_id] = self.counted_in(record)
         for budget, used, held in moves_of(record.effect):
             number = self.number(record.account_id, budget.budget_id)
             if not number:
