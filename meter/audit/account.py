@@ -162,7 +162,7 @@ class AccountCheck:
         self._redis.apply(entry, state)
         self._totals.apply(entry)
         self._aggregates.apply(entry)
-        self._duplicates.apply(entry)
+        self._duplicates.apply(entry, self._budgets.counted)
 
     def _compare(self) -> None:
         self._report(Invariant.REDIS, self._redis.compare())
