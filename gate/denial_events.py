@@ -13,8 +13,8 @@ from meter.journal.counter_names import NO_VALUE
 from meter.ledger.denials import DenialEvent, record_denials
 from meter.times import HOURS_PER_DAY
 
-# Bounds memory to about 6 MiB. A denial that has been forgotten is recorded again, which changes
-# nothing.
+# Bounds memory to about 6 MiB, and to seven times that if all are of the longest values. A denial
+# that has been forgotten is recorded again, which changes nothing.
 _MOST_REMEMBERED = 20_000
 _MOST_WAITING = 10_000  # while the ledger is away
 _BATCH = 100  # bounds how long the other writers of an SQLite ledger wait

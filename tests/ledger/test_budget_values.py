@@ -5,10 +5,12 @@ import random
 
 import pytest
 
+from gate.store.keys import budgets_key
 from meter.admin.budget_use import BudgetUses
 from meter.database import schema
 from meter.errors import NotFound
 from meter.flusher import Flusher
+from meter.journal.counter_names import MOST_VALUES
 from meter.statements.events import EventQuery, list_events
 from meter.v1.ledger_pb2 import ListEventsRequest
 from support.ledger_state import assert_books_add_up, assert_redis_agrees, rows
@@ -96,6 +98,28 @@ def test_the_longest_pair_of_values_fits_into_the_ledger(
     [event] = rows(harness.ledger, schema.events)
     assert json.loads(event["data"])["budget_values"] == longest
     assert_redis_agrees(harness, account_id)
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_as_many_values_as_there_may_be_are_put_back(
+    harness: StoreHarness, flusher: Flusher
+) -> None:
+    harness.create("acme", 99 * CREDIT, clock=NOON)
+    harness.set_budget("acme", "each", 5 * CREDIT, "user=*", window="day")
+    harness.debit("acme", 2 * CREDIT, dimensions=ADA)
+    assert flusher.drain(10)
+    [row] = rows(harness.ledger, schema.budget_windows)
+    others = [f":u{number}" for number in range(MOST_VALUES - 1)]
+    with harness.ledger.write() as connection:
+        copies = [{**row, "value": value} for value in others]
+        connection.execute(schema.budget_windows.insert(), copies)
+    counters = budgets_key(harness.shard("acme"), "acme") + " each"
+    amounts = {"r": -2 * CREDIT, "h": 0}
+    fields = {f"{name}{value}": amounts[name] for value in others for name in amounts}
+    harness.redis.hset(counters, mapping=fields)
+    assert_redis_agrees(harness, "acme")
+    harness.debit("acme", CREDIT, dimensions={"user": "one too many"})
+    assert harness.redis.hget(counters, "r:*") == b"-1000000000"
 
 
 def test_the_use_of_values_is_told_page_by_page(harness: StoreHarness, flusher: Flusher) -> None:

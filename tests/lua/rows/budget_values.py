@@ -15,6 +15,7 @@ from lua.rows.budgets import (
     took,
 )
 from lua.rows.thresholds import told
+from meter.money import INT64_MAX
 from support.lua_account import (
     DAY,
     EACH_USER,
@@ -125,6 +126,7 @@ COUNTED = HOLD.replace("2:40 -", f"2:40 b1:ada,{START},3")
 PAST = HOLD.replace("2:40 -", f"2:40 b1:ada,{JANUARY_1 * 24},3")
 IS = EACH_USER.counts(ada=(60, 40), bob=(30, 0))
 GIVEN: Changes = WITH_COUNTED | has(b1=IS)
+NEARLY_FULL = EACH_USER.counts(ada=(100 - (INT64_MAX - 50) - 40, 40))
 LEVELS = Budget(labels="user", levels="t1:50|t2:80")
 
 
@@ -156,6 +158,9 @@ DEBIT = [
         hold=COUNTED, effect=settled(10), allocation="2:10/2:40/-/-", after=BACK_10, hold_after=""),
     Row("that would take a value's sums out of range is refused", "AMOUNT_OUT_OF_RANGE",
         given=has(b1=EACH_USER.counts(ada=(100 - (2**63 - 1) + 9, 0))), call={"labels": ADA, "incurred": 1}),
+    Row("of a value's hold counts what it gives back before that is out of range", "ok", given=WITH_COUNTED | has(b1=NEARLY_FULL),
+        hold=COUNTED, call={"amount_nanos": 50}, effect=settled(50), allocation=f"2:50/2:40/-/{met(NEARLY_FULL, 'ada')}",
+        after={"left": 50, "held": 0, "used": 50, "day_remaining": -50} | has(b1=EACH_USER.counts(ada=(100 - INT64_MAX, 0))), hold_after=""),
     Row("tells that a value has crossed a level", "ok", given=has(b1=LEVELS.counts(ada=(55, 0), bob=(0, 0))), call={"labels": ADA},
         effect=charged(10), allocation=f"2:10/-/-/{met(LEVELS.counts(ada=(55, 0)), 'ada')}",
         after=SPENT | has(b1=LEVELS.counts(ada=(45, 0), bob=(0, 0))), then=[told("budget,b1:ada", "t1", START, 50, 55)]),
