@@ -17,6 +17,7 @@ from gate.cli import (
     invoices,
     ledger,
     prices,
+    reconcile,
     replay,
     serve,
     top_ups,
@@ -49,6 +50,7 @@ estimate.register(app)
 ledger.register(app)
 invoices.register(app)
 check.register(app)
+reconcile.register(app)
 prices.register(app)
 replay.register(app)
 

@@ -23,6 +23,10 @@ class ThresholdRule:
         self._due: dict[Crossing, str] = {}  # id of the entry that crossed
         self.told: list[tuple[str, int, Crossing]] = []  # entry's id, budget's number
 
+    def take_over(self) -> None:
+        """Expects no entry of a threshold crossed before a reconciliation."""
+        self._due = {}
+
     def check(
         self,
         entry: LedgerEntry,
