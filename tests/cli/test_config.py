@@ -45,6 +45,7 @@ def test_what_is_in_force_in_running_processes_is_shown_with_their_own_options(
     creditgate: Creditgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CREDITGATE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CREDITGATE_VOUCHER_KEY")
     key = SecretStr("of `creditgate up` alone, nobody else's")
     embedded = load_settings(redis_url="unix:///s", listen="127.0.0.1:7", voucher_key=key)
     with noted("up", embedded):
