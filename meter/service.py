@@ -7,6 +7,7 @@ when no answer can be given.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -103,7 +104,8 @@ class LedgerService:
     async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
         query = AccountsPage.of(request, EVENT_PLACE)
         await self._wait_until_flushed(query.account_id or None)
-        return await asyncio.to_thread(self._read, list_events, query)
+        listing = partial(list_events, newest_first=request.newest_first)
+        return await asyncio.to_thread(self._read, listing, query)
 
     async def CheckBooks(self, request: pb.CheckBooksRequest) -> pb.CheckBooksResponse:
         if request.account_id:

@@ -19,7 +19,7 @@ from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id, check_text
 from meter.journal.operations import Operation
-from meter.money import format_credits
+from meter.money import grouped_credits
 from meter.pagination import Page, Place, page_of
 from meter.times import optional_timestamp, timestamp
 from meter.v1.accounts_pb2 import (
@@ -104,7 +104,7 @@ class TopUpMethods:
         if bounds is not None and not bounds.allow(nanos):
             raise InvalidField(
                 "top_up.amount_nanos",
-                f"must be {bounds} {currency}; it is {format_credits(nanos)}",
+                f"must be {bounds} {currency}; it is {grouped_credits(nanos)}",
             )
 
     async def _apply(self, row: TopUpRow, operation: Operation | None) -> TopUp:
@@ -121,8 +121,8 @@ def _check_payable(nanos: int, currency: str) -> None:
         below = nanos - nanos % unit_nanos
         raise InvalidField(
             "top_up.amount_nanos",
-            f"must be a multiple of {format_credits(unit_nanos)} {currency}, such as"
-            f" {format_credits(below + unit_nanos)}; it is {format_credits(nanos)}",
+            f"must be a multiple of {grouped_credits(unit_nanos)} {currency}, such as"
+            f" {grouped_credits(below + unit_nanos)}; it is {grouped_credits(nanos)}",
         )
 
 

@@ -23,7 +23,7 @@ from gate.address import Address
 from gate.channel_options import NO_PROXY
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.money import AmountError, format_credits, parse_credits
+from meter.money import AmountError, grouped_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
 
@@ -260,10 +260,7 @@ def _timestamp(moment: datetime) -> Timestamp:
 
 def money(nanos: int, currency: str = "") -> str:
     """Returns credits for a table: grouped, exact."""
-    whole, _, fraction = format_credits(abs(nanos)).partition(".")
-    text = f"{int(whole):,}.{fraction}"
-    if nanos < 0:
-        text = f"-{text}"
+    text = grouped_credits(nanos)
     if currency:
         text = f"{text} {currency}"
     return text

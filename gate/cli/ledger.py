@@ -138,6 +138,10 @@ def events(
             help="Only this account's.",
         ),
     ] = "",
+    newest: Annotated[
+        bool,
+        typer.Option("--newest", help="The newest first; else the oldest, for programs to go on."),
+    ] = False,
     limit: Limit = 50,
     page_token: PageToken = "",
     as_json: AsJson = False,
@@ -145,6 +149,7 @@ def events(
     """Show thresholds that were crossed, and why requests were denied, oldest first."""
     request = ListEventsRequest(
         account_id=account_id,
+        newest_first=newest,
         page_size=limit,
         page_token=page_token,
     )
@@ -153,7 +158,7 @@ def events(
     print_reply(page, as_json, _events_table)
     # Every page has a token, with which programs ask again for later events. People are shown the
     # token only if more events may be there already.
-    if not as_json and len(page.events) == limit:
+    if not as_json and (newest or len(page.events) == limit):
         print_next(page.next_page_token)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meter.currencies import currency_hint, is_currency
-from meter.money import AmountError, format_credits, parse_credits
+from meter.money import AmountError, format_credits, grouped_credits, parse_credits
 
 _EXPECTED = (
     'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}:'
@@ -34,10 +34,10 @@ class TopUpBound:
         return self.most_nanos is None or nanos <= self.most_nanos
 
     def __str__(self) -> str:
-        least = format_credits(self.least_nanos)
+        least = grouped_credits(self.least_nanos)
         if self.most_nanos is None:
             return f"at least {least}"
-        return f"{least} to {format_credits(self.most_nanos)}"
+        return f"{least} to {grouped_credits(self.most_nanos)}"
 
 
 class TopUpBounds(Mapping[str, TopUpBound]):

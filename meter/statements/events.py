@@ -19,16 +19,34 @@ _BEFORE_ALL: Place = (0,)  # events are numbered from 1
 def list_events(
     connection: Connection,
     query: AccountsPage,
+    *,
+    newest_first: bool,
 ) -> pb.ListEventsResponse:
-    """Returns one page of events, oldest first, and always a token to continue from.
+    """Returns one page of events.
 
-    Raises NotFound for an unknown account.
+    Oldest first, there is always a token to continue from. Raises NotFound for an unknown account.
     """
     if query.account_id:
         require_account(connection, query.account_id)
+    if newest_first:
+        return _newest_first(connection, query)
+    return _oldest_first(connection, query)
+
+
+def _newest_first(connection: Connection, query: AccountsPage) -> pb.ListEventsResponse:
+    statement = _of_account(query.account_id).order_by(events.c.number.desc())
+    if query.page.after:
+        statement = statement.where(events.c.number < query.page.after[0])
+    rows = connection.execute(statement.limit(query.page.limit)).all()
+    page, token = query.page.fill(rows, map(_event, rows), _place_of)
+    return pb.ListEventsResponse(events=page, next_page_token=token)
+
+
+def _oldest_first(connection: Connection, query: AccountsPage) -> pb.ListEventsResponse:
     last = query.page.after or _BEFORE_ALL
-    statement = _select_events(query.account_id, last).limit(query.page.size)
-    rows = connection.execute(statement).all()
+    statement = _of_account(query.account_id).order_by(events.c.number)
+    behind = statement.where(events.c.number > last[0])
+    rows = connection.execute(behind.limit(query.page.size)).all()
     page, _ = query.page.fill(rows, map(_event, rows), _place_of)
     return pb.ListEventsResponse(
         events=page,
@@ -47,12 +65,12 @@ def _place_of(row: Row[Any]) -> Place:
     return (row.number,)
 
 
-def _select_events(account_id: str, last: Place) -> Select[Any]:
-    """Selects the events after the place of the `last` one."""
-    statement = select(events).where(events.c.number > last[0])
+def _of_account(account_id: str) -> Select[Any]:
+    """Selects the events of an account; of all accounts, if the id is empty."""
+    statement = select(events)
     if account_id:
         statement = statement.where(events.c.account_id == account_id)
-    return statement.order_by(events.c.number)
+    return statement
 
 
 def _event(row: Row[Any]) -> pb.Event:
