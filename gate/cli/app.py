@@ -24,6 +24,7 @@ from gate.cli import (
     payments,
     prices,
     recharges,
+    reconcile,
     replay,
     serve,
     tokens,
@@ -61,6 +62,7 @@ ledger.register(app)
 events.register(app)
 invoices.register(app)
 check.register(app)
+reconcile.register(app)
 prices.register(app)
 replay.register(app)
 tokens.register(app)

@@ -31,6 +31,7 @@ from gate.process.data_dir import (
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
+from gate.process.running_notes import noted
 from gate.process.supervisor import Supervisor
 from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
@@ -78,6 +79,7 @@ async def _up(settings: Settings) -> int:
             _check_port(settings.billing_listen, "billing_listen")
             metrics = _serve_children_metrics(settings, settings.data_dir, opened)
             settings, specs = await _own_store(settings, opened)
+            opened.enter_context(noted("up", settings))
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
@@ -118,6 +120,7 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
+        opened.enter_context(noted("serve", settings))
         metrics = _serve_children_metrics(settings, folder, opened)
         specs = gate_children(settings, child_environment(settings, metrics))
         announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"

@@ -84,9 +84,10 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(
 
 def test_the_kinds_of_entries_are_those_of_the_service() -> None:
     assert {kind.name for kind in Kind if kind.is_journaled} == set(EntryKind.keys()) - {
-        "ENTRY_KIND_UNSPECIFIED"
+        "ENTRY_KIND_UNSPECIFIED",
+        "RECONCILED",
     }
-    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE}
+    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE, Kind.RECONCILED}
 
 
 def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(
