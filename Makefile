@@ -44,7 +44,7 @@ proto: install
 
 lock: install
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	  --group dev pyproject.toml --output-file requirements.lock
+	  --extra stripe --group dev pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf .venv

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from threading import Event, Thread
+from typing import cast
 
 import structlog
 
+from gate.billing_provider import hook_server, new_provider, poll_ms_of
 from gate.settings import Settings
 from gate.store.errors import CommandFailed
 from gate.store_parts import StoreParts
@@ -14,12 +16,11 @@ from meter.admin.top_ups import TopUps
 from meter.database.engine import Ledger
 from meter.errors import ServiceError
 from meter.journal.operations import Operation
+from meter.payments.hints import HintReader
 from meter.payments.methods import Methods
 from meter.payments.outcomes import Outcomes
 from meter.payments.payer import Payer
-from meter.payments.provider import Provider
-from meter.payments.providers.manual import ManualProvider
-from meter.payments.providers.simulated import SimulatedProvider
+from meter.payments.provider import TellingProvider
 from meter.payments.purchases import Purchases
 from meter.payments.recharge_service import RechargeMethods
 from meter.payments.recharges import Recharges
@@ -40,8 +41,11 @@ def open_payments(
     parts: StoreParts,
     opened: AsyncExitStack,
 ) -> PaymentsService:
-    """Returns meter.v1.Payments, with a worker that ends when `opened` closes."""
-    provider = _provider(settings, ledger)
+    """Returns meter.v1.Payments, with a worker that ends when `opened` closes.
+
+    Raises SettingsError for a provider that is not set up.
+    """
+    provider = new_provider(settings, ledger)
     top_ups = TopUps(
         ledger,
         settings.top_up_expiry_days,
@@ -69,6 +73,18 @@ def open_payments(
         suspends=settings.on_dispute == "suspend",
     )
     chores = [recharges.work, reversals.work]
+    if settings.payments == "stripe":
+        hints = HintReader(
+            ledger,
+            cast("TellingProvider", provider),
+            payer,
+            methods,
+            reversals,
+            now_ms,
+            poll_ms_of(settings),
+        )
+        chores.append(hints.work)
+        opened.enter_context(hook_server(settings, hints))
     _run(PaymentWorker(ledger, provider, payer, now_ms, chores), opened)
     return PaymentsService(
         ledger,
@@ -81,12 +97,6 @@ def open_payments(
         reversals,
         now_ms,
     )
-
-
-def _provider(settings: Settings, ledger: Ledger) -> Provider:
-    if settings.payments == "test":
-        return SimulatedProvider(ledger, now_ms)
-    return ManualProvider(settings.payment_instructions or "")
 
 
 def _run(worker: PaymentWorker, opened: AsyncExitStack) -> None:

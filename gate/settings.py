@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gate.address import Address, parse_address
 from gate.envoy_settings import EnvoySettings
-from gate.payment_settings import PaymentSettings
+from gate.payment_settings import BILLING_SECRETS, PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
+SECRETS = ("voucher_key", *BILLING_SECRETS)
 
 
 class SettingsError(ValueError):
@@ -372,6 +373,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field == "voucher_key":
+    if field in SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

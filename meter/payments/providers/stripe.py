@@ -199,7 +199,7 @@ class StripeProvider:
                     {"payment_intent": ref, "amount": amount},
                     {"idempotency_key": key},
                 )
-        except (_UnexpectedState, ProviderRefused):
+        except ProviderRefused:
             return False
         return made.status in ("succeeded", "pending")
 
@@ -267,7 +267,7 @@ class StripeProvider:
         return sum(taken), any(dispute.status in _OPEN_DISPUTES for dispute in found.data)
 
 
-class _UnexpectedState(Exception):
+class _UnexpectedState(ProviderRefused):
     """The object at Stripe is in another state than the call is for."""
 
 
