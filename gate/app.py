@@ -244,7 +244,8 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
     gates that are right.
     """
     async with AsyncExitStack() as opened:
-        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
+        registry = opened.enter_context(_metrics(settings))
+        metrics = GateMetrics(registry)
         ledger = await _open_ledger(settings, opened, PATIENCE_S)
         parts = await open_store_parts(
             settings,
@@ -262,7 +263,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
         services = {
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
             payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
-                settings, ledger, parts, opened
+                settings, ledger, parts, opened, registry
             ),
         }
         server = _new_server(settings, services, metrics, shares_port=False)

@@ -7,6 +7,7 @@ from threading import Event, Thread
 from typing import cast
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from gate.billing_provider import hook_server, new_provider, poll_ms_of
 from gate.settings import Settings
@@ -18,6 +19,7 @@ from meter.errors import ServiceError
 from meter.journal.operations import Operation
 from meter.payments.hints import HintReader
 from meter.payments.methods import Methods
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.outcomes import Outcomes
 from meter.payments.payer import Payer
 from meter.payments.provider import TellingProvider
@@ -40,12 +42,14 @@ def open_payments(
     ledger: Ledger,
     parts: StoreParts,
     opened: AsyncExitStack,
+    registry: CollectorRegistry,
 ) -> PaymentsService:
     """Returns meter.v1.Payments, with a worker that ends when `opened` closes.
 
     Raises SettingsError for a provider that is not set up.
     """
     provider = new_provider(settings, ledger)
+    metrics = PaymentMetrics(registry)
     top_ups = TopUps(
         ledger,
         settings.top_up_expiry_days,
@@ -53,7 +57,7 @@ def open_payments(
     )
     settlement = Settlement(top_ups, settings.recharge_retries.pauses_ms)
     apply = _apply_soon(parts)
-    payer = Payer(ledger, provider, settlement, now_ms, apply)
+    payer = Payer(ledger, provider, settlement, now_ms, apply, metrics)
     purchases = Purchases(ledger, provider, top_ups, settings.top_up_bounds, now_ms)
     methods = Methods(ledger, provider, now_ms)
     outcomes = Outcomes(ledger, provider, payer, now_ms)
@@ -64,6 +68,7 @@ def open_payments(
         settings.top_up_bounds,
         settings.recharges_per_hour,
         now_ms,
+        metrics,
     )
     reversals = Reversals(
         ledger,
@@ -82,6 +87,7 @@ def open_payments(
             reversals,
             now_ms,
             poll_ms_of(settings),
+            metrics,
         )
         chores.append(hints.work)
         opened.enter_context(hook_server(settings, hints))

@@ -28,7 +28,14 @@ class Shop(PaymentDesk):
         super().__init__(ledger, self.stripe)
         self.fake = fake
         self.hints = HintReader(
-            ledger, self.stripe, self.payer, self.methods, self.reversals, self.clock, 30_000
+            ledger,
+            self.stripe,
+            self.payer,
+            self.methods,
+            self.reversals,
+            self.clock,
+            30_000,
+            self.metrics,
         )
         self.hints.work()  # from the newest event on
 

@@ -66,7 +66,14 @@ def hooks(shared_ledger: Ledger) -> Iterator[str]:
     desk = PaymentDesk(shared_ledger)
     provider = StripeProvider(KEY, "", "")
     reader = HintReader(
-        shared_ledger, provider, desk.payer, desk.methods, desk.reversals, desk.clock, 0
+        shared_ledger,
+        provider,
+        desk.payer,
+        desk.methods,
+        desk.reversals,
+        desk.clock,
+        0,
+        desk.metrics,
     )
     port = free_port()
     application = HookApplication(reader, (SECRET,))

@@ -10,6 +10,7 @@ import pytest
 
 from gate.address import Address, parse_address
 from gate.settings import (
+    SECRETS,
     Settings,
     SettingsError,
     effective,
@@ -231,7 +232,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field == "voucher_key" else value
+    shown = "***" if field in SECRETS else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 
