@@ -101,6 +101,7 @@ def open_payments(
         outcomes,
         RechargeMethods(ledger, provider, recharges, settings.top_up_bounds),
         reversals,
+        parts.barrier.wait,
         now_ms,
     )
 

@@ -14,6 +14,7 @@ from gate.address import Address
 ACCOUNT_HEADER = "x-creditgate-account"
 _SHIPPED = files("gate") / "shipped" / "envoy"
 _CA_FILE = "/etc/ssl/certs/ca-certificates.crt"  # where nothing tells of another
+_BEARER = "Bearer %ENVIRONMENT(CREDITGATE_TOKEN)%"
 _FILTER = "type.googleapis.com/envoy.extensions.filters.http"
 
 
@@ -30,7 +31,8 @@ class Gateway(NamedTuple):
 
     `accounts` are the accounts by the key that their clients send; `account` is everybody's, for a
     gateway without keys. `upstream_headers` are added to each call; Envoy takes values such as
-    `Bearer %ENVIRONMENT(OPENAI_API_KEY)%` from its environment.
+    `Bearer %ENVIRONMENT(OPENAI_API_KEY)%` from its environment. With `has_token`, Envoy's calls to
+    the gate carry the token that CREDITGATE_TOKEN has in Envoy's environment.
     """
 
     listen: Address
@@ -39,6 +41,7 @@ class Gateway(NamedTuple):
     accounts: Mapping[str, str]
     account: str
     upstream_headers: Mapping[str, str]
+    has_token: bool = False
 
 
 def parse_upstream(text: str) -> Upstream:
@@ -58,12 +61,16 @@ def envoy_config(gateway: Gateway) -> str:
     template = Template((_SHIPPED / "envoy.yaml").read_text())
     script = (_SHIPPED / "creditgate.lua").read_text()
     headers = [_header(name, value) for name, value in gateway.upstream_headers.items()]
+    token = ""
+    if gateway.has_token:
+        token = json.dumps({"key": "authorization", "value": _BEARER})
     return template.substitute(
         listen_host=gateway.listen.host,
         listen_port=gateway.listen.port,
         identity=indent("- " + json.dumps(_identity(gateway)), " " * 10),
         lua=indent(script, " " * 18),
         upstream_headers=", ".join(map(json.dumps, headers)),
+        token=token,
         gate_type=_cluster_type(gateway.gate),
         gate_address=json.dumps(_address(gateway.gate)),
         upstream_host=gateway.upstream.host,

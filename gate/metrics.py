@@ -46,6 +46,7 @@ class GateMetrics:
         self.calls = CallMetrics(registry)
         self.decisions = DecisionMetrics(registry)
         self.upkeep = UpkeepMetrics(registry)
+        self.access = AccessMetrics(registry)
 
 
 class CallMetrics:
@@ -87,6 +88,30 @@ class CallMetrics:
             "creditgate_refusals_total",
             "Errors that the gate itself gave, by reason.",
             ["reason"],
+            registry=registry,
+        )
+
+
+class AccessMetrics:
+    """Counts what became of callers' tokens."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rejected_tokens = Counter(
+            "creditgate_rejected_tokens_total",
+            "Calls refused for their token: missing, unknown, expired, or of no right.",
+            ["why"],
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "creditgate_certificate_expiry_timestamp_seconds",
+            "When the server's certificate ends; 0 without TLS.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.token_file_reads = Counter(
+            "creditgate_token_file_reads_total",
+            "Times that a changed file of tokens was read: ok, or failed and the old ones stay.",
+            ["outcome"],
             registry=registry,
         )
 

@@ -1,7 +1,6 @@
 """Holds every setting: read once from the environment, validated here and nowhere else."""
 
 import os
-from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,6 +16,13 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gate.access_settings import (
+    AllowUnauthenticated,
+    OwnToken,
+    OwnTokenFile,
+    SecretsDir,
+    TokensFile,
+)
 from gate.address import Address, parse_address
 from gate.envoy_settings import EnvoySettings
 from gate.payment_settings import BILLING_SECRETS, PaymentSettings
@@ -37,6 +43,8 @@ from gate.setting_forms import (
     sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
+from gate.settings_error import SettingsError
+from gate.tls_settings import TlsCaFile, TlsCertFile, TlsClientCaFile, TlsKeyFile
 from meter.admin.top_up_bounds import TopUpBounds
 
 __all__ = [
@@ -53,17 +61,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
-SECRETS = ("voucher_key", *BILLING_SECRETS)
-
-
-class SettingsError(ValueError):
-    """Lists wrong settings: `problems` has a line for each bad variable."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        lines = ["these settings are wrong:"]
-        lines += [f"  {problem}" for problem in self.problems]
-        super().__init__("\n".join(lines))
+SECRETS = ("voucher_key", "token", *BILLING_SECRETS)
 
 
 def _default_data_dir() -> Path:
@@ -220,6 +218,15 @@ class Settings(EnvoySettings, PaymentSettings, BaseSettings):
             "vouchers; `up` makes one."
         ),
     )
+    secrets_dir: SecretsDir = None
+    tokens_file: TokensFile = None
+    allow_unauthenticated: AllowUnauthenticated = False
+    token: OwnToken = None
+    token_file: OwnTokenFile = None
+    tls_cert_file: TlsCertFile = None
+    tls_key_file: TlsKeyFile = None
+    tls_client_ca_file: TlsClientCaFile = None
+    tls_ca_file: TlsCaFile = None
     max_in_flight: int = Field(
         default=4096,
         ge=1,
@@ -312,17 +319,27 @@ class EffectiveSetting(NamedTuple):
 def load_settings(**overrides: Any) -> Settings:
     """Reads the settings of this process, or raises SettingsError.
 
-    `overrides` that are not None come first, then the environment, then defaults.
+    `overrides` that are not None come first, then the environment, then the files of
+    CREDITGATE_SECRETS_DIR, then defaults.
     """
     given = {field: value for field, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        # BaseSettings takes the directory, and hides it from mypy.
+        return Settings(_secrets_dir=_secrets_dir(), **given)  # type: ignore[call-arg]
     except ValidationError as invalid:
         # A default that was not computed because of another bad setting is no problem of its own.
         errors = [
             error for error in invalid.errors() if error["type"] != "default_factory_not_called"
         ]
         raise SettingsError([*unknown_variables(), *map(_problem, errors)]) from None
+
+
+def _secrets_dir() -> str | None:
+    """Returns the directory of secrets if there is one; the setting's check tells if not."""
+    path = Path(os.environ.get(env_name("secrets_dir"), "")).expanduser()
+    if path.parts and path.is_dir():
+        return str(path)
+    return None
 
 
 def unknown_variables() -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gate.access.token_file import TokenFileError
 from gate.cli import (
     accounts,
     balance,
@@ -13,6 +14,7 @@ from gate.cli import (
     check,
     estimate,
     events,
+    files,
     gateway,
     grants,
     holds,
@@ -23,6 +25,7 @@ from gate.cli import (
     recharges,
     replay,
     serve,
+    tokens,
     top_ups,
     vouchers,
 )
@@ -59,6 +62,8 @@ invoices.register(app)
 check.register(app)
 prices.register(app)
 replay.register(app)
+tokens.register(app)
+files.register(app)
 
 _FOR_THE_USER = (
     CallFailed,
@@ -70,6 +75,7 @@ _FOR_THE_USER = (
     ServiceError,
     SettingsError,
     StartupError,
+    TokenFileError,
     UnfitRedis,
 )
 

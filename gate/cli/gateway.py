@@ -14,6 +14,7 @@ import yaml
 
 from gate.address import Address, parse_address
 from gate.cli.connection import CallFailed
+from gate.cli.own_token import own_token
 from gate.envoy_config import Gateway, Upstream, envoy_config, parse_upstream
 from gate.process.data_dir import make_private_dir, usable_data_dir
 from gate.settings import Settings, load_settings
@@ -60,6 +61,7 @@ def gateway(
     configuration.
     """
     settings = load_settings()
+    token = own_token(settings)
     wanted = Gateway(
         listen=_listen_address(listen, has_keys=keys is not None),
         gate=settings.listen,
@@ -67,10 +69,13 @@ def gateway(
         accounts=_accounts(keys, account),
         account=account,
         upstream_headers=dict(map(_header, header or ())),
+        has_token=bool(token),
     )
     if print_config:
         print(envoy_config(wanted))
         return
+    if token:
+        os.environ["CREDITGATE_TOKEN"] = token  # for Envoy, which takes it from there
     _run(wanted, settings)
 
 

@@ -9,6 +9,7 @@ from gate.client.asynchronous import AsyncClient, Hold
 from gate.client.blocking import BlockingHold, Client
 from gate.client.connection import connect
 from gate.client.errors import CallFailed, Denied, NotSent, OutcomeUnknown
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import ALLOWED, DENIED, Usage
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Hold",
     "NotSent",
     "OutcomeUnknown",
+    "Tls",
     "Usage",
     "connect",
 ]

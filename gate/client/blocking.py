@@ -7,16 +7,19 @@ import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from gate.address import parse_address
 from gate.client.asynchronous import AsyncClient, Hold
 from gate.client.connection import TIMEOUT_S, connect
+from gate.client.credentials import Credentials
 from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.process import require_unforked
 from gate.client.sender import CLOSED
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     DebitResponse,
@@ -37,13 +40,29 @@ class Client:
     `unix:/path`, and `timeout_s` the time that a call may take unless the call is given a time of
     its own. The methods take, return and raise the same as those of AsyncClient. An interrupted
     thread leaves its call's outcome unknown. A client opens with its first call. In a process
-    that is forked after any client has opened, calls raise RuntimeError. Raises ValueError for a
-    target of another form.
+    that is forked after any client has opened, calls raise RuntimeError. `token`, `token_file` and
+    `tls` are those of `connect`. Raises ValueError for a target or a token of another form, and
+    OSError for a token file that cannot be read.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+        token_file: str | Path = "",
+        tls: Tls | None = None,
+    ) -> None:
         parse_address(target)
-        self._scope = connect(target, timeout_s=timeout_s)
+        Credentials(token, token_file)  # so that a wrong token is told here, and not by a call
+        self._scope = connect(
+            target,
+            timeout_s=timeout_s,
+            token=token,
+            token_file=token_file,
+            tls=tls,
+        )
         self._lock = threading.Lock()
         self._client: AsyncClient | None = None
         self._is_closed = False

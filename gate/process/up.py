@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 from pydantic import SecretStr
 
+from gate.access.exposure import require_closed_door
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_metrics import ChildMetrics
@@ -67,6 +68,8 @@ def _run(running: Coroutine[object, object, int]) -> int:
 
 
 async def _up(settings: Settings) -> int:
+    require_closed_door(settings, "listen")
+    require_closed_door(settings, "billing_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
@@ -115,6 +118,7 @@ def _store_name(settings: Settings) -> str:
 
 async def _serve(settings: Settings) -> int:
     settings.shared_redis_url()
+    require_closed_door(settings, "listen")
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)

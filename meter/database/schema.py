@@ -113,6 +113,7 @@ operations = Table(
     required("request_id", String(160)),
     required("body", Text),  # meter.journal.operations.Operation as JSON
     required("recorded_at_ms", BigInteger),
+    required("actor", String(64)),  # the name of the caller's token; empty without tokens
     UniqueConstraint("account_id", "request_id", name="operations_request"),
 )
 

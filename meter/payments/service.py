@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Connection
 
@@ -56,9 +56,14 @@ class PaymentsService:
         outcomes: Outcomes,
         recharges: RechargeMethods,
         reversals: Reversals,
+        wait_until_flushed: Callable[[str | None], Awaitable[None]],
         clock: Callable[[], int],
     ) -> None:
-        """`clock` returns the time in ms."""
+        """`clock` returns the time in ms.
+
+        `wait_until_flushed` returns when the ledger holds everything that Redis had acknowledged
+        for an account, or raises Unavailable.
+        """
         self._ledger = ledger
         self._provider = provider
         self._methods = methods
@@ -66,6 +71,7 @@ class PaymentsService:
         self._payer = payer
         self._outcomes = outcomes
         self._reversals = reversals
+        self._wait_until_flushed = wait_until_flushed
         self._clock = clock
         self.SetAutoRecharge = recharges.SetAutoRecharge
         self.GetAutoRecharge = recharges.GetAutoRecharge
@@ -148,6 +154,7 @@ class PaymentsService:
         amount_nanos = None
         if request.HasField("amount_nanos"):
             amount_nanos = request.amount_nanos
+        await self._wait_until_flushed(request.account_id)  # for what the top-up has left
         row = await asyncio.to_thread(
             self._reversals.refund,
             request.account_id,

@@ -151,6 +151,15 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "secrets_dir": ["/no/such/directory", __file__],
+    "tokens_file": ["/"],
+    "allow_unauthenticated": ["perhaps"],
+    "token": ["x", "cg_x"],
+    "token_file": ["/"],
+    "tls_cert_file": ["/no/such/file"],
+    "tls_key_file": ["/no/such/file", __file__],
+    "tls_client_ca_file": ["/no/such/file", __file__],
+    "tls_ca_file": ["/no/such/file"],
     "payments": ["cash", "Test"],
     "stripe_key": ["short"],
     "stripe_webhook_secrets": ["short"],
@@ -365,3 +374,21 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
         "VND": "at least 500000.00",
         "CHF": "at least 1.00",
     }
+
+
+def test_secrets_are_read_from_files_and_the_environment_goes_before_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "creditgate_ledger_url").write_text("postgresql://gate:sesame@db/creditgate\n")
+    (tmp_path / "creditgate_voucher_key").write_text("k" * 32)
+    (tmp_path / "of_another_program").write_text("x")
+    monkeypatch.setenv("CREDITGATE_SECRETS_DIR", str(tmp_path))
+    settings = load_settings()
+    assert settings.ledger_url == "postgresql://gate:sesame@db/creditgate"
+    assert settings.voucher_secret() == "k" * 32
+    assert not [each for each in effective(settings) if "sesame" in each.value]
+    monkeypatch.setenv("CREDITGATE_LEDGER_URL", "postgresql://gate@elsewhere/creditgate")
+    assert load_settings().ledger_url == "postgresql://gate@elsewhere/creditgate"
+    (tmp_path / "creditgate_voucher_key").write_text("short")
+    with pytest.raises(SettingsError, match=re.escape("CREDITGATE_VOUCHER_KEY='***': ")):
+        load_settings()

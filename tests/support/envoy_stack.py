@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,8 +13,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gate.access.roles import Role
+from gate.access.token_file import TokenFile, token_of
+from gate.token_text import new_token
 from meter.v1.ledger_pb2 import DEBIT, RELEASE
 from support.customer import Customer
+from support.doors import TokenClient
 from support.fake_provider import FakeProvider, fake_provider
 from support.scraping import Metrics
 from support.servers import wait_until
@@ -110,12 +115,25 @@ def _ended(customer: Customer) -> int:
     return len(customer.entries(DEBIT, RELEASE))
 
 
+def _tokens(path: Path, *roles: Role) -> dict[Role, str]:
+    """Writes a file with a token for each role, and returns the tokens."""
+    tokens = {role: new_token() for role in roles}
+    TokenFile(path).write(
+        [token_of(role, token, [role], [], None) for role, token in tokens.items()]
+    )
+    return tokens
+
+
 @contextmanager
 def envoy_stack() -> Iterator[EnvoyStack]:
     """Runs everything until the end of the block."""
     with ExitStack() as opened:
         metrics = Metrics(free_port())
-        stack = opened.enter_context(running_stack(gates=0, reap_interval_ms="100"))
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tokens-")))
+        tokens = _tokens(folder / "tokens.yaml", Role.ADMIN, Role.GATE)
+        stack = opened.enter_context(
+            running_stack(gates=0, reap_interval_ms="100", tokens_file=f"{folder}/tokens.yaml")
+        )
         stack.add_gate(
             metrics_listen=metrics.address,
             envoy_dimensions='{"user": "header:x-user"}',
@@ -130,17 +148,21 @@ def envoy_stack() -> Iterator[EnvoyStack]:
             *("--keys", str(keys)),
             *("--header", "authorization=Bearer %ENVIRONMENT(PROVIDER_KEY)%"),
         ]
-        opened.enter_context(_gateway(stack, words, port))
-        client = stack.client()
+        opened.enter_context(_gateway(stack, words, port, tokens[Role.GATE]))
+        client = TokenClient(stack.targets[0], stack.billing_targets[0], tokens[Role.ADMIN])
         opened.callback(client.close)
         yield EnvoyStack(stack, client, provider, metrics, port)
 
 
 @contextmanager
-def _gateway(stack: Stack, words: list[str], port: int) -> Iterator[None]:
+def _gateway(stack: Stack, words: list[str], port: int, token: str) -> Iterator[None]:
     """Runs the command, which becomes Envoy."""
     log = stack.folder / "envoy.log"
-    own = {"PROVIDER_KEY": "the-providers", "CREDITGATE_DATA_DIR": str(stack.folder / "data")}
+    own = {
+        "PROVIDER_KEY": "the-providers",
+        "CREDITGATE_DATA_DIR": str(stack.folder / "data"),
+        "CREDITGATE_TOKEN": token,
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "gate.cli", "gateway", *words],

@@ -16,6 +16,8 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from gate.envoy.auth_pb2_grpc import AuthorizationStub
+from gate.envoy.ratelimit_pb2_grpc import RateLimitServiceStub
 from gate.v1.gate_pb2 import GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.database.migrate import migrate
@@ -104,6 +106,8 @@ class Client:
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
         self.ledger: Any = LedgerStub(self._billing_channel)
+        self.authorization: Any = AuthorizationStub(self._channel)
+        self.rate_limit: Any = RateLimitServiceStub(self._channel)
         self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:

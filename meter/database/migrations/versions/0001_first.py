@@ -110,6 +110,7 @@ def _create_operations() -> None:
         sa.Column("request_id", sa.String(length=160), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "seq"),
         sa.UniqueConstraint("account_id", "request_id", name="operations_request"),
     )
