@@ -10,6 +10,7 @@ from itertools import count
 import grpc
 import pytest
 
+from chaos.load import RECONNECT
 from gate.v1.gate_pb2 import DebitRequest
 from meter.database.migrate import open_ledger
 from meter.payments.providers.simulated import SimulatedProvider
@@ -60,7 +61,7 @@ class Shopper(threading.Thread):
 
     def __init__(self, stack: Stack, number: int, stop: threading.Event) -> None:
         super().__init__()
-        self.client = Client(stack.targets[0], stack.billing_targets[0])
+        self.client = Client(stack.targets[0], stack.billing_targets[0], RECONNECT)
         self.customer = Customer(self.client, f"shopper-{number}")
         self.error: BaseException | None = None
         self._method = METHODS[number % len(METHODS)]
