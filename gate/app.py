@@ -239,7 +239,8 @@ async def _billing(settings: Settings) -> AsyncIterator[Serving]:
     gates that are right.
     """
     async with AsyncExitStack() as opened:
-        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
+        registry = opened.enter_context(_metrics(settings))
+        metrics = GateMetrics(registry)
         ledger = await _open_ledger(settings, opened, PATIENCE_S)
         parts = await open_store_parts(
             settings,
@@ -257,7 +258,7 @@ async def _billing(settings: Settings) -> AsyncIterator[Serving]:
         services = {
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
             payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
-                settings, ledger, parts, opened
+                settings, ledger, parts, opened, registry
             ),
         }
         serving = await open_serving(

@@ -26,7 +26,7 @@ from gate.access_settings import (
 from gate.address import Address, parse_address
 from gate.envoy_settings import EnvoySettings
 from gate.http_settings import BillingHttpListen, HttpListen
-from gate.payment_settings import PaymentSettings
+from gate.payment_settings import BILLING_SECRETS, PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
-_SECRETS = ("voucher_key", "token")
+SECRETS = ("voucher_key", "token", *BILLING_SECRETS)
 
 
 def _default_data_dir() -> Path:
@@ -393,6 +393,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field in _SECRETS:
+    if field in SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

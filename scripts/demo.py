@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,6 +88,7 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     run("The invoice. Its lines add up to the nano.", "invoice", "create", "acme")
     run("The books, recomputed and compared with the gate.", "check")
     credit_model(environment, run)
+    money_in(environment, run)
     run("The books once more, with all of that in them.", "check")
 
 
@@ -154,6 +156,52 @@ def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
     run("Each line of the history names the credits that it burned.", "entries", "nova")
     run("Thresholds that were crossed, and why requests were denied, each once.", "events", "nova")
     run("A grace that has begun is part of the balance.", "balance", "nova")
+
+
+def money_in(environment: dict[str, str], run: Callable[..., None]) -> None:
+    """A card, a purchase, and credits that refill themselves until the card is declined."""
+    run(
+        "An account that pays by card. The provider `test` simulates payments.",
+        *("account", "create", "vega", "--currency", "USD"),
+    )
+    run("A card is saved.", "payment-method", "add", "vega", "--test-method", "test_visa")
+    run("Credits are bought.", "top-up", "buy", "vega", "25")
+    run(
+        "Below 10 credits, 25 more are bought.",
+        *("auto-recharge", "set", "vega", "--below", "10", "--amount", "25"),
+        *("--monthly-limit", "200", "--set-by", "ada"),
+    )
+    with Client(environment["CREDITGATE_LISTEN"]) as client:
+        drain(client, "20")
+        wait_for(environment, "auto-recharge", "list", "vega", state="succeeded")
+        run("The balance has refilled itself.", "auto-recharge", "list", "vega")
+        run(
+            "Another card becomes the default.",
+            *("payment-method", "add", "vega", "--default", "--test-method", "test_stolen"),
+        )
+        drain(client, "25")
+    wait_for(environment, "auto-recharge", "show", "vega", state="suspended")
+    run("That card was declined: nothing more is charged.", "auto-recharge", "show", "vega")
+    run("All payments.", "payments", "vega")
+
+
+def drain(client: Client, credits: str) -> None:
+    """Spends credits of the account that pays by card."""
+    nanos = parse_credits(credits)
+    print(f"\n>>> client.debit(account_id='vega', amount_nanos={nanos})")
+    print(f"    {outcome(client.debit(account_id='vega', amount_nanos=nanos))}")
+
+
+def wait_for(environment: dict[str, str], *words: str, state: str) -> None:
+    """Returns once a command prints the state; SystemExit after 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        told = subprocess.run(
+            [CREDITGATE, *words], env=environment, check=True, capture_output=True, text=True
+        )
+        if state in told.stdout:
+            return
+    raise SystemExit(f"creditgate {shlex.join(words)} does not tell {state}")
 
 
 def voucher(environment: dict[str, str]) -> str:

@@ -90,4 +90,5 @@ RIGHTS: Mapping[str, Right] = {
     "meter.v1.Payments.GetAutoRecharge": READ,
     "meter.v1.Payments.ResumeAutoRecharge": BUY,
     "meter.v1.Payments.ListRecharges": READ,
+    "meter.v1.Payments.CheckPayments": AUDIT,
 }

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gate.payment_settings import BILLING_SECRETS
 from gate.process.child import ChildSpec
 from gate.process.child_metrics import ChildMetrics
-from gate.settings import PREFIX, Settings
+from gate.settings import PREFIX, Settings, env_name
 
 GRACE_S = 5.0  # on top of the drain timeout, which a child keeps by itself
 _SERVING = "serving"  # gates and billing end at the same time; the flusher outlives both
@@ -22,8 +23,11 @@ def own_children(
 ) -> list[ChildSpec]:
     """Returns the children beside the store, in the order in which they start.
 
-    The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
+    Billing alone gets the secrets of the payment provider. The flusher ends last of those that run,
+    since a reader of the ledger waits for the flusher.
     """
+    billing_environment = environment
+    environment = without_billing_secrets(environment)
     migrate = _child("migrate", ("migrate",), settings, environment)
     flusher = _child(
         "flusher",
@@ -35,7 +39,7 @@ def own_children(
         "billing",
         ("billing", "--exit-with-parent"),
         settings,
-        environment,
+        billing_environment,
     )
     serving = gate_children(settings, environment)
     lasting = [flusher, replace(billing, stage=_SERVING), *serving]
@@ -60,6 +64,12 @@ def gate_children(settings: Settings, environment: dict[str, str]) -> list[Child
             )
             gates.append(gate)
     return [replace(gate, stage=_SERVING) for gate in gates]
+
+
+def without_billing_secrets(environment: dict[str, str]) -> dict[str, str]:
+    """Returns the environment for processes that speak to no payment provider."""
+    secrets = {env_name(field) for field in BILLING_SECRETS}
+    return {name: value for name, value in environment.items() if name not in secrets}
 
 
 def _child(

@@ -19,7 +19,13 @@ from gate.access.exposure import require_closed_door
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_metrics import ChildMetrics
-from gate.process.child_specs import GRACE_S, child_environment, gate_children, own_children
+from gate.process.child_specs import (
+    GRACE_S,
+    child_environment,
+    gate_children,
+    own_children,
+    without_billing_secrets,
+)
 from gate.process.data_dir import (
     DataDirLock,
     kept_secret,
@@ -122,7 +128,8 @@ async def _serve(settings: Settings) -> int:
         _reserve_gate_port(settings, opened)
         opened.enter_context(noted("serve", settings))
         metrics = _serve_children_metrics(settings, folder, opened)
-        specs = gate_children(settings, child_environment(settings, metrics))
+        environment = without_billing_secrets(child_environment(settings, metrics))
+        specs = gate_children(settings, environment)
         announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
         return await _supervise(specs, announcement, metrics)
 

@@ -85,6 +85,8 @@ def test_a_card_that_declines_for_thirty_days_is_tried_four_times_and_another_ca
     desk.pass_time(30 * DAY)
     rule = desk.rule()
     assert (attempts_of(desk), rule.state, rule.reason) == (4, "SUSPENDED", "SOFT")
+    counted = desk.metrics.payments.labels("RECHARGE", "CANCELLED")._value.get()
+    assert counted == 1
     assert states_of(desk) == ["FAILED"]
     desk.save("test_insufficient")  # the same card, saved anew
     desk.pass_time(2 * DAY)

@@ -10,6 +10,7 @@ import pytest
 
 from gate.address import Address, parse_address
 from gate.settings import (
+    SECRETS,
     Settings,
     SettingsError,
     effective,
@@ -162,6 +163,11 @@ BAD = {
     "tls_client_ca_file": ["/no/such/file", __file__],
     "tls_ca_file": ["/no/such/file"],
     "payments": ["cash", "Test"],
+    "stripe_key": ["short"],
+    "stripe_webhook_secrets": ["short"],
+    "stripe_api_url": ["api.stripe.com"],
+    "return_url": ["", "example.com"],
+    "hooks_listen": ["nowhere"],
     "payment_instructions": ["x" * 2001],
     "on_dispute": ["resume"],
     "recharges_per_hour": ["0", "1001"],
@@ -237,7 +243,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field in ("voucher_key", "token") else value
+    shown = "***" if field in SECRETS else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 

@@ -102,7 +102,9 @@ class Client:
         self, target: str, billing_target: str = "", options: Sequence[tuple[str, Any]] = ()
     ) -> None:
         self._channel = grpc.insecure_channel(target, options=options)
-        self._billing_channel = grpc.insecure_channel(billing_target or "unix:/no/billing")
+        self._billing_channel = grpc.insecure_channel(
+            billing_target or "unix:/no/billing", options=options
+        )
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
         self.ledger: Any = LedgerStub(self._billing_channel)
