@@ -72,7 +72,7 @@ from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
 from meter.prices.recorded import Prices
 from meter.service import LedgerService
-from meter.v1 import accounts_pb2, ledger_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2
 
 # On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
@@ -238,7 +238,8 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
     gates that are right.
     """
     async with AsyncExitStack() as opened:
-        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
+        registry = opened.enter_context(_metrics(settings))
+        metrics = GateMetrics(registry)
         ledger = await _open_ledger(settings, opened, PATIENCE_S)
         parts = await open_store_parts(
             settings,
@@ -253,7 +254,15 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
             parts.inspection.now_ms,
             parts.inspection,
         )
-        services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
+        # Not at the top: what sends has no place in the gate's process, which builds itself here.
+        from gate.notification_parts import open_notifications
+
+        services = {
+            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
+            notifications_pb2.DESCRIPTOR.services_by_name["Notifications"]: open_notifications(
+                settings, ledger, registry, opened
+            ),
+        }
         server = _new_server(settings, services, metrics, shares_port=False)
         await server.start(settings.billing_listen)
         run_in_background(

@@ -3,6 +3,7 @@
 A value that is no text has been read before, and is left alone.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from gate.address import Address, parse_address
 from gate.redis_url import check_redis_url
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
+from meter.networks import IpNetwork, networks_of
 
 EMBEDDED = "embedded"
 _MOST_NAME_CHARACTERS = 200
@@ -104,7 +106,7 @@ def read_top_up_bounds(value: str | TopUpBounds) -> TopUpBounds:
     return TopUpBounds(value)
 
 
-def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
+def read_secret_key(value: str | SecretStr | None) -> SecretStr | None:
     if not value:
         return None
     if isinstance(value, str):
@@ -115,3 +117,22 @@ def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
             " `openssl rand -hex 32` makes some"
         )
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkList:
+    """Holds networks of addresses; as text a list with commas."""
+
+    networks: tuple[IpNetwork, ...] = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.networks))
+
+
+def read_networks(value: str | NetworkList) -> NetworkList:
+    if isinstance(value, NetworkList):
+        return value
+    try:
+        return NetworkList(networks_of(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; write networks such as 10.2.0.0/16,127.0.0.1/32") from None

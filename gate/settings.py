@@ -15,9 +15,10 @@ from pydantic import (
     ValidationError,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from gate.address import Address, parse_address
+from gate.billing_settings import BillingSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -30,8 +31,8 @@ from gate.setting_forms import (
     read_metrics_listen,
     read_redis_name,
     read_redis_url,
+    read_secret_key,
     read_top_up_bounds,
-    read_voucher_key,
     sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
@@ -51,6 +52,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
+_SECRETS = ("voucher_key", "webhook_key")
 
 
 class SettingsError(ValueError):
@@ -71,7 +73,7 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
     return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
-class Settings(BaseSettings):
+class Settings(BillingSettings):
     """Holds all that an operator can choose.
 
     The environment variable of a field is CREDITGATE_ and the field's name in capitals.
@@ -210,7 +212,7 @@ class Settings(BaseSettings):
             "Unless set, one payment makes one top-up, whatever the account."
         ),
     )
-    voucher_key: Annotated[SecretStr | None, BeforeValidator(read_voucher_key)] = Field(
+    voucher_key: Annotated[SecretStr | None, BeforeValidator(read_secret_key)] = Field(
         default=None,
         description=(
             "Secret by which voucher codes are hashed, the same for every gate. Empty: no "
@@ -370,6 +372,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field == "voucher_key":
+    if field in _SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

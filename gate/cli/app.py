@@ -22,6 +22,7 @@ from gate.cli import (
     serve,
     top_ups,
     vouchers,
+    webhooks,
 )
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
@@ -49,6 +50,7 @@ budgets.register(app)
 estimate.register(app)
 ledger.register(app)
 events.register(app)
+webhooks.register(app)
 invoices.register(app)
 check.register(app)
 prices.register(app)

@@ -26,6 +26,7 @@ from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, format_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
 
 TIMEOUT_S = 30.0
 
@@ -73,6 +74,12 @@ _OPTIONS = {
     "end_time": "--until",
     "period_start": "--since",
     "period_end": "--until",
+    "url": "URL",
+    "types": "--type",
+    "event_id": "--event",
+    "since": "--since",
+    "state": "--state",
+    "endpoint_id": "ENDPOINT",
 }
 
 AsJson = Annotated[
@@ -147,6 +154,13 @@ def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
     with _channel(_settings().billing_listen, "billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def notifications_service() -> Iterator[Any]:
+    """Opens Notifications, which billing serves; a failed call inside raises CallFailed."""
+    with _channel(_settings().billing_listen, "billing_listen") as channel:
+        yield NotificationsStub(channel)
 
 
 def _settings() -> Settings:

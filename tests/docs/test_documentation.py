@@ -18,6 +18,7 @@ from gate.process.child_metrics import ChildMetrics
 from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.metrics import FlusherMetrics
+from meter.notifications.metrics import NotificationMetrics
 from support.pages import PAGES, README, ROOT, name_of, prose_of, text_of
 
 COMMANDS = text_of(ROOT / "docs/commands.md")
@@ -46,7 +47,7 @@ def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
 @pytest.fixture
 def metrics(tmp_path: Path) -> dict[str, list[str]]:
     registry = CollectorRegistry()
-    GateMetrics(registry), FlusherMetrics(registry)
+    GateMetrics(registry), FlusherMetrics(registry), NotificationMetrics(registry)
     return names_in(registry) | names_in(ChildMetrics(tmp_path / "metrics").registry)
 
 

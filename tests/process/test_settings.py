@@ -150,6 +150,9 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "webhook_key": ["x" * 31],
+    "webhook_allow": ["10.0.0.1/8", "localhost"],
+    "delivery_log_days": ["0", "401", "x"],
     "max_in_flight": ["0"],
     "memory_max_mib": ["255", "1048577"],
     "drain_timeout_ms": ["-1"],
@@ -213,7 +216,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field == "voucher_key" else value
+    shown = "***" if field in ("voucher_key", "webhook_key") else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from meter.database.migrations.notifications import create_notifications
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -25,6 +27,7 @@ def upgrade() -> None:
     _create_top_ups()
     _create_vouchers()
     _create_redemptions()
+    create_notifications()
 
 
 def _create_shards() -> None:

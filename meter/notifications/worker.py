@@ -1,0 +1,103 @@
+"""Follows the events and sends what is due, on threads beside the service.
+
+Any number of processes may do so: work is claimed by lease, and a process that dies leaves its
+work to the others.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from meter.database.engine import Ledger
+from meter.database.errors import LedgerUnavailable
+from meter.notifications.deliveries import Claimed, Deliveries
+from meter.notifications.delivery_log import DeliveryLog
+from meter.notifications.fan_out import fan_out
+from meter.notifications.webhook_sender import WebhookSender
+from meter.times import MS_PER_DAY, MS_PER_HOUR
+
+_THREADS = 16
+_POLL_S = 0.5
+_RETRY_S = 2.0  # while the ledger is away
+
+log = structlog.get_logger()
+
+
+class NotificationWorker:
+    """Runs until told to stop; what is in flight then is finished, or left to another process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sender: WebhookSender,
+        clock: Callable[[], int],
+        log_days: int,
+    ) -> None:
+        self._ledger = ledger
+        self._sender = sender
+        self._clock = clock
+        self._log_ms = log_days * MS_PER_DAY
+        self._deliveries: Deliveries = sender.deliveries
+        self._next_removal_ms = 0
+        self._free = threading.Semaphore(_THREADS)
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
+        self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the work, waiting for what is in flight."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def work_once(self) -> int:
+        """Follows new events and begins to send what is due; returns how much there was to do."""
+        done = fan_out(self._ledger, self._clock())
+        for claimed in self._deliveries.claim(self._clock(), _THREADS):
+            self._free.acquire()
+            self._pool.submit(self._send, claimed)
+            done += 1
+        self._remove_old()
+        return done
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            pause_s = _POLL_S
+            try:
+                if self.work_once():
+                    pause_s = 0
+            except LedgerUnavailable as error:
+                log.warning("notifications_wait", error=str(error))
+                pause_s = _RETRY_S
+            except Exception as error:
+                # The outermost loop: what was claimed is claimed again after its lease.
+                log.error("notifications_failed", exc_info=error)
+                pause_s = _RETRY_S
+            self._wake.wait(pause_s)
+            self._wake.clear()
+
+    def _send(self, claimed: Claimed) -> None:
+        try:
+            self._sender.send(claimed)
+        except LedgerUnavailable as error:
+            # The lease ends, and the delivery is attempted again under the same event id.
+            log.warning("delivery_not_recorded", error=str(error))
+        except Exception as error:
+            log.error("delivery_failed", exc_info=error)  # else nobody would see it
+        finally:
+            self._free.release()
+            self._wake.set()  # the endpoint may have another attempt now
+
+    def _remove_old(self) -> None:
+        """Removes deliveries that are older than the log keeps them, now and then."""
+        now_ms = self._clock()
+        if now_ms >= self._next_removal_ms:
+            self._next_removal_ms = now_ms + MS_PER_HOUR
+            DeliveryLog(self._ledger).remove_old(now_ms - self._log_ms)
