@@ -13,7 +13,9 @@ from gate.address import Address, parse_address
 from gate.redis_url import check_redis_url
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
+from meter.emails import is_email
 from meter.networks import IpNetwork, networks_of
+from meter.smtp_server import SmtpServer
 
 EMBEDDED = "embedded"
 _MOST_NAME_CHARACTERS = 200
@@ -136,3 +138,30 @@ def read_networks(value: str | NetworkList) -> NetworkList:
         return NetworkList(networks_of(value))
     except ValueError as error:
         raise ValueError(f"{error}; write networks such as 10.2.0.0/16,127.0.0.1/32") from None
+
+
+def read_smtp_url(value: str) -> str:
+    if value:
+        SmtpServer.of(value)
+    return value
+
+
+def read_mail_address(value: str) -> str:
+    if value and not is_email(value):
+        raise ValueError("write NAME@HOST in ASCII, without spaces")
+    return value
+
+
+def check_mail_from(address: str, others: ValidationInfo) -> str:
+    if others.data.get("smtp_url") and not address:
+        raise ValueError("a mail server needs an address that mails come from")
+    return address
+
+
+def read_existing_directory(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if not path.is_dir():
+        raise ValueError("there is no such directory")
+    return path

@@ -17,6 +17,7 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    mails,
     prices,
     replay,
     serve,
@@ -51,6 +52,7 @@ estimate.register(app)
 ledger.register(app)
 events.register(app)
 webhooks.register(app)
+mails.register(app)
 invoices.register(app)
 check.register(app)
 prices.register(app)

@@ -80,6 +80,9 @@ _OPTIONS = {
     "since": "--since",
     "state": "--state",
     "endpoint_id": "ENDPOINT",
+    "billing_emails": "--billing-email",
+    "alert_emails": "--alert-email",
+    "recipient": "RECIPIENT",
 }
 
 AsJson = Annotated[

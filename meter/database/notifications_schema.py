@@ -1,4 +1,4 @@
-"""Defines the tables of what is sent: webhooks and their deliveries.
+"""Defines the tables of what is sent: webhooks, their deliveries, and mails.
 
 Events, which deliveries are about, stand in `schema.py`.
 """
@@ -20,6 +20,7 @@ from meter.database.admin_schema import metadata
 
 __all__ = [
     "event_followers",
+    "mails",
     "metadata",  # of all tables, those of the other modules too
     "webhook_deliveries",
     "webhook_endpoints",
@@ -27,6 +28,7 @@ __all__ = [
 from meter.database.columns import key_column, required
 
 _WAITING = text("state = 'WAITING'")
+_QUEUED = text("state = 'QUEUED'")
 
 # How far each follower of the events has come. The lock of its row leaves one process at a time.
 event_followers = Table(
@@ -79,4 +81,26 @@ webhook_deliveries = Table(
         sqlite_where=_WAITING,
         postgresql_where=_WAITING,
     ),
+)
+
+# Mails, each once for what it tells and whom.
+mails = Table(
+    "mails",
+    metadata,
+    key_column("mail_id", String(40)),
+    Column("once_key", Text, nullable=False, unique=True),
+    required("account_id", String(128)),  # empty: the operator's
+    required("number", BigInteger),  # of the event; 0: none
+    required("type", String(64)),  # of the event; else mail.test or mail.limit
+    required("recipient", String(254)),
+    required("state", String(16)),  # QUEUED, SENT, UNDELIVERABLE or SUPPRESSED
+    required("attempts", Integer),
+    required("next_ms", BigInteger),  # when the next attempt is due
+    required("lease_token", String(32)),  # as those of webhook_deliveries
+    required("lease_until_ms", BigInteger),
+    required("reply", Text),  # the mail server's last
+    required("queued_at_ms", BigInteger),
+    Column("sent_at_ms", BigInteger),
+    Index("mails_history", "account_id", "queued_at_ms"),
+    Index("mails_queued", "next_ms", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
 )

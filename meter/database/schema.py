@@ -80,6 +80,8 @@ accounts = Table(
     # JSON: meter.journal.operations.Threshold, as given.
     required("thresholds", Text),
     required("graces", Text),  # JSON: meter.journal.operations.Grace
+    required("billing_emails", Text),  # JSON: a list of addresses
+    required("alert_emails", Text),
     required("create_time_ms", BigInteger),
     # Recorded grants, applied or not: keeps the sums within int64.
     required("granted_nanos", BigInteger),

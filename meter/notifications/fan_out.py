@@ -1,4 +1,6 @@
-"""Makes a delivery of each event for each endpoint that wants the event: exactly once."""
+"""Makes a delivery of each event for each endpoint that wants the event, and a mail for each person
+who is to be told: exactly once.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +18,15 @@ from meter.notifications.followers import (
     lock_follower,
     move_follower,
 )
+from meter.notifications.mails import MailRules, queue_mails
 
 _BATCH = 200  # bounds how long the other writers of an SQLite ledger wait
 
 
-def fan_out(ledger: Ledger, now_ms: int) -> int:
-    """Makes the deliveries of the next events, and returns how many events were followed.
+def fan_out(ledger: Ledger, rules: MailRules, now_ms: int) -> int:
+    """Makes deliveries and mails of the next events, and returns how many events were followed.
 
-    The deliveries and the number of the last event are written in one transaction.
+    They and the number of the last event are written in one transaction.
     """
     if not _has_new(ledger):
         return 0
@@ -34,6 +37,7 @@ def fan_out(ledger: Ledger, now_ms: int) -> int:
             return 0
         endpoints = enabled_endpoints(connection)
         insert_or_ignore(connection, webhook_deliveries, _rows(found, endpoints, now_ms))
+        queue_mails(connection, found, rules, now_ms)
         move_follower(connection, WEBHOOKS, found[-1].number)
         return len(found)
 

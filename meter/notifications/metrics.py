@@ -6,7 +6,7 @@ _LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 21_600, 86_400)
 
 
 class NotificationMetrics:
-    """Holds the metrics of webhooks, registered with `registry`."""
+    """Holds the metrics of webhooks and mails, registered with `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.deliveries = Counter(
@@ -21,5 +21,13 @@ class NotificationMetrics:
             buckets=_LAG_BUCKETS,
             registry=registry,
         )
+        self.mails = Counter(
+            "creditgate_mails_total",
+            "Attempts to send a mail, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("sent", "delayed", "undeliverable"):
+            self.mails.labels(outcome)
         for outcome in ("delivered", "failed", "given_up"):
             self.deliveries.labels(outcome)

@@ -24,6 +24,16 @@ WEBHOOK_WAITS_MS = (
 )
 
 
+MAIL_WAITS_MS = (
+    _MS_PER_MINUTE,
+    5 * _MS_PER_MINUTE,
+    30 * _MS_PER_MINUTE,
+    2 * MS_PER_HOUR,
+    6 * MS_PER_HOUR,
+    24 * MS_PER_HOUR,
+)
+
+
 def wait_ms(waits: tuple[int, ...], attempts: int, asked_ms: int = 0) -> int | None:
     """Returns how long to wait after so many attempts, in ms; None: no further attempt.
 

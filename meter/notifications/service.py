@@ -16,6 +16,8 @@ from meter.ledger.event_types import check_types
 from meter.notifications.delivery_log import DeliveryLog, Resent
 from meter.notifications.endpoint_urls import check_url
 from meter.notifications.endpoints import EndpointRow, Endpoints
+from meter.notifications.mail_methods import MailMethods
+from meter.notifications.mails import Mails
 from meter.notifications.webhook_sender import WebhookSender
 from meter.pagination import Page, page_of
 from meter.times import first_ms, optional_timestamp, timestamp
@@ -27,7 +29,7 @@ _DELIVERY_PLACE = (int,)
 _UPDATABLE = ("url", "types", "status")
 
 
-class NotificationsService:
+class NotificationsService(MailMethods):
     """Implements meter.v1.Notifications; proto/meter/v1/notifications.proto says what each means.
 
     Without a `sender`, for which the operator's key is needed, there are no webhooks.
@@ -38,12 +40,13 @@ class NotificationsService:
         endpoints: Endpoints,
         delivery_log: DeliveryLog,
         sender: WebhookSender | None,
+        mails: Mails,
         clock: Callable[[], int],
     ) -> None:
+        super().__init__(mails, clock)
         self._endpoints = endpoints
         self._log = delivery_log
         self._present_sender = sender
-        self._clock = clock
 
     async def CreateEndpoint(self, request: pb.CreateEndpointRequest) -> pb.Endpoint:
         endpoint = request.endpoint

@@ -7,14 +7,16 @@ work to the others.
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
-from meter.notifications.deliveries import Claimed, Deliveries
 from meter.notifications.delivery_log import DeliveryLog
 from meter.notifications.fan_out import fan_out
+from meter.notifications.mail_sender import MailSender
+from meter.notifications.mails import MailRules
 from meter.notifications.webhook_sender import WebhookSender
 from meter.times import MS_PER_DAY, MS_PER_HOUR
 
@@ -31,20 +33,24 @@ class NotificationWorker:
     def __init__(
         self,
         ledger: Ledger,
-        sender: WebhookSender,
+        webhooks: WebhookSender | None,
+        mails: MailSender | None,
+        rules: MailRules,
         clock: Callable[[], int],
         log_days: int,
     ) -> None:
+        """Keeps what the work needs; without a sender nothing of its kind is sent."""
         self._ledger = ledger
-        self._sender = sender
+        self._webhooks = webhooks
+        self._mails = mails
+        self._rules = rules
         self._clock = clock
         self._log_ms = log_days * MS_PER_DAY
-        self._deliveries: Deliveries = sender.deliveries
         self._next_removal_ms = 0
         self._free = threading.Semaphore(_THREADS)
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhook")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="notifications")
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
 
     def start(self) -> None:
@@ -59,11 +65,15 @@ class NotificationWorker:
 
     def work_once(self) -> int:
         """Follows new events and begins to send what is due; returns how much there was to do."""
-        done = fan_out(self._ledger, self._clock())
-        for claimed in self._deliveries.claim(self._clock(), _THREADS):
-            self._free.acquire()
-            self._pool.submit(self._send, claimed)
-            done += 1
+        done = fan_out(self._ledger, self._rules, self._clock())
+        if self._webhooks is not None:
+            for claimed in self._webhooks.deliveries.claim(self._clock(), _THREADS):
+                self._submit(partial(self._webhooks.send, claimed))
+                done += 1
+        if self._mails is not None:
+            for mail in self._mails.mails.claim(self._clock()):
+                self._submit(partial(self._mails.send, mail))
+                done += 1
         self._remove_old()
         return done
 
@@ -83,14 +93,18 @@ class NotificationWorker:
             self._wake.wait(pause_s)
             self._wake.clear()
 
-    def _send(self, claimed: Claimed) -> None:
+    def _submit(self, send: Callable[[], None]) -> None:
+        self._free.acquire()
+        self._pool.submit(self._send, send)
+
+    def _send(self, send: Callable[[], None]) -> None:
         try:
-            self._sender.send(claimed)
+            send()
         except LedgerUnavailable as error:
-            # The lease ends, and the delivery is attempted again under the same event id.
-            log.warning("delivery_not_recorded", error=str(error))
+            # The lease ends, and the same is sent again under the same id.
+            log.warning("sent_but_not_recorded", error=str(error))
         except Exception as error:
-            log.error("delivery_failed", exc_info=error)  # else nobody would see it
+            log.error("sending_failed", exc_info=error)  # else nobody would see it
         finally:
             self._free.release()
             self._wake.set()  # the endpoint may have another attempt now

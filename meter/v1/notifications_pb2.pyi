@@ -23,6 +23,14 @@ class DeliveryState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WAITING: _ClassVar[DeliveryState]
     DELIVERED: _ClassVar[DeliveryState]
     GIVEN_UP: _ClassVar[DeliveryState]
+
+class MailState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MAIL_STATE_UNSPECIFIED: _ClassVar[MailState]
+    QUEUED: _ClassVar[MailState]
+    SENT: _ClassVar[MailState]
+    UNDELIVERABLE: _ClassVar[MailState]
+    SUPPRESSED: _ClassVar[MailState]
 ENDPOINT_STATUS_UNSPECIFIED: EndpointStatus
 ENABLED: EndpointStatus
 DISABLED: EndpointStatus
@@ -30,6 +38,11 @@ DELIVERY_STATE_UNSPECIFIED: DeliveryState
 WAITING: DeliveryState
 DELIVERED: DeliveryState
 GIVEN_UP: DeliveryState
+MAIL_STATE_UNSPECIFIED: MailState
+QUEUED: MailState
+SENT: MailState
+UNDELIVERABLE: MailState
+SUPPRESSED: MailState
 
 class Endpoint(_message.Message):
     __slots__ = ("endpoint_id", "account_id", "url", "types", "status", "disabled_reason", "failing_since", "secret", "create_time")
@@ -180,3 +193,55 @@ class ResendDeliveriesResponse(_message.Message):
     resent: int
     more: bool
     def __init__(self, resent: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class Mail(_message.Message):
+    __slots__ = ("mail_id", "account_id", "type", "recipient", "state", "attempts", "reply", "queued_at", "sent_at")
+    MAIL_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_AT_FIELD_NUMBER: _ClassVar[int]
+    SENT_AT_FIELD_NUMBER: _ClassVar[int]
+    mail_id: str
+    account_id: str
+    type: str
+    recipient: str
+    state: MailState
+    attempts: int
+    reply: str
+    queued_at: _timestamp_pb2.Timestamp
+    sent_at: _timestamp_pb2.Timestamp
+    def __init__(self, mail_id: _Optional[str] = ..., account_id: _Optional[str] = ..., type: _Optional[str] = ..., recipient: _Optional[str] = ..., state: _Optional[_Union[MailState, str]] = ..., attempts: _Optional[int] = ..., reply: _Optional[str] = ..., queued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sent_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListMailsRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMailsResponse(_message.Message):
+    __slots__ = ("mails", "next_page_token")
+    MAILS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    mails: _containers.RepeatedCompositeFieldContainer[Mail]
+    next_page_token: str
+    def __init__(self, mails: _Optional[_Iterable[_Union[Mail, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ResendMailRequest(_message.Message):
+    __slots__ = ("mail_id",)
+    MAIL_ID_FIELD_NUMBER: _ClassVar[int]
+    mail_id: str
+    def __init__(self, mail_id: _Optional[str] = ...) -> None: ...
+
+class SendTestMailRequest(_message.Message):
+    __slots__ = ("recipient",)
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    recipient: str
+    def __init__(self, recipient: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotificationsStub:
-    """Where events are sent: webhooks, as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
+    """How events are told: mails, and webhooks as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
     """
 
     def __init__(self, channel):
@@ -75,10 +75,25 @@ class NotificationsStub:
                 request_serializer=meter_dot_v1_dot_notifications__pb2.ResendDeliveriesRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_notifications__pb2.ResendDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.ListMails = channel.unary_unary(
+                '/meter.v1.Notifications/ListMails',
+                request_serializer=meter_dot_v1_dot_notifications__pb2.ListMailsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_notifications__pb2.ListMailsResponse.FromString,
+                _registered_method=True)
+        self.ResendMail = channel.unary_unary(
+                '/meter.v1.Notifications/ResendMail',
+                request_serializer=meter_dot_v1_dot_notifications__pb2.ResendMailRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_notifications__pb2.Mail.FromString,
+                _registered_method=True)
+        self.SendTestMail = channel.unary_unary(
+                '/meter.v1.Notifications/SendTestMail',
+                request_serializer=meter_dot_v1_dot_notifications__pb2.SendTestMailRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_notifications__pb2.Mail.FromString,
+                _registered_method=True)
 
 
 class NotificationsServicer:
-    """Where events are sent: webhooks, as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
+    """How events are told: mails, and webhooks as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
     """
 
     def CreateEndpoint(self, request, context):
@@ -136,6 +151,27 @@ class NotificationsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMails(self, request, context):
+        """The mails about events, newest first. Without a mail server they are SUPPRESSED, and shown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResendMail(self, request, context):
+        """Sends a mail again, whatever became of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestMail(self, request, context):
+        """Sends a test mail, which ListMails tells of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotificationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +215,21 @@ def add_NotificationsServicer_to_server(servicer, server):
                     request_deserializer=meter_dot_v1_dot_notifications__pb2.ResendDeliveriesRequest.FromString,
                     response_serializer=meter_dot_v1_dot_notifications__pb2.ResendDeliveriesResponse.SerializeToString,
             ),
+            'ListMails': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMails,
+                    request_deserializer=meter_dot_v1_dot_notifications__pb2.ListMailsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_notifications__pb2.ListMailsResponse.SerializeToString,
+            ),
+            'ResendMail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendMail,
+                    request_deserializer=meter_dot_v1_dot_notifications__pb2.ResendMailRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_notifications__pb2.Mail.SerializeToString,
+            ),
+            'SendTestMail': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestMail,
+                    request_deserializer=meter_dot_v1_dot_notifications__pb2.SendTestMailRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_notifications__pb2.Mail.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'meter.v1.Notifications', rpc_method_handlers)
@@ -188,7 +239,7 @@ def add_NotificationsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Notifications:
-    """Where events are sent: webhooks, as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
+    """How events are told: mails, and webhooks as Standard Webhooks 1.0.0 has them (https://www.standardwebhooks.com). Events themselves are Ledger.ListEvents.
     """
 
     @staticmethod
@@ -397,6 +448,87 @@ class Notifications:
             '/meter.v1.Notifications/ResendDeliveries',
             meter_dot_v1_dot_notifications__pb2.ResendDeliveriesRequest.SerializeToString,
             meter_dot_v1_dot_notifications__pb2.ResendDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Notifications/ListMails',
+            meter_dot_v1_dot_notifications__pb2.ListMailsRequest.SerializeToString,
+            meter_dot_v1_dot_notifications__pb2.ListMailsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendMail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Notifications/ResendMail',
+            meter_dot_v1_dot_notifications__pb2.ResendMailRequest.SerializeToString,
+            meter_dot_v1_dot_notifications__pb2.Mail.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestMail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Notifications/SendTestMail',
+            meter_dot_v1_dot_notifications__pb2.SendTestMailRequest.SerializeToString,
+            meter_dot_v1_dot_notifications__pb2.Mail.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,6 +25,7 @@ from meter.notifications.deliveries import Deliveries
 from meter.notifications.delivery_log import DeliveryLog
 from meter.notifications.endpoints import EndpointRow, Endpoints
 from meter.notifications.fan_out import fan_out
+from meter.notifications.mails import MailRules
 from meter.notifications.metrics import NotificationMetrics
 from meter.notifications.pinned_post import PinnedPost
 from meter.notifications.public_addresses import AddressRules
@@ -39,6 +40,7 @@ from support.servers import wait_until
 
 pytest_plugins = ("support.ledgers",)
 
+NO_MAILS = MailRules(enabled=False, operator="")
 KEY = "a key of the operator that nobody can guess"
 
 
@@ -71,7 +73,7 @@ class Billing:
 
     def round(self) -> int:
         """Does what is due now, and returns how many attempts that were."""
-        while fan_out(self.ledger, self.clock()):
+        while fan_out(self.ledger, NO_MAILS, self.clock()):
             pass
         attempts = 0
         while claimed := self.sender.deliveries.claim(self.clock(), 100):
@@ -312,7 +314,7 @@ def test_what_was_sent_and_not_recorded_is_sent_again_under_the_same_id(
 ) -> None:
     billing.endpoint(listening.url())
     billing.tell(event(1))
-    fan_out(billing.ledger, billing.clock())
+    fan_out(billing.ledger, NO_MAILS, billing.clock())
     [lost] = billing.sender.deliveries.claim(billing.clock(), 10)
     billing.sender._post(lost.endpoint, lost.event.event_id, {})  # and the process is killed
     assert billing.round() == 0, "the lease holds"
@@ -332,7 +334,7 @@ def test_a_slow_receiver_has_one_attempt_at_a_time_and_keeps_no_other_waiting(
         slow.reply = dripping
         slow_one = billing.endpoint(slow.url())
         billing.tell(*(event(number) for number in range(50)))
-        fan_out(billing.ledger, billing.clock())
+        fan_out(billing.ledger, NO_MAILS, billing.clock())
         claimed = billing.sender.deliveries.claim(billing.clock(), 100)
         assert len(claimed) == 4
         timing_out = replace(billing.sender.post, trust=slow.trust, timeout_s=0.3)
@@ -341,7 +343,7 @@ def test_a_slow_receiver_has_one_attempt_at_a_time_and_keeps_no_other_waiting(
     billing.clock.ms += 60_000
     billing.endpoint(listening.url())
     billing.tell(event(50))
-    fan_out(billing.ledger, billing.clock())
+    fan_out(billing.ledger, NO_MAILS, billing.clock())
     chosen = [
         each.endpoint.endpoint_id == slow_one.endpoint_id
         for each in billing.sender.deliveries.claim(billing.clock(), 100)
@@ -360,7 +362,9 @@ def test_many_processes_make_and_claim_each_delivery_once(
     stop = threading.Event()
 
     def work() -> None:
-        worker = NotificationWorker(billing.ledger, billing.sender, billing.clock, 30)
+        worker = NotificationWorker(
+            billing.ledger, billing.sender, None, NO_MAILS, billing.clock, 30
+        )
         worker.start()
         stop.wait()
         worker.stop()

@@ -13,6 +13,7 @@ def create_notifications() -> None:
     )
     _create_endpoints()
     _create_deliveries()
+    _create_mails()
 
 
 def _create_endpoints() -> None:
@@ -60,4 +61,36 @@ def _create_deliveries() -> None:
         unique=False,
         sqlite_where=waiting,
         postgresql_where=waiting,
+    )
+
+
+def _create_mails() -> None:
+    queued = sa.text("state = 'QUEUED'")
+    op.create_table(
+        "mails",
+        sa.Column("mail_id", sa.String(length=40), nullable=False),
+        sa.Column("once_key", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("recipient", sa.String(length=254), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_ms", sa.BigInteger(), nullable=False),
+        sa.Column("lease_token", sa.String(length=32), nullable=False),
+        sa.Column("lease_until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("queued_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("mail_id"),
+        sa.UniqueConstraint("once_key"),
+    )
+    op.create_index("mails_history", "mails", ["account_id", "queued_at_ms"], unique=False)
+    op.create_index(
+        "mails_queued",
+        "mails",
+        ["next_ms"],
+        unique=False,
+        sqlite_where=queued,
+        postgresql_where=queued,
     )

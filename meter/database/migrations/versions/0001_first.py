@@ -78,6 +78,8 @@ def _create_accounts() -> None:
         sa.Column("spend_management", sa.Boolean(), nullable=False),
         sa.Column("thresholds", sa.Text(), nullable=False),
         sa.Column("graces", sa.Text(), nullable=False),
+        sa.Column("billing_emails", sa.Text(), nullable=False),
+        sa.Column("alert_emails", sa.Text(), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
         sa.Column("granted_nanos", sa.BigInteger(), nullable=False),
         sa.Column("recorded_op", sa.BigInteger(), nullable=False),
