@@ -14,6 +14,7 @@ import structlog
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.notifications.delivery_log import DeliveryLog
+from meter.notifications.expiring_grants import tell_expiring
 from meter.notifications.fan_out import fan_out
 from meter.notifications.mail_sender import MailSender
 from meter.notifications.mails import MailRules
@@ -22,6 +23,7 @@ from meter.times import MS_PER_DAY, MS_PER_HOUR
 
 _THREADS = 16
 _POLL_S = 0.5
+_EXPIRING_INTERVAL_MS = 60_000
 _RETRY_S = 2.0  # while the ledger is away
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ class NotificationWorker:
         self._rules = rules
         self._clock = clock
         self._log_ms = log_days * MS_PER_DAY
+        self._next_expiring_ms = 0
         self._next_removal_ms = 0
         self._free = threading.Semaphore(_THREADS)
         self._stop = threading.Event()
@@ -74,7 +77,7 @@ class NotificationWorker:
             for mail in self._mails.mails.claim(self._clock()):
                 self._submit(partial(self._mails.send, mail))
                 done += 1
-        self._remove_old()
+        self._do_now_and_then()
         return done
 
     def _run(self) -> None:
@@ -109,9 +112,13 @@ class NotificationWorker:
             self._free.release()
             self._wake.set()  # the endpoint may have another attempt now
 
-    def _remove_old(self) -> None:
-        """Removes deliveries that are older than the log keeps them, now and then."""
+    def _do_now_and_then(self) -> None:
+        """Tells of grants that are about to expire; removes deliveries that are too old to keep."""
         now_ms = self._clock()
+        if now_ms >= self._next_expiring_ms:
+            found = tell_expiring(self._ledger, now_ms)
+            if not found:
+                self._next_expiring_ms = now_ms + _EXPIRING_INTERVAL_MS
         if now_ms >= self._next_removal_ms:
             self._next_removal_ms = now_ms + MS_PER_HOUR
             DeliveryLog(self._ledger).remove_old(now_ms - self._log_ms)

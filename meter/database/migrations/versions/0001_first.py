@@ -195,6 +195,15 @@ def _create_grants() -> None:
     )
     op.create_index("grants_number", "grants", ["account_id", "number"], unique=True)
     op.create_index(op.f("ix_grants_account_id"), "grants", ["account_id"], unique=False)
+    is_live = sa.text("state = 'LIVE'")
+    op.create_index(
+        "grants_expiring",
+        "grants",
+        ["expires_at_ms"],
+        unique=False,
+        sqlite_where=is_live,
+        postgresql_where=is_live,
+    )
 
 
 def _create_holds() -> None:
