@@ -2,7 +2,8 @@
 
 - the gate decides: gate.v1.Gate and meter.v1.Accounts, restoring and reaping;
 - the flusher carries the journal into the ledger;
-- billing reads the ledger: meter.v1.Ledger. Billing decides nothing and may die at any time.
+- billing reads the ledger and takes money: meter.v1.Ledger, meter.v1.Payments. Billing decides
+  nothing and may die at any time.
 """
 
 import asyncio
@@ -29,14 +30,14 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from gate.access.exposure import require_closed_door
+from gate.access.guard import Guard
+from gate.access.guarded import open_guard
 from gate.account_currencies import AccountCurrencies
+from gate.accounts_parts import accounts_service
+from gate.adapters.envoy_services import envoy_services
 from gate.address import Address
-from gate.admin.accounts import AccountMethods
-from gate.admin.budgets import BudgetMethods
-from gate.admin.grants import GrantMethods
-from gate.admin.service import AccountsService
-from gate.admin.top_ups import TopUpMethods
-from gate.admin.vouchers import VoucherMethods
+from gate.billing_payments import open_payments
 from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
 from gate.ledger_tasks import naming_redis
@@ -52,19 +53,17 @@ from gate.process.standard_streams import announce
 from gate.server import Server, new_server
 from gate.server.edge import Edge
 from gate.server.memory_guard import MemoryGuard
+from gate.server.tls import server_tls
 from gate.service import GateService
 from gate.settings import Settings
-from gate.store.keys import shard_of
 from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
 from gate.store.redis_server import require_fit
 from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
-from meter.admin.budgets import Budgets
-from meter.admin.top_ups import TopUps
-from meter.admin.vouchers import Vouchers
 from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -72,7 +71,7 @@ from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
 from meter.prices.recorded import Prices
 from meter.service import LedgerService
-from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2, payments_pb2
 
 # On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
@@ -99,6 +98,7 @@ def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) 
     configure_logging(settings, process)
     if exit_with_parent:
         exit_when_parent_does()
+    require_closed_door(settings, "listen")
     serving = _gate(settings, shares_port=worker is not None)
     uvloop.run(_serve("gate", settings, settings.listen, serving))
 
@@ -112,6 +112,7 @@ def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
     if exit_with_parent:
         exit_when_parent_does()
     os.nice(_BILLING_NICENESS)
+    require_closed_door(settings, "billing_listen")
     serving = _billing(settings)
     uvloop.run(_serve("billing", settings, settings.billing_listen, serving))
 
@@ -133,6 +134,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
             Journals(redis, settings.shards),
+            FlushRequests(redis),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
@@ -161,7 +163,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with serving as server:
         _collect_rarely()
-        announce(f"creditgate {process} ready: grpc {address}, transport {server.transport}")
+        announce(f"creditgate {process} ready: grpc {address}, transport {server.describe()}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
         await server.drain(settings.drain_timeout_ms / 1000)
@@ -187,30 +189,34 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
             parts.barrier.wait,
+            metrics.decisions,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)
-        accounts = _accounts_service(
+        accounts = accounts_service(
             settings,
             ledger,
             parts,
             reaper,
             pricer,
         )
+        gate = GateService(
+            parts.store,
+            LostHolds(parts.store, parts.shards, ledger),
+            pricer,
+            metrics,
+            denial_events,
+        )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(
-                parts.store,
-                LostHolds(parts.store, parts.shards, ledger),
-                pricer,
-                metrics,
-                denial_events,
-            ),
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: gate,
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
+            **envoy_services(settings, gate, pricer, metrics),
         }
         server = _new_server(
             settings,
             services,
             metrics,
+            await open_guard(settings, metrics.access, opened),
             shares_port=shares_port,
         )
         await server.start(settings.listen)
@@ -259,11 +265,20 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
 
         services = {
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
+            payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
+                settings, ledger, parts, opened
+            ),
             notifications_pb2.DESCRIPTOR.services_by_name["Notifications"]: open_notifications(
                 settings, ledger, registry, opened
             ),
         }
-        server = _new_server(settings, services, metrics, shares_port=False)
+        server = _new_server(
+            settings,
+            services,
+            metrics,
+            await open_guard(settings, metrics.access, opened),
+            shares_port=False,
+        )
         await server.start(settings.billing_listen)
         run_in_background(
             opened,
@@ -303,66 +318,24 @@ def _new_reaper(
     )
 
 
-def _accounts_service(
-    settings: Settings,
-    ledger: Ledger,
-    parts: StoreParts,
-    reaper: Reaper,
-    pricer: Pricer,
-) -> AccountsService:
-    """Builds meter.v1.Accounts, whose changes are recorded in the ledger and act on the store."""
-    operations = parts.operations
-    restorer = parts.restorer
-    wait_until_flushed = parts.barrier.wait
-    top_ups = TopUps(
-        ledger,
-        settings.top_up_expiry_days,
-        reference_per_account=settings.payment_reference_per_account,
-    )
-    return AccountsService(
-        AccountMethods(
-            operations,
-            restorer,
-            reaper,
-            parts.expiry,
-            settings.shards,
-        ),
-        GrantMethods(
-            operations,
-            restorer,
-            wait_until_flushed,
-            pricer.canonical,
-        ),
-        TopUpMethods(operations, top_ups, restorer, settings.top_up_bounds),
-        VoucherMethods(
-            Vouchers(ledger),
-            restorer,
-            settings.voucher_secret(),
-            pricer.canonical,
-        ),
-        BudgetMethods(
-            Budgets(ledger),
-            restorer,
-            wait_until_flushed,
-            pricer.canonical,
-        ),
-        lambda account_id: parts.shards.require_admission(shard_of(account_id, settings.shards)),
-    )
-
-
 def _new_server(
     settings: Settings,
     services: Mapping[ServiceDescriptor, object],
     metrics: GateMetrics,
+    guard: Guard | None,
     *,
     shares_port: bool,
 ) -> Server:
     edge = Edge(metrics, settings.max_in_flight)
+    if guard is not None:
+        services = guard.over(services)
     return new_server(
         settings.transport,
         services,
         edge,
         shares_port=shares_port,
+        asks_for_tokens=guard is not None,
+        tls=server_tls(settings, metrics.access.certificate_expiry),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationInfo
 
 from gate.address import Address, parse_address
 from gate.redis_url import check_redis_url
+from gate.token_text import check_token
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
 from meter.emails import is_email
@@ -63,6 +64,24 @@ def read_existing_file(value: str | Path | None) -> Path | None:
     path = read_directory(value)
     if not path.is_file():
         raise ValueError("there is no such file")
+    return path
+
+
+def read_existing_directory(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if not path.is_dir():
+        raise ValueError("there is no such directory")
+    return path
+
+
+def read_optional_path(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if path.is_dir():
+        raise ValueError("is a directory; name a file")
     return path
 
 
@@ -158,10 +177,10 @@ def check_mail_from(address: str, others: ValidationInfo) -> str:
     return address
 
 
-def read_existing_directory(value: str | Path | None) -> Path | None:
+def read_token(value: str | SecretStr | None) -> SecretStr | None:
     if not value:
         return None
-    path = read_directory(value)
-    if not path.is_dir():
-        raise ValueError("there is no such directory")
-    return path
+    if isinstance(value, str):
+        value = SecretStr(value)
+    check_token(value.get_secret_value())
+    return value

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gate.access.token_file import TokenFileError
 from gate.cli import (
     accounts,
     balance,
@@ -13,14 +14,19 @@ from gate.cli import (
     check,
     estimate,
     events,
+    files,
+    gateway,
     grants,
     holds,
     invoices,
     ledger,
     mails,
+    payments,
     prices,
+    recharges,
     replay,
     serve,
+    tokens,
     top_ups,
     vouchers,
     webhooks,
@@ -46,9 +52,12 @@ balance.register(app)
 grants.register(app)
 holds.register(app)
 top_ups.register(app)
+payments.register(app)
+recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
 events.register(app)
 webhooks.register(app)
@@ -57,6 +66,8 @@ invoices.register(app)
 check.register(app)
 prices.register(app)
 replay.register(app)
+tokens.register(app)
+files.register(app)
 
 _FOR_THE_USER = (
     CallFailed,
@@ -68,6 +79,7 @@ _FOR_THE_USER = (
     ServiceError,
     SettingsError,
     StartupError,
+    TokenFileError,
     UnfitRedis,
 )
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 from pydantic import SecretStr
 
+from gate.access.exposure import require_closed_door
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_metrics import ChildMetrics
@@ -62,12 +63,15 @@ def _run(running: Coroutine[object, object, int]) -> int:
 
 
 async def _up(settings: Settings) -> int:
+    require_closed_door(settings, "listen")
+    require_closed_door(settings, "billing_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
             settings = _with_own_keys(settings)
+            settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
             _check_port(settings.billing_listen, "billing_listen")
@@ -109,6 +113,7 @@ def _store_name(settings: Settings) -> str:
 
 async def _serve(settings: Settings) -> int:
     settings.shared_redis_url()
+    require_closed_door(settings, "listen")
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
@@ -153,6 +158,16 @@ def _with_own_keys(settings: Settings) -> Settings:
     missing = [name for name in OWN_KEYS if getattr(settings, name) is None]
     kept = {name: SecretStr(kept_secret(key_file(settings.data_dir, name))) for name in missing}
     return settings.model_copy(update=kept)
+
+
+def _with_payments(settings: Settings) -> Settings:
+    """Returns the settings with simulated payments, if nobody is said to take money.
+
+    Who tries the product has no account at a payment provider yet.
+    """
+    if settings.payments is not None:
+        return settings
+    return settings.model_copy(update={"payments": "test"})
 
 
 async def _outlive_earlier_children(

@@ -22,6 +22,7 @@ from meter.audit.findings import Findings, Invariant
 from meter.audit.grants import GrantRule
 from meter.audit.holds import HoldRule
 from meter.audit.invoices import check_invoices
+from meter.audit.money_in import check_payments, check_recharges, check_reversals
 from meter.audit.overage import OverageRule
 from meter.audit.redis import RedisRule
 from meter.audit.stored_projections import (
@@ -84,6 +85,7 @@ class AccountCheck:
             entries += 1
             self._follow_row(row)
         self._compare()
+        self._check_money_in()
         invoices = self._check_invoices()
         return Checked(entries, invoices)
 
@@ -243,6 +245,12 @@ class AccountCheck:
             self._operations.settings,
         )
         self._report(Invariant.OPERATIONS, settings)
+
+    def _check_money_in(self) -> None:
+        checks = (self._connection, self._account)
+        self._report(Invariant.PAYMENTS, check_payments(*checks))
+        self._report(Invariant.RECHARGES, check_recharges(*checks))
+        self._report(Invariant.REVERSALS, check_reversals(*checks))
 
     def _check_invoices(self) -> int:
         count = 0

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from meter.database.admin_schema import metadata
+from meter.database.payments_schema import metadata
 
 __all__ = [
     "event_followers",

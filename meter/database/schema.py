@@ -95,6 +95,8 @@ accounts = Table(
     required("applied_settings", Text),
     required("remaining_nanos", BigInteger),
     required("held_nanos", BigInteger),
+    # The level of the account's armed rule of auto-recharge; null: none is armed.
+    Column("recharge_below_nanos", BigInteger),
     required("day", BigInteger),  # the day of `state`
     # meter.journal.account_sums.AccountSums after the last entry flushed, as tokens.
     required("state", Text),
@@ -114,6 +116,7 @@ operations = Table(
     required("request_id", String(160)),
     required("body", Text),  # meter.journal.operations.Operation as JSON
     required("recorded_at_ms", BigInteger),
+    required("actor", String(64)),  # the name of the caller's token; empty without tokens
     UniqueConstraint("account_id", "request_id", name="operations_request"),
 )
 

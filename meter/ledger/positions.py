@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
-from meter.database.engine import Ledger, insert_or_ignore
+from meter.database.engine import Ledger, insert_or_ignore, write_many
 from meter.database.errors import LedgerError, LedgerUnavailable
 from meter.database.schema import epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
@@ -14,6 +14,12 @@ from meter.ledger.shard_state import LedgerShard, StoreName
 from meter.times import now_ms
 
 FIRST = Position(1, 0)
+
+_MOVE = (
+    update(shards)
+    .where(shards.c.shard == bindparam("moved"))
+    .values(epoch=bindparam("new_epoch"), watermark_seq=bindparam("new_seq"))
+)
 
 
 class Positions:
@@ -132,13 +138,11 @@ def lock_free(
 
 def move(connection: Connection, positions: dict[int, Position]) -> None:
     """Sets the positions of shards that are locked."""
-    for shard, position in positions.items():
-        of_shard = update(shards).where(shards.c.shard == shard)
-        statement = of_shard.values(
-            epoch=position.epoch,
-            watermark_seq=position.seq,
-        )
-        connection.execute(statement)
+    rows = [
+        {"moved": shard, "new_epoch": position.epoch, "new_seq": position.seq}
+        for shard, position in positions.items()
+    ]
+    write_many(connection, _MOVE, rows)
 
 
 def enter_epoch(

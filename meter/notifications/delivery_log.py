@@ -142,7 +142,7 @@ def _reset(
     now_ms: int,
 ) -> None:
     """Makes the deliveries as new, whether or not there were such deliveries."""
-    insert = upsert(connection, webhook_deliveries)
+    insert = upsert(connection.dialect.name, webhook_deliveries)
     new = {column.name: insert.excluded[column.name] for column in _TABLE}
     statement = insert.on_conflict_do_update(index_elements=["endpoint_id", "number"], set_=new)
     rows = [new_delivery(endpoint_id, number, now_ms) for number in numbers]

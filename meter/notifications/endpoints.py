@@ -99,14 +99,23 @@ class Endpoints:
         with self._ledger.read() as connection:
             return [_endpoint(row) for row in connection.execute(query).mappings()]
 
-    def update(self, endpoint_id: str, changes: Mapping[str, Any]) -> EndpointRow:
+    def update(
+        self,
+        endpoint_id: str,
+        account_id: str,
+        changes: Mapping[str, Any],
+    ) -> EndpointRow:
         """Records new values of some of `url`, `types` and `status`; raises NotFound.
 
+        An endpoint of another account than a caller names is not found: the caller's token may be
+        for that account alone. Without an `account_id` the endpoint may be of any.
         What the endpoint wants from now on is sent; what was missed is not.
         """
         with self._ledger.write() as connection:
             number = lock_follower(connection, WEBHOOKS)
             row = find_endpoint(connection, endpoint_id, for_update=True)
+            if account_id not in ("", row.account_id):
+                raise _not_found(endpoint_id)
             changed = replace(row, **changes)
             if changed == row:
                 return row
@@ -152,9 +161,13 @@ def find_endpoint(
         query = query.with_for_update()
     row = connection.execute(query).mappings().first()
     if row is None:
-        message = f"endpoint_id: there is no endpoint {endpoint_id}; ListEndpoints tells them"
-        raise NotFound("ENDPOINT_NOT_FOUND", message, "endpoint_id")
+        raise _not_found(endpoint_id)
     return _endpoint(row)
+
+
+def _not_found(endpoint_id: str) -> NotFound:
+    message = f"endpoint_id: there is no endpoint {endpoint_id}; ListEndpoints tells them"
+    return NotFound("ENDPOINT_NOT_FOUND", message, "endpoint_id")
 
 
 def enabled_endpoints(connection: Connection) -> list[EndpointRow]:

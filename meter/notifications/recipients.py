@@ -10,17 +10,16 @@ from meter.times import MS_PER_DAY
 ALERTS = ("threshold.crossed", "credits.exhausted", "grant.expiring")
 BILLING = (
     "top_up.action_required",
-    "top_up.failed",
     "payment.failed",
     "payment_method.expiring",
     "auto_recharge.succeeded",
-    "auto_recharge.failed",
     "auto_recharge.suspended",
     "auto_recharge.capped",
     "webhook_endpoint.failing",
     "webhook_endpoint.disabled",
 )
 _THRESHOLD = "threshold.crossed"
+_PAYMENT_FAILED = "payment.failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,12 @@ def once_key_of(
     data: Mapping[str, Any],
     recipient: str,
 ) -> str:
-    """Returns the key under which a mail is sent once: for a threshold, once a UTC day."""
+    """Returns the key under which a mail is sent once.
+
+    A threshold is told once a UTC day, and of a payment the first attempt that failed.
+    """
+    if type_ == _PAYMENT_FAILED:
+        return f"{type_} {account_id} {data['payment_id']} {recipient}"
     if type_ != _THRESHOLD:
         return f"{event_id} {recipient}"
     day = occurred_at_ms // MS_PER_DAY

@@ -72,6 +72,7 @@ class NotificationsService(MailMethods):
         row = await asyncio.to_thread(
             self._endpoints.update,
             request.endpoint.endpoint_id,
+            request.endpoint.account_id,
             changes,
         )
         return _endpoint(row)

@@ -91,7 +91,7 @@ class Burn(_message.Message):
     def __init__(self, grant_id: _Optional[str] = ..., type: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred", "burned", "grace_nanos")
+    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred", "burned", "grace_nanos", "actor")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +119,7 @@ class Entry(_message.Message):
     INCURRED_FIELD_NUMBER: _ClassVar[int]
     BURNED_FIELD_NUMBER: _ClassVar[int]
     GRACE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account_id: str
     request_id: str
@@ -139,7 +140,8 @@ class Entry(_message.Message):
     incurred: bool
     burned: _containers.RepeatedCompositeFieldContainer[Burn]
     grace_nanos: int
-    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ..., burned: _Optional[_Iterable[_Union[Burn, _Mapping]]] = ..., grace_nanos: _Optional[int] = ...) -> None: ...
+    actor: str
+    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ..., burned: _Optional[_Iterable[_Union[Burn, _Mapping]]] = ..., grace_nanos: _Optional[int] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class UsageLine(_message.Message):
     __slots__ = ("unit", "quantity", "amount_nanos")

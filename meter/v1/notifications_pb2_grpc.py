@@ -104,7 +104,7 @@ class NotificationsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateEndpoint(self, request, context):
-        """Changes URL, types or status. An endpoint that is enabled again is sent nothing that it missed: ResendDeliveries does that.
+        """Changes URL, types or status of an endpoint, of the account if one is named. An endpoint that is enabled again is sent nothing that it missed: ResendDeliveries does that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

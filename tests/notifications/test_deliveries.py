@@ -19,6 +19,7 @@ from meter.audit.findings import Findings
 from meter.database import notifications_schema as tables
 from meter.database import schema
 from meter.database.engine import Ledger
+from meter.errors import NotFound
 from meter.ledger.events import Event, event_id_of, record_events
 from meter.networks import networks_of
 from meter.notifications.deliveries import Deliveries
@@ -297,10 +298,10 @@ def test_an_endpoint_enabled_again_gets_what_it_missed_only_when_asked(
 ) -> None:
     log = DeliveryLog(billing.ledger)
     endpoint = billing.endpoint(listening.url(), "acme", "grant.*")
-    billing.endpoints.update(endpoint.endpoint_id, {"status": "DISABLED"})
+    billing.endpoints.update(endpoint.endpoint_id, "", {"status": "DISABLED"})
     billing.tell(event(1), event(2), event(3, "beta"), event(4, type_="top_up.failed"))
     assert billing.round() == 0
-    billing.endpoints.update(endpoint.endpoint_id, {"status": "ENABLED"})
+    billing.endpoints.update(endpoint.endpoint_id, "", {"status": "ENABLED"})
     assert billing.round() == 0
     assert log.resend_since(endpoint.endpoint_id, 0, billing.clock()) == (2, False)
     assert billing.round() == 2
@@ -419,6 +420,15 @@ def found_in(billing: Billing) -> list[str]:
     with billing.ledger.read() as connection:
         check_deliveries(connection, findings)
     return [finding.detail for finding in findings.listed()]
+
+
+def test_an_endpoint_is_changed_under_its_own_account_alone(
+    billing: Billing, listening: Receiver
+) -> None:
+    endpoint = billing.endpoint(listening.url(), "acme").endpoint_id
+    with pytest.raises(NotFound):
+        billing.endpoints.update(endpoint, "beta", {"status": "DISABLED"})
+    assert billing.endpoints.update(endpoint, "acme", {"status": "DISABLED"}).status == "DISABLED"
 
 
 def test_old_deliveries_are_removed_and_those_that_wait_stay(

@@ -143,20 +143,28 @@ def test_a_threshold_crossed_many_times_over_two_processes_is_mailed_once_a_day_
     assert len(rows(billing.ledger, tables.mails)) == 4
 
 
+FAILED = {"payment_id": "p1", "failure_text": "The card was declined", "failure_class": "card"}
+
+
 def test_each_type_has_its_readers_and_most_have_none(billing: Billing) -> None:
     failing = {"endpoint_id": "ep_1", "url": "https://x.example/", "reason": "status 500"}
     billing.tell(
         Event("acme", "webhook_endpoint.disabled", "1", NOON, failing),
         Event("", "webhook_endpoint.disabled", "2", NOON, failing),
         Event("", "operator.attention", "3", NOON, {"text": "look here"}),
-        Event("acme", "top_up.failed", "4", NOON, {"top_up_id": "t1"}),
+        Event("acme", "auto_recharge.suspended", "4", NOON, {"top_up_id": "t1"}),
+        Event("acme", "payment.failed", "8", NOON, FAILED),
+        Event("acme", "payment.failed", "9", NOON, FAILED),
         Event("acme", "top_up.succeeded", "5", NOON, {"top_up_id": "t1"}),
         Event("acme", "request.denied", "6", NOON, {"reason": "BUDGET_EXCEEDED"}),
-        Event("beta", "top_up.failed", "7", NOON, {"top_up_id": "t2"}),
+        Event("beta", "auto_recharge.suspended", "7", NOON, {"top_up_id": "t2"}),
     )
+    billing.round()
+    assert set(billing.states()) == {"SENT"}
     assert billing.told() == [
+        ("auto_recharge.suspended", "c@example.com"),
         ("operator.attention", "ops@example.com"),
-        ("top_up.failed", "c@example.com"),
+        ("payment.failed", "c@example.com"),
         ("webhook_endpoint.disabled", "c@example.com"),
         ("webhook_endpoint.disabled", "ops@example.com"),
     ]
@@ -166,7 +174,7 @@ def test_a_mail_that_the_server_puts_off_is_sent_later_as_the_same_message(
     billing: Billing, listening: MailServer
 ) -> None:
     listening.replies += ["451 later", "452 full"]
-    billing.tell(Event("acme", "top_up.failed", "1", NOON, {"top_up_id": "t1"}))
+    billing.tell(Event("acme", "auto_recharge.suspended", "1", NOON, {"top_up_id": "t1"}))
     for wait in (*MAIL_WAITS_MS[:2], 0):
         billing.round()
         billing.now_ms += 2 * wait
@@ -174,7 +182,7 @@ def test_a_mail_that_the_server_puts_off_is_sent_later_as_the_same_message(
     assert (row.state, row.attempts, row.reply) == ("SENT", 3, "250 accepted")
     [message] = listening.received
     assert message["Message-ID"] == f"<{row.mail_id}@example.com>"
-    assert message["Subject"] == "top_up.failed: acme"
+    assert message["Subject"] == "auto_recharge.suspended: acme"
     assert "top_up_id" in message.get_body(("html",)).get_content()  # type: ignore[union-attr]
 
 
@@ -182,7 +190,7 @@ def test_a_mailbox_that_is_not_there_is_final_and_can_be_tried_again_by_hand(
     billing: Billing, listening: MailServer
 ) -> None:
     listening.refused.add("c@example.com")
-    billing.tell(Event("acme", "top_up.failed", "1", NOON, {"top_up_id": "t1"}))
+    billing.tell(Event("acme", "auto_recharge.suspended", "1", NOON, {"top_up_id": "t1"}))
     billing.round()
     [row] = rows(billing.ledger, tables.mails)
     assert (row.state, row.reply) == ("UNDELIVERABLE", "550 no such mailbox")
@@ -195,7 +203,7 @@ def test_a_mailbox_that_is_not_there_is_final_and_can_be_tried_again_by_hand(
 def test_a_mail_is_given_up_after_seven_attempts(billing: Billing) -> None:
     server = SmtpServer.of(f"smtp://127.0.0.1:{free_port()}")
     dead = SmtpClient(server, billing.sender.client.trust)
-    mail = Event("acme", "top_up.failed", "1", NOON, {"top_up_id": "t1"})
+    mail = Event("acme", "auto_recharge.suspended", "1", NOON, {"top_up_id": "t1"})
     billing.tell(mail)
     for _ in range(7):
         [claimed] = billing.mails.claim(billing.now_ms)
@@ -209,7 +217,7 @@ def test_a_mail_is_given_up_after_seven_attempts(billing: Billing) -> None:
 def test_a_mail_that_was_sent_and_not_recorded_is_sent_again(
     billing: Billing, listening: MailServer
 ) -> None:
-    billing.tell(Event("acme", "top_up.failed", "1", NOON, {"top_up_id": "t1"}))
+    billing.tell(Event("acme", "auto_recharge.suspended", "1", NOON, {"top_up_id": "t1"}))
     [lost] = billing.mails.claim(NOON)
     billing.sender.client.send(billing.sender.message(lost))
     billing.round()
@@ -224,10 +232,13 @@ def test_a_mail_that_was_sent_and_not_recorded_is_sent_again(
 
 def test_after_fifty_mails_of_a_day_one_says_that_no_others_follow(billing: Billing) -> None:
     billing.tell(
-        *(Event("acme", "top_up.failed", f"{n}", NOON, {"top_up_id": f"t{n}"}) for n in range(55))
+        *(
+            Event("acme", "auto_recharge.suspended", f"{n}", NOON, {"top_up_id": f"t{n}"})
+            for n in range(55)
+        )
     )
     types = [row.type for row in rows(billing.ledger, tables.mails)]
-    assert (types.count("top_up.failed"), types.count("mail.limit")) == (50, 1)
+    assert (types.count("auto_recharge.suspended"), types.count("mail.limit")) == (50, 1)
 
 
 def test_without_a_mail_server_mails_are_kept_and_not_sent(billing: Billing) -> None:
@@ -239,7 +250,7 @@ def test_without_a_mail_server_mails_are_kept_and_not_sent(billing: Billing) -> 
 
 
 def test_a_server_that_wants_encryption_and_a_login_gets_both(billing: Billing) -> None:
-    billing.tell(Event("acme", "top_up.failed", "1", NOON, {"top_up_id": "t1"}))
+    billing.tell(Event("acme", "auto_recharge.suspended", "1", NOON, {"top_up_id": "t1"}))
     [claimed] = billing.mails.claim(NOON)
     message = billing.sender.message(claimed)
     with mail_server(starttls=True) as server:

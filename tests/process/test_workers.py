@@ -32,8 +32,6 @@ pytest_plugins = ("support.running_stack",)
 
 Open = Callable[..., Customer]
 WORKERS = 2
-# Only how they share a port is the transport's affair.
-with_one_transport = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 
 class Workers:
@@ -119,6 +117,7 @@ def last_words(environment: dict[str, str], *words: str) -> str:
     return done.stderr
 
 
+@pytest.mark.every_transport
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere the kernel does not spread connections"
 )
@@ -138,7 +137,6 @@ def test_every_worker_serves_what_comes_to_the_one_address(
                 os.kill(other, signal.SIGCONT)
 
 
-@with_one_transport
 def test_a_worker_killed_under_load_comes_back_and_nothing_is_charged_twice(
     workers: Workers, open_account: Open
 ) -> None:
@@ -181,7 +179,6 @@ def test_a_worker_killed_under_load_comes_back_and_nothing_is_charged_twice(
     assert workers.metrics.value("creditgate_child_restarts_total", child="gate-1") == 0
 
 
-@with_one_transport
 def test_metrics_of_all_workers_add_up_and_what_each_sees_whole_is_told_once(
     stack: Stack, workers: Workers, open_account: Open, opened: ExitStack
 ) -> None:
@@ -204,7 +201,7 @@ def test_metrics_of_all_workers_add_up_and_what_each_sees_whole_is_told_once(
     assert metrics.value("creditgate_shards_closed") == 0
 
 
-@with_one_transport
+@pytest.mark.every_transport
 def test_workers_finish_what_is_in_flight_and_end_together(
     stack: Stack, open_account: Open, opened: ExitStack
 ) -> None:
@@ -227,7 +224,6 @@ def test_nobody_else_gets_the_workers_address(stack: Stack, workers: Workers) ->
     assert f"cannot listen on {workers.target}" in last_words(environment, "--workers", "2")
 
 
-@with_one_transport
 def test_workers_do_not_join_in_where_somebody_else_serves(stack: Stack) -> None:
     target = stack.targets[0]
     assert f"cannot listen on {target}" in last_words(stack.environment(target), "--workers", "2")
@@ -244,7 +240,6 @@ def test_an_address_is_held_before_any_worker_listens() -> None:
         """It is free again."""
 
 
-@with_one_transport
 def test_up_runs_workers_and_ends_them_in_order(stack: Stack) -> None:
     with tempfile.TemporaryDirectory(
         prefix="cg-up-"

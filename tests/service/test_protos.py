@@ -23,6 +23,7 @@ from support.customer import Customer
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_CONFIG = ROOT / "proto" / "gate" / "v1" / "service_config.json"

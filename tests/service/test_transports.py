@@ -27,6 +27,7 @@ from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

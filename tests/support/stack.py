@@ -16,6 +16,8 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from gate.envoy.auth_pb2_grpc import AuthorizationStub
+from gate.envoy.ratelimit_pb2_grpc import RateLimitServiceStub
 from gate.v1.gate_pb2 import GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.database.migrate import migrate
@@ -23,6 +25,8 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
 from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
 
@@ -103,6 +107,10 @@ class Client:
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
         self.ledger: Any = LedgerStub(self._billing_channel)
+        self.authorization: Any = AuthorizationStub(self._channel)
+        self.rate_limit: Any = RateLimitServiceStub(self._channel)
+        self.notifications: Any = NotificationsStub(self._billing_channel)
+        self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:
         self._channel.close()

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from meter.database.migrations.notifications import create_notifications
+from meter.database.migrations.payments import create_payments
 
 revision = "0001"
 down_revision = None
@@ -28,6 +29,7 @@ def upgrade() -> None:
     _create_vouchers()
     _create_redemptions()
     create_notifications()
+    create_payments()
 
 
 def _create_shards() -> None:
@@ -89,6 +91,7 @@ def _create_accounts() -> None:
         sa.Column("applied_settings", sa.Text(), nullable=False),
         sa.Column("remaining_nanos", sa.BigInteger(), nullable=False),
         sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("recharge_below_nanos", sa.BigInteger(), nullable=True),
         sa.Column("day", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
@@ -111,6 +114,7 @@ def _create_operations() -> None:
         sa.Column("request_id", sa.String(length=160), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "seq"),
         sa.UniqueConstraint("account_id", "request_id", name="operations_request"),
     )
@@ -331,6 +335,8 @@ def _create_top_ups() -> None:
         sa.Column("non_refundable", sa.Boolean(), nullable=False),
         sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("refunded_nanos", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("top_up_id"),
         sa.UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
         sa.UniqueConstraint("account_id", "request_id", name="top_ups_request"),
