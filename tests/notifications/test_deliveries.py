@@ -3,133 +3,27 @@
 import base64
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from sqlalchemy import delete, update
 from standardwebhooks import Webhook
 
-from meter.audit.deliveries import check_deliveries
-from meter.audit.findings import Findings
 from meter.database import notifications_schema as tables
-from meter.database import schema
-from meter.database.engine import Ledger
-from meter.errors import NotFound
-from meter.ledger.events import Event, event_id_of, record_events
-from meter.networks import networks_of
-from meter.notifications.deliveries import Deliveries
+from meter.ledger.events import event_id_of
 from meter.notifications.delivery_log import DeliveryLog
-from meter.notifications.endpoints import EndpointRow, Endpoints
 from meter.notifications.fan_out import fan_out
-from meter.notifications.mails import MailRules
-from meter.notifications.metrics import NotificationMetrics
-from meter.notifications.pinned_post import PinnedPost
-from meter.notifications.public_addresses import AddressRules
 from meter.notifications.retries import WEBHOOK_WAITS_MS, asked_wait_ms, wait_ms
-from meter.notifications.signatures import EndpointSecrets
-from meter.notifications.webhook_sender import WebhookSender
 from meter.notifications.worker import NotificationWorker
 from meter.times import MS_PER_DAY, MS_PER_HOUR, now_ms
 from support.receivers import Receiver, dripping, receiver, status
-from support.recorded_accounts import NOON, new_id, open_account, rows
+from support.recorded_accounts import NOON, rows
 from support.servers import wait_until
+from support.webhook_billing import NO_MAILS, Billing, counted, event
 
-pytest_plugins = ("support.ledgers",)
-
-NO_MAILS = MailRules(enabled=False, operator="")
-KEY = "a key of the operator that nobody can guess"
-
-
-@dataclass
-class Clock:
-    """Tells the time that a test sets."""
-
-    ms: int = NOON
-
-    def __call__(self) -> int:
-        return self.ms
-
-
-@dataclass
-class Billing:
-    """What billing sends with, on a test's own clock and threads."""
-
-    ledger: Ledger
-    clock: Clock
-    sender: WebhookSender
-    endpoints: Endpoints
-    registry: CollectorRegistry
-
-    def endpoint(self, url: str, account_id: str = "", *types: str) -> EndpointRow:
-        return self.endpoints.create(account_id, url, types, new_id())
-
-    def tell(self, *events: Event) -> None:
-        with self.ledger.write() as connection:
-            record_events(connection, events)
-
-    def round(self) -> int:
-        """Does what is due now, and returns how many attempts that were."""
-        while fan_out(self.ledger, NO_MAILS, self.clock()):
-            pass
-        attempts = 0
-        while claimed := self.sender.deliveries.claim(self.clock(), 100):
-            for each in claimed:
-                self.sender.send(each)
-            attempts += len(claimed)
-        return attempts
-
-    def states(self) -> list[str]:
-        return [row.state for row in rows(self.ledger, tables.webhook_deliveries)]
-
-    def types(self) -> list[str]:
-        return [row.type for row in rows(self.ledger, schema.events)]
-
-
-@pytest.fixture(scope="module")
-def listening() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
-
-
-@pytest.fixture
-def plain() -> Iterator[Receiver]:
-    """A receiver without TLS, which costs less."""
-    with receiver(tls=False) as found:
-        yield found
-
-
-@pytest.fixture
-def billing(ledger: Ledger, listening: Receiver) -> Billing:
-    """With the accounts acme and beta."""
-    for account_id in ("acme", "beta"):
-        open_account(ledger, account_id)
-    listening.requests.clear()
-    listening.most_at_once = 0
-    listening.reply = status(204)
-    clock = Clock()
-    registry = CollectorRegistry()
-    sender = WebhookSender(
-        PinnedPost(AddressRules(networks_of("127.0.0.0/8,::1")), listening.trust),
-        EndpointSecrets(KEY),
-        Deliveries(ledger),
-        NotificationMetrics(registry),
-        clock,
-    )
-    return Billing(ledger, clock, sender, Endpoints(ledger), registry)
-
-
-def event(number: int, account_id: str = "acme", type_: str = "grant.expired") -> Event:
-    return Event(account_id, type_, f"{number}", NOON, {"grant_id": f"g{number}"})
-
-
-def counted(billing: Billing, outcome: str) -> float | None:
-    name = "creditgate_deliveries_total"
-    return billing.registry.get_sample_value(name, {"outcome": outcome})
+pytest_plugins = ("support.webhook_fixtures",)
 
 
 def test_an_event_arrives_signed_as_the_receivers_library_wants_it(
@@ -383,66 +277,6 @@ def test_many_processes_make_and_claim_each_delivery_once(
     ids = [(each.path, each.headers["webhook-id"]) for each in plain.requests]
     assert len(ids) == len(set(ids)) == 3 * count
     assert plain.most_at_once <= 12
-
-
-def test_a_repeated_request_makes_one_endpoint_and_the_21st_is_refused(
-    billing: Billing, listening: Receiver
-) -> None:
-    first = billing.endpoints.create("acme", listening.url(), (), "r")
-    assert billing.endpoints.create("acme", listening.url(), (), "r") == first
-    for _ in range(19):
-        billing.endpoint(listening.url(), "acme")
-    with pytest.raises(Exception, match="has 20 endpoints already"):
-        billing.endpoint(listening.url(), "acme")
-    billing.endpoints.delete(first.endpoint_id)
-    billing.endpoint(listening.url(), "acme")
-
-
-def test_the_check_finds_an_event_without_its_delivery_and_a_success_that_was_none(
-    billing: Billing, listening: Receiver
-) -> None:
-    endpoint = billing.endpoint(listening.url(), "acme", "grant.*").endpoint_id
-    billing.tell(event(1), event(2, "beta"), event(3, type_="top_up.failed"), event(4))
-    billing.round()
-    assert found_in(billing) == []
-    table = tables.webhook_deliveries
-    with billing.ledger.write() as connection:
-        connection.execute(delete(table).where(table.c.number == 1))
-        connection.execute(update(table).values(last_status=500))
-    assert found_in(billing) == [
-        f"endpoint {endpoint} wants event 1, and has no delivery",
-        f"event 4 is delivered to {endpoint}, whose answer was no success",
-    ]
-
-
-def found_in(billing: Billing) -> list[str]:
-    findings = Findings()
-    with billing.ledger.read() as connection:
-        check_deliveries(connection, findings)
-    return [finding.detail for finding in findings.listed()]
-
-
-def test_an_endpoint_is_changed_under_its_own_account_alone(
-    billing: Billing, listening: Receiver
-) -> None:
-    endpoint = billing.endpoint(listening.url(), "acme").endpoint_id
-    with pytest.raises(NotFound):
-        billing.endpoints.update(endpoint, "beta", {"status": "DISABLED"})
-    assert billing.endpoints.update(endpoint, "acme", {"status": "DISABLED"}).status == "DISABLED"
-
-
-def test_old_deliveries_are_removed_and_those_that_wait_stay(
-    billing: Billing, listening: Receiver
-) -> None:
-    billing.endpoint(listening.url())
-    billing.tell(event(1))
-    billing.round()
-    listening.reply = status(500)
-    billing.tell(event(2))
-    billing.round()
-    DeliveryLog(billing.ledger).remove_old(now_ms() + 1)
-    assert billing.states() == ["WAITING"]
-    assert found_in(billing) == []
 
 
 def _signs(secret: str, request: Any) -> str:
