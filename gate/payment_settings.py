@@ -10,8 +10,7 @@ from gate.retry_schedule import RetrySchedule
 _MOST_INSTRUCTIONS = 2_000
 _LEAST_SECRET = 8
 
-# What no other process may have.
-BILLING_SECRETS = ("stripe_key", "stripe_webhook_secrets")
+PAYMENT_SECRETS = ("stripe_key", "stripe_webhook_secrets")
 
 
 def read_retries(value: str | RetrySchedule) -> RetrySchedule:

@@ -21,6 +21,7 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    mails,
     payments,
     prices,
     recharges,
@@ -30,6 +31,7 @@ from gate.cli import (
     tokens,
     top_ups,
     vouchers,
+    webhooks,
 )
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
@@ -60,6 +62,8 @@ estimate.register(app)
 gateway.register(app)
 ledger.register(app)
 events.register(app)
+webhooks.register(app)
+mails.register(app)
 invoices.register(app)
 check.register(app)
 reconcile.register(app)

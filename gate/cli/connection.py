@@ -28,6 +28,7 @@ from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, grouped_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
 from meter.v1.payments_pb2_grpc import PaymentsStub
 
 TIMEOUT_S = 30.0
@@ -88,6 +89,15 @@ _OPTIONS = {
     "end_time": "--until",
     "period_start": "--since",
     "period_end": "--until",
+    "url": "URL",
+    "types": "--type",
+    "event_id": "--event",
+    "since": "--since",
+    "state": "--state",
+    "endpoint_id": "ENDPOINT",
+    "billing_emails": "--billing-email",
+    "alert_emails": "--alert-email",
+    "recipient": "RECIPIENT",
 }
 
 AsJson = Annotated[
@@ -162,6 +172,13 @@ def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
     with open_channel("billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def notifications_service() -> Iterator[Any]:
+    """Opens Notifications, which billing serves; a failed call inside raises CallFailed."""
+    with open_channel("billing_listen") as channel:
+        yield NotificationsStub(channel)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from gate.cli.connection import console
-from gate.process.data_dir import voucher_key_file
+from gate.process.data_dir import OWN_KEYS, key_file
 from gate.process.logging import configure_logging
 from gate.process.running_notes import (
     RunningProcess,
@@ -223,8 +223,9 @@ def _settings_table(settings: Settings) -> Table:
     table = Table("variable", "value", "meaning", box=None)
     for setting in effective(settings):
         value = setting.value
-        if setting.env_name == env_name("voucher_key"):
-            value = value or _kept_voucher_key(settings)
+        for key in OWN_KEYS:
+            if setting.env_name == env_name(key):
+                value = value or _kept_key(settings, key)
         table.add_row(setting.env_name, value, setting.description)
     return table
 
@@ -253,9 +254,9 @@ def _noted(
     return noted(command, settings)
 
 
-def _kept_voucher_key(settings: Settings) -> str:
+def _kept_key(settings: Settings, name: str) -> str:
     """Tells of the key that `creditgate up` has made in the data directory, if there is one."""
-    kept = voucher_key_file(settings.data_dir)
+    kept = key_file(settings.data_dir, name)
     if kept.exists():
         return f"*** (for `up`, from {kept})"
     return ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gate.payment_settings import BILLING_SECRETS
+from gate.billing_settings import BILLING_SECRETS
 from gate.process.child import ChildSpec
 from gate.process.child_metrics import ChildMetrics
 from gate.settings import PREFIX, Settings, env_name
@@ -23,30 +23,35 @@ def own_children(
 ) -> list[ChildSpec]:
     """Returns the children beside the store, in the order in which they start.
 
-    Billing alone gets the secrets of the payment provider. The flusher ends last of those that run,
+    Billing alone gets the secrets of what it sends. The flusher ends last of those that run,
     since a reader of the ledger waits for the flusher.
     """
-    billing_environment = environment
-    environment = without_billing_secrets(environment)
-    migrate = _child("migrate", ("migrate",), settings, environment)
+    others = without_billing_secrets(environment)
+    migrate = _child("migrate", ("migrate",), settings, others)
     flusher = _child(
         "flusher",
         ("flush", "--exit-with-parent"),
         settings,
-        environment,
+        others,
     )
     billing = _child(
         "billing",
         ("billing", "--exit-with-parent"),
         settings,
-        billing_environment,
+        environment,
     )
-    serving = gate_children(settings, environment)
+    serving = gate_children(settings, others)
     lasting = [flusher, replace(billing, stage=_SERVING), *serving]
     after = (*store, "migrate")
     children = [replace(migrate, once=True)]
     children += [replace(child, after=after) for child in lasting]
     return [replace(child, inherited_fds=(lock_fd,)) for child in children]
+
+
+def without_billing_secrets(environment: dict[str, str]) -> dict[str, str]:
+    """Returns the environment of a child that sends nothing: without what only billing may know."""
+    secret = {env_name(field) for field in BILLING_SECRETS}
+    return {name: value for name, value in environment.items() if name not in secret}
 
 
 def gate_children(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:
@@ -64,12 +69,6 @@ def gate_children(settings: Settings, environment: dict[str, str]) -> list[Child
             )
             gates.append(gate)
     return [replace(gate, stage=_SERVING) for gate in gates]
-
-
-def without_billing_secrets(environment: dict[str, str]) -> dict[str, str]:
-    """Returns the environment for processes that speak to no payment provider."""
-    secrets = {env_name(field) for field in BILLING_SECRETS}
-    return {name: value for name, value in environment.items() if name not in secrets}
 
 
 def _child(

@@ -27,12 +27,13 @@ from gate.process.child_specs import (
     without_billing_secrets,
 )
 from gate.process.data_dir import (
+    OWN_KEYS,
     DataDirLock,
     kept_secret,
+    key_file,
     make_private_dir,
     require_space,
     usable_data_dir,
-    voucher_key_file,
 )
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
@@ -78,7 +79,7 @@ async def _up(settings: Settings) -> int:
             make_private_dir(settings.data_dir)
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
-            settings = _with_voucher_key(settings)
+            settings = _with_own_keys(settings)
             settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
@@ -160,15 +161,15 @@ def _already_runs(data_dir: Path, process: str) -> StartupError:
     )
 
 
-def _with_voucher_key(settings: Settings) -> Settings:
-    """Returns the settings with the data directory's own voucher key, if no key is set.
+def _with_own_keys(settings: Settings) -> Settings:
+    """Returns the settings with the data directory's own keys, where no key is set.
 
-    The key must outlive the codes that were made with the key, so the data directory keeps it.
+    The keys must outlive the voucher codes and the secrets of webhooks that were made with them, so
+    the data directory keeps them.
     """
-    if settings.voucher_key is not None:
-        return settings
-    key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
-    return settings.model_copy(update={"voucher_key": key})
+    missing = [name for name in OWN_KEYS if getattr(settings, name) is None]
+    kept = {name: SecretStr(kept_secret(key_file(settings.data_dir, name))) for name in missing}
+    return settings.model_copy(update=kept)
 
 
 def _with_payments(settings: Settings) -> Settings:

@@ -31,6 +31,8 @@ _SETTINGS = (
     "spend_management",
     "thresholds",
     "graces",
+    "billing_emails",
+    "alert_emails",
 )
 
 

@@ -26,6 +26,7 @@ from meter.database.columns import key_column, required
 metadata = MetaData()
 
 _PENDING = text("recorded_op > applied_op")
+_LIVE = text("state = 'LIVE'")
 
 # One row: a random name, by which stores know the ledger.
 identity = Table("identity", metadata, key_column("ledger_id", String(36)))
@@ -91,6 +92,8 @@ accounts = Table(
     # JSON: meter.journal.operations.Threshold, as given.
     required("thresholds", Text),
     required("graces", Text),  # JSON: meter.journal.operations.Grace
+    required("billing_emails", Text),  # JSON: a list of addresses
+    required("alert_emails", Text),
     required("create_time_ms", BigInteger),
     # Recorded grants, applied or not: keeps the sums within int64.
     required("granted_nanos", BigInteger),
@@ -220,6 +223,12 @@ grants = Table(
     required("expired_nanos", BigInteger),
     required("voided_nanos", BigInteger),
     Index("grants_number", "account_id", "number", unique=True),
+    Index(
+        "grants_expiring",
+        "expires_at_ms",
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    ),
 )
 
 # Budgets as of the flushed position, and what each used in its windows. A budget that was made anew

@@ -19,6 +19,7 @@ from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.database.privileges import ROLES
 from meter.metrics import FlusherMetrics
+from meter.notifications.metrics import NotificationMetrics
 from meter.payments.metrics import PaymentMetrics
 from support.pages import PAGES, README, ROOT, name_of, prose_of, text_of
 
@@ -48,7 +49,8 @@ def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
 @pytest.fixture
 def metrics(tmp_path: Path) -> dict[str, list[str]]:
     registry = CollectorRegistry()
-    GateMetrics(registry), FlusherMetrics(registry), PaymentMetrics(registry)
+    GateMetrics(registry), FlusherMetrics(registry)
+    PaymentMetrics(registry), NotificationMetrics(registry)
     return names_in(registry) | names_in(ChildMetrics(tmp_path / "metrics").registry)
 
 

@@ -153,6 +153,13 @@ BAD = {
     "voucher_key": ["x" * 31],
     "http_listen": ["nowhere"],
     "billing_http_listen": ["nowhere"],
+    "webhook_key": ["x" * 31],
+    "webhook_allow": ["10.0.0.1/8", "localhost"],
+    "delivery_log_days": ["0", "401", "x"],
+    "smtp_url": ["mail.example.com", "smtp://mail.example.com", "smtps://host:x"],
+    "mail_from": ["nobody", "a b@example.com"],
+    "operator_email": ["nobody", "ops@a@b"],
+    "templates_dir": ["/no/such/directory"],
     "secrets_dir": ["/no/such/directory", __file__],
     "tokens_file": ["/"],
     "allow_unauthenticated": ["perhaps"],
@@ -376,6 +383,14 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
         "VND": "at least 500,000.00",
         "CHF": "at least 1.00",
     }
+
+
+def test_a_mail_server_needs_an_address_that_mails_come_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CREDITGATE_SMTP_URL", "smtps://mail.example.com")
+    with pytest.raises(SettingsError, match="CREDITGATE_MAIL_FROM=''"):
+        load_settings()
 
 
 def test_secrets_are_read_from_files_and_the_environment_goes_before_them(

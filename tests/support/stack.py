@@ -25,6 +25,7 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
 from meter.v1.payments_pb2_grpc import PaymentsStub
 from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
@@ -110,6 +111,7 @@ class Client:
         self.ledger: Any = LedgerStub(self._billing_channel)
         self.authorization: Any = AuthorizationStub(self._channel)
         self.rate_limit: Any = RateLimitServiceStub(self._channel)
+        self.notifications: Any = NotificationsStub(self._billing_channel)
         self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:
