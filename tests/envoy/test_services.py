@@ -132,6 +132,23 @@ def test_what_is_not_reported_is_charged_as_held_where_the_policy_says_so(
     assert entry.description.endswith("): charged as held")
 
 
+@pytest.mark.parametrize(
+    ("tier", "description"),
+    [
+        ("auto", ""),
+        ("default", ""),
+        ("unheard-of", "service tier unheard-of has no price: charged as standard"),
+    ],
+)
+def test_a_service_tier_without_a_price_is_charged_as_the_standard_and_told(
+    doors: Doors, customer: Customer, tier: str, description: str
+) -> None:
+    hold = hold_of(doors.auth.Check(check(customer)))
+    doors.settle(hold, usage=REPORT, service_tier=tier)
+    [entry] = customer.entries(DEBIT)
+    assert (-entry.amount_nanos, entry.description) == (10 * INPUT + 5 * OUTPUT, description)
+
+
 def test_what_is_no_settlement_of_ours_is_passed_over(doors: Doors, customer: Customer) -> None:
     hold = hold_of(doors.auth.Check(check(customer)))
     doors.settle(hold, domain="other", usage=REPORT)
