@@ -27,7 +27,7 @@ def lua() -> Any:
 
 @pytest.fixture
 def count(is_long: bool) -> int:
-    return 20_000 if is_long else 400
+    return 5_000 if is_long else 400
 
 
 def value(random: Random, depth: int = 0) -> Any:
