@@ -102,6 +102,7 @@ class Client:
     def __init__(
         self, target: str, billing_target: str = "", options: Sequence[tuple[str, Any]] = ()
     ) -> None:
+        self.target = target
         self._channel = grpc.insecure_channel(target, options=options)
         self._billing_channel = grpc.insecure_channel(
             billing_target or "unix:/no/billing", options=options
