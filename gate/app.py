@@ -2,7 +2,8 @@
 
 - the gate decides: gate.v1.Gate and meter.v1.Accounts, restoring and reaping;
 - the flusher carries the journal into the ledger;
-- billing reads the ledger: meter.v1.Ledger. Billing decides nothing and may die at any time.
+- billing reads the ledger and takes money: meter.v1.Ledger, meter.v1.Payments. Billing decides
+  nothing and may die at any time.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from gate.access.exposure import require_closed_door
 from gate.account_currencies import AccountCurrencies
 from gate.accounts_parts import accounts_service
 from gate.adapters.envoy_services import envoy_services
+from gate.billing_payments import open_payments
 from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
 from gate.ledger_tasks import naming_redis
@@ -55,6 +57,7 @@ from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
 from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -62,7 +65,7 @@ from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
 from meter.prices.recorded import Prices
 from meter.service import LedgerService
-from meter.v1 import accounts_pb2, ledger_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
 
 # On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
@@ -127,6 +130,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
             Journals(redis, settings.shards),
+            FlushRequests(redis),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
@@ -250,7 +254,12 @@ async def _billing(settings: Settings) -> AsyncIterator[Serving]:
             parts.inspection.now_ms,
             parts.inspection,
         )
-        services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
+        services = {
+            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
+            payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
+                settings, ledger, parts, opened
+            ),
+        }
         serving = await open_serving(
             settings,
             settings.billing_listen,

@@ -26,6 +26,7 @@ from gate.access_settings import (
 from gate.address import Address, parse_address
 from gate.envoy_settings import EnvoySettings
 from gate.http_settings import BillingHttpListen, HttpListen
+from gate.payment_settings import PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -72,7 +73,7 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
     return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
-class Settings(EnvoySettings, BaseSettings):
+class Settings(EnvoySettings, PaymentSettings, BaseSettings):
     """Holds all that an operator can choose.
 
     The environment variable of a field is CREDITGATE_ and the field's name in capitals.
@@ -151,10 +152,10 @@ class Settings(EnvoySettings, BaseSettings):
         ),
     )
     flush_interval_ms: int = Field(
-        default=100,
+        default=1_000,
         ge=1,
         le=60_000,
-        description="How long a journal entry waits for others before it is flushed, in ms.",
+        description="How long a journal entry waits at most for others to be flushed with, in ms.",
     )
     redis_connections: int = Field(
         default=1,

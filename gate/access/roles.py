@@ -35,7 +35,8 @@ SPEND = _right(Role.GATE, is_change=False)
 LOOK = _right(Role.GATE, *_READERS, is_change=False)
 READ = _right(*_READERS, is_change=False)
 AUDIT = _right(Role.FINANCE, is_change=False)
-REDEEM = _right(Role.CUSTOMER, Role.FINANCE, is_change=True)
+BUY = _right(Role.CUSTOMER, Role.FINANCE, is_change=True)
+CONFIRM = _right(Role.CUSTOMER, Role.FINANCE, is_change=False)
 MONEY = _right(Role.FINANCE, is_change=True)
 MANAGE = _right(is_change=True)
 
@@ -60,7 +61,7 @@ RIGHTS: Mapping[str, Right] = {
     "meter.v1.Accounts.CompleteTopUp": MONEY,
     "meter.v1.Accounts.ListTopUps": READ,
     "meter.v1.Accounts.CreateVouchers": MONEY,
-    "meter.v1.Accounts.RedeemVoucher": REDEEM,
+    "meter.v1.Accounts.RedeemVoucher": BUY,
     "meter.v1.Accounts.ListVoucherBatches": READ,
     "meter.v1.Accounts.SetBudget": MANAGE,
     "meter.v1.Accounts.DeleteBudget": MANAGE,
@@ -74,4 +75,19 @@ RIGHTS: Mapping[str, Right] = {
     "meter.v1.Ledger.ListHolds": READ,
     "meter.v1.Ledger.ListEvents": READ,
     "meter.v1.Ledger.CheckBooks": AUDIT,
+    "meter.v1.Payments.AddPaymentMethod": BUY,
+    "meter.v1.Payments.ListPaymentMethods": READ,
+    "meter.v1.Payments.SetDefaultPaymentMethod": BUY,
+    "meter.v1.Payments.RemovePaymentMethod": BUY,
+    "meter.v1.Payments.BuyCredits": BUY,
+    "meter.v1.Payments.GetPayment": READ,
+    "meter.v1.Payments.ListPayments": READ,
+    "meter.v1.Payments.GetPaymentAction": CONFIRM,
+    "meter.v1.Payments.CancelPayment": BUY,
+    "meter.v1.Payments.CompletePayment": MONEY,
+    "meter.v1.Payments.RefundTopUp": MONEY,
+    "meter.v1.Payments.SetAutoRecharge": BUY,
+    "meter.v1.Payments.GetAutoRecharge": READ,
+    "meter.v1.Payments.ResumeAutoRecharge": BUY,
+    "meter.v1.Payments.ListRecharges": READ,
 }

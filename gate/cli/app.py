@@ -21,7 +21,10 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    payments,
     prices,
+    recharges,
+    reconcile,
     replay,
     serve,
     tokens,
@@ -49,6 +52,8 @@ balance.register(app)
 grants.register(app)
 holds.register(app)
 top_ups.register(app)
+payments.register(app)
+recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
@@ -57,6 +62,7 @@ ledger.register(app)
 events.register(app)
 invoices.register(app)
 check.register(app)
+reconcile.register(app)
 prices.register(app)
 replay.register(app)
 tokens.register(app)

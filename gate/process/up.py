@@ -31,6 +31,7 @@ from gate.process.data_dir import (
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
+from gate.process.running_notes import noted
 from gate.process.supervisor import Supervisor
 from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
@@ -72,11 +73,13 @@ async def _up(settings: Settings) -> int:
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
             settings = _with_voucher_key(settings)
+            settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
             _check_port(settings.billing_listen, "billing_listen")
             metrics = _serve_children_metrics(settings, settings.data_dir, opened)
             settings, specs = await _own_store(settings, opened)
+            opened.enter_context(noted("up", settings))
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
@@ -117,6 +120,7 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
+        opened.enter_context(noted("serve", settings))
         metrics = _serve_children_metrics(settings, folder, opened)
         specs = gate_children(settings, child_environment(settings, metrics))
         announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
@@ -158,6 +162,16 @@ def _with_voucher_key(settings: Settings) -> Settings:
         return settings
     key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
     return settings.model_copy(update={"voucher_key": key})
+
+
+def _with_payments(settings: Settings) -> Settings:
+    """Returns the settings with simulated payments, if nobody is said to take money.
+
+    Who tries the product has no account at a payment provider yet.
+    """
+    if settings.payments is not None:
+        return settings
+    return settings.model_copy(update={"payments": "test"})
 
 
 async def _outlive_earlier_children(

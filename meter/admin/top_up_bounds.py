@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meter.currencies import currency_hint, is_currency
-from meter.money import AmountError, format_credits, parse_credits
+from meter.currencies import currency_hint, is_currency, minor_unit_nanos
+from meter.errors import InvalidField
+from meter.money import AmountError, format_credits, grouped_credits, parse_credits
 
 _EXPECTED = (
     'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}:'
@@ -34,10 +35,10 @@ class TopUpBound:
         return self.most_nanos is None or nanos <= self.most_nanos
 
     def __str__(self) -> str:
-        least = format_credits(self.least_nanos)
+        least = grouped_credits(self.least_nanos)
         if self.most_nanos is None:
             return f"at least {least}"
-        return f"{least} to {format_credits(self.most_nanos)}"
+        return f"{least} to {grouped_credits(self.most_nanos)}"
 
 
 class TopUpBounds(Mapping[str, TopUpBound]):
@@ -70,6 +71,30 @@ class TopUpBounds(Mapping[str, TopUpBound]):
         pairs = [f'"{name}": {_pair(bound)}' for name, bound in self._bounds.items()]
         pairs += [f'"{name}": null' for name in _DEFAULT if name not in self._bounds]
         return f"{{{', '.join(pairs)}}}"
+
+
+def check_bounds(
+    field: str,
+    nanos: int,
+    currency: str,
+    bounds: Mapping[str, TopUpBound],
+) -> None:
+    """Raises InvalidField for an amount outside of the currency's bounds."""
+    bound = bounds.get(currency)
+    if bound is not None and not bound.allow(nanos):
+        raise InvalidField(field, f"must be {bound} {currency}; it is {grouped_credits(nanos)}")
+
+
+def check_payable(field: str, nanos: int, currency: str) -> None:
+    """Raises InvalidField for an amount that nobody can pay, such as half a yen."""
+    unit_nanos = minor_unit_nanos(currency)
+    if nanos % unit_nanos:
+        below = nanos - nanos % unit_nanos
+        raise InvalidField(
+            field,
+            f"must be a multiple of {grouped_credits(unit_nanos)} {currency}, such as"
+            f" {grouped_credits(below + unit_nanos)}; it is {grouped_credits(nanos)}",
+        )
 
 
 def _currency(name: str) -> str:

@@ -23,6 +23,9 @@ class Invariant(StrEnum):
     JOURNAL = "journal"  # sequences are dense
     OPERATIONS = "operations"  # each recorded change took effect once, in order, as recorded
     OVERAGE = "overage"  # below the overage protection only for a known reason
+    PAYMENTS = "payments"  # what was bought is paid, in full, and granted once
+    RECHARGES = "recharges"  # each ended as its payment; no armed rule rests at its threshold
+    REVERSALS = "reversals"  # credits taken back are those whose money went back
     REDIS = "redis"  # Redis has what the ledger has
     THRESHOLDS = "thresholds"  # each crossing is told once
     WATERMARK = "watermark"  # the flushed position is the position of the newest entry

@@ -30,6 +30,9 @@ from support.sample_ledger import credit_books, plain_books
 
 pytest_plugins = ("support.ledgers",)
 
+# tests/payments/test_audit.py breaks these.
+MONEY_IN = {Invariant.PAYMENTS, Invariant.RECHARGES, Invariant.REVERSALS}
+
 NewLedger = Callable[[], Ledger]
 _numbers = count(1)
 
@@ -62,7 +65,7 @@ def test_nothing_is_found_in_books_with_all_that_grants_and_budgets_can_be(ledge
     assert list(check(scribe).findings) == []
     with scribe.ledger.read() as connection:
         kinds = set(connection.scalars(select(schema.entries.c.kind)))
-    assert kinds == set(pb.EntryKind.keys()[1:]) - {"EXPIRE", "CLOCK"}
+    assert kinds == set(pb.EntryKind.keys()[1:]) - {"EXPIRE", "CLOCK", "RECONCILED"}
 
 
 def test_thresholds_that_are_come_to_exactly_are_crossed_once(ledger: Ledger) -> None:
@@ -158,7 +161,7 @@ def _assert_found(books: Copy, row: Row) -> None:
 
 
 def test_every_rule_has_a_row() -> None:
-    assert {row.invariant for row in (*PLAIN, *CREDITS)} == set(Invariant)
+    assert {row.invariant for row in (*PLAIN, *CREDITS)} == set(Invariant) - MONEY_IN
 
 
 def test_everything_that_can_be_found_has_a_row() -> None:

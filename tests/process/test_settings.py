@@ -161,6 +161,11 @@ BAD = {
     "tls_key_file": ["/no/such/file", __file__],
     "tls_client_ca_file": ["/no/such/file", __file__],
     "tls_ca_file": ["/no/such/file"],
+    "payments": ["cash", "Test"],
+    "payment_instructions": ["x" * 2001],
+    "on_dispute": ["resume"],
+    "recharges_per_hour": ["0", "1001"],
+    "recharge_retries": ["1", "1h,1h,1h,1h,1h", "0s", "1 hour"],
     "max_in_flight": ["0"],
     "memory_max_mib": ["255", "1048577"],
     "drain_timeout_ms": ["-1"],
@@ -361,8 +366,8 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
     told = {name: str(bound) for name, bound in bounds.top_up_bounds.items()}
     assert told == {
         "USD": "25.00 to 50.00",
-        "JPY": "at least 3000.00",
-        "VND": "at least 500000.00",
+        "JPY": "at least 3,000.00",
+        "VND": "at least 500,000.00",
         "CHF": "at least 1.00",
     }
 

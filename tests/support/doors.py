@@ -26,6 +26,7 @@ from gate.settings import Settings, load_settings
 from gate.token_text import new_token
 from gate.v1.gate_pb2 import GetBalanceRequest
 from meter.database.migrate import migrate, open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -80,7 +81,9 @@ def flushing(settings: Settings) -> Iterator[None]:
     with closing(open_ledger(settings.ledger_url)) as ledger, closing(redis):
         Positions(ledger).ensure(settings.shards)
         journals = Journals(redis, settings.shards)
-        flusher = Flusher(journals, ledger, 20, metrics, settings.store_name())
+        flusher = Flusher(
+            journals, FlushRequests(redis), ledger, 20, metrics, settings.store_name()
+        )
         thread = threading.Thread(target=flusher.run, args=[stop])
         thread.start()
         try:
@@ -201,7 +204,7 @@ class TokenClient(Client):
     def __init__(self, target: str, billing_target: str, token: str) -> None:
         super().__init__(target, billing_target)
         metadata = [("authorization", f"Bearer {token}")] * bool(token)
-        for name in ("gate", "accounts", "ledger", "authorization", "rate_limit"):
+        for name in ("gate", "accounts", "ledger", "payments", "authorization", "rate_limit"):
             setattr(self, name, _Stub(getattr(self, name), metadata))
 
 
@@ -256,6 +259,7 @@ def opened_doors(
         "redis_url": redis_url,
         "redis_name": "of these tests",
         "tokens_file": folder / "tokens.yaml",
+        "payments": "test",
         "metrics_listen": "",
         "shards": 2,
         "reap_interval_ms": 50,

@@ -38,6 +38,7 @@ def stack_of_all_transports(
         "reap_interval_ms": "100",
         "redis_timeout_ms": "20000",
         "prices_file": str(prices),
+        "payments": "test",
         "voucher_key": "of all gates of this stack, as an operator sets it",
     }
     with running_stack(ledger_url, gates=0, billings=0, **settings) as stack:

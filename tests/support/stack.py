@@ -25,6 +25,7 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
 from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
 
@@ -107,6 +108,7 @@ class Client:
         self.ledger: Any = LedgerStub(self._billing_channel)
         self.authorization: Any = AuthorizationStub(self._channel)
         self.rate_limit: Any = RateLimitServiceStub(self._channel)
+        self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:
         self._channel.close()
@@ -159,6 +161,7 @@ class Stack:
             "CREDITGATE_REDIS_URL": self.valkey.url,
             "CREDITGATE_LEDGER_URL": self.ledger_url,
             "CREDITGATE_METRICS_LISTEN": "",
+            "CREDITGATE_DATA_DIR": str(self.folder / "data"),
             "CREDITGATE_LISTEN": target or _first(self.targets),
             "CREDITGATE_BILLING_LISTEN": billing_target or _first(self.billing_targets),
             "CREDITGATE_FLUSH_INTERVAL_MS": "20",

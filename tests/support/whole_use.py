@@ -15,6 +15,13 @@ from meter.v1.accounts_pb2 import (
     VoucherBatch,
 )
 from meter.v1.ledger_pb2 import EXPIRE, CheckBooksRequest, ListInvoicesRequest
+from meter.v1.payments_pb2 import (
+    AddPaymentMethodRequest,
+    AutoRecharge,
+    BuyCreditsRequest,
+    RefundTopUpRequest,
+    SetAutoRechargeRequest,
+)
 from support.customer import CREDIT, Customer, at, new_customer, new_id
 from support.doors import reason_of
 from support.servers import wait_until
@@ -33,6 +40,7 @@ def use_everything(client: Client) -> None:
         read()
     client.accounts.ListAccounts(ListAccountsRequest())
     _let_a_hold_expire(client)
+    _buy(client)
     assert not client.ledger.CheckBooks(CheckBooksRequest()).findings
 
 
@@ -71,6 +79,31 @@ def _move_money(client: Client, customer: Customer) -> None:
 
 def _redeem(client: Client, request: RedeemVoucherRequest) -> None:
     assert reason_of(client.accounts.RedeemVoucher, request) in ("OK", "VOUCHER_INVALID")
+
+
+def _buy(client: Client) -> None:
+    customer = new_customer(client, "1")
+    own = {"account_id": customer.account_id}
+    client.payments.AddPaymentMethod(AddPaymentMethodRequest(**own, test_method="test_visa"))
+    rule = AutoRecharge(
+        **own,
+        enabled=True,
+        threshold_nanos=5 * CREDIT,
+        amount_nanos=10 * CREDIT,
+        no_monthly_limit=True,
+    )
+    client.payments.SetAutoRecharge(SetAutoRechargeRequest(rule=rule))
+    wait_until(lambda: customer.balance().remaining_nanos == 11 * CREDIT, 30)
+    request = BuyCreditsRequest(
+        **own, request_id=new_id(), amount_nanos=25 * CREDIT, default_method=True
+    )
+    payment = client.payments.BuyCredits(request)
+    wait_until(lambda: customer.balance().remaining_nanos == 36 * CREDIT, 30)
+    client.payments.RefundTopUp(
+        RefundTopUpRequest(
+            **own, request_id=new_id(), top_up_id=payment.top_up_id, reason="a mistake"
+        )
+    )
 
 
 def _let_a_hold_expire(client: Client) -> None:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from meter.database.migrations.payments import create_payments
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -25,6 +27,7 @@ def upgrade() -> None:
     _create_top_ups()
     _create_vouchers()
     _create_redemptions()
+    create_payments()
 
 
 def _create_shards() -> None:
@@ -41,6 +44,14 @@ def _create_shards() -> None:
         sa.Column("store_id", sa.String(length=36), nullable=False),
         sa.Column("store_name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("shard"),
+    )
+    op.create_table(
+        "reconciliations",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", "seq"),
     )
     op.create_table(
         "epochs",
@@ -84,6 +95,7 @@ def _create_accounts() -> None:
         sa.Column("applied_settings", sa.Text(), nullable=False),
         sa.Column("remaining_nanos", sa.BigInteger(), nullable=False),
         sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("recharge_below_nanos", sa.BigInteger(), nullable=True),
         sa.Column("day", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
@@ -318,6 +330,8 @@ def _create_top_ups() -> None:
         sa.Column("non_refundable", sa.Boolean(), nullable=False),
         sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("refunded_nanos", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("top_up_id"),
         sa.UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
         sa.UniqueConstraint("account_id", "request_id", name="top_ups_request"),
