@@ -173,7 +173,7 @@ class Restorer:
 
     async def _load_from_ledger(self, shard: int, account_id: str) -> None:
         """Loads the account once the ledger holds all that is journaled for the shard."""
-        await self._shards.flushed(shard)
+        await self._shards.flushed([shard])
         snapshot = await asyncio.to_thread(
             load_snapshot,
             self._ledger,

@@ -169,11 +169,11 @@ class Effect(NamedTuple):
         """
         kind = self.kind
         before = self.before
+        if kind is Kind.DEBIT:
+            return self._after_debit(before.spendable + self._spendable_delta())
         if kind.leaves_sums:
             return before
         spendable = before.spendable + self._spendable_delta()
-        if kind is Kind.DEBIT:
-            return self._after_debit(spendable)
         if kind.gives:
             return before._replace(spendable=spendable, total=before.total + self.amount)
         if kind.retires:
@@ -289,10 +289,18 @@ class Effect(NamedTuple):
         day_remaining = before.day_remaining
         if self.kind is Kind.AUTHORIZE or self.hold_counts_today:
             day_remaining -= delta
-        return before._replace(
-            spendable=spendable,
-            held=before.held + delta,
-            day_remaining=day_remaining,
+        return AccountSums(
+            spendable,
+            before.held + delta,
+            before.overage,
+            before.total,
+            before.used,
+            day_remaining,
+            before.daily_limit,
+            before.day_base,
+            before.month_base,
+            before.expired,
+            before.yesterday_base,
         )
 
     def _after_debit(self, spendable: int) -> AccountSums:
@@ -309,7 +317,7 @@ class Effect(NamedTuple):
                 yesterday_base += amount
         if self.hold_day == self.day:
             day_remaining += self.hold_amount
-        # By position, here and in the codec: every debit passes, and keywords cost more.
+        # By position, here, above and in the codec: every call passes, and keywords cost more.
         return AccountSums(
             spendable,
             before.held - self.hold_amount,

@@ -50,13 +50,6 @@ class Positions:
                 f" set it to {len(present)}"
             )
 
-    def of(self, shard: int) -> Position:
-        """Returns the shard's position. Raises LedgerError for a shard that was not begun."""
-        positions = self.all()
-        if shard not in positions:
-            raise LedgerError(f"shard {shard} is not in this ledger, which has {len(positions)}")
-        return positions[shard]
-
     def all(self) -> dict[int, Position]:
         """Returns every shard's position."""
         query = _select_positions()

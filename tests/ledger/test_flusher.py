@@ -170,7 +170,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     )  # and killed before its commit
     assert flusher.drain(10)
     assert len(entries(harness)) == 2
-    assert Positions(harness.ledger).of(shard) == Position(5, 0)
+    assert Positions(harness.ledger).all()[shard] == Position(5, 0)
     began = [
         (row["epoch"], row["reason"])
         for row in rows(harness.ledger, schema.epochs)
@@ -183,7 +183,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     harness.hear_of_epoch("acme")
     harness.create(harness.account_in(shard, "other"))
     assert flusher.drain(10)
-    assert Positions(harness.ledger).of(shard) == Position(5, 1)
+    assert Positions(harness.ledger).all()[shard] == Position(5, 1)
 
 
 @pytest.mark.parametrize("in_one_batch", [True, False])
