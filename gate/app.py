@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -24,19 +24,15 @@ from contextlib import (
 
 import structlog
 import uvloop
-from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from gate.access.exposure import require_closed_door
-from gate.access.guard import Guard
-from gate.access.guarded import open_guard
 from gate.account_currencies import AccountCurrencies
 from gate.accounts_parts import accounts_service
 from gate.adapters.envoy_services import envoy_services
-from gate.address import Address
 from gate.billing_payments import open_payments
 from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
@@ -50,11 +46,9 @@ from gate.process.logging import configure_logging
 from gate.process.metrics_files import written_metrics
 from gate.process.metrics_server import metrics_server
 from gate.process.standard_streams import announce
-from gate.server import Server, new_server
-from gate.server.edge import Edge
-from gate.server.memory_guard import MemoryGuard
-from gate.server.tls import server_tls
+from gate.server.serving import Serving
 from gate.service import GateService
+from gate.serving_parts import open_serving
 from gate.settings import Settings
 from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
@@ -63,6 +57,7 @@ from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
 from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -98,8 +93,9 @@ def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) 
     if exit_with_parent:
         exit_when_parent_does()
     require_closed_door(settings, "listen")
-    serving = _gate(settings, shares_port=worker is not None)
-    uvloop.run(_serve("gate", settings, settings.listen, serving))
+    require_closed_door(settings, "http_listen")
+    opening = _gate(settings, shares_port=worker is not None)
+    uvloop.run(_serve("gate", settings, opening))
 
 
 def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -112,8 +108,9 @@ def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
         exit_when_parent_does()
     os.nice(_BILLING_NICENESS)
     require_closed_door(settings, "billing_listen")
-    serving = _billing(settings)
-    uvloop.run(_serve("billing", settings, settings.billing_listen, serving))
+    require_closed_door(settings, "billing_http_listen")
+    opening = _billing(settings)
+    uvloop.run(_serve("billing", settings, opening))
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -133,6 +130,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
             Journals(redis, settings.shards),
+            FlushRequests(redis),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
@@ -151,24 +149,23 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
 async def _serve(
     process: str,
     settings: Settings,
-    address: Address,
-    serving: AbstractAsyncContextManager[Server],
+    opening: AbstractAsyncContextManager[Serving],
 ) -> None:
     """Serves until a signal comes, then drains."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving as server:
+    async with opening as serving:
         _collect_rarely()
-        announce(f"creditgate {process} ready: grpc {address}, transport {server.describe()}")
+        announce(f"creditgate {process} ready: {serving.describe()}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
-        await server.drain(settings.drain_timeout_ms / 1000)
+        await serving.drain(settings.drain_timeout_ms / 1000)
 
 
 @asynccontextmanager
-async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Server]:
+async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serving]:
     """Opens the gate, listening, and closes all parts in reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
@@ -210,32 +207,32 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
             **envoy_services(settings, gate, pricer, metrics),
         }
-        server = _new_server(
+        serving = await open_serving(
             settings,
+            settings.listen,
+            settings.http_listen,
             services,
             metrics,
-            await open_guard(settings, metrics.access, opened),
+            opened,
             shares_port=shares_port,
         )
-        await server.start(settings.listen)
         run_in_background(
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
             parts.restorer.sweep(),
             reaper.keep(),
-            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
+            HealthWatch(parts.connections, parts.shards, serving.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
             pricer.keep(),
             denial_events.keep(),
-            _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )
-        yield server
+        yield serving
 
 
 @asynccontextmanager
-async def _billing(settings: Settings) -> AsyncIterator[Server]:
+async def _billing(settings: Settings) -> AsyncIterator[Serving]:
     """Opens billing, listening, and closes all parts in reverse order.
 
     Billing begins no epochs: with a wrong address of the store or of the ledger, it could fence off
@@ -264,23 +261,23 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
                 settings, ledger, parts, opened, registry
             ),
         }
-        server = _new_server(
+        serving = await open_serving(
             settings,
+            settings.billing_listen,
+            settings.billing_http_listen,
             services,
             metrics,
-            await open_guard(settings, metrics.access, opened),
+            opened,
             shares_port=False,
         )
-        await server.start(settings.billing_listen)
         run_in_background(
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
-            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
-            _memory_guard(settings, settings.billing_listen, metrics).keep(),
+            HealthWatch(parts.connections, parts.shards, serving.set_serving).keep(),
             metrics.buffer.keep(),
         )
-        yield server
+        yield serving
 
 
 async def _open_ledger(
@@ -308,36 +305,6 @@ def _new_reaper(
         settings.reap_interval_ms,
         metrics,
     )
-
-
-def _new_server(
-    settings: Settings,
-    services: Mapping[ServiceDescriptor, object],
-    metrics: GateMetrics,
-    guard: Guard | None,
-    *,
-    shares_port: bool,
-) -> Server:
-    edge = Edge(metrics, settings.max_in_flight)
-    if guard is not None:
-        services = guard.over(services)
-    return new_server(
-        settings.transport,
-        services,
-        edge,
-        shares_port=shares_port,
-        asks_for_tokens=guard is not None,
-        tls=server_tls(settings, metrics.access.certificate_expiry),
-    )
-
-
-def _memory_guard(
-    settings: Settings,
-    address: Address,
-    metrics: GateMetrics,
-) -> MemoryGuard:
-    max_bytes = settings.memory_max_mib * 1024 * 1024
-    return MemoryGuard(address, max_bytes, metrics.calls.closed_connections)
 
 
 def _collect_rarely() -> None:

@@ -102,6 +102,8 @@ class AccessMetrics:
             ["why"],
             registry=registry,
         )
+        for why in ("missing", "unknown", "expired", "role", "account"):
+            self.rejected_tokens.labels(why)
         self.certificate_expiry = Gauge(
             "creditgate_certificate_expiry_timestamp_seconds",
             "When the server's certificate ends; 0 without TLS.",
@@ -114,6 +116,13 @@ class AccessMetrics:
             ["outcome"],
             registry=registry,
         )
+        _begin_at_zero(self.token_file_reads)
+
+
+def _begin_at_zero(reads: Counter) -> None:
+    """Shows the outcomes before there is a reading: from nothing, Prometheus sees no growth."""
+    for outcome in ("ok", "failed"):
+        reads.labels(outcome)
 
 
 class DecisionMetrics:
@@ -220,6 +229,7 @@ class UpkeepMetrics:
             ["outcome"],
             registry=registry,
         )
+        _begin_at_zero(self.price_file_reads)
         self.denial_events_dropped = Counter(
             "creditgate_denial_events_dropped_total",
             "Denials without an event, because too many others wait for the ledger.",

@@ -39,7 +39,7 @@ def check_workers(count: int, others: ValidationInfo) -> int:
     return count
 
 
-def read_metrics_listen(value: str | Address | None) -> Address | None:
+def read_optional_listen(value: str | Address | None) -> Address | None:
     if not value:
         return None
     return read_listen(value)

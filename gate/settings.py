@@ -25,6 +25,7 @@ from gate.access_settings import (
 )
 from gate.address import Address, parse_address
 from gate.envoy_settings import EnvoySettings
+from gate.http_settings import BillingHttpListen, HttpListen
 from gate.payment_settings import BILLING_SECRETS, PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
@@ -35,7 +36,7 @@ from gate.setting_forms import (
     read_existing_file,
     read_ledger_url,
     read_listen,
-    read_metrics_listen,
+    read_optional_listen,
     read_redis_name,
     read_redis_url,
     read_top_up_bounds,
@@ -113,13 +114,15 @@ class Settings(EnvoySettings, PaymentSettings, BaseSettings):
             "auto (native where it can be had)."
         ),
     )
-    metrics_listen: Annotated[Address | None, PlainValidator(read_metrics_listen)] = Field(
+    metrics_listen: Annotated[Address | None, PlainValidator(read_optional_listen)] = Field(
         default=Address(host="127.0.0.1", port=9464),
         description=(
             "Where /metrics is served over HTTP, for Prometheus: host:port or unix:/path. "
             "Empty: nowhere."
         ),
     )
+    http_listen: HttpListen = None
+    billing_http_listen: BillingHttpListen = None
     data_dir: Annotated[Path, BeforeValidator(read_directory)] = Field(
         default_factory=_default_data_dir,
         description=(
@@ -149,10 +152,10 @@ class Settings(EnvoySettings, PaymentSettings, BaseSettings):
         ),
     )
     flush_interval_ms: int = Field(
-        default=100,
+        default=1_000,
         ge=1,
         le=60_000,
-        description="How long a journal entry waits for others before it is flushed, in ms.",
+        description="How long a journal entry waits at most for others to be flushed with, in ms.",
     )
     redis_connections: int = Field(
         default=1,

@@ -13,8 +13,8 @@ log = structlog.get_logger()
 
 def require_closed_door(settings: Settings, field: str) -> None:
     """Raises SettingsError if anybody who reaches the address of the setting could spend."""
-    address: Address = getattr(settings, field)
-    if is_local(address):
+    address: Address | None = getattr(settings, field)
+    if address is None or is_local(address):
         return
     if settings.tokens_file is None and not settings.allow_unauthenticated:
         problem = (

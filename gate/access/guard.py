@@ -88,7 +88,7 @@ class Guard:
         async def change(request: Any) -> Any:
             caller = self._identified(name)
             outcome = "FAILED"
-            actor = ACTOR.set(caller.name)
+            ACTOR.set(caller.name)
             try:
                 self._require_right(caller, name, right)
                 self._require_account(caller, name, account_of(request))
@@ -99,7 +99,7 @@ class Guard:
                 outcome = refused.reason
                 raise
             finally:
-                ACTOR.reset(actor)
+                ACTOR.set("")  # not by a token: a call may end in another context
                 log.info(
                     "admin_call",
                     caller=caller.name,

@@ -17,12 +17,14 @@ from gate.cli import (
     files,
     gateway,
     grants,
+    health,
     holds,
     invoices,
     ledger,
     payments,
     prices,
     recharges,
+    reconcile,
     replay,
     serve,
     tokens,
@@ -60,10 +62,12 @@ ledger.register(app)
 events.register(app)
 invoices.register(app)
 check.register(app)
+reconcile.register(app)
 prices.register(app)
 replay.register(app)
 tokens.register(app)
 files.register(app)
+health.register(app)
 
 _FOR_THE_USER = (
     CallFailed,

@@ -25,7 +25,7 @@ from gate.cli.own_tls import channel_credentials
 from gate.cli.own_token import WithToken, token_metadata
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.money import AmountError, format_credits, parse_credits
+from meter.money import AmountError, grouped_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
 from meter.v1.payments_pb2_grpc import PaymentsStub
@@ -76,6 +76,12 @@ _OPTIONS = {
     "request_id": "--request-id",
     "page_size": "--limit",
     "page_token": "--page-token",
+    "account_id": "ACCOUNT",
+    "grant_id": "GRANT",
+    "hold_id": "HOLD",
+    "budget_id": "BUDGET",
+    "top_up_id": "TOP_UP",
+    "invoice_number": "NUMBER",
     "limit_nanos": "CREDITS",
     "amount_nanos": "CREDITS",
     "start_time": "--since",
@@ -147,21 +153,21 @@ class Service:
 @contextmanager
 def service() -> Iterator[Service]:
     """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "listen") as channel:
+    with open_channel("listen") as channel:
         yield Service(channel)
 
 
 @contextmanager
 def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "billing_listen") as channel:
+    with open_channel("billing_listen") as channel:
         yield LedgerStub(channel)
 
 
 @contextmanager
 def payments_service() -> Iterator[Any]:
     """Opens payments at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings(), "billing_listen") as channel:
+    with open_channel("billing_listen") as channel:
         yield PaymentsStub(channel)
 
 
@@ -182,8 +188,12 @@ class _LastRequest(grpc.UnaryUnaryClientInterceptor):
 
 
 @contextmanager
-def _channel(settings: Settings, setting: str) -> Iterator[grpc.Channel]:
-    """Opens a channel to the address of the setting; its calls carry the command's token."""
+def open_channel(setting: str) -> Iterator[grpc.Channel]:
+    """Opens a channel to the address of the setting; its calls carry the command's token.
+
+    A failed call inside raises CallFailed.
+    """
+    settings = _settings()
     address: Address = getattr(settings, setting)
     last = _LastRequest()
     with_token = WithToken(token_metadata(settings))
@@ -203,7 +213,9 @@ def _opened(address: Address, credentials: grpc.ChannelCredentials | None) -> gr
 
 
 def _advice(error: Any, request_id: str) -> str:
-    """Returns how to repeat a call of which nobody knows whether it took effect, or nothing."""
+    """Returns what to do next: name a token, or repeat a call whose outcome is unknown."""
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return f"; the command's own token is {env_name('token')} or {env_name('token_file')}"
     if not request_id or error.code() not in _UNKNOWN or _REFUSED in error.details():
         return ""
     return f"; whether it took effect is unknown: repeat it with --request-id {request_id}"
@@ -286,10 +298,7 @@ def _timestamp(moment: datetime) -> Timestamp:
 
 def money(nanos: int, currency: str = "") -> str:
     """Returns credits for a table: grouped, exact."""
-    whole, _, fraction = format_credits(abs(nanos)).partition(".")
-    text = f"{int(whole):,}.{fraction}"
-    if nanos < 0:
-        text = f"-{text}"
+    text = grouped_credits(nanos)
     if currency:
         text = f"{text} {currency}"
     return text

@@ -37,6 +37,7 @@ from gate.process.data_dir import (
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
+from gate.process.running_notes import noted
 from gate.process.supervisor import Supervisor
 from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
@@ -70,6 +71,8 @@ def _run(running: Coroutine[object, object, int]) -> int:
 async def _up(settings: Settings) -> int:
     require_closed_door(settings, "listen")
     require_closed_door(settings, "billing_listen")
+    require_closed_door(settings, "http_listen")
+    require_closed_door(settings, "billing_http_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
@@ -82,6 +85,7 @@ async def _up(settings: Settings) -> int:
             _check_port(settings.billing_listen, "billing_listen")
             metrics = _serve_children_metrics(settings, settings.data_dir, opened)
             settings, specs = await _own_store(settings, opened)
+            opened.enter_context(noted("up", settings))
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
@@ -122,6 +126,7 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
+        opened.enter_context(noted("serve", settings))
         metrics = _serve_children_metrics(settings, folder, opened)
         environment = without_billing_secrets(child_environment(settings, metrics))
         specs = gate_children(settings, environment)
@@ -246,8 +251,11 @@ def _announcement(settings: Settings) -> str:
     metrics = "none"
     if settings.metrics_listen is not None:
         metrics = settings.metrics_listen.http_url("/metrics")
+    http = ""
+    if settings.http_listen is not None:
+        http = f" http {settings.http_listen.http_url('/v1')},"
     ready = (
-        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},"
+        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},{http}"
         f" metrics {metrics}, data {settings.data_dir}"
     )
     return f"{ready}\n{_in_another_terminal()}"

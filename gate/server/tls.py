@@ -48,6 +48,16 @@ class ServerTls:
             require_client_authentication=self._files.client_ca_file is not None,
         )
 
+    def context(self) -> ssl.SSLContext:
+        """Returns the same for a server of Python's own TLS, with the files as they are now."""
+        files = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert_file, files.key_file)
+        if files.client_ca_file is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(files.client_ca_file)
+        return context
+
     def describe(self) -> str:
         """Returns in a few words what clients meet."""
         if self._files.client_ca_file is None:

@@ -160,11 +160,11 @@ def _encode_grace(grace: Grace, began_ms: int | None) -> str:
 
 
 def _decode_grace(line: str) -> StoredGrace:
-    duration_ms, amount_nanos, began_ms, traffic_class = _tokens(" ", line, StoredGrace._fields)
+    duration_ms, amount_nanos, began_ms, traffic_class = tokens_of(" ", line, StoredGrace._fields)
     return StoredGrace(
-        _number(duration_ms),
+        number_or_none(duration_ms),
         int(amount_nanos),
-        _number(began_ms),
+        number_or_none(began_ms),
         traffic_class,
     )
 
@@ -230,7 +230,7 @@ def decode_grants(
 
     `fields` are the names and values of the grants' hash in turn, with GRANT of the current grant.
     """
-    values = _pairs(fields)
+    values = pairs_of(fields)
     values[f"{current}{GrantField.LEFT}"] = str(left_of_current)
     values[f"{current}{GrantField.HELD}"] = str(held_of_current)
     numbers = {OVERAGE, current}
@@ -246,8 +246,8 @@ def _decode_grant(number: int, values: Mapping[str, str]) -> StoredBalance:
     stored = values.get(f"{number}{GrantField.GRANT}")
     if stored is None:
         return StoredBalance("a", "", left, held)
-    state, terms = _tokens(" ", stored, StoredGrant._fields)
-    _, grant_type, *_ = _tokens(" ", terms, GrantTerms._fields)
+    state, terms = tokens_of(" ", stored, StoredGrant._fields)
+    _, grant_type, *_ = tokens_of(" ", terms, GrantTerms._fields)
     return StoredBalance(state, grant_type, left, held)
 
 
@@ -298,7 +298,7 @@ def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
 
     `fields` are the names and values of the budgets' hash in turn.
     """
-    values = _pairs(fields)
+    values = pairs_of(fields)
     prefix = f"{BudgetField.BUDGETS} "
     budgets = {}
     for name, lines in values.items():
@@ -306,17 +306,17 @@ def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
             continue
         labels = name.removeprefix(prefix)
         for place, line in enumerate(lines.split("\n"), 1):
-            window, *_ = _tokens(" ", line, StoredBudget._fields)
+            window, *_ = tokens_of(" ", line, StoredBudget._fields)
             budget_id, start_day, _ = window.split(",")
             remaining = values[
-                _budget_field(
+                budget_field(
                     BudgetField.REMAINING,
                     place,
                     labels,
                 )
             ]
             held = values.get(
-                _budget_field(
+                budget_field(
                     BudgetField.HELD,
                     place,
                     labels,
@@ -327,7 +327,8 @@ def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
     return budgets
 
 
-def _budget_field(field: BudgetField, place: int, labels: str) -> str:
+def budget_field(field: BudgetField, place: int, labels: str) -> str:
+    """Returns the name of the field of the budget at this place among those of the labels."""
     if place == 1:
         return f"{field} {labels}"
     return f"{field}{place} {labels}"
@@ -371,20 +372,21 @@ def _joined(separator: str, values: Iterable[str | int | None]) -> str:
     return separator.join(str(or_absent(value)) for value in values)
 
 
-def _tokens(separator: str, text: str, fields: tuple[str, ...]) -> list[str]:
+def tokens_of(separator: str, text: str, fields: tuple[str, ...]) -> list[str]:
     """Splits a text into the tokens of a layout; the last token may contain separators."""
     tokens = text.split(separator, len(fields) - 1)
     assert len(tokens) == len(fields), f"{text!r} does not have the tokens {fields}"
     return tokens
 
 
-def _number(text: str) -> int | None:
+def number_or_none(text: str) -> int | None:
+    """Returns the number; None for "-"."""
     if text == ABSENT:
         return None
     return int(text)
 
 
-def _pairs(fields: Sequence[bytes]) -> dict[str, str]:
+def pairs_of(fields: Sequence[bytes]) -> dict[str, str]:
     """Returns the fields and values of a hash, which Redis lists in turn, as a mapping."""
     texts = [field.decode() for field in fields]
     return dict(zip(texts[::2], texts[1::2], strict=True))

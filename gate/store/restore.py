@@ -156,7 +156,8 @@ class Restorer:
         if account is None:
             raise NotFound(
                 "ACCOUNT_NOT_FOUND",
-                "account_id: no such account; create it with Accounts.CreateAccount",
+                "account_id: no such account; create it with `creditgate account create`, or"
+                " Accounts.CreateAccount",
                 "account_id",
             )
         shard = self._shard(account_id)

@@ -12,6 +12,7 @@ from meter.journal.applied_settings import Settings
 from meter.journal.entry import Method
 from meter.journal.kinds import Kind
 from meter.journal.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
+from meter.ledger.reconciliation.taken_over import TakenOver
 
 _KINDS = {
     Method.CREATE: Kind.CREATE,
@@ -66,6 +67,10 @@ class OperationRule:
             self.settings = self.settings.with_grace_begun(traffic_class, effect.at_ms)
         elif effect.flags.graces_ended:
             self.settings = self.settings.with_graces_over()
+
+    def take_over(self, taken_over: TakenOver) -> None:
+        """Sets the settings to those that a reconciliation found."""
+        self.settings = Settings.from_json(taken_over.settings)
 
     def grant(self, number: int) -> GrantCredits | None:
         """Returns the grant that operation `number` recorded; None: no such grant."""

@@ -16,6 +16,7 @@ from meter.ledger.projections.budgets import (
     changed_budget,
     moves_of,
 )
+from meter.ledger.reconciliation.taken_over import TakenOver
 from meter.windows import window_of
 
 WindowKey = tuple[int, int]  # budget's number, window's first day
@@ -40,13 +41,18 @@ class BudgetRule:
 
         The entry's hold, if the entry names a hold, counts in `hold_windows`.
         """
-        self._apply_changes(changes)
+        self.apply_changes(changes)
         self.counted = ABSENT
         if entry.effect.kind.matches_budgets:
             yield from self._check_matched(entry, hold_windows)
             yield from self._check_freed(entry, hold_windows)
             yield from self._check_sums(entry)
             self._count(entry.effect)
+
+    def take_over(self, taken_over: TakenOver) -> None:
+        """Sets the windows to what a reconciliation found."""
+        for number, start_day, used, held in taken_over.windows:
+            self.windows[number, start_day] = (used, held)
 
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
         """Returns the budget's thresholds: id and nanos used."""
@@ -77,7 +83,8 @@ class BudgetRule:
         remaining, held = self._remaining(budget, start_day)
         return start_day, remaining, held
 
-    def _apply_changes(self, changes: Iterable[tuple[int, Change]]) -> None:
+    def apply_changes(self, changes: Iterable[tuple[int, Change]]) -> None:
+        """Puts the changes into effect, as far as they are of budgets."""
         for number, change in changes:
             if isinstance(change, SetBudget | DeleteBudget):
                 self._apply_change(number, change)

@@ -41,6 +41,7 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "price_versions": {GATE: _ADD, FLUSHER: _ADD},
     "provider_cursors": {BILLING: _SET},
     "provider_hints": {BILLING: _SET},
+    "reconciliations": {},  # the owner alone reconciles
     "recharge_wants": {FLUSHER: _ADD, BILLING: _KEEP},
     "recharges": {BILLING: _SET},
     "reversals": {BILLING: _SET},

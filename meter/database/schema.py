@@ -1,9 +1,9 @@
 """Defines the ledger's tables.
 
 Times are UTC milliseconds, days are numbers since 1970-01-01, amounts are nanos. Entries,
-operations, epochs, gaps and price versions are append-only: a correction is a new row. The other
-tables are projections, which `creditgate check` recomputes from the entries. The tables that only
-administrators' calls write are in `admin_schema.py`.
+operations, epochs, gaps, reconciliations and price versions are append-only: a correction is a new
+row. The other tables are projections, which `creditgate check` recomputes from the entries. The
+tables that only administrators' calls write are in `admin_schema.py`.
 """
 
 from sqlalchemy import (
@@ -40,6 +40,17 @@ shards = Table(
     required("watermark_seq", BigInteger),
     required("store_id", String(36)),
     required("store_name", Text),
+)
+
+# What an older ledger took over from the store: the account as it was then, behind each entry of
+# kind RECONCILED.
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    key_column("shard", Integer),
+    key_column("epoch", BigInteger),
+    key_column("seq", BigInteger),
+    required("body", Text),  # JSON: meter.ledger.reconciliation.taken_over.TakenOver
 )
 
 # Every epoch that began, and why.

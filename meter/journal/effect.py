@@ -33,6 +33,7 @@ class Flags(NamedTuple):
     is_scheduled: bool = False  # the grant is not effective yet
     spend_management_off: bool = False  # the account's limits and budgets deny nothing
     suspended: bool = False  # the account may spend nothing new
+    reconciled: bool = False  # told by the store, to a ledger that had lost the entries
 
 
 NO_FLAGS = Flags()
@@ -59,7 +60,8 @@ class Effect(NamedTuple):
     kind: Kind
     at_ms: int  # by the store's clock, or by the account's test clock
     day: int  # UTC day number that the account lives in
-    amount: int  # held, charged, released, added, granted, expired or voided
+    # held, charged, released, added, granted, expired or voided; of kind RECONCILED, how held moved
+    amount: int
     hold_amount: int  # the hold that a debit ended, or the hold before an extension
     hold_day: int | None  # day on which the hold was authorized
     expires_ms: int | None  # the hold's expiry, after the effect
@@ -137,7 +139,7 @@ class Effect(NamedTuple):
             return -self.hold_amount
         if kind.ends_hold:
             return -self.amount
-        if kind.spends:
+        if kind.spends or kind is Kind.RECONCILED:
             return self.amount
         return 0
 
@@ -226,6 +228,8 @@ class Effect(NamedTuple):
         """Returns the part of `taken` that neither a hold nor spendable credits covered."""
         if self.amount <= self.before.spendable or not self.kind.takes:
             return 0
+        if self.flags.reconciled:
+            return 0  # nothing tells how much was there when the usage happened
         return max(0, self.amount - self._covered())
 
     @property

@@ -4,16 +4,24 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
-from meter.database.engine import Ledger, insert_or_ignore
+from meter.database.engine import Ledger, insert_or_ignore, write_many
 from meter.database.errors import LedgerError, LedgerUnavailable
-from meter.database.schema import epochs, identity, journal_gaps, shards
+from meter.database.schema import entries, epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
 from meter.ledger.shard_state import LedgerShard, StoreName
 from meter.times import now_ms
 
 FIRST = Position(1, 0)
+# Why epochs begin in which nothing is lost.
+RECONCILED = "an older ledger was brought up to its store by an operator"
+
+_MOVE = (
+    update(shards)
+    .where(shards.c.shard == bindparam("moved"))
+    .values(epoch=bindparam("new_epoch"), watermark_seq=bindparam("new_seq"))
+)
 
 
 class Positions:
@@ -82,7 +90,7 @@ class Positions:
         """Gives a shard to a store that holds the shard's data already."""
         with self._ledger.write() as connection:
             lock(connection, shard)
-            _set_store(connection, shard, store)
+            set_store(connection, shard, store)
 
     def begin_epoch(
         self,
@@ -104,7 +112,7 @@ class Positions:
                 enter_epoch(connection, shard, position.epoch, reason)
                 move(connection, {shard: position})
                 if store is not None:
-                    _set_store(connection, shard, store)
+                    set_store(connection, shard, store)
         return position
 
 
@@ -132,13 +140,11 @@ def lock_free(
 
 def move(connection: Connection, positions: dict[int, Position]) -> None:
     """Sets the positions of shards that are locked."""
-    for shard, position in positions.items():
-        of_shard = update(shards).where(shards.c.shard == shard)
-        statement = of_shard.values(
-            epoch=position.epoch,
-            watermark_seq=position.seq,
-        )
-        connection.execute(statement)
+    rows = [
+        {"moved": shard, "new_epoch": position.epoch, "new_seq": position.seq}
+        for shard, position in positions.items()
+    ]
+    write_many(connection, _MOVE, rows)
 
 
 def enter_epoch(
@@ -150,6 +156,13 @@ def enter_epoch(
     """Records that the epoch began, and why; the first reason given stays."""
     row = _epoch(shard, epoch, reason)
     insert_or_ignore(connection, epochs, [row])
+
+
+def newest_entry(connection: Connection, shard: int, epoch: int) -> Position:
+    """Returns the position of the epoch's newest entry in the ledger; number 0: there is none."""
+    of_epoch = (entries.c.shard == shard) & (entries.c.epoch == epoch)
+    newest = connection.scalar(select(func.max(entries.c.seq)).where(of_epoch))
+    return Position(epoch, newest or 0)
 
 
 def record_gap(
@@ -204,7 +217,8 @@ def _begin_shards(connection: Connection, count: int) -> None:
         connection.execute(insert(identity).values(ledger_id=str(uuid.uuid4())))
 
 
-def _set_store(connection: Connection, shard: int, store: StoreName) -> None:
+def set_store(connection: Connection, shard: int, store: StoreName) -> None:
+    """Gives a shard that is locked to a store."""
     of_shard = update(shards).where(shards.c.shard == shard)
     connection.execute(of_shard.values(store_id=store.store_id, store_name=store.name))
 

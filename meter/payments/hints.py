@@ -99,7 +99,7 @@ class HintReader:
 
     def _move(self, connection: Connection, cursor: str) -> None:
         row = {"provider": self._provider.name, "cursor": cursor}
-        statement = upsert(connection, provider_cursors).values(row)
+        statement = upsert(connection.dialect.name, provider_cursors).values(row)
         keys = [provider_cursors.c.provider]
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=row))
 

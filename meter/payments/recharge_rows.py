@@ -84,7 +84,7 @@ def find_rule(connection: Connection, account_id: str) -> RuleRow | None:
 def store_rule(connection: Connection, rule: RuleRow) -> RuleRow:
     """Writes the rule, and tells the flusher by the account's row which level it watches."""
     values = asdict(rule)
-    statement = upsert(connection, auto_recharges).values(values)
+    statement = upsert(connection.dialect.name, auto_recharges).values(values)
     keys = [auto_recharges.c.account_id]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
     level = None

@@ -17,7 +17,7 @@ from gate.v1.gate_pb2 import BatchRequest, GetBalanceRequest
 from meter.v1.accounts_pb2 import Grant, GrantCreditsRequest, ListAccountsRequest
 from meter.v1.ledger_pb2 import ListEntriesRequest
 from support.customer import new_id
-from support.doors import TRANSPORTS, Doors, reason_of
+from support.doors import HTTP, TRANSPORTS, Doors, reason_of
 from support.scraping import Metrics
 from support.servers import wait_until
 from support.stack import Client
@@ -33,7 +33,7 @@ def root(doors: Doors) -> Iterator[Client]:
     client.close()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", [*TRANSPORTS, HTTP])
 def test_items_about_foreign_accounts_fail_alone(
     doors: Doors, root: Client, transport: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_command_sends_its_token_and_without_one_is_told_what_it_needs(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    assert "creditgate token create" in capsys.readouterr().err
+    assert "CREDITGATE_TOKEN_FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

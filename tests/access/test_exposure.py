@@ -27,7 +27,7 @@ def test_only_loopback_and_unix_sockets_are_local(address: str, local: bool) -> 
     assert is_local(parse_address(address)) is local
 
 
-@pytest.mark.parametrize("field", ["listen", "billing_listen"])
+@pytest.mark.parametrize("field", ["listen", "billing_listen", "http_listen"])
 def test_beyond_this_machine_a_process_wants_tokens_or_to_be_told_otherwise(field: str) -> None:
     address = {field: "0.0.0.0:50099"}
     with pytest.raises(SettingsError) as caught:

@@ -1,4 +1,4 @@
-"""Every call, by every kind of caller, on each transport: who may, and who is refused and why.
+"""Every call, by every kind of caller, on each transport of gRPC and by HTTP: who may, and who is refused and why.
 
 The roles are those of the table in docs/security.md.
 """
@@ -18,7 +18,7 @@ from gate.access.roles import RIGHTS, Role
 from gate.envoy import auth_pb2, ratelimit_pb2
 from gate.v1 import gate_pb2
 from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
-from support.doors import TRANSPORTS, Doors, reason_of
+from support.doors import HTTP, TRANSPORTS, Doors, reason_of
 from support.pages import ROOT, text_of
 from support.stack import Client
 
@@ -81,7 +81,7 @@ def outcome(client: Client, method: MethodDescriptor, account_id: str) -> str:
     return "passed"
 
 
-@pytest.fixture(scope="module", params=TRANSPORTS)
+@pytest.fixture(scope="module", params=[*TRANSPORTS, HTTP])
 def callers(request: pytest.FixtureRequest, doors: Doors) -> Iterator[dict[str, Client]]:
     """Clients by what they bear."""
     clients = {name: doors.client(request.param, token) for name, token in doors.tokens.items()}

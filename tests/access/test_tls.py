@@ -1,10 +1,13 @@
 """TLS of the gate: who is let in, with which certificates, and how they are renewed."""
 
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import trustme
@@ -15,6 +18,7 @@ from gate.server.certificate import not_after
 from gate.settings import SettingsError
 from support.doors import Doors
 from support.servers import wait_until
+from support.stack import free_address
 
 pytest_plugins = ("support.running_doors",)
 
@@ -112,6 +116,23 @@ def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
         wait_until(lambda: is_served(doors, address, ca_file=ca_file))
         files.key_file.write_bytes(trustme.CA().issue_cert(HOST).private_key_pem.bytes())
         assert is_served(doors, address, ca_file=ca_file)
+
+
+def test_http_is_served_by_tls_too(doors: Doors, server_files: Files, ca_file: Path) -> None:
+    http_listen = free_address()
+    context = ssl.create_default_context(cafile=str(ca_file))
+    with doors.another_gate(
+        tls_cert_file=server_files.cert_file,
+        tls_key_file=server_files.key_file,
+        http_listen=http_listen,
+    ):
+        with urlopen(f"https://{http_listen}/healthz", context=context, timeout=10) as reply:
+            assert reply.status == 200
+        connection = HTTPConnection(http_listen, timeout=10)
+        connection.request("GET", "/healthz")
+        with pytest.raises((HTTPException, OSError)):
+            connection.getresponse()
+        connection.close()
 
 
 def test_a_command_connects_by_tls(

@@ -1,7 +1,6 @@
 """The flusher: from what the scripts journaled to the books."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from gate.store.keys import journal_key
 from meter.database import schema
 from meter.flusher import Flusher
-from meter.journal.entry import Position
+from meter.journal.entry import Position, Pricing
 from meter.journal.kinds import Kind
 from meter.journal.operations import Threshold
 from meter.journals import Journals
@@ -85,9 +84,10 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(
 
 def test_the_kinds_of_entries_are_those_of_the_service() -> None:
     assert {kind.name for kind in Kind if kind.is_journaled} == set(EntryKind.keys()) - {
-        "ENTRY_KIND_UNSPECIFIED"
+        "ENTRY_KIND_UNSPECIFIED",
+        "RECONCILED",
     }
-    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE}
+    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE, Kind.RECONCILED}
 
 
 def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(
@@ -284,12 +284,28 @@ def test_no_metric_has_an_id_as_its_label(harness: StoreHarness) -> None:
     assert labels == {"shard", "reason", "kind", "le"}
 
 
+def test_texts_of_callers_stand_in_the_entry_as_they_were_sent(
+    harness: StoreHarness, flusher: Flusher
+) -> None:
+    texts = {"user": 'a "quoted" \\ name', "team": "ä\n\t€", "b": "", "a": "z"}
+    unit = 'a "unit"'
+    harness.create("acme", 25 * CREDIT)
+    harness.debit(
+        "acme", 5, dimensions=texts, pricing=Pricing("m", "v", ((unit, 2, 2), ("ö", 3, 3)))
+    )
+    assert flusher.flush_once()
+    debit = entries(harness)[-1]
+    assert json.loads(debit["dimensions"]) == texts
+    assert list(json.loads(debit["dimensions"])) == sorted(texts)
+    assert json.loads(debit["usage_lines"]) == [[unit, 2, 2], ["ö", 3, 3]]
+
+
 def test_a_price_that_an_entry_brings_along_is_recorded_once(
     harness: StoreHarness, flusher: Flusher
 ) -> None:
     harness.create("acme", 25 * CREDIT)
-    brings = replace(PRICED, price='{"a": "price"}')
-    for pricing in (PRICED, brings, replace(PRICED, price='{"another": "form"}')):
+    brings = PRICED._replace(price='{"a": "price"}')
+    for pricing in (PRICED, brings, PRICED._replace(price='{"another": "form"}')):
         harness.debit("acme", PRICED_NANOS, pricing=pricing)
         assert flusher.flush_once()
     (recorded,) = rows(harness.ledger, schema.price_versions)

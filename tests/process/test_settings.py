@@ -151,6 +151,8 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "http_listen": ["nowhere"],
+    "billing_http_listen": ["nowhere"],
     "secrets_dir": ["/no/such/directory", __file__],
     "tokens_file": ["/"],
     "allow_unauthenticated": ["perhaps"],
@@ -370,8 +372,8 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
     told = {name: str(bound) for name, bound in bounds.top_up_bounds.items()}
     assert told == {
         "USD": "25.00 to 50.00",
-        "JPY": "at least 3000.00",
-        "VND": "at least 500000.00",
+        "JPY": "at least 3,000.00",
+        "VND": "at least 500,000.00",
         "CHF": "at least 1.00",
     }
 

@@ -21,20 +21,24 @@ from prometheus_client import CollectorRegistry
 from gate import app
 from gate.access.roles import Role
 from gate.access.token_file import Token, TokenFile, token_of
+from gate.server.serving import Serving
 from gate.settings import Settings, load_settings
 from gate.token_text import new_token
 from gate.v1.gate_pb2 import GetBalanceRequest
 from meter.database.migrate import migrate, open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
 from meter.metrics import FlusherMetrics
 from meter.v1.ledger_pb2 import GetInvoiceRequest
+from support.connect_client import ConnectClient, ConnectError
 from support.customer import refusal_of
 from support.servers import wait_until
 from support.stack import Client, free_address, free_port
 
 TRANSPORTS = ["native", "grpcio"]
+HTTP = "http"
 
 
 @contextmanager
@@ -52,15 +56,20 @@ def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def opened_in(
-    loop: asyncio.AbstractEventLoop, scope: AbstractAsyncContextManager[Any]
-) -> Iterator[Any]:
-    """Holds an asynchronous context open in the loop for the length of the block."""
-    value = asyncio.run_coroutine_threadsafe(scope.__aenter__(), loop).result()
+def served_in(
+    loop: asyncio.AbstractEventLoop, opening: AbstractAsyncContextManager[Serving]
+) -> Iterator[None]:
+    """Serves in the loop for the length of the block, and drains as a process does."""
+    serving = asyncio.run_coroutine_threadsafe(opening.__aenter__(), loop).result()
+
+    async def end() -> None:
+        await serving.drain(5.0)
+        await opening.__aexit__(None, None, None)
+
     try:
-        yield value
+        yield
     finally:
-        asyncio.run_coroutine_threadsafe(scope.__aexit__(None, None, None), loop).result()
+        asyncio.run_coroutine_threadsafe(end(), loop).result()
 
 
 @contextmanager
@@ -72,7 +81,9 @@ def flushing(settings: Settings) -> Iterator[None]:
     with closing(open_ledger(settings.ledger_url)) as ledger, closing(redis):
         Positions(ledger).ensure(settings.shards)
         journals = Journals(redis, settings.shards)
-        flusher = Flusher(journals, ledger, 20, metrics, settings.store_name())
+        flusher = Flusher(
+            journals, FlushRequests(redis), ledger, 20, metrics, settings.store_name()
+        )
         thread = threading.Thread(target=flusher.run, args=[stop])
         thread.start()
         try:
@@ -96,7 +107,10 @@ class Doors:
     gates: dict[str, str] = field(default_factory=dict)
     billings: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
-    metrics_port: int = field(default_factory=free_port)  # of the native gate
+    # Of the gate and the billing that are native:
+    metrics_port: int = field(default_factory=free_port)
+    http: str = field(default_factory=free_address)
+    billing_http: str = field(default_factory=free_address)
 
     @property
     def file(self) -> TokenFile:
@@ -115,17 +129,21 @@ class Doors:
         """Runs a gate and a billing until the stack is unwound."""
         self.gates[transport] = free_address()
         self.billings[transport] = free_address()
-        metrics = ""
+        http: dict[str, str] = {}
+        billing_http: dict[str, str] = {}
         if transport == "native":
             metrics = f"127.0.0.1:{self.metrics_port}"
-        gate = self.settings_of(
-            transport=transport, listen=self.gates[transport], metrics_listen=metrics
-        )
+            http = {"http_listen": self.http, "metrics_listen": metrics}
+            billing_http = {"billing_http_listen": self.billing_http}
+        gate = self.settings_of(transport=transport, listen=self.gates[transport], **http)
         billing = self.settings_of(
-            transport=transport, billing_listen=self.billings[transport], **of_billing
+            transport=transport,
+            billing_listen=self.billings[transport],
+            **billing_http,
+            **of_billing,
         )
-        opened.enter_context(opened_in(self.loop, app._gate(gate, shares_port=False)))
-        opened.enter_context(opened_in(self.loop, app._billing(billing)))
+        opened.enter_context(served_in(self.loop, app._gate(gate, shares_port=False)))
+        opened.enter_context(served_in(self.loop, app._billing(billing)))
 
     def settings_of(self, **others: Any) -> Settings:
         return load_settings(**(self.settings | others))
@@ -147,12 +165,17 @@ class Doors:
         """Runs a gate of other settings on the same store and ledger; yields its address."""
         address = free_address()
         own = self.settings_of(**settings, listen=address)
-        with opened_in(self.loop, app._gate(own, shares_port=False)):
+        with served_in(self.loop, app._gate(own, shares_port=False)):
             yield address
 
-    def client(self, transport: str, token: str) -> Client:
-        """Returns a client that sends the token with every call, an empty one not at all."""
-        return TokenClient(self.gates[transport], self.billings[transport], token)
+    def client(self, face: str, token: str) -> Any:
+        """Returns a client that sends the token with every call, an empty one not at all.
+
+        The face is a transport of gRPC, or `http`.
+        """
+        if face == HTTP:
+            return ConnectClient(self.http, self.billing_http, token)
+        return TokenClient(self.gates[face], self.billings[face], token)
 
     def wait_until_known(self, token: str, is_known: bool = True) -> None:
         """Waits until every process knows the token, or knows it no more."""
@@ -203,6 +226,8 @@ def reason_of(call: Callable[..., Any], *request: Any) -> str:
     """Returns the reason of the error with which a call ends; its code without a reason, or OK."""
     try:
         call(*request)
+    except ConnectError as error:
+        return error.reason
     except grpc.RpcError as error:
         status = rpc_status.from_call(error)
         if status is None:

@@ -163,6 +163,7 @@ class Stack:
             "CREDITGATE_REDIS_URL": self.valkey.url,
             "CREDITGATE_LEDGER_URL": self.ledger_url,
             "CREDITGATE_METRICS_LISTEN": "",
+            "CREDITGATE_DATA_DIR": str(self.folder / "data"),
             "CREDITGATE_LISTEN": target or _first(self.targets),
             "CREDITGATE_BILLING_LISTEN": billing_target or _first(self.billing_targets),
             "CREDITGATE_FLUSH_INTERVAL_MS": "20",

@@ -39,6 +39,13 @@ _CHANGED = (
 )
 
 
+_CHANGE = (
+    update(accounts)
+    .where(accounts.c.account_id == bindparam("account"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+)
+
+
 class UnknownAccount(Exception):
     """The journal names an account that this ledger never recorded.
 
@@ -111,6 +118,10 @@ class AccountProjection:
     def get(self, account_id: str) -> AppliedAccount:
         return self._accounts[account_id]
 
+    def on_test_clock(self) -> set[str]:
+        accounts = self._accounts.values()
+        return {account.account_id for account in accounts if account.applied_clock_ms is not None}
+
     def apply(self, record: JournalRecord) -> None:
         """Takes over the sums left by the record, and the settings of an operation."""
         account = self._accounts[record.account_id]
@@ -125,14 +136,8 @@ class AccountProjection:
 
     def save(self) -> None:
         """Writes the sums and settings into the accounts' rows, and nothing else."""
-        values: dict[str, object] = {name: bindparam(f"new_{name}") for name in _CHANGED}
-        own = accounts.c.account_id == bindparam("account")
         rows = [_values(account) for account in self._accounts.values()]
-        write_many(
-            self._connection,
-            update(accounts).where(own).values(values),
-            rows,
-        )
+        write_many(self._connection, _CHANGE, rows)
         self._want_recharges()
 
     def _want_recharges(self) -> None:

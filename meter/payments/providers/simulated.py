@@ -211,7 +211,7 @@ class _Objects:
         return found
 
     def add(self, ref: str, body: dict[str, Any]) -> None:
-        statement = upsert(self._connection, test_objects).on_conflict_do_nothing()
+        statement = upsert(self._connection.dialect.name, test_objects).on_conflict_do_nothing()
         self._connection.execute(statement, {"ref": ref, "body": json.dumps(body)})
 
     def put(self, ref: str, body: dict[str, Any]) -> None:

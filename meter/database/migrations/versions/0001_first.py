@@ -46,6 +46,14 @@ def _create_shards() -> None:
         sa.PrimaryKeyConstraint("shard"),
     )
     op.create_table(
+        "reconciliations",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", "seq"),
+    )
+    op.create_table(
         "epochs",
         sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
