@@ -27,6 +27,11 @@ def new_provider(settings: Settings, ledger: Ledger) -> Provider:
     """Returns the provider; raises SettingsError, which tells what is missing."""
     if settings.payments == "stripe":
         return _stripe(settings)
+    for field in ("stripe_key", "stripe_webhook_secrets", "hooks_listen"):
+        if getattr(settings, field) is not None:
+            # Whoever gives a key means to be paid, and not to simulate.
+            fix = f"has no effect unless {env_name('payments')} is stripe; set that, or unset this"
+            raise _refused(field, fix)
     if settings.payments == "test":
         return SimulatedProvider(ledger, now_ms)
     return ManualProvider(settings.payment_instructions or "")

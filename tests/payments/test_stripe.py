@@ -7,6 +7,7 @@ import pytest
 
 from meter.database.engine import Ledger
 from meter.database.payments_schema import customers, provider_hints
+from meter.errors import ServiceError
 from meter.payments.hints import HintReader
 from meter.payments.payment_rows import PaymentRow
 from meter.payments.provider import FailureClass, Forged, ProviderRefused
@@ -16,7 +17,7 @@ from meter.payments.providers.stripe import StripeProvider
 from meter.payments.providers.stripe_amounts import minor_of, stripe_amount
 from meter.payments.providers.stripe_failures import failure_of
 from support.payment_desk import LEASE_LAPSES_MS, PaymentDesk
-from support.recorded_accounts import CREDIT, rows
+from support.recorded_accounts import CREDIT, open_account, rows
 from support.stripe_fake import SECRET, StripeFake, stripe_fake
 
 pytest_plugins = ("support.payment_fixtures",)
@@ -298,6 +299,17 @@ def test_what_stripe_cannot_take_is_refused(currency: str, minor: int) -> None:
 )
 def test_each_decline_has_its_class(given: Any, kind: FailureClass) -> None:
     assert failure_of(*given).kind == kind
+
+
+def test_an_account_on_a_test_clock_never_reaches_a_live_key(
+    shared_ledger: Ledger, fake: StripeFake
+) -> None:
+    open_account(shared_ledger, "clocked")
+    live = StripeProvider("rk_live_1", fake.url, "")
+    desk = PaymentDesk(shared_ledger, live, "clocked")
+    with pytest.raises(ServiceError) as refused:
+        desk.purchases.buy(desk.purchase(25, hosted=True))
+    assert refused.value.reason == "TEST_CLOCK"
 
 
 def test_a_live_key_moves_real_money(fake: StripeFake) -> None:

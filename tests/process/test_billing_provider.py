@@ -42,6 +42,11 @@ def test_only_billing_gets_the_secrets_of_the_payment_provider(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        ({"payments": "test", "stripe_key": KEY}, "CREDITGATE_STRIPE_KEY: has no effect"),
+        (
+            {"payments": "manual", "hooks_listen": "127.0.0.1:1"},
+            "CREDITGATE_HOOKS_LISTEN: has no effect",
+        ),
         ({}, "CREDITGATE_STRIPE_KEY: is needed"),
         (
             {"stripe_key": "sk_live_0123456789", "stripe_api_url": "http://localhost:1"},
@@ -57,7 +62,7 @@ def test_a_provider_that_is_not_set_up_is_refused_by_its_setting(
     shared_ledger: Ledger, settings: dict[str, str], problem: str
 ) -> None:
     with pytest.raises(SettingsError, match=problem):
-        new_provider(load_settings(payments="stripe", **settings), shared_ledger)
+        new_provider(load_settings(**{"payments": "stripe", **settings}), shared_ledger)
 
 
 @pytest.fixture
