@@ -35,16 +35,21 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/gen_proto.py --check
+	$(BIN)/python scripts/gen_openapi.py --check
 
 bench: install
 	$(BIN)/python benchmarks/bench.py
 
 proto: install
 	$(BIN)/python scripts/gen_proto.py
+	$(BIN)/python scripts/gen_openapi.py
 
 lock: install
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --constraint requirements.lock --group build pyproject.toml \
+	  --output-file gate/shipped/docker/requirements.lock
 
 clean:
 	rm -rf .venv

@@ -145,7 +145,8 @@ def running_stack(ledger_url: str = "") -> Iterator[Stack]:
         )
         store = asyncio.run(open_store(settings))
         opened.callback(store.close)
-        valkey = Running(list(store.argv), os.environ, folder / "valkey.log")
+        environment = store.child().environment or os.environ
+        valkey = Running(list(store.argv), environment, folder / "valkey.log")
         opened.callback(valkey.stop)
         asyncio.run(store.wait_until_ready())
         settings = settings.model_copy(update={"redis_url": store.url})

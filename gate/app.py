@@ -2,7 +2,8 @@
 
 - the gate decides: gate.v1.Gate and meter.v1.Accounts, restoring and reaping;
 - the flusher carries the journal into the ledger;
-- billing reads the ledger: meter.v1.Ledger. Billing decides nothing and may die at any time.
+- billing reads the ledger and takes money: meter.v1.Ledger, meter.v1.Payments. Billing decides
+  nothing and may die at any time.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -23,20 +24,16 @@ from contextlib import (
 
 import structlog
 import uvloop
-from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from gate.access.exposure import require_closed_door
 from gate.account_currencies import AccountCurrencies
-from gate.address import Address
-from gate.admin.accounts import AccountMethods
-from gate.admin.budgets import BudgetMethods
-from gate.admin.grants import GrantMethods
-from gate.admin.service import AccountsService
-from gate.admin.top_ups import TopUpMethods
-from gate.admin.vouchers import VoucherMethods
+from gate.accounts_parts import accounts_service
+from gate.adapters.envoy_services import envoy_services
+from gate.billing_payments import open_payments
 from gate.denial_events import DenialEvents
 from gate.health_watch import HealthWatch
 from gate.ledger_tasks import naming_redis
@@ -49,22 +46,18 @@ from gate.process.logging import configure_logging
 from gate.process.metrics_files import written_metrics
 from gate.process.metrics_server import metrics_server
 from gate.process.standard_streams import announce
-from gate.server import Server, new_server
-from gate.server.edge import Edge
-from gate.server.memory_guard import MemoryGuard
+from gate.server.serving import Serving
 from gate.service import GateService
+from gate.serving_parts import open_serving
 from gate.settings import Settings
-from gate.store.keys import shard_of
 from gate.store.lost_holds import LostHolds
 from gate.store.reaper import Reaper
 from gate.store.redis_server import require_fit
 from gate.store_parts import StoreParts, open_store_parts
 from gate.v1 import gate_pb2
-from meter.admin.budgets import Budgets
-from meter.admin.top_ups import TopUps
-from meter.admin.vouchers import Vouchers
 from meter.database.engine import PATIENCE_S, Ledger
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journals import Journals, journal_client
 from meter.ledger.positions import Positions
@@ -72,7 +65,7 @@ from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
 from meter.prices.recorded import Prices
 from meter.service import LedgerService
-from meter.v1 import accounts_pb2, ledger_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
 
 # On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
@@ -99,8 +92,10 @@ def run_gate(settings: Settings, *, exit_with_parent: bool, worker: int | None) 
     configure_logging(settings, process)
     if exit_with_parent:
         exit_when_parent_does()
-    serving = _gate(settings, shares_port=worker is not None)
-    uvloop.run(_serve("gate", settings, settings.listen, serving))
+    require_closed_door(settings, "listen")
+    require_closed_door(settings, "http_listen")
+    opening = _gate(settings, shares_port=worker is not None)
+    uvloop.run(_serve("gate", settings, opening))
 
 
 def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -112,8 +107,10 @@ def run_billing(settings: Settings, *, exit_with_parent: bool) -> None:
     if exit_with_parent:
         exit_when_parent_does()
     os.nice(_BILLING_NICENESS)
-    serving = _billing(settings)
-    uvloop.run(_serve("billing", settings, settings.billing_listen, serving))
+    require_closed_door(settings, "billing_listen")
+    require_closed_door(settings, "billing_http_listen")
+    opening = _billing(settings)
+    uvloop.run(_serve("billing", settings, opening))
 
 
 def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
@@ -133,6 +130,7 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
         redis = journal_client(settings.shared_redis_url())
         flusher = Flusher(
             Journals(redis, settings.shards),
+            FlushRequests(redis),
             ledger,
             settings.flush_interval_ms,
             FlusherMetrics(registry),
@@ -151,24 +149,23 @@ def run_flusher(settings: Settings, *, exit_with_parent: bool) -> None:
 async def _serve(
     process: str,
     settings: Settings,
-    address: Address,
-    serving: AbstractAsyncContextManager[Server],
+    opening: AbstractAsyncContextManager[Serving],
 ) -> None:
     """Serves until a signal comes, then drains."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving as server:
+    async with opening as serving:
         _collect_rarely()
-        announce(f"creditgate {process} ready: grpc {address}, transport {server.transport}")
+        announce(f"creditgate {process} ready: {serving.describe()}")
         await stop.wait()
         log.info("draining", timeout_ms=settings.drain_timeout_ms)
-        await server.drain(settings.drain_timeout_ms / 1000)
+        await serving.drain(settings.drain_timeout_ms / 1000)
 
 
 @asynccontextmanager
-async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Server]:
+async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serving]:
     """Opens the gate, listening, and closes all parts in reverse order."""
     async with AsyncExitStack() as opened:
         metrics = GateMetrics(opened.enter_context(_metrics(settings)))
@@ -187,51 +184,55 @@ async def _gate(settings: Settings, *, shares_port: bool) -> AsyncIterator[Serve
             Prices(ledger),
             AccountCurrencies(parts.store.get_balance),
             parts.barrier.wait,
+            metrics.decisions,
         )
         denial_events = DenialEvents(ledger, metrics)
         opened.push_async_callback(denial_events.record_rest)
-        accounts = _accounts_service(
+        accounts = accounts_service(
             settings,
             ledger,
             parts,
             reaper,
             pricer,
         )
+        gate = GateService(
+            parts.store,
+            LostHolds(parts.store, parts.shards, ledger),
+            pricer,
+            metrics,
+            denial_events,
+        )
         services = {
-            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: GateService(
-                parts.store,
-                LostHolds(parts.store, parts.shards, ledger),
-                pricer,
-                metrics,
-                denial_events,
-            ),
+            gate_pb2.DESCRIPTOR.services_by_name["Gate"]: gate,
             accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]: accounts,
+            **envoy_services(settings, gate, pricer, metrics),
         }
-        server = _new_server(
+        serving = await open_serving(
             settings,
+            settings.listen,
+            settings.http_listen,
             services,
             metrics,
+            opened,
             shares_port=shares_port,
         )
-        await server.start(settings.listen)
         run_in_background(
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
             parts.restorer.sweep(),
             reaper.keep(),
-            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
+            HealthWatch(parts.connections, parts.shards, serving.set_serving).keep(),
             PriceWatch(price_file, pricer, metrics).keep(),
             pricer.keep(),
             denial_events.keep(),
-            _memory_guard(settings, settings.listen, metrics).keep(),
             metrics.buffer.keep(),
         )
-        yield server
+        yield serving
 
 
 @asynccontextmanager
-async def _billing(settings: Settings) -> AsyncIterator[Server]:
+async def _billing(settings: Settings) -> AsyncIterator[Serving]:
     """Opens billing, listening, and closes all parts in reverse order.
 
     Billing begins no epochs: with a wrong address of the store or of the ledger, it could fence off
@@ -253,18 +254,29 @@ async def _billing(settings: Settings) -> AsyncIterator[Server]:
             parts.inspection.now_ms,
             parts.inspection,
         )
-        services = {ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service}
-        server = _new_server(settings, services, metrics, shares_port=False)
-        await server.start(settings.billing_listen)
+        services = {
+            ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
+            payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
+                settings, ledger, parts, opened
+            ),
+        }
+        serving = await open_serving(
+            settings,
+            settings.billing_listen,
+            settings.billing_http_listen,
+            services,
+            metrics,
+            opened,
+            shares_port=False,
+        )
         run_in_background(
             opened,
             parts.shards.keep(),
             parts.shards.watch(),
-            HealthWatch(parts.connections, parts.shards, server.set_serving).keep(),
-            _memory_guard(settings, settings.billing_listen, metrics).keep(),
+            HealthWatch(parts.connections, parts.shards, serving.set_serving).keep(),
             metrics.buffer.keep(),
         )
-        yield server
+        yield serving
 
 
 async def _open_ledger(
@@ -292,78 +304,6 @@ def _new_reaper(
         settings.reap_interval_ms,
         metrics,
     )
-
-
-def _accounts_service(
-    settings: Settings,
-    ledger: Ledger,
-    parts: StoreParts,
-    reaper: Reaper,
-    pricer: Pricer,
-) -> AccountsService:
-    """Builds meter.v1.Accounts, whose changes are recorded in the ledger and act on the store."""
-    operations = parts.operations
-    restorer = parts.restorer
-    wait_until_flushed = parts.barrier.wait
-    top_ups = TopUps(
-        ledger,
-        settings.top_up_expiry_days,
-        reference_per_account=settings.payment_reference_per_account,
-    )
-    return AccountsService(
-        AccountMethods(
-            operations,
-            restorer,
-            reaper,
-            parts.expiry,
-            settings.shards,
-        ),
-        GrantMethods(
-            operations,
-            restorer,
-            wait_until_flushed,
-            pricer.canonical,
-        ),
-        TopUpMethods(operations, top_ups, restorer, settings.top_up_bounds),
-        VoucherMethods(
-            Vouchers(ledger),
-            restorer,
-            settings.voucher_secret(),
-            pricer.canonical,
-        ),
-        BudgetMethods(
-            Budgets(ledger),
-            restorer,
-            wait_until_flushed,
-            pricer.canonical,
-        ),
-        lambda account_id: parts.shards.require_admission(shard_of(account_id, settings.shards)),
-    )
-
-
-def _new_server(
-    settings: Settings,
-    services: Mapping[ServiceDescriptor, object],
-    metrics: GateMetrics,
-    *,
-    shares_port: bool,
-) -> Server:
-    edge = Edge(metrics, settings.max_in_flight)
-    return new_server(
-        settings.transport,
-        services,
-        edge,
-        shares_port=shares_port,
-    )
-
-
-def _memory_guard(
-    settings: Settings,
-    address: Address,
-    metrics: GateMetrics,
-) -> MemoryGuard:
-    max_bytes = settings.memory_max_mib * 1024 * 1024
-    return MemoryGuard(address, max_bytes, metrics.calls.closed_connections)
 
 
 def _collect_rarely() -> None:

@@ -46,6 +46,7 @@ class GateMetrics:
         self.calls = CallMetrics(registry)
         self.decisions = DecisionMetrics(registry)
         self.upkeep = UpkeepMetrics(registry)
+        self.access = AccessMetrics(registry)
 
 
 class CallMetrics:
@@ -91,6 +92,39 @@ class CallMetrics:
         )
 
 
+class AccessMetrics:
+    """Counts what became of callers' tokens."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rejected_tokens = Counter(
+            "creditgate_rejected_tokens_total",
+            "Calls refused for their token: missing, unknown, expired, or of no right.",
+            ["why"],
+            registry=registry,
+        )
+        for why in ("missing", "unknown", "expired", "role", "account"):
+            self.rejected_tokens.labels(why)
+        self.certificate_expiry = Gauge(
+            "creditgate_certificate_expiry_timestamp_seconds",
+            "When the server's certificate ends; 0 without TLS.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.token_file_reads = Counter(
+            "creditgate_token_file_reads_total",
+            "Times that a changed file of tokens was read: ok, or failed and the old ones stay.",
+            ["outcome"],
+            registry=registry,
+        )
+        _begin_at_zero(self.token_file_reads)
+
+
+def _begin_at_zero(reads: Counter) -> None:
+    """Shows the outcomes before there is a reading: from nothing, Prometheus sees no growth."""
+    for outcome in ("ok", "failed"):
+        reads.labels(outcome)
+
+
 class DecisionMetrics:
     """Counts what was decided, and what was charged."""
 
@@ -114,6 +148,17 @@ class DecisionMetrics:
         self.shortfall = Counter(
             "creditgate_shortfall_credits_total",
             "Usage that exceeded what was available: recorded as debt.",
+            registry=registry,
+        )
+        self.settlements = Counter(
+            "creditgate_settlements_total",
+            "Holds that a gateway has settled: reported, unreported, released, or refused.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self.usage_inconsistent = Counter(
+            "creditgate_usage_inconsistent_total",
+            "Usage objects of providers that contradict themselves: charged by the larger reading.",
             registry=registry,
         )
         self.charged = Counter(
@@ -184,6 +229,7 @@ class UpkeepMetrics:
             ["outcome"],
             registry=registry,
         )
+        _begin_at_zero(self.price_file_reads)
         self.denial_events_dropped = Counter(
             "creditgate_denial_events_dropped_total",
             "Denials without an event, because too many others wait for the ledger.",

@@ -14,6 +14,8 @@ import structlog
 
 from gate.account_currencies import AccountCurrencies
 from gate.hold_ids import version_of
+from gate.metrics import DecisionMetrics
+from gate.reported_usage import quantities_reported
 from gate.store.errors import CommandFailed
 from gate.v1 import gate_pb2
 from meter.database.errors import LedgerUnavailable
@@ -82,11 +84,13 @@ class Pricer:
         prices: Prices,
         currencies: AccountCurrencies,
         wait_until_flushed: Callable[[str], Awaitable[None]],
+        metrics: DecisionMetrics,
     ) -> None:
         self._table = table
         self._prices = prices
         self._currencies = currencies
         self._wait_until_flushed = wait_until_flushed
+        self._metrics = metrics
         # By version, the least recently used first.
         self._remembered: OrderedDict[str, ModelPrice] = OrderedDict()
         self._unrecorded: dict[str, ModelPrice] = {}
@@ -174,7 +178,10 @@ class Pricer:
             if error.reason not in _NO_PRICE:
                 raise
             model = self._table.meaning(usage.model, request.account_id)
-        lines = reported_lines(quantities_of(usage), request.reported_cost_nanos)
+        quantities = quantities_of(usage)
+        if usage.reported_json:
+            quantities = self._reported_quantities(quantities, usage, model)
+        lines = reported_lines(quantities, request.reported_cost_nanos)
         pricing = Pricing(model, "", lines)
         return Cost(request.reported_cost_nanos, pricing=pricing.to_json(), model=model)
 
@@ -253,6 +260,8 @@ class Pricer:
 
     def _cost(self, price: ModelPrice, usage: gate_pb2.Usage) -> Cost:
         quantities = quantities_of(usage)
+        if usage.reported_json:
+            quantities = self._reported_quantities(quantities, usage, price.model)
         try:
             amount_nanos, lines = price.cost(quantities)
         except UnpricedUnit as error:
@@ -268,6 +277,18 @@ class Pricer:
             brought = price.to_json()
         pricing = Pricing(price.model, price.version, lines, brought)
         return Cost(amount_nanos, price, pricing.to_json(), quantities, lines, price.model)
+
+    def _reported_quantities(
+        self,
+        given: dict[str, int],
+        usage: gate_pb2.Usage,
+        model: str,
+    ) -> dict[str, int]:
+        """Returns the quantities of the provider's usage object, and those given beside it."""
+        reported = quantities_reported(given, usage.reported_json, model)
+        if not reported.is_consistent:
+            self._metrics.usage_inconsistent.inc()
+        return {**reported.quantities, **given}
 
     async def _recall(self, version: str, account_id: str) -> ModelPrice | None:
         """Returns a price that the ledger has, or gets with the entry that has pinned the price.

@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationInfo
 
 from gate.address import Address, parse_address
 from gate.redis_url import check_redis_url
+from gate.token_text import check_token
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
 
@@ -38,7 +39,7 @@ def check_workers(count: int, others: ValidationInfo) -> int:
     return count
 
 
-def read_metrics_listen(value: str | Address | None) -> Address | None:
+def read_optional_listen(value: str | Address | None) -> Address | None:
     if not value:
         return None
     return read_listen(value)
@@ -59,6 +60,24 @@ def read_existing_file(value: str | Path | None) -> Path | None:
     path = read_directory(value)
     if not path.is_file():
         raise ValueError("there is no such file")
+    return path
+
+
+def read_existing_directory(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if not path.is_dir():
+        raise ValueError("there is no such directory")
+    return path
+
+
+def read_optional_path(value: str | Path | None) -> Path | None:
+    if not value:
+        return None
+    path = read_directory(value)
+    if path.is_dir():
+        raise ValueError("is a directory; name a file")
     return path
 
 
@@ -114,4 +133,13 @@ def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
             f"at least {MIN_KEY_CHARACTERS} characters that nobody can guess:"
             " `openssl rand -hex 32` makes some"
         )
+    return value
+
+
+def read_token(value: str | SecretStr | None) -> SecretStr | None:
+    if not value:
+        return None
+    if isinstance(value, str):
+        value = SecretStr(value)
+    check_token(value.get_secret_value())
     return value

@@ -1,7 +1,6 @@
 """Holds every setting: read once from the environment, validated here and nowhere else."""
 
 import os
-from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,7 +16,17 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gate.access_settings import (
+    AllowUnauthenticated,
+    OwnToken,
+    OwnTokenFile,
+    SecretsDir,
+    TokensFile,
+)
 from gate.address import Address, parse_address
+from gate.envoy_settings import EnvoySettings
+from gate.http_settings import BillingHttpListen, HttpListen
+from gate.payment_settings import PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -27,7 +36,7 @@ from gate.setting_forms import (
     read_existing_file,
     read_ledger_url,
     read_listen,
-    read_metrics_listen,
+    read_optional_listen,
     read_redis_name,
     read_redis_url,
     read_top_up_bounds,
@@ -35,6 +44,8 @@ from gate.setting_forms import (
     sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
+from gate.settings_error import SettingsError
+from gate.tls_settings import TlsCaFile, TlsCertFile, TlsClientCaFile, TlsKeyFile
 from meter.admin.top_up_bounds import TopUpBounds
 
 __all__ = [
@@ -51,16 +62,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
-
-
-class SettingsError(ValueError):
-    """Lists wrong settings: `problems` has a line for each bad variable."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        lines = ["these settings are wrong:"]
-        lines += [f"  {problem}" for problem in self.problems]
-        super().__init__("\n".join(lines))
+_SECRETS = ("voucher_key", "token")
 
 
 def _default_data_dir() -> Path:
@@ -71,7 +73,7 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
     return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
-class Settings(BaseSettings):
+class Settings(EnvoySettings, PaymentSettings, BaseSettings):
     """Holds all that an operator can choose.
 
     The environment variable of a field is CREDITGATE_ and the field's name in capitals.
@@ -112,13 +114,15 @@ class Settings(BaseSettings):
             "auto (native where it can be had)."
         ),
     )
-    metrics_listen: Annotated[Address | None, PlainValidator(read_metrics_listen)] = Field(
+    metrics_listen: Annotated[Address | None, PlainValidator(read_optional_listen)] = Field(
         default=Address(host="127.0.0.1", port=9464),
         description=(
             "Where /metrics is served over HTTP, for Prometheus: host:port or unix:/path. "
             "Empty: nowhere."
         ),
     )
+    http_listen: HttpListen = None
+    billing_http_listen: BillingHttpListen = None
     data_dir: Annotated[Path, BeforeValidator(read_directory)] = Field(
         default_factory=_default_data_dir,
         description=(
@@ -148,10 +152,10 @@ class Settings(BaseSettings):
         ),
     )
     flush_interval_ms: int = Field(
-        default=100,
+        default=1_000,
         ge=1,
         le=60_000,
-        description="How long a journal entry waits for others before it is flushed, in ms.",
+        description="How long a journal entry waits at most for others to be flushed with, in ms.",
     )
     redis_connections: int = Field(
         default=1,
@@ -217,6 +221,15 @@ class Settings(BaseSettings):
             "vouchers; `up` makes one."
         ),
     )
+    secrets_dir: SecretsDir = None
+    tokens_file: TokensFile = None
+    allow_unauthenticated: AllowUnauthenticated = False
+    token: OwnToken = None
+    token_file: OwnTokenFile = None
+    tls_cert_file: TlsCertFile = None
+    tls_key_file: TlsKeyFile = None
+    tls_client_ca_file: TlsClientCaFile = None
+    tls_ca_file: TlsCaFile = None
     max_in_flight: int = Field(
         default=4096,
         ge=1,
@@ -309,17 +322,27 @@ class EffectiveSetting(NamedTuple):
 def load_settings(**overrides: Any) -> Settings:
     """Reads the settings of this process, or raises SettingsError.
 
-    `overrides` that are not None come first, then the environment, then defaults.
+    `overrides` that are not None come first, then the environment, then the files of
+    CREDITGATE_SECRETS_DIR, then defaults.
     """
     given = {field: value for field, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        # BaseSettings takes the directory, and hides it from mypy.
+        return Settings(_secrets_dir=_secrets_dir(), **given)  # type: ignore[call-arg]
     except ValidationError as invalid:
         # A default that was not computed because of another bad setting is no problem of its own.
         errors = [
             error for error in invalid.errors() if error["type"] != "default_factory_not_called"
         ]
         raise SettingsError([*unknown_variables(), *map(_problem, errors)]) from None
+
+
+def _secrets_dir() -> str | None:
+    """Returns the directory of secrets if there is one; the setting's check tells if not."""
+    path = Path(os.environ.get(env_name("secrets_dir"), "")).expanduser()
+    if path.parts and path.is_dir():
+        return str(path)
+    return None
 
 
 def unknown_variables() -> list[str]:
@@ -370,6 +393,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field == "voucher_key":
+    if field in _SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

@@ -18,6 +18,7 @@ MAX_QUANTITY = 10**12  # of one unit in one request: every sum of quantities fit
 MAX_UNITS = 32
 MAX_UNIT_NAME = 64
 MAX_SERVICE_TIER = 64
+MAX_REPORTED_JSON = 16_384  # bytes; a usage object has some hundred, and the journal keeps it
 MAX_HOLD_TTL_MS = 86_400_000
 MAX_BATCH = 1000
 
@@ -37,6 +38,11 @@ def check_authorize(request: gate_pb2.AuthorizeRequest) -> None:
             )
         if request.min_amount_nanos > request.amount_nanos:
             raise InvalidField("min_amount_nanos", "must not exceed amount_nanos")
+    elif request.usage.reported_json:
+        raise InvalidField(
+            "usage.reported_json",
+            "tells what was used: estimate a hold by token counts or by amount_nanos",
+        )
     elif not _uses_something(request.usage):
         raise InvalidField(
             "usage",
@@ -81,6 +87,11 @@ def check_extend(request: gate_pb2.ExtendRequest) -> None:
         )
     if adds_amount:
         _check_cost(request)
+    if request.usage.reported_json:
+        raise InvalidField(
+            "usage.reported_json",
+            "tells what was used: add to a hold by token counts or by amount_nanos",
+        )
 
 
 def check_estimate(request: gate_pb2.EstimateCostRequest) -> None:
@@ -172,6 +183,8 @@ def _check_usage(usage: gate_pb2.Usage) -> None:
         )
     for field in _TOKEN_FIELDS:
         _check_quantity(f"usage.{field}", getattr(usage, field))
+    if usage.reported_json:
+        _check_reported_json(usage)
     if len(usage.units) > MAX_UNITS:
         raise InvalidField("usage.units", f"at most {MAX_UNITS} units")
     for unit, quantity in usage.units.items():
@@ -183,6 +196,21 @@ def _check_usage(usage: gate_pb2.Usage) -> None:
         if unit in _TOKEN_FIELDS:
             raise InvalidField("usage.units", f"{unit} has a field of its own: give it there")
         _check_quantity(f"usage.units[{unit}]", quantity)
+
+
+def _check_reported_json(usage: gate_pb2.Usage) -> None:
+    size = len(usage.reported_json.encode())
+    if size > MAX_REPORTED_JSON:
+        raise InvalidField(
+            "usage.reported_json",
+            f"at most {MAX_REPORTED_JSON} bytes; this one has {size}: send the usage object alone,"
+            " without the response around it",
+        )
+    if any(getattr(usage, field) for field in _TOKEN_FIELDS):
+        raise InvalidField(
+            "usage.reported_json",
+            "stands in place of token counts: give either, not both",
+        )
 
 
 def _check_quantity(field: str, quantity: int) -> None:

@@ -50,3 +50,30 @@ def minor_unit_nanos(code: str) -> int:
     places = _DECIMAL_PLACES.get(code, _USUAL)
     divisor: int = 10**places
     return NANOS_PER_CREDIT // divisor
+
+
+def minor_units(nanos: int, code: str) -> int:
+    """Returns an amount in minor units of its currency, such as cents.
+
+    ValueError for an amount that is no whole number of them: nothing is rounded where money moves.
+    """
+    unit_nanos = minor_unit_nanos(code)
+    units, rest = divmod(nanos, unit_nanos)
+    if rest:
+        raise ValueError(f"{nanos} nanos are no whole number of {code}'s minor units")
+    return units
+
+
+def nanos_of(minor: int, code: str) -> int:
+    """Returns the nanos of an amount of minor units."""
+    return minor * minor_unit_nanos(code)
+
+
+def format_minor(minor: int, code: str) -> str:
+    """Returns an amount as people and programs read it, such as `JPY 3000` or `USD 12.50`."""
+    places = _DECIMAL_PLACES.get(code, _USUAL)
+    if not places:
+        return f"{code} {minor}"
+    text = f"{abs(minor):0{places + 1}d}"
+    sign = "-" if minor < 0 else ""
+    return f"{code} {sign}{text[:-places]}.{text[-places:]}"

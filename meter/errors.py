@@ -72,3 +72,15 @@ class Unavailable(ServiceError):
     """The request may or may not have taken effect: repeat the request with the same request id."""
 
     code = "UNAVAILABLE"
+
+
+class Unauthenticated(ServiceError):
+    """Nobody knows who calls."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(ServiceError):
+    """The caller is known, and may not make this call."""
+
+    code = "PERMISSION_DENIED"

@@ -1,7 +1,9 @@
 """The flusher: carries the journals into the ledger, each entry once, in order.
 
 One round looks at every shard's journal, posts the entries in transactions of a bounded size, and
-after each commit trims the entries that are now durable. The flusher keeps no state that matters: a
+after each commit trims the entries that are now durable. A round begins when about as many entries
+as pay for a round must have come, when somebody asks for the ledger (meter/flush_requests.py), or
+after the interval. The flusher keeps no state that matters: a
 flusher that is killed, or whose commit's outcome is unknown, begins again from the ledger's
 position. Any number of flushers may run.
 """
@@ -18,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerError, LedgerUnavailable
 from meter.flush_lag import FlushLag, age_s
+from meter.flush_requests import FlushRequests
 from meter.journal.entry import Position
 from meter.journal.owner import Owner
 from meter.journals import ForeignShard, Journals, JournalStatus, LedgerOlder
@@ -45,8 +48,11 @@ from meter.metrics import (
 )
 from meter.outage_log import OutageLog
 
-# per transaction: other writers of an SQLite ledger wait for a fraction of a second at most
-BATCH_ENTRIES = 5000
+# per transaction: Redis reads them in a millisecond, for which calls wait, and other writers of an
+# SQLite ledger wait for a tenth of a second
+BATCH_ENTRIES = 1000
+_WORTH_A_ROUND = 1000  # entries: a round's own cost is small beside theirs
+_BEHIND = 3 * _WORTH_A_ROUND  # entries in one round: there are more by now
 _HOLDS_EVERY_S = 5.0
 _STOP_OF = {
     ShardState.LOST: LOST,
@@ -54,7 +60,9 @@ _STOP_OF = {
     ShardState.FOREIGN: FOREIGN,
     ShardState.OTHER_FORM: OTHER_FORM,
 }
+_FIRST_PAUSE_S = 0.1  # after a failure
 _MOST_PAUSE_S = 5.0
+_OTHERS_S = 0.02  # for another flusher to be done
 _EXPECTED = (LedgerUnavailable, RedisError, ForeignShard, LedgerOlder)
 
 log = structlog.get_logger()
@@ -69,13 +77,18 @@ class Flusher:
     def __init__(
         self,
         journals: Journals,
+        requests: FlushRequests,
         ledger: Ledger,
         interval_ms: int,
         metrics: FlusherMetrics,
         store_name: str,
     ) -> None:
-        """`store_name` is how the store is reached, or what an operator calls the store."""
+        """No entry waits longer than `interval_ms` for others.
+
+        `store_name` is how the store is reached, or what an operator calls the store.
+        """
         self._journals = journals
+        self._requests = requests
         self._store_name = store_name
         self._ledger = ledger
         self._positions = Positions(ledger)
@@ -86,6 +99,7 @@ class Flusher:
         self._stopped_before: dict[int, str] = {}
         self._lag = FlushLag(metrics.lag_seconds)
         self._holds_due = 0.0
+        self._paced_at = time.monotonic()
         self._outage = OutageLog("flush_failed", "flushing_again")
 
     def run(self, stop: Event) -> None:
@@ -97,13 +111,15 @@ class Flusher:
         failures = 0
         while not stop.is_set():
             try:
-                pause = self._flush_and_pace()
+                flushed = self.flush_once()
                 failures = 0
                 self._outage.ended()
             except Exception as error:
                 failures += 1
                 pause = self._note_failure(error, failures)
-            stop.wait(pause)
+                stop.wait(pause)
+                continue
+            self._requests.wait(self._pace(flushed), stop)
 
     def drain(self, timeout_s: float) -> bool:
         """Flushes until every journal is in the ledger.
@@ -119,7 +135,7 @@ class Flusher:
             if time.monotonic() > deadline:
                 return False
             if not flushed:
-                time.sleep(self._interval_s)  # another flusher is at it
+                time.sleep(_OTHERS_S)
 
     def flush_once(self) -> int:
         """Flushes all shards once, and returns the number of entries written.
@@ -135,17 +151,21 @@ class Flusher:
         self._count_holds()
         return flushed
 
-    def _flush_and_pace(self) -> float:
-        """Flushes once, and returns the seconds to wait before the next round."""
-        flushed = self.flush_once()
-        if flushed >= BATCH_ENTRIES:
+    def _pace(self, flushed: int) -> float:
+        """Returns the seconds after which a round is worth while, if entries go on coming so."""
+        now = time.monotonic()
+        elapsed_s = now - self._paced_at
+        self._paced_at = now
+        if flushed >= _BEHIND:
             return 0.0
-        return self._interval_s
+        if not flushed:
+            return self._interval_s
+        return min(self._interval_s, _WORTH_A_ROUND * elapsed_s / flushed)
 
     def _note_failure(self, error: Exception, failures: int) -> float:
         """Logs and counts a failed round, and returns the seconds to wait before the next."""
         doublings = min(failures, 16)
-        pause = min(_MOST_PAUSE_S, self._interval_s * 2.0**doublings)
+        pause = min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2.0**doublings)
         self._metrics.ledger_failures.inc()
         self._lag.fail_round(time.time())
         self._journals.reconnect()
@@ -312,7 +332,7 @@ class Flusher:
             self._lag.posted(posted.oldest_ms)
 
     def _count_rows(self, records: Sequence[JournalRecord]) -> None:
-        kinds = Counter(record.effect.kind for record in records)
+        kinds = Counter([record.effect.kind for record in records])
         for kind, rows in kinds.items():
             self._metrics.rows.labels(kind.name).inc(rows)
         self._metrics.batch_rows.observe(len(records))

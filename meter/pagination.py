@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.money import INT64_MAX
-from meter.v1.ledger_pb2 import ListEventsRequest, ListInvoicesRequest
+from meter.v1.ledger_pb2 import ListInvoicesRequest
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
@@ -87,7 +87,7 @@ class AccountsPage:
     @classmethod
     def of(
         cls,
-        request: ListInvoicesRequest | ListEventsRequest,
+        request: ListInvoicesRequest,
         place_types: tuple[type, ...],
     ) -> "AccountsPage":
         """Reads the request; raises InvalidField for a field that cannot be used."""

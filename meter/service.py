@@ -7,7 +7,6 @@ when no answer can be given.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -23,7 +22,7 @@ from meter.invoices.repository import (
     list_invoices,
 )
 from meter.pagination import AccountsPage
-from meter.statements.events import EVENT_PLACE, list_events
+from meter.statements.events import EventQuery, list_events
 from meter.statements.grants import GrantQuery, list_grants
 from meter.statements.history import EntryQuery, list_entries
 from meter.statements.holds import HoldQuery, list_holds
@@ -102,10 +101,9 @@ class LedgerService:
         return await asyncio.to_thread(self._read, list_holds, query)
 
     async def ListEvents(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-        query = AccountsPage.of(request, EVENT_PLACE)
+        query = EventQuery.of(request)
         await self._wait_until_flushed(query.account_id or None)
-        listing = partial(list_events, newest_first=request.newest_first)
-        return await asyncio.to_thread(self._read, listing, query)
+        return await asyncio.to_thread(self._read, list_events, query)
 
     async def CheckBooks(self, request: pb.CheckBooksRequest) -> pb.CheckBooksResponse:
         if request.account_id:

@@ -59,6 +59,12 @@ def exact_ms(field: str, stamp: Timestamp) -> int:
     return ms
 
 
+def day_of(date: str) -> int:
+    """Returns the UTC day number of an ISO date; raises ValueError for any other text."""
+    midnight = datetime.combine(datetime.fromisoformat(date), datetime.min.time(), UTC)
+    return (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days
+
+
 def date_of(day: int) -> str:
     """Returns the ISO date of a UTC day number (days since 1970-01-01)."""
     midnight = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)

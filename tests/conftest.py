@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("long"):
+        _keep_one_transport(config, items)
     for marker in ("long", "chaos"):
         if not config.getoption(marker):
             skip = pytest.mark.skip(reason=f"only with --{marker}")
@@ -30,6 +32,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     marker
                 ):  # not `item.keywords`: they hold the names of folders too
                     item.add_marker(skip)
+
+
+def _keep_one_transport(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the second transport to the tests of what transports do."""
+    again = [item for item in items if _is_tried_again(item)]
+    config.hook.pytest_deselected(items=again)
+    items[:] = [item for item in items if not _is_tried_again(item)]
+
+
+def _is_tried_again(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    second = call is not None and call.params.get("stack") == "grpcio"
+    return second and not item.get_closest_marker("every_transport")
 
 
 @pytest.fixture

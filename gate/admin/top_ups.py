@@ -12,14 +12,13 @@ from gate.admin.fields import (
 )
 from gate.store.restore import Restorer
 from meter.admin.recorder import OperationRecorder
-from meter.admin.top_up_bounds import TopUpBound
+from meter.admin.top_up_bounds import TopUpBound, check_bounds, check_payable
 from meter.admin.top_ups import TopUpRow, TopUps, check_top_up_currency
-from meter.currencies import check_currency, minor_unit_nanos
+from meter.currencies import check_currency
 from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id, check_text
 from meter.journal.operations import Operation
-from meter.money import grouped_credits
 from meter.pagination import Page, Place, page_of
 from meter.times import optional_timestamp, timestamp
 from meter.v1.accounts_pb2 import (
@@ -64,8 +63,9 @@ class TopUpMethods:
         if account is None:
             raise AccountNotFound(wanted.account_id)
         check_top_up_currency(wanted, account.currency)
-        self._check_bounds(wanted.amount_nanos, account.currency)
-        _check_payable(wanted.amount_nanos, account.currency)
+        field = "top_up.amount_nanos"
+        check_bounds(field, wanted.amount_nanos, account.currency, self._bounds)
+        check_payable(field, wanted.amount_nanos, account.currency)
         row, operation = await asyncio.to_thread(self._top_ups.create, wanted)
         return await self._apply(row, operation)
 
@@ -99,31 +99,11 @@ class TopUpMethods:
         top_ups, token = page.fill(rows, map(_top_up_message, rows), _place_of)
         return ListTopUpsResponse(top_ups=top_ups, next_page_token=token)
 
-    def _check_bounds(self, nanos: int, currency: str) -> None:
-        bounds = self._bounds.get(currency)
-        if bounds is not None and not bounds.allow(nanos):
-            raise InvalidField(
-                "top_up.amount_nanos",
-                f"must be {bounds} {currency}; it is {grouped_credits(nanos)}",
-            )
-
     async def _apply(self, row: TopUpRow, operation: Operation | None) -> TopUp:
         """Returns the top-up once the gate has applied the operation, if any."""
         if operation is not None:
             await self._restorer.apply(operation)
         return _top_up_message(row)
-
-
-def _check_payable(nanos: int, currency: str) -> None:
-    """Refuses an amount that nobody can pay, such as half a yen."""
-    unit_nanos = minor_unit_nanos(currency)
-    if nanos % unit_nanos:
-        below = nanos - nanos % unit_nanos
-        raise InvalidField(
-            "top_up.amount_nanos",
-            f"must be a multiple of {grouped_credits(unit_nanos)} {currency}, such as"
-            f" {grouped_credits(below + unit_nanos)}; it is {grouped_credits(nanos)}",
-        )
 
 
 def _check_top_up(top_up: TopUp) -> None:
@@ -186,4 +166,6 @@ def _top_up_message(row: TopUpRow) -> TopUp:
         non_refundable=row.non_refundable,
         grant_id=row.grant_id,
         create_time=timestamp(row.create_time_ms),
+        origin=row.origin,
+        refunded_nanos=row.refunded_nanos,
     )

@@ -6,20 +6,28 @@ from typing import Annotated
 
 import typer
 
+from gate.access.token_file import TokenFileError
 from gate.cli import (
     accounts,
     balance,
     budgets,
     check,
     estimate,
+    events,
+    files,
+    gateway,
     grants,
+    health,
     holds,
     invoices,
     ledger,
+    payments,
     prices,
+    recharges,
     reconcile,
     replay,
     serve,
+    tokens,
     top_ups,
     vouchers,
 )
@@ -44,15 +52,22 @@ balance.register(app)
 grants.register(app)
 holds.register(app)
 top_ups.register(app)
+payments.register(app)
+recharges.register(app)
 vouchers.register(app)
 budgets.register(app)
 estimate.register(app)
+gateway.register(app)
 ledger.register(app)
+events.register(app)
 invoices.register(app)
 check.register(app)
 reconcile.register(app)
 prices.register(app)
 replay.register(app)
+tokens.register(app)
+files.register(app)
+health.register(app)
 
 _FOR_THE_USER = (
     CallFailed,
@@ -64,6 +79,7 @@ _FOR_THE_USER = (
     ServiceError,
     SettingsError,
     StartupError,
+    TokenFileError,
     UnfitRedis,
 )
 

@@ -21,11 +21,14 @@ from rich.table import Table
 
 from gate.address import Address
 from gate.channel_options import NO_PROXY
+from gate.cli.own_tls import channel_credentials
+from gate.cli.own_token import WithToken, token_metadata
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.money import AmountError, grouped_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
 
 TIMEOUT_S = 30.0
 
@@ -49,6 +52,12 @@ _OPTIONS = {
     "graces": "--grace",
     "effective_at": "--effective",
     "expires_at": "--expires",
+    "threshold_nanos": "--below",
+    "target_nanos": "--up-to",
+    "monthly_limit_nanos": "--monthly-limit",
+    "method_id": "--method",
+    "test_method": "--test-method",
+    "set_by": "--set-by",
     "models": "--model",
     "services": "--service",
     "payment_reference": "--reference",
@@ -144,15 +153,22 @@ class Service:
 @contextmanager
 def service() -> Iterator[Service]:
     """Opens the gate at CREDITGATE_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings().listen, "listen") as channel:
+    with open_channel("listen") as channel:
         yield Service(channel)
 
 
 @contextmanager
 def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
-    with _channel(_settings().billing_listen, "billing_listen") as channel:
+    with open_channel("billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def payments_service() -> Iterator[Any]:
+    """Opens payments at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
+    with open_channel("billing_listen") as channel:
+        yield PaymentsStub(channel)
 
 
 def _settings() -> Settings:
@@ -172,18 +188,34 @@ class _LastRequest(grpc.UnaryUnaryClientInterceptor):
 
 
 @contextmanager
-def _channel(address: Address, setting: str) -> Iterator[grpc.Channel]:
+def open_channel(setting: str) -> Iterator[grpc.Channel]:
+    """Opens a channel to the address of the setting; its calls carry the command's token.
+
+    A failed call inside raises CallFailed.
+    """
+    settings = _settings()
+    address: Address = getattr(settings, setting)
     last = _LastRequest()
-    with grpc.insecure_channel(address.grpc_target, options=[NO_PROXY]) as channel:
+    with_token = WithToken(token_metadata(settings))
+    with _opened(address, channel_credentials(settings)) as channel:
         try:
-            yield grpc.intercept_channel(channel, last)
+            yield grpc.intercept_channel(channel, last, with_token)
         except grpc.RpcError as error:
             told = explain(error, address, setting)
             raise CallFailed(f"{told}{_advice(error, last.request_id)}") from None
 
 
+def _opened(address: Address, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    options = [NO_PROXY]
+    if credentials is None:
+        return grpc.insecure_channel(address.grpc_target, options=options)
+    return grpc.secure_channel(address.grpc_target, credentials, options=options)
+
+
 def _advice(error: Any, request_id: str) -> str:
-    """Returns how to repeat a call of which nobody knows whether it took effect, or nothing."""
+    """Returns what to do next: name a token, or repeat a call whose outcome is unknown."""
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return f"; the command's own token is {env_name('token')} or {env_name('token_file')}"
     if not request_id or error.code() not in _UNKNOWN or _REFUSED in error.details():
         return ""
     return f"; whether it took effect is unknown: repeat it with --request-id {request_id}"

@@ -1,5 +1,6 @@
 """The command to estimate the cost of a request."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from gate.cli.options import is_whole_number, pair
 from gate.cli.output import add_number_columns, print_reply
 from gate.v1.gate_pb2 import EstimateCostRequest, EstimateCostResponse, Usage
 
-_TOKEN_FIELDS = set(Usage.DESCRIPTOR.fields_by_name) - {"model", "units", "service_tier"}
+_OTHER_FIELDS = {"model", "units", "service_tier", "reported_json"}
+_TOKEN_FIELDS = set(Usage.DESCRIPTOR.fields_by_name) - _OTHER_FIELDS
 _MAX_DIGITS = 18  # of a quantity: int64 holds any number of so many digits
 
 
@@ -29,11 +31,11 @@ def estimate(
         ),
     ],
     units: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="UNIT=QUANTITY...", help="Of one request: input_tokens=1000 output_tokens=200."
         ),
-    ],
+    ] = None,
     account: Annotated[
         str, typer.Option(metavar="ACCOUNT", help="By its prices, and for what it has available.")
     ] = "",
@@ -43,6 +45,13 @@ def estimate(
     service_tier: Annotated[
         str, typer.Option(metavar="TIER", help="Such as batch, flex or priority.")
     ] = "",
+    reported: Annotated[
+        str,
+        typer.Option(
+            metavar="JSON",
+            help="The usage object of a provider's response, in place of token counts.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell what a request would cost, and how many such requests an amount, or an account's
@@ -50,9 +59,10 @@ def estimate(
     """
     request = EstimateCostRequest(
         account_id=account,
-        usage=_parse_usage(model, units),
+        usage=_parse_usage(model, units or ()),
     )
     request.usage.service_tier = service_tier
+    request.usage.reported_json = reported
     if credits:
         request.amount_nanos = parse_amount("--credits", credits)
     with service() as call:
@@ -60,7 +70,7 @@ def estimate(
     print_reply(estimated, as_json, _render)
 
 
-def _parse_usage(model: str, units: list[str]) -> Usage:
+def _parse_usage(model: str, units: Iterable[str]) -> Usage:
     usage = Usage(model=model)
     for text in units:
         unit, number = pair("UNIT=QUANTITY", text, "as input_tokens=1000")

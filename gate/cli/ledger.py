@@ -1,4 +1,4 @@
-"""Commands to read the ledger: entries, usage, events."""
+"""Commands to read the ledger: entries, usage."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +13,10 @@ from gate.cli.connection import (
     ledger_service,
     money,
     parse_time,
-    print_next,
     when,
 )
 from gate.cli.options import AccountId, Limit, PageToken, typed
-from gate.cli.output import add_number_columns, print_page, print_reply
+from gate.cli.output import add_number_columns, print_page
 from meter.v1.ledger_pb2 import (
     DAY,
     DEBIT,
@@ -30,11 +29,8 @@ from meter.v1.ledger_pb2 import (
     HOUR,
     Entry,
     EntryKind,
-    Event,
     ListEntriesRequest,
     ListEntriesResponse,
-    ListEventsRequest,
-    ListEventsResponse,
     QueryUsageRequest,
     QueryUsageResponse,
     UsageBucket,
@@ -70,7 +66,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(entries)
     app.command()(usage)
-    app.command()(events)
 
 
 def entries(
@@ -128,38 +123,6 @@ def usage(
     with ledger_service() as ledger:
         page = ledger.QueryUsage(request, timeout=TIMEOUT_S)
     print_page(page, as_json, lambda page: _usage_table(page, by, dimension))
-
-
-def events(
-    account_id: Annotated[
-        str,
-        typer.Argument(
-            metavar="ACCOUNT",
-            help="Only this account's.",
-        ),
-    ] = "",
-    newest: Annotated[
-        bool,
-        typer.Option("--newest", help="The newest first; else the oldest, for programs to go on."),
-    ] = False,
-    limit: Limit = 50,
-    page_token: PageToken = "",
-    as_json: AsJson = False,
-) -> None:
-    """Show thresholds that were crossed, and why requests were denied, oldest first."""
-    request = ListEventsRequest(
-        account_id=account_id,
-        newest_first=newest,
-        page_size=limit,
-        page_token=page_token,
-    )
-    with ledger_service() as ledger:
-        page = ledger.ListEvents(request, timeout=TIMEOUT_S)
-    print_reply(page, as_json, _events_table)
-    # Every page has a token, with which programs ask again for later events. People are shown the
-    # token only if more events may be there already.
-    if not as_json and (newest or len(page.events) == limit):
-        print_next(page.next_page_token)
 
 
 def _parse_kind(name: str) -> EntryKind:
@@ -276,41 +239,3 @@ def _start_text(bucket: UsageBucket, by: str) -> str:
 
 def _short_unit(unit: str) -> str:
     return unit.removesuffix("_tokens").replace("_", " ")
-
-
-def _events_table(page: ListEventsResponse) -> Table:
-    table = Table("when (UTC)", "account", "threshold, denial", "of", "window", box=None)
-    add_number_columns(table, "level", "reached")
-    for event in page.events:
-        table.add_row(
-            when(event.occurred_at),
-            event.account_id,
-            event.threshold_id or event.reason,
-            _subject_text(event),
-            _window_text(event),
-            *_amount_texts(event),
-        )
-    return table
-
-
-def _subject_text(event: Event) -> str:
-    if event.budget_id:
-        return f"budget {event.budget_id}"
-    if event.reason:
-        return "account"
-    return event.subject.lower().replace("_", " ")
-
-
-def _window_text(event: Event) -> str:
-    # The window of a low balance is the sum granted until then, which only programs have use for.
-    if event.subject == "LOW_BALANCE":
-        return ""
-    return event.window
-
-
-def _amount_texts(event: Event) -> tuple[str, str]:
-    """Returns the level and what was reached; for a denial, what could have been spent."""
-    value = money(event.value_nanos)
-    if event.reason:
-        return "", f"{value} left"
-    return money(event.level_nanos), value

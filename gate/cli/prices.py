@@ -35,8 +35,8 @@ from meter.prices.diff import (
     target_changes,
     trust_changes,
 )
-from meter.prices.file import install
 from meter.prices.service_tiers import STANDARD, service_tier_named
+from meter.watched_file import install
 
 Currency = Annotated[
     str, typer.Option(metavar="CURRENCY", help="Only prices in it, as an account in it pays.")

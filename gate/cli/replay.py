@@ -19,7 +19,9 @@ from rich.table import Table
 from gate.channel_options import NO_PROXY
 from gate.cli.connection import CallFailed, console, explain, money, parse_amount
 from gate.cli.output import facts_table
-from gate.settings import load_settings
+from gate.cli.own_tls import channel_credentials
+from gate.cli.own_token import WithTokenAsync, token_metadata
+from gate.settings import Settings, load_settings
 from gate.v1.gate_pb2 import (
     ALLOWED,
     AuthorizeRequest,
@@ -182,11 +184,10 @@ class _Run:
         credits_nanos: int,
     ) -> None:
         """Creates the missing accounts, then plays the rows."""
-        address = load_settings().listen
+        settings = load_settings()
+        address = settings.listen
         try:
-            async with grpc.aio.insecure_channel(
-                address.grpc_target, options=[NO_PROXY]
-            ) as channel:
+            async with _opened(settings) as channel:
                 accounts = AccountsStub(channel)
                 for account_id in self.account_ids:
                     await self._create_account(accounts, account_id, currency, credits_nanos)
@@ -316,6 +317,18 @@ def _progress() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def _opened(settings: Settings) -> grpc.aio.Channel:
+    target = settings.listen.grpc_target
+    credentials = channel_credentials(settings)
+    own: dict[str, Any] = {
+        "options": [NO_PROXY],
+        "interceptors": [WithTokenAsync(token_metadata(settings))],
+    }
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, **own)
+    return grpc.aio.secure_channel(target, credentials, **own)
 
 
 def _result_table(tally: Tally, elapsed_s: float) -> Table:

@@ -28,6 +28,7 @@ from gate.settings import (
     load_settings,
     unknown_variables,
 )
+from meter.database.privileges import grants_sql
 
 if TYPE_CHECKING:
     # Commands that only call start in a third of the time without what reads ledger and store.
@@ -148,10 +149,21 @@ def billing(
         app.run_billing(settings, exit_with_parent=exit_with_parent)
 
 
-def migrate() -> None:
+def migrate(
+    print_grants: Annotated[
+        bool,
+        typer.Option(
+            "--print-grants",
+            help="Only print the SQL by which PostgreSQL gives each process what it needs.",
+        ),
+    ] = False,
+) -> None:
     """Bring the ledger's tables to this version."""
     from gate import ledger_tasks
 
+    if print_grants:
+        print(grants_sql())
+        return
     settings = load_settings()
     ledger_tasks.migrate_ledger(settings)
     console.print(f"the ledger at {masked(settings.ledger_url)} has this version's form")

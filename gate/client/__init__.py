@@ -5,9 +5,11 @@ while other calls are under way share RPCs. A call that was UNAVAILABLE is repea
 request id until the call's time is over. Every amount is an integer of nano-credits.
 """
 
-from gate.client.asynchronous import AsyncClient, Hold, connect
+from gate.client.asynchronous import AsyncClient, Hold
 from gate.client.blocking import BlockingHold, Client
+from gate.client.connection import connect
 from gate.client.errors import CallFailed, Denied, NotSent, OutcomeUnknown
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import ALLOWED, DENIED, Usage
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Hold",
     "NotSent",
     "OutcomeUnknown",
+    "Tls",
     "Usage",
     "connect",
 ]

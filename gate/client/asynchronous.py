@@ -2,19 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
-import grpc
-
-from gate.address import parse_address
-from gate.channel_options import NO_PROXY
 from gate.client.call import Request
 from gate.client.errors import CallFailed, Denied, OutcomeUnknown
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
-from gate.client.process import require_unforked
+from gate.client.metered import MeteredStream
+from gate.client.reported import json_of, usage_of
 from gate.client.sender import Sender
 from gate.v1.gate_pb2 import (
     ALLOWED,
@@ -28,44 +25,13 @@ from gate.v1.gate_pb2 import (
     GetBalanceResponse,
     ReleaseRequest,
     ReleaseResponse,
+    Usage,
 )
 
-TIMEOUT_S = 5.0
-_OPTIONS = [
-    NO_PROXY,
-    ("grpc.enable_retries", 0),  # the sender's own repeats are the only ones
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 1000),  # also what one attempt to connect may take
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-
+_Chunk = TypeVar("_Chunk")
 _Reply = TypeVar("_Reply")
 
 log = logging.getLogger(__name__)
-
-
-@asynccontextmanager
-async def connect(
-    target: str,
-    *,
-    timeout_s: float = TIMEOUT_S,
-) -> AsyncIterator["AsyncClient"]:
-    """Opens a client of the gate at `host:port` or `unix:/path`, for the length of a block.
-
-    The client connects with the first call. `timeout_s` is the time that a call, its repeats
-    included, may take unless the call is given a time of its own. At the end of the block, calls
-    that wait to be sent fail with NotSent, and calls under way may take `timeout_s` to end. Raises
-    ValueError for a target of another form, and RuntimeError in a process that was forked after a
-    client had been opened.
-    """
-    address = parse_address(target)
-    require_unforked()
-    async with grpc.aio.insecure_channel(address.grpc_target, options=_OPTIONS) as channel:
-        client = AsyncClient(Sender(channel), timeout_s)
-        try:
-            yield client
-        finally:
-            await client.close()
 
 
 class AsyncClient:
@@ -296,24 +262,34 @@ class Hold:
         self.reply = reply
         self._settlements: list[asyncio.Task[DebitResponse]] = []
         self._extensions = 0
+        self._stream: MeteredStream | None = None
 
     @property
     def hold_id(self) -> str:
         return self.reply.hold_id
 
     async def settle(
-        self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
+        self,
+        *,
+        reported: object = None,
+        timeout_s: float | None = None,
+        **fields: Unpack[SettleFields],
     ) -> DebitResponse:
         """Charges `amount_nanos` or `usage`; the rest of the hold goes back to the account.
 
-        The dimensions of the Authorize apply unless others are given. A repeat returns the first
-        reply; with other content it fails with the reason REQUEST_ID_REUSED. The settlement goes
-        on if its caller is cancelled, because the usage has to be paid. Raises CallFailed.
+        `reported` is the provider's response, or the usage object of the response, as a mapping,
+        JSON text, or an object of the provider's SDK: the gate reads the counts. A `usage` beside
+        it may name model and service tier. The dimensions of the Authorize apply unless others are
+        given. A repeat returns the first reply; with other content it fails with the reason
+        REQUEST_ID_REUSED. The settlement goes on if its caller is cancelled, because the usage has
+        to be paid. Raises CallFailed, and TypeError for a `reported` of another kind.
         """
         settled: SettleFields = {
             "dimensions": self._authorized.get("dimensions", {}),
             **fields,
         }
+        if reported is not None:
+            settled["usage"] = _with_reported(fields.get("usage"), reported)
         debit = self._client.debit(
             account_id=self.account_id,
             request_id=f"{self.request_id}/debit",
@@ -324,6 +300,32 @@ class Hold:
         settlement = self._client._go_on_with(debit)
         self._settlements.append(settlement)
         return await asyncio.shield(settlement)
+
+    async def metered(self, stream: AsyncIterable[_Chunk]) -> AsyncIterator[_Chunk]:
+        """Passes on the chunks of a provider's stream, and settles the hold when the stream ends.
+
+        The chunks' usage objects tell what was used. A stream that is left, or that breaks, is
+        settled at the end of the hold's block. Without a usage object, the input that was
+        authorized is charged, and a token of output a chunk; for a hold of an amount, the amount.
+        Raises what the stream and `settle` raise.
+        """
+        metered = self.begin_metering()
+        async for chunk in stream:
+            metered.see(chunk)
+            yield chunk
+        metered.end()
+        await self.settle_metered()
+
+    def begin_metering(self) -> MeteredStream:
+        """Returns what is to see the chunks of the hold's stream."""
+        self._stream = MeteredStream(self._authorized.get("usage"), self.reply)
+        return self._stream
+
+    async def settle_metered(self) -> None:
+        """Settles the hold by the stream, unless it never began or the hold was settled."""
+        stream = self._stream
+        if stream is not None and stream.has_begun and not self._settlements:
+            await self.settle(**stream.settlement())
 
     async def extend(
         self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]
@@ -349,8 +351,13 @@ class Hold:
     async def end(self) -> None:
         """Gives the hold back, unless a settlement took effect or may have taken effect.
 
-        If that fails, the time to live ends the hold.
+        A stream that was left is settled first. If ending fails, the time to live ends the hold.
         """
+        try:
+            await self.settle_metered()
+        except CallFailed as error:
+            log.warning("hold %s of %s was not settled: %s", self.hold_id, self.account_id, error)
+            return
         if self._settlements:
             await asyncio.wait(self._settlements)
         if any(_may_have_settled(settlement) for settlement in self._settlements):
@@ -368,6 +375,14 @@ class Hold:
                 self.account_id,
                 error,
             )
+
+
+def _with_reported(usage: Usage | None, reported: object) -> Usage:
+    """Returns the usage with the provider's usage object in it."""
+    told = Usage(reported_json=json_of(usage_of(reported)))
+    if usage is not None:
+        told.MergeFrom(usage)
+    return told
 
 
 def _may_have_settled(settlement: asyncio.Task[DebitResponse]) -> bool:

@@ -4,18 +4,22 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from gate.address import parse_address
-from gate.client.asynchronous import TIMEOUT_S, AsyncClient, Hold, connect
+from gate.client.asynchronous import AsyncClient, Hold
+from gate.client.connection import TIMEOUT_S, connect
+from gate.client.credentials import Credentials
 from gate.client.errors import NotSent
 from gate.client.fields import AuthorizeFields, DebitFields, ExtendFields, SettleFields
 from gate.client.process import require_unforked
 from gate.client.sender import CLOSED
+from gate.client.tls import Tls
 from gate.v1.gate_pb2 import (
     AuthorizeResponse,
     DebitResponse,
@@ -24,6 +28,7 @@ from gate.v1.gate_pb2 import (
     ReleaseResponse,
 )
 
+_Chunk = TypeVar("_Chunk")
 _Reply = TypeVar("_Reply")
 
 
@@ -35,13 +40,29 @@ class Client:
     `unix:/path`, and `timeout_s` the time that a call may take unless the call is given a time of
     its own. The methods take, return and raise the same as those of AsyncClient. An interrupted
     thread leaves its call's outcome unknown. A client opens with its first call. In a process
-    that is forked after any client has opened, calls raise RuntimeError. Raises ValueError for a
-    target of another form.
+    that is forked after any client has opened, calls raise RuntimeError. `token`, `token_file` and
+    `tls` are those of `connect`. Raises ValueError for a target or a token of another form, and
+    OSError for a token file that cannot be read.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+        token_file: str | Path = "",
+        tls: Tls | None = None,
+    ) -> None:
         parse_address(target)
-        self._scope = connect(target, timeout_s=timeout_s)
+        Credentials(token, token_file)  # so that a wrong token is told here, and not by a call
+        self._scope = connect(
+            target,
+            timeout_s=timeout_s,
+            token=token,
+            token_file=token_file,
+            tls=tls,
+        )
         self._lock = threading.Lock()
         self._client: AsyncClient | None = None
         self._is_closed = False
@@ -291,15 +312,37 @@ class BlockingHold:
         return self._hold.hold_id
 
     def settle(
-        self, *, timeout_s: float | None = None, **fields: Unpack[SettleFields]
+        self,
+        *,
+        reported: object = None,
+        timeout_s: float | None = None,
+        **fields: Unpack[SettleFields],
     ) -> DebitResponse:
         """Charges `amount_nanos` or `usage`; the rest of the hold goes back to the account.
 
-        The dimensions of the Authorize apply unless others are given. A repeat returns the first
-        reply; with other content it fails with the reason REQUEST_ID_REUSED. Raises CallFailed.
+        `reported` is the provider's response, or the usage object of the response, as a mapping,
+        JSON text, or an object of the provider's SDK: the gate reads the counts. A `usage` beside
+        it may name model and service tier. The dimensions of the Authorize apply unless others are
+        given. A repeat returns the first reply; with other content it fails with the reason
+        REQUEST_ID_REUSED. Raises CallFailed, and TypeError for a `reported` of another kind.
         """
-        settling = self._hold.settle(timeout_s=timeout_s, **fields)
+        settling = self._hold.settle(reported=reported, timeout_s=timeout_s, **fields)
         return self._wait(settling)
+
+    def metered(self, stream: Iterable[_Chunk]) -> Iterator[_Chunk]:
+        """Passes on the chunks of a provider's stream, and settles the hold when the stream ends.
+
+        The chunks' usage objects tell what was used. A stream that is left, or that breaks, is
+        settled at the end of the hold's block. Without a usage object, the input that was
+        authorized is charged, and one token of output a chunk; for a hold of an amount, the amount.
+        Raises what the stream and `settle` raise.
+        """
+        metered = self._hold.begin_metering()
+        for chunk in stream:
+            metered.see(chunk)
+            yield chunk
+        metered.end()
+        self._wait(self._hold.settle_metered())
 
     def extend(
         self, *, timeout_s: float | None = None, **fields: Unpack[ExtendFields]

@@ -5,7 +5,8 @@ Batch; a lone call goes at once, by itself. An account is in one RPC at a time, 
 sent in the order in which they were made, repeats included.
 
 A call that was UNAVAILABLE is sent again, unchanged, after a growing pause and for as long as its
-caller waits. No other status is repeated. A status that ends a whole Batch may be the fault of a
+caller waits. No other status is repeated, but for UNAUTHENTICATED once the file of the token has
+another token. A status that ends a whole Batch may be the fault of a
 single call, so each call of that Batch is then sent by itself.
 """
 
@@ -18,6 +19,7 @@ import grpc
 from google.protobuf.message import Message
 
 from gate.client.call import Call, Request
+from gate.client.credentials import Credentials
 from gate.client.errors import Failure, failure_of, failure_of_rpc
 from gate.client.process import require_unforked
 from gate.client.waiting import Waiting
@@ -44,7 +46,8 @@ CLOSED = Failure("CANCELLED", "CLIENT_CLOSED", "the client was closed")
 class Sender:
     """Sends calls on the event loop in which the Sender is made."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials) -> None:
+        self._credentials = credentials
         stub: Any = GateStub(channel)  # the generated stubs have no types
         self._methods = {
             "authorize": stub.Authorize,
@@ -152,6 +155,8 @@ class Sender:
             outcomes = await self._rpc(calls)
         except grpc.aio.AioRpcError as error:
             failure = failure_of_rpc(error)
+            if failure.code == "UNAUTHENTICATED" and self._has_new_token():
+                return list(calls)
             if len(calls) > 1 and failure.code not in _WHOLE:
                 return _singled(calls)
             outcomes = [failure] * len(calls)
@@ -166,12 +171,23 @@ class Sender:
     async def _rpc(self, calls: Sequence[Call]) -> Sequence[Message | Failure]:
         deadline_s = max(call.deadline_s for call in calls)
         timeout_s = deadline_s - self._loop.time()
+        metadata = self._credentials.metadata
         if len(calls) == 1:
             [call] = calls
             method = self._methods[call.method]
-            return [await method(call.request, timeout=timeout_s)]
-        response = await self._batch(_batch_of(calls), timeout=timeout_s)
+            return [await method(call.request, timeout=timeout_s, metadata=metadata)]
+        response = await self._batch(
+            _batch_of(calls),
+            timeout=timeout_s,
+            metadata=metadata,
+        )
         return [_outcome(result) for result in response.results]
+
+    def _has_new_token(self) -> bool:
+        try:
+            return self._credentials.renew()
+        except (OSError, ValueError):  # what stands there is no better than what was refused
+            return False
 
     async def _repeat(self, calls: Sequence[Call]) -> None:
         """Puts the calls back after a pause; calls that are over by then are never sent."""

@@ -83,7 +83,8 @@ def child_environment(
 ) -> dict[str, str]:
     """Returns the children's environment: our settings, but for this process's own business."""
     environment = _foreign_environment()
-    childs_settings = settings.model_copy(update={"metrics_listen": None, "workers": 1})
+    not_theirs = {"metrics_listen": None, "workers": 1, "token": None}
+    childs_settings = settings.model_copy(update=not_theirs)
     environment |= childs_settings.environment()
     if metrics is not None:
         environment |= metrics.environment

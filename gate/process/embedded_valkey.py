@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import hiredis
 import structlog
 
+from gate.process.allocator import environment_with_jemalloc
 from gate.process.child import ChildSpec, StartupError
 from gate.process.data_dir import DataDirLock, make_private_dir
 from gate.settings import Settings, env_name
@@ -47,12 +49,14 @@ class EmbeddedStore:
         socket: Path,
         fsync: str,
         lock: DataDirLock,
+        environment: Mapping[str, str] | None,
     ) -> None:
         self._binary = binary
         self._directory = directory
         self._socket = socket
         self._fsync = fsync
         self._lock = lock
+        self._environment = environment
         self._log_file = directory / "valkey.log"
         self._log_read_bytes = 0
         if self._log_file.exists():
@@ -68,6 +72,7 @@ class EmbeddedStore:
         return ChildSpec(
             name="store",
             argv=self.argv,
+            environment=self._environment,
             probe=self.wait_until_ready,
             last_words=self.log_tail,
             inherited_fds=(self._lock.fd,),
@@ -158,6 +163,7 @@ async def open_store(settings: Settings) -> EmbeddedStore:
             socket,
             settings.embedded_fsync,
             lock,
+            environment_with_jemalloc(binary, _version_of(binary)),
         )
     except BaseException:
         lock.close()

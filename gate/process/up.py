@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 from pydantic import SecretStr
 
+from gate.access.exposure import require_closed_door
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_metrics import ChildMetrics
@@ -62,12 +63,17 @@ def _run(running: Coroutine[object, object, int]) -> int:
 
 
 async def _up(settings: Settings) -> int:
+    require_closed_door(settings, "listen")
+    require_closed_door(settings, "billing_listen")
+    require_closed_door(settings, "http_listen")
+    require_closed_door(settings, "billing_http_listen")
     with ExitStack() as opened:
         with usable_data_dir(settings.data_dir):
             make_private_dir(settings.data_dir)
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
             settings = _with_voucher_key(settings)
+            settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
             _check_port(settings.billing_listen, "billing_listen")
@@ -110,6 +116,7 @@ def _store_name(settings: Settings) -> str:
 
 async def _serve(settings: Settings) -> int:
     settings.shared_redis_url()
+    require_closed_door(settings, "listen")
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
@@ -155,6 +162,16 @@ def _with_voucher_key(settings: Settings) -> Settings:
         return settings
     key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
     return settings.model_copy(update={"voucher_key": key})
+
+
+def _with_payments(settings: Settings) -> Settings:
+    """Returns the settings with simulated payments, if nobody is said to take money.
+
+    Who tries the product has no account at a payment provider yet.
+    """
+    if settings.payments is not None:
+        return settings
+    return settings.model_copy(update={"payments": "test"})
 
 
 async def _outlive_earlier_children(
@@ -227,8 +244,11 @@ def _announcement(settings: Settings) -> str:
     metrics = "none"
     if settings.metrics_listen is not None:
         metrics = settings.metrics_listen.http_url("/metrics")
+    http = ""
+    if settings.http_listen is not None:
+        http = f" http {settings.http_listen.http_url('/v1')},"
     ready = (
-        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},"
+        f"creditgate ready: grpc {settings.listen}, billing {settings.billing_listen},{http}"
         f" metrics {metrics}, data {settings.data_dir}"
     )
     return f"{ready}\n{_in_another_terminal()}"

@@ -1,6 +1,7 @@
 """Chooses the server that carries the services; every server takes the same methods."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar, Literal, Protocol
 
 import structlog
@@ -9,6 +10,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gate.address import Address
 from gate.server.edge import Edge
 from gate.server.grpcio import GrpcioServer
+from gate.server.tls import ServerTls
 from gate.settings import SettingsError, env_name
 
 log = structlog.get_logger()
@@ -18,6 +20,9 @@ class Server(Protocol):
     """Carries calls from an address to the services."""
 
     transport: ClassVar[str]
+
+    def describe(self) -> str:
+        """Returns the transport in a few words, TLS included."""
 
     async def start(self, address: Address) -> None:
         """Listens; raises OSError if the address cannot be had."""
@@ -35,13 +40,28 @@ def new_server(
     edge: Edge,
     *,
     shares_port: bool = False,
+    asks_for_tokens: bool = False,
+    tls: ServerTls | None = None,
 ) -> Server:
     """Returns the server that the setting asks for, not yet listening.
 
-    Raises SettingsError if the native server is asked for and cannot be loaded on this machine.
+    A server that `asks_for_tokens` presents the token of each call to the guard of the services.
+    Raises SettingsError if the native server is asked for and cannot be loaded on this machine, or
+    asked for with TLS, which it does not have.
     """
-    if transport == "grpcio":
-        return GrpcioServer(services, edge, shares_port=shares_port)
+    grpcio = partial(
+        GrpcioServer,
+        services,
+        edge,
+        shares_port=shares_port,
+        asks_for_tokens=asks_for_tokens,
+        tls=tls,
+    )
+    if transport == "native" and tls is not None:
+        fix = "it has no TLS; use auto or grpcio, or a unix socket behind a proxy that has TLS"
+        raise SettingsError([f"{env_name('transport')}={transport!r}: {fix}"])
+    if transport == "grpcio" or tls is not None:
+        return grpcio()
     try:
         # Not at the top: for some machines the native server is not made.
         from gate.server.native import NativeServer
@@ -50,5 +70,10 @@ def new_server(
             fix = f"it cannot be loaded on this machine ({error}); use auto or grpcio"
             raise SettingsError([f"{env_name('transport')}={transport!r}: {fix}"]) from None
         log.info("native_transport_unavailable", error=str(error))
-        return GrpcioServer(services, edge, shares_port=shares_port)
-    return NativeServer(services, edge, shares_port=shares_port)
+        return grpcio()
+    return NativeServer(
+        services,
+        edge,
+        shares_port=shares_port,
+        asks_for_tokens=asks_for_tokens,
+    )

@@ -11,11 +11,13 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from gate.access.callers import present
 from gate.address import Address, clear_socket
 from gate.server.edge import NO_MESSAGE, STOPPING, Edge, details_of
 from gate.server.reflection import add_reflection
 from gate.server.sockets import sever
 from gate.server.status import code_of
+from gate.server.tls import ServerTls
 from meter.errors import ServiceError
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -46,8 +48,12 @@ class GrpcioServer:
         edge: Edge,
         *,
         shares_port: bool = False,
+        asks_for_tokens: bool = False,
+        tls: ServerTls | None = None,
     ) -> None:
         self._edge = edge
+        self._tls = tls
+        self._asks_for_tokens = asks_for_tokens
         self._draining = False
         # Without leave to share it, a second server on the same port is a mistake to tell.
         own_options = [
@@ -75,11 +81,22 @@ class GrpcioServer:
     def _bind(self, address: Address) -> None:
         try:
             clear_socket(address)
-            port = self._server.add_insecure_port(address.grpc_target)
+            port = self._add_port(address.grpc_target)
         except (OSError, RuntimeError) as error:
             raise OSError(address.refused(error)) from None
         if port == 0:
             raise OSError(f"cannot listen on {address}")
+
+    def _add_port(self, target: str) -> int:
+        if self._tls is None:
+            return self._server.add_insecure_port(target)
+        return self._server.add_secure_port(target, self._tls.credentials())
+
+    def describe(self) -> str:
+        """Returns the transport in a few words, TLS included."""
+        if self._tls is None:
+            return self.transport
+        return f"{self.transport} with {self._tls.describe()}"
 
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of the services; that of the process stays as it is."""
@@ -132,6 +149,8 @@ class GrpcioServer:
         ) -> bytes:
             if self._draining:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
+            if self._asks_for_tokens:
+                present(_authorization(context))
             try:
                 response = await call(parse(message))
                 return response.SerializeToString()
@@ -150,6 +169,13 @@ class GrpcioServer:
     async def begin_drain(self) -> None:
         """Tells from now on that neither the process nor its services serve."""
         await self._health.enter_graceful_shutdown()
+
+
+def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            return value.encode()
+    return b""
 
 
 def _health_status(serving: bool) -> int:

@@ -17,13 +17,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from pygrpc_native import NativeGrpcFront
 
+from gate.access.callers import present
 from gate.address import Address, clear_socket
 from gate.server.edge import NO_MESSAGE, STOPPING, Edge, Method, details_of
 from gate.server.grpcio import LINGER_S, MAX_MESSAGE_BYTES, GrpcioServer
 from gate.server.status import code_of
 from meter.errors import ServiceError
 
-# kind, call, method, message (None: cancelled), peer
+# kind, call, method, message (None: cancelled), the metadata asked for (a text: the peer)
 _Event = tuple[int, int, int, bytes | None, object]
 
 _EVENTS_AT_ONCE = 256
@@ -41,7 +42,9 @@ class NativeServer:
         edge: Edge,
         *,
         shares_port: bool = False,
+        asks_for_tokens: bool = False,
     ) -> None:
+        self._asks_for_tokens = asks_for_tokens
         self._paths: list[tuple[str, bool]] = []
         self._methods: list[tuple[Callable[[bytes], Message], Method]] = []
         for descriptor, service in services.items():
@@ -75,6 +78,10 @@ class NativeServer:
         self._opened.callback(receiver.join)
         self._opened.callback(self._front.close)
 
+    def describe(self) -> str:
+        """Returns the transport in a few words, TLS included."""
+        return self.transport
+
     async def set_serving(self, serving: bool) -> None:
         """Sets the health of the services; that of the process stays as it is."""
         await self._behind.set_serving(serving)
@@ -102,6 +109,7 @@ class NativeServer:
             return NativeGrpcFront(
                 str(address),
                 self._paths,
+                client_key_metadata=self._presented_metadata(),
                 io_threads=_IO_THREADS,
                 call_details=True,  # without it nothing tells that a client has gone away
                 max_concurrent_streams=self._max_streams,
@@ -110,13 +118,19 @@ class NativeServer:
         except OSError as error:
             raise OSError(address.refused(error)) from None
 
+    def _presented_metadata(self) -> str | None:
+        """Returns the metadata of a call that its event brings along, in place of the peer."""
+        if self._asks_for_tokens:
+            return "authorization"
+        return None
+
     def _receive(self) -> None:
         """Runs in the receiver's thread: waits without the interpreter's lock, hands calls over."""
         while (events := self._front.recv_batch(_EVENTS_AT_ONCE)) is not None:
             self._loop.call_soon_threadsafe(self._take, events)
 
     def _take(self, events: Sequence[_Event]) -> None:
-        for _, call_id, method, message, _ in events:
+        for _, call_id, method, message, header in events:
             if message is None:  # the client has gone away, or its deadline has passed
                 if task := self._calls.pop(call_id, None):
                     task.cancel()
@@ -127,6 +141,8 @@ class NativeServer:
                 why = f"the request is larger than max ({size})"
                 self._fail(call_id, grpc.StatusCode.RESOURCE_EXHAUSTED, why)
             else:
+                if self._asks_for_tokens:
+                    present(header)
                 answer = self._answer(call_id, method, message)
                 self._calls[call_id] = self._loop.create_task(answer)
 

@@ -22,6 +22,7 @@ stays closed there until a gate has begun it.
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import structlog
 
@@ -36,6 +37,7 @@ from gate.store.script_runner import ScriptRunner
 from gate.store.shard_look import look, look_at_journal
 from meter.database.errors import LedgerError
 from meter.errors import Unavailable
+from meter.flush_requests import FLUSH_CHANNEL
 from meter.journal.entry import Method, Position
 from meter.ledger.positions import Positions
 from meter.ledger.shard_state import (
@@ -180,7 +182,14 @@ class Shards:
                     "LEDGER_BEHIND",
                     f"the ledger has not caught up with shard {shard}: is the flusher running?",
                 )
+            await self._ask_for_flush(shard)
             await asyncio.sleep(_FLUSH_POLL_S)
+
+    async def _ask_for_flush(self, shard: int) -> None:
+        """Asks every flusher to begin a round at once."""
+        # A Redis user without leave for the channel waits for the flusher's interval.
+        with suppress(CommandFailed):
+            await self._connections.command(shard, "PUBLISH", FLUSH_CHANNEL, "")
 
     def require_own_store(self) -> None:
         """Raises LedgerError if the ledger and the store do not belong to each other."""
@@ -234,6 +243,8 @@ class Shards:
             await self._open_new(shard, known)
         elif state is ShardState.LOST and self._may_begin():
             await self._begin_again(shard, known, found)
+        elif state is ShardState.AWAITS_FLUSHER:
+            await self._ask_for_flush(shard)
 
     async def _open(
         self,

@@ -46,7 +46,7 @@ DAILY_LIMIT_EXCEEDED: Reason
 BUDGET_EXCEEDED: Reason
 
 class Usage(_message.Message):
-    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units", "service_tier")
+    __slots__ = ("model", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "units", "service_tier", "reported_json")
     class UnitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class Usage(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_JSON_FIELD_NUMBER: _ClassVar[int]
     model: str
     input_tokens: int
     cached_input_tokens: int
@@ -68,7 +69,8 @@ class Usage(_message.Message):
     output_tokens: int
     units: _containers.ScalarMap[str, int]
     service_tier: str
-    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ..., service_tier: _Optional[str] = ...) -> None: ...
+    reported_json: str
+    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., units: _Optional[_Mapping[str, int]] = ..., service_tier: _Optional[str] = ..., reported_json: _Optional[str] = ...) -> None: ...
 
 class Balance(_message.Message):
     __slots__ = ("total_credits_nanos", "period_usage_nanos", "remaining_nanos", "overage_protection_nanos", "held_nanos", "daily_limit_nanos", "daily_used_nanos", "available_nanos", "daily_used_yesterday_nanos", "scoped_nanos", "expired_nanos")

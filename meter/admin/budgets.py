@@ -367,7 +367,7 @@ def _store(
         "budget_id": budget.budget_id,
     }
     values = _values(budget)
-    statement = upsert(connection, budgets).values(**key, **values)
+    statement = upsert(connection.dialect.name, budgets).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 

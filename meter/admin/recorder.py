@@ -22,6 +22,7 @@ from meter.admin.granting import add_grant, check_new_grant, is_same_grant
 from meter.admin.opening import FIRST_SEQ, creation, open_account
 from meter.admin.recording import record, recorded
 from meter.admin.settings import changed_settings, check_clock, check_settings, is_same_update
+from meter.admin.told import status_events
 from meter.admin.voiding import is_same_void, numbered_void, voided_nanos
 from meter.database.engine import Ledger
 from meter.database.schema import accounts, operations
@@ -36,6 +37,7 @@ from meter.journal.operations import (
     VoidGrant,
     levels_of,
 )
+from meter.ledger.events import record_events
 
 __all__ = ["AccountRow", "OperationRecorder"]
 
@@ -115,6 +117,7 @@ class OperationRecorder:
                 change,
                 **columns,
             )
+            record_events(connection, status_events(account, operation, change))
             return lock_account(connection, account_id), operation
 
     def grant_credits(

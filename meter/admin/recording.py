@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, select, update
 
+from meter.actor import ACTOR
 from meter.admin.accounts import AccountRow
 from meter.database.errors import RequestIdReused
 from meter.database.schema import accounts, entries, operations
@@ -94,6 +95,7 @@ def insert_operation(connection: Connection, operation: Operation) -> None:
         "request_id": operation.request_id,
         "body": operation.to_json(),
         "recorded_at_ms": now_ms(),
+        "actor": ACTOR.get(),
     }
     connection.execute(insert(operations), row)
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meter.currencies import currency_hint, is_currency
+from meter.currencies import currency_hint, is_currency, minor_unit_nanos
+from meter.errors import InvalidField
 from meter.money import AmountError, format_credits, grouped_credits, parse_credits
 
 _EXPECTED = (
@@ -70,6 +71,30 @@ class TopUpBounds(Mapping[str, TopUpBound]):
         pairs = [f'"{name}": {_pair(bound)}' for name, bound in self._bounds.items()]
         pairs += [f'"{name}": null' for name in _DEFAULT if name not in self._bounds]
         return f"{{{', '.join(pairs)}}}"
+
+
+def check_bounds(
+    field: str,
+    nanos: int,
+    currency: str,
+    bounds: Mapping[str, TopUpBound],
+) -> None:
+    """Raises InvalidField for an amount outside of the currency's bounds."""
+    bound = bounds.get(currency)
+    if bound is not None and not bound.allow(nanos):
+        raise InvalidField(field, f"must be {bound} {currency}; it is {grouped_credits(nanos)}")
+
+
+def check_payable(field: str, nanos: int, currency: str) -> None:
+    """Raises InvalidField for an amount that nobody can pay, such as half a yen."""
+    unit_nanos = minor_unit_nanos(currency)
+    if nanos % unit_nanos:
+        below = nanos - nanos % unit_nanos
+        raise InvalidField(
+            field,
+            f"must be a multiple of {grouped_credits(unit_nanos)} {currency}, such as"
+            f" {grouped_credits(below + unit_nanos)}; it is {grouped_credits(nanos)}",
+        )
 
 
 def _currency(name: str) -> str:

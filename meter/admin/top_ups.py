@@ -9,16 +9,19 @@ from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 from meter.admin.accounts import AccountRow, lock_account, require_account
 from meter.admin.granting import add_grant, check_room_for_grant
 from meter.admin.recording import now_of, operation_named, refuse_used
+from meter.admin.told import top_up_event
 from meter.database.admin_schema import top_ups
 from meter.database.engine import Ledger
 from meter.database.errors import RequestIdReused
 from meter.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
 from meter.journal.operations import GrantCredits, Operation
+from meter.ledger.events import Event, record_events
 from meter.times import MS_PER_DAY, now_ms
 
 PENDING = "PENDING"
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
+RECORDED = "RECORDED"  # by an administrator's call: the payment is somebody else's affair
 
 # Begins the request ids of grants that come of top-ups which were pending: clients' ids have no
 # space.
@@ -45,6 +48,8 @@ class TopUpRow:
     non_refundable: bool
     grant_id: str
     create_time_ms: int
+    origin: str = RECORDED  # a name of meter.v1.TopUpOrigin
+    refunded_nanos: int = 0
 
 
 class TopUps:
@@ -80,16 +85,59 @@ class TopUps:
         """
         with self._ledger.write() as connection:
             account = lock_account(connection, wanted.account_id)
-            present = _made_by(connection, wanted)
+            present = self.made_by(connection, wanted)
             if present is not None:
                 return present, self._operation(connection, present)
-            _check(connection, account, wanted)
             self._check_payment_is_new(connection, wanted)
-            row = _new_row(account, wanted)
-            connection.execute(insert(top_ups), asdict(row))
+            row = self.begin(connection, account, wanted)
+            operation = None
             if row.status == SUCCEEDED:
-                return self._succeed(connection, account, row, row.request_id)
-            return row, None
+                row, operation = self._succeed(connection, account, row, row.request_id)
+                record_events(connection, [_event(account, row)])
+            return row, operation
+
+    def begin(
+        self,
+        connection: Connection,
+        account: AccountRow,
+        wanted: TopUpRow,
+    ) -> TopUpRow:
+        """Records a new top-up within the caller's transaction, which has locked the account.
+
+        Raises as `create`.
+        """
+        _check(connection, account, wanted)
+        row = _new_row(account, wanted)
+        connection.execute(insert(top_ups), asdict(row))
+        if row.status == PENDING:
+            record_events(connection, [_event(account, row)])
+        return row
+
+    def made_by(self, connection: Connection, wanted: TopUpRow) -> TopUpRow | None:
+        """Returns the top-up that the same request has made before, or None.
+
+        Raises RequestIdReused if a different request had the id.
+        """
+        return _made_by(connection, wanted)
+
+    def paid(
+        self,
+        connection: Connection,
+        account: AccountRow,
+        top_up_id: str,
+    ) -> Operation | None:
+        """Records within the caller's transaction that the top-up's payment has succeeded.
+
+        Returns the operation with the credits. Money that came in wins over a failure that was
+        recorded before.
+        """
+        row = find_top_up(connection, account.account_id, top_up_id)
+        if row.status == SUCCEEDED:
+            return self._operation(connection, row)
+        request_id = f"{TOP_UP_REQUEST_PREFIX}{top_up_id}"
+        row, operation = self._succeed(connection, account, row, request_id)
+        record_events(connection, [_event(account, row)])
+        return operation
 
     def complete(
         self,
@@ -103,14 +151,19 @@ class TopUps:
         """
         with self._ledger.write() as connection:
             account = lock_account(connection, account_id)
-            row = _find(connection, account_id, top_up_id)
+            row = find_top_up(connection, account_id, top_up_id)
             if row.status == status:
                 return row, self._operation(connection, row)
             _check_pending(row)
+            _check_recorded(row)
+            operation = None
             if status == SUCCEEDED:
                 request_id = f"{TOP_UP_REQUEST_PREFIX}{top_up_id}"
-                return self._succeed(connection, account, row, request_id)
-            return _store(connection, replace(row, status=status)), None
+                row, operation = self._succeed(connection, account, row, request_id)
+            else:
+                row = _store(connection, replace(row, status=status))
+            record_events(connection, [_event(account, row)])
+            return row, operation
 
     def newest(
         self,
@@ -186,6 +239,17 @@ class TopUps:
         return operation_named(connection, row.account_id, row.request_id)
 
 
+def _event(account: AccountRow, row: TopUpRow) -> Event:
+    """Returns the event that the top-up has come to its present status."""
+    return top_up_event(
+        account,
+        row.top_up_id,
+        row.status,
+        row.amount_nanos,
+        row.payment_reference,
+    )
+
+
 def _new_row(account: AccountRow, wanted: TopUpRow) -> TopUpRow:
     return replace(
         wanted,
@@ -212,6 +276,15 @@ def _check_pending(row: TopUpRow) -> None:
     if row.status != PENDING:
         message = f"status: top-up {row.top_up_id} has {row.status.lower()}, and that is final"
         raise FailedPrecondition("TOP_UP_FINAL", message, "status")
+
+
+def _check_recorded(row: TopUpRow) -> None:
+    if row.origin != RECORDED:
+        message = (
+            f"top_up_id: top-up {row.top_up_id} ends with its payment {row.payment_reference};"
+            " cancel that with Payments.CancelPayment"
+        )
+        raise FailedPrecondition("TOP_UP_HAS_PAYMENT", message, "top_up_id")
 
 
 def _select_newest(
@@ -278,11 +351,24 @@ def _lock_payment(connection: Connection, reference: str) -> None:
         connection.execute(select(lock))
 
 
-def _find(
+def fail_top_up(
+    connection: Connection,
+    account: AccountRow,
+    top_up_id: str,
+) -> None:
+    """Records within the caller's transaction that the top-up's payment can no longer succeed."""
+    row = find_top_up(connection, account.account_id, top_up_id)
+    if row.status == PENDING:
+        row = _store(connection, replace(row, status=FAILED))
+        record_events(connection, [_event(account, row)])
+
+
+def find_top_up(
     connection: Connection,
     account_id: str,
     top_up_id: str,
 ) -> TopUpRow:
+    """Returns the account's top-up; raises NotFound."""
     query = select(top_ups).where(
         top_ups.c.account_id == account_id,
         top_ups.c.top_up_id == top_up_id,

@@ -65,7 +65,9 @@ def store_guesses(
         "failures": guesses.failures,
         "paused_until_ms": guesses.paused_until_ms,
     }
-    statement = upsert(connection, voucher_guesses).values(account_id=account_id, **values)
+    statement = upsert(connection.dialect.name, voucher_guesses).values(
+        account_id=account_id, **values
+    )
     connection.execute(
         statement.on_conflict_do_update(index_elements=["account_id"], set_=values),
     )

@@ -17,15 +17,16 @@ from meter.audit.due_grants import DueGrantRule
 from meter.audit.duplicates import DuplicateRule
 from meter.audit.entry import LedgerEntry, history
 from meter.audit.entry_columns import check_columns, check_shard
+from meter.audit.events import EventRule
 from meter.audit.findings import Findings, Invariant
 from meter.audit.grants import GrantRule
 from meter.audit.holds import HoldRule
 from meter.audit.invoices import check_invoices
+from meter.audit.money_in import check_payments, check_recharges, check_reversals
 from meter.audit.overage import OverageRule
 from meter.audit.redis import RedisRule
 from meter.audit.stored_projections import (
     check_budgets,
-    check_events,
     check_grants,
     check_open_holds,
     check_settings,
@@ -66,6 +67,7 @@ class AccountCheck:
         self._budgets = BudgetRule()
         self._holds = HoldRule()
         self._thresholds = ThresholdRule()
+        self._events = EventRule()
         self._chain = ChainRule(self._grants.is_scoped, lossy)
         self._overage = OverageRule()
         self._redis = RedisRule(
@@ -85,6 +87,7 @@ class AccountCheck:
             entries += 1
             self._follow_row(row)
         self._compare()
+        self._check_money_in()
         invoices = self._check_invoices()
         return Checked(entries, invoices)
 
@@ -127,6 +130,7 @@ class AccountCheck:
         report(Invariant.ENTRY, check_shard(entry, self._account.shard))
         report(Invariant.OPERATIONS, self._operations.check(entry))
         self._budgets.apply_changes(self._operations.changes)
+        self._events.check(entry, self._budgets)
         if entry.effect.kind is Kind.RECONCILED:
             self._take_over(entry)
         self._apply(entry)
@@ -184,6 +188,7 @@ class AccountCheck:
             self._budgets,
         )
         self._report(Invariant.THRESHOLDS, details)
+        self._events.check(entry, self._budgets)
 
     def _apply(self, entry: LedgerEntry) -> None:
         _, state = self._chain.posted
@@ -257,12 +262,8 @@ class AccountCheck:
         self._report(Invariant.BUDGETS, budgets)
 
     def _compare_events(self) -> None:
-        events = check_events(
-            self._connection,
-            self._account.account_id,
-            self._thresholds.told,
-        )
-        self._report(Invariant.THRESHOLDS, events)
+        events = self._events.compare(self._connection, self._account.account_id)
+        self._report(Invariant.EVENTS, events)
         changes = [operation.change for operation in self._operations.recorded.values()]
         denials = check_denials(
             self._connection,
@@ -278,6 +279,12 @@ class AccountCheck:
             self._operations.settings,
         )
         self._report(Invariant.OPERATIONS, settings)
+
+    def _check_money_in(self) -> None:
+        checks = (self._connection, self._account)
+        self._report(Invariant.PAYMENTS, check_payments(*checks))
+        self._report(Invariant.RECHARGES, check_recharges(*checks))
+        self._report(Invariant.REVERSALS, check_reversals(*checks))
 
     def _check_invoices(self) -> int:
         count = 0

@@ -1,14 +1,32 @@
 """The rule of denials, of which no entry tells: each was possible under what had been recorded."""
 
+import json
 from collections.abc import Collection, Iterator
-from typing import Any
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from meter.database.schema import events
 from meter.journal.operations import Change, Create, SetBudget, Update
-from meter.times import MS_PER_DAY
+from meter.ledger.denials import REQUEST_DENIED
+from meter.times import MS_PER_DAY, day_of
 from meter.windows import window_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    """Holds the data of a denial's event."""
+
+    at_ms: int
+    reason: str
+    budget_id: str
+    window: str  # the first day
+    affordable_nanos: str
+
+    @property
+    def name(self) -> str:
+        denial = f"{self.reason} {self.budget_id}".strip()
+        return f"{denial} in {self.window}"
 
 
 def check_denials(
@@ -17,17 +35,21 @@ def check_denials(
     changes: Collection[Change],
 ) -> Iterator[str]:
     """Compares the account's denials with all changes that were ever recorded for the account."""
-    query = select(events).where(events.c.account_id == account_id, events.c.reason != "")
-    for row in connection.execute(query):
-        if not _was_possible(row, changes):
-            yield f"event {row.number}: {_name(row)}, which no recorded change allows for"
-        if not _fits_window(row, changes):
-            yield f"event {row.number}: {_name(row)}, where no window of it begins"
+    query = select(events.c.number, events.c.occurred_at_ms, events.c.data).where(
+        events.c.account_id == account_id,
+        events.c.type == REQUEST_DENIED,
+    )
+    for number, at_ms, data in connection.execute(query):
+        denial = _Denial(at_ms=at_ms, **json.loads(data))
+        if not _was_possible(denial, changes):
+            yield f"event {number}: {denial.name}, which no recorded change allows for"
+        if not _fits_window(denial, changes):
+            yield f"event {number}: {denial.name}, where no window of it begins"
 
 
-def _was_possible(row: Row[Any], changes: Collection[Change]) -> bool:
+def _was_possible(denial: _Denial, changes: Collection[Change]) -> bool:
     """Says whether there ever was what the request was denied for."""
-    match row.reason:
+    match denial.reason:
         case "INSUFFICIENT_CREDITS":
             return True
         case "ACCOUNT_SUSPENDED":
@@ -35,7 +57,7 @@ def _was_possible(row: Row[Any], changes: Collection[Change]) -> bool:
         case "DAILY_LIMIT_EXCEEDED":
             return any(_limits(change) for change in changes)
         case "BUDGET_EXCEEDED":
-            return any(budget.hard for budget in _budgets(row, changes))
+            return any(budget.hard for budget in _budgets(denial, changes))
         case _:
             return False
 
@@ -48,25 +70,19 @@ def _limits(change: Change) -> bool:
     return isinstance(change, Create | Update) and change.daily_limit_nanos is not None
 
 
-def _budgets(row: Row[Any], changes: Collection[Change]) -> list[SetBudget]:
+def _budgets(denial: _Denial, changes: Collection[Change]) -> list[SetBudget]:
     """Returns all that the denial's budget was ever set to."""
     budgets = [change for change in changes if isinstance(change, SetBudget)]
-    return [budget for budget in budgets if budget.budget_id == row.budget_id]
+    return [budget for budget in budgets if budget.budget_id == denial.budget_id]
 
 
-def _fits_window(row: Row[Any], changes: Collection[Change]) -> bool:
+def _fits_window(denial: _Denial, changes: Collection[Change]) -> bool:
     """Says whether a window begins on the denial's day.
 
     An account's day never goes back, even if the clock does: it may be later than the denial's
     time.
     """
-    day = int(row.period)
-    if row.reason != "BUDGET_EXCEEDED":
-        clock_day: int = row.occurred_at_ms // MS_PER_DAY
-        return day >= clock_day
-    return any(window_of(budget.window, day)[0] == day for budget in _budgets(row, changes))
-
-
-def _name(row: Row[Any]) -> str:
-    denial = f"{row.reason} {row.budget_id}".strip()
-    return f"{denial} in {row.period}"
+    day = day_of(denial.window)
+    if denial.reason != "BUDGET_EXCEEDED":
+        return day >= denial.at_ms // MS_PER_DAY
+    return any(window_of(budget.window, day)[0] == day for budget in _budgets(denial, changes))

@@ -15,13 +15,17 @@ class Invariant(StrEnum):
     CHAIN = "chain"  # each entry found the account as the entry before left it
     DUPLICATES = "duplicates"  # a request charged twice was given back
     ENTRY = "entry"  # an entry says what its effect line says
-    EVENTS = "events"  # a denial was possible when it was told; events' numbers have no gaps
+    # Each fact has one event; a denial was possible when it was told; numbers have no gaps.
+    EVENTS = "events"
     GRANTS = "grants"  # credits were there, and go where they belong, in their time
     HOLDS = "holds"  # each hold ends once, and gives back what it pinned
     INVOICES = "invoices"  # an invoice is its lines, and its period's debits; numbers have no gaps
     JOURNAL = "journal"  # sequences are dense
     OPERATIONS = "operations"  # each recorded change took effect once, in order, as recorded
     OVERAGE = "overage"  # below the overage protection only for a known reason
+    PAYMENTS = "payments"  # what was bought is paid, in full, and granted once
+    RECHARGES = "recharges"  # each ended as its payment; no armed rule rests at its threshold
+    REVERSALS = "reversals"  # credits taken back are those whose money went back
     REDIS = "redis"  # Redis has what the ledger has
     THRESHOLDS = "thresholds"  # each crossing is told once
     WATERMARK = "watermark"  # the flushed position is the position of the newest entry

@@ -1,15 +1,14 @@
 """The rules of stored projections: the tables have what the account's entries come to."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, RowMapping, Select, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from meter.audit.budgets import BudgetRule
 from meter.audit.grant import Grant
-from meter.database.schema import accounts, budget_windows, events, grants, open_holds
+from meter.database.schema import accounts, budget_windows, grants, open_holds
 from meter.journal.applied_settings import Settings
-from meter.journal.effect import Crossing
 from meter.ledger.projections.budgets import AppliedBudget, budgets_of
 from meter.ledger.projections.snapshot import OpenHold
 
@@ -35,7 +34,7 @@ def check_open_holds(
 ) -> Iterator[str]:
     """Compares the open holds with the holds that the entries leave open."""
     stored = _stored_holds(connection, account_id)
-    yield from _differences("hold", stored, due)
+    yield from differences("hold", stored, due)
 
 
 def _stored_holds(connection: Connection, account_id: str) -> dict[str, OpenHold]:
@@ -54,7 +53,7 @@ def check_grants(
 ) -> Iterator[str]:
     """Compares the grants, and each grant's sums and state."""
     stored = _stored_grants(connection, account_id)
-    yield from _differences("grant", stored, _due_grants(due))
+    yield from differences("grant", stored, _due_grants(due))
 
 
 def _stored_grants(connection: Connection, account_id: str) -> dict[int, object]:
@@ -95,7 +94,7 @@ def check_budgets(
 ) -> Iterator[str]:
     """Compares the budgets as set, and the sums of each budget's windows."""
     yield from _definition_differences(connection, account_id, due)
-    yield from _differences(
+    yield from differences(
         "budget's window (its number, first day)",
         _stored_windows(connection, account_id),
         due.windows,
@@ -114,7 +113,7 @@ def _definition_differences(
     entries_say = {}
     for budget_id, known in due.known.items():
         entries_say[budget_id] = _definition(known)
-    yield from _differences("budget", stored, entries_say)
+    yield from differences("budget", stored, entries_say)
 
 
 def _stored_windows(
@@ -138,52 +137,6 @@ def _select_windows(account_id: str) -> Select[Any]:
         table.held_nanos,
     )
     return select(*columns).where(table.account_id == account_id)
-
-
-def check_events(
-    connection: Connection,
-    account_id: str,
-    told: Iterable[tuple[str, int, Crossing]],
-) -> Iterator[str]:
-    """Compares the events with the crossings that entries tell: entry id, budget's number,
-    crossing.
-
-    A crossing that is told again has no event of its own.
-    """
-    stored = _stored_crossings(connection, account_id)
-    yield from _differences("event of entry", stored, _due_crossings(told))
-
-
-def _stored_crossings(connection: Connection, account_id: str) -> dict[str, object]:
-    """Returns the crossings that the events tell, by entry id."""
-    query = select(events).where(events.c.account_id == account_id, events.c.reason == "")
-    stored: dict[str, object] = {}
-    for row in connection.execute(query):
-        stored[row.entry_id] = _stored_crossing(row)
-    return stored
-
-
-def _due_crossings(told: Iterable[tuple[str, int, Crossing]]) -> dict[str, object]:
-    """Returns the crossings that are told for the first time, by entry id."""
-    due: dict[str, object] = {}
-    known = set()
-    for entry_id, budget_number, crossing in told:
-        key = (budget_number, crossing._replace(value=0))
-        if key not in known:
-            due[entry_id] = crossing
-        known.add(key)
-    return due
-
-
-def _stored_crossing(row: Row[Any]) -> Crossing:
-    return Crossing(
-        row.subject.lower(),
-        row.budget_id,
-        row.threshold_id,
-        row.period,
-        row.level_nanos,
-        row.value_nanos,
-    )
 
 
 def check_settings(
@@ -217,11 +170,12 @@ def _definition(budget: AppliedBudget) -> tuple[object, ...]:
     return tuple(getattr(budget, name) for name in AppliedBudget.__dataclass_fields__)
 
 
-def _differences(
+def differences(
     what: str,
     stored: Mapping[Key, object],
     due: Mapping[Key, object],
 ) -> Iterator[str]:
+    """Yields the keys whose stored values are not those that the entries come to."""
     for key in sorted(stored.keys() | due.keys()):
         recorded = stored.get(key)
         expected = due.get(key)

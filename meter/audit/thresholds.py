@@ -21,7 +21,6 @@ class ThresholdRule:
 
     def __init__(self) -> None:
         self._due: dict[Crossing, str] = {}  # id of the entry that crossed
-        self.told: list[tuple[str, int, Crossing]] = []  # entry's id, budget's number
 
     def take_over(self) -> None:
         """Expects no entry of a threshold crossed before a reconciliation."""
@@ -38,7 +37,7 @@ class ThresholdRule:
         if not effect.kind.is_consequence:
             yield from self._check_all_told()
         if effect.crossing is not None:
-            yield from self._check_told(entry, effect.crossing, budgets)
+            yield from self._check_told(entry, effect.crossing)
         elif _may_cross(effect, settings):
             for crossing in _crossings(effect, settings, budgets):
                 self._due[crossing] = entry.id
@@ -48,14 +47,7 @@ class ThresholdRule:
             yield f"{entry_id}: crossed {_name(crossing)}, and no entry says so"
         self._due = {}
 
-    def _check_told(
-        self,
-        entry: LedgerEntry,
-        crossing: Crossing,
-        budgets: BudgetRule,
-    ) -> Iterator[str]:
-        budget_number = budgets.number(crossing.budget_id)
-        self.told.append((entry.id, budget_number, crossing))
+    def _check_told(self, entry: LedgerEntry, crossing: Crossing) -> Iterator[str]:
         if self._due.pop(crossing, None) is None:
             yield f"{entry.id}: tells of {_name(crossing)}, which nothing has crossed"
 

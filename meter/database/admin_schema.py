@@ -46,6 +46,8 @@ top_ups = Table(
     required("non_refundable", Boolean),
     required("grant_id", String(64)),  # empty until it succeeds
     required("create_time_ms", BigInteger),
+    required("origin", String(16)),  # a name of meter.v1.TopUpOrigin
+    required("refunded_nanos", BigInteger),  # credits taken back for money that went back
     UniqueConstraint("account_id", "request_id", name="top_ups_request"),
     UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
     Index("top_ups_newest", "account_id", "create_time_ms", "top_up_id"),

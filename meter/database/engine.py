@@ -4,18 +4,20 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from typing import Any
 
 import psycopg
 from sqlalchemy import (
     URL,
     Connection,
+    Dialect,
     Engine,
+    Insert,
     Table,
     UpdateBase,
     create_engine,
     event,
-    insert,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -142,7 +144,7 @@ def insert_or_ignore(
     rows: Iterable[Mapping[str, object]],
 ) -> int:
     """Inserts the rows whose keys are free, and returns how many were inserted."""
-    statement = upsert(connection, table).on_conflict_do_nothing()
+    statement = _insert_or_ignore(connection.dialect.name, table)
     counted = {"preserve_rowcount": True}
     inserted = 0
     for row in rows:
@@ -158,11 +160,11 @@ def write_many(
     """Executes the statement for each of the rows, at a third of the usual cost of a bulk insert.
 
     All rows must have the same names. The rows go to the driver as they are: numbers, texts and
-    booleans need no conversion.
+    booleans need no conversion. A statement is compiled once, so it should be made once.
     """
     if rows:
-        compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-        connection.exec_driver_sql(str(compiled), rows)
+        text = _compiled(statement, connection.dialect, tuple(rows[0]))
+        connection.exec_driver_sql(text, rows)
 
 
 def insert_many(
@@ -171,29 +173,51 @@ def insert_many(
     rows: _Rows,
 ) -> None:
     """Inserts rows that have the same names, in bulk; raises IntegrityError if a key is taken."""
-    if connection.dialect.name == "sqlite":
-        write_many(connection, insert(table), rows)
-    elif rows:
-        _copy(connection, table, rows)
+    if rows:
+        values = [tuple(row.values()) for row in rows]
+        insert_values(connection, table, tuple(rows[0]), values)
 
 
-def upsert(
+def insert_values(
     connection: Connection,
     table: Table,
-) -> "sqlite.Insert | postgresql.Insert":
-    """Returns an insert with the dialect's ON CONFLICT."""
+    names: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Inserts rows of the values of the named columns; raises IntegrityError if a key is taken."""
     if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, rows)
+    else:
+        _copy(connection, table, names, rows)
+
+
+def upsert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Returns an insert with the ON CONFLICT of the dialect of that name."""
+    if dialect == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
+
+
+@cache
+def _insert_or_ignore(dialect: str, table: Table) -> Insert:
+    return upsert(dialect, table).on_conflict_do_nothing()
+
+
+@lru_cache(maxsize=256)  # more than there are; to compile costs as much as to write a hundred rows
+def _compiled(statement: UpdateBase, dialect: Dialect, names: tuple[str, ...]) -> str:
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    return str(compiled)
 
 
 def _copy(
     connection: Connection,
     table: Table,
-    rows: _Rows,
+    names: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
 ) -> None:
-    names = ", ".join(rows[0])
-    statement = f"COPY {table.name} ({names}) FROM STDIN"
+    statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     try:
@@ -211,11 +235,11 @@ def _copy(
 def _send_rows(
     driver: psycopg.Connection[Any],
     statement: str,
-    rows: _Rows,
+    rows: Sequence[tuple[object, ...]],
 ) -> None:
     with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         for row in rows:
-            copy.write_row(tuple(row.values()))
+            copy.write_row(row)
 
 
 def _engine(url: URL, patience_s: float) -> Engine:

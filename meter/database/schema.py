@@ -103,6 +103,8 @@ accounts = Table(
     required("applied_settings", Text),
     required("remaining_nanos", BigInteger),
     required("held_nanos", BigInteger),
+    # The level of the account's armed rule of auto-recharge; null: none is armed.
+    Column("recharge_below_nanos", BigInteger),
     required("day", BigInteger),  # the day of `state`
     # meter.journal.account_sums.AccountSums after the last entry flushed, as tokens.
     required("state", Text),
@@ -122,6 +124,7 @@ operations = Table(
     required("request_id", String(160)),
     required("body", Text),  # meter.journal.operations.Operation as JSON
     required("recorded_at_ms", BigInteger),
+    required("actor", String(64)),  # the name of the caller's token; empty without tokens
     UniqueConstraint("account_id", "request_id", name="operations_request"),
 )
 
@@ -244,38 +247,19 @@ budget_windows = Table(
     required("held_nanos", BigInteger),
 )
 
-# Thresholds that were crossed, and reasons for which requests were denied: each once in its window,
-# numbered from 1 without gaps in the order of their commits.
+# What happened that somebody may want to be told of, written in the transaction of the fact: the
+# outbox. Numbered from 1 without gaps in the order of the commits.
 events = Table(
     "events",
     metadata,
     key_column("number", BigInteger),
-    required("account_id", String(128)),
-    # A name of meter.v1.Event's: DAILY_USE, LOW_BALANCE, BUDGET, DENIAL.
-    required("subject", String(16)),
-    required("reason", String(32)),  # of a denial; else empty
-    required("budget_id", String(64)),  # empty: none
-    # Of the operation that made the budget; 0: none, or a denial, which knows the budget's id only.
-    required("budget_number", BigInteger),
-    required("threshold_id", String(64)),  # empty: a denial
-    # The window in which the threshold was crossed, as meter.journal.effect.Crossing has it; for a
-    # denial the first day of the window.
-    required("period", String(32)),
-    required("level_nanos", BigInteger),  # 0: a denial, which is told once whatever the limit
-    required("value_nanos", BigInteger),
-    required("occurred_at_ms", BigInteger),
-    required("entry_id", String(64)),  # empty: a denial, of which no entry tells
-    UniqueConstraint(
-        "account_id",
-        "subject",
-        "reason",
-        "budget_id",
-        "budget_number",
-        "threshold_id",
-        "period",
-        "level_nanos",
-        name="events_once",
-    ),
+    Column("event_id", String(40), nullable=False, unique=True),  # made from `once_key`
+    Column("once_key", Text, nullable=False, unique=True),  # an event is recorded once
+    required("account_id", String(128)),  # empty: an event of the operator's
+    required("type", String(64)),  # such as threshold.crossed
+    required("occurred_at_ms", BigInteger),  # by the account's clock
+    required("recorded_at_ms", BigInteger),
+    required("data", Text),  # JSON, never changed: meter.ledger.events.Event
     Index("events_history", "account_id", "number"),
 )
 

@@ -14,10 +14,9 @@ The fields of an entry:
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 from meter.journal.effect import Effect
 from meter.journal.effect_codec import decode_effect
@@ -42,8 +41,10 @@ class Method(StrEnum):
     EPOCH = "epoch"  # `q` says why a new epoch began
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+_METHODS = {method.encode(): method for method in Method}
+
+
+class Position(NamedTuple):
     """A place in a shard's journal, and the id of the entry there."""
 
     epoch: int
@@ -58,8 +59,7 @@ class Position:
         return f"{self.epoch}-{self.seq}"
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
+class Pricing(NamedTuple):
     """Says how usage was priced: (unit, quantity, nanos) lines adding up to the amount."""
 
     model: str
@@ -84,13 +84,13 @@ class Pricing:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """Holds one entry, decoded except for `request`, whose form depends on the method."""
 
     position: Position
     method: Method
     effect: Effect | None  # None for Method.EPOCH
+    effect_text: str
     request: bytes
     pricing: Pricing | None
 
@@ -105,12 +105,13 @@ def decode(entry_id: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
 
     Raises ValueError or KeyError on an entry that no script wrote.
     """
-    line = fields[b"e"]
+    line = fields[b"e"].decode()
     pricing = fields[b"p"]
     return JournalEntry(
         Position.from_id(entry_id.decode()),
-        Method(fields[b"m"].decode()),
-        decode_effect(line.decode()) if line else None,
+        _METHODS[fields[b"m"]],
+        decode_effect(line) if line else None,
+        line,
         fields[b"q"],
         Pricing.from_json(pricing) if pricing else None,
     )

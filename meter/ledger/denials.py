@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meter.database.engine import Ledger
-from meter.ledger.events import insert_events
+from meter.ledger.events import Event, record_events
+from meter.times import date_of
 
-_SUBJECT = "DENIAL"
+REQUEST_DENIED = "request.denied"
 
 
 class DenialEvent(NamedTuple):
@@ -30,20 +31,19 @@ def record_denials(ledger: Ledger, denials: Iterable[DenialEvent]) -> None:
     LedgerUnavailable leaves the outcome unknown.
     """
     with ledger.write() as connection:
-        insert_events(connection, map(_row, denials))
+        record_events(connection, map(_event, denials))
 
 
-def _row(denial: DenialEvent) -> dict[str, object]:
-    return {
-        "account_id": denial.account_id,
-        "subject": _SUBJECT,
-        "reason": denial.reason,
-        "budget_id": denial.budget_id,
-        "budget_number": 0,
-        "threshold_id": "",
-        "period": str(denial.window_day),
-        "level_nanos": 0,
-        "value_nanos": denial.affordable_nanos,
-        "occurred_at_ms": denial.at_ms,
-        "entry_id": "",
-    }
+def _event(denial: DenialEvent) -> Event:
+    return Event(
+        account_id=denial.account_id,
+        type=REQUEST_DENIED,
+        once_key=f"{denial.reason} {denial.budget_id} {denial.window_day}",
+        occurred_at_ms=denial.at_ms,
+        data={
+            "reason": denial.reason,
+            "budget_id": denial.budget_id,
+            "window": date_of(denial.window_day),
+            "affordable_nanos": denial.affordable_nanos,
+        },
+    )

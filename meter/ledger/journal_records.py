@@ -1,7 +1,7 @@
 """Journal records: journal entries, read as far as the ledger needs. Pure functions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -27,8 +27,7 @@ class UnreadableEntry(Exception):
         self.entry_id = entry_id
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRecord:
+class JournalRecord(NamedTuple):
     """Holds an entry that did something to an account."""
 
     shard: int
@@ -50,16 +49,15 @@ class JournalRecord:
 
     def with_effect(self, effect: Effect) -> "JournalRecord":
         """Returns the same record with another effect."""
-        return replace(self, effect=effect)
+        return self._replace(effect=effect)
 
     def without_change(self) -> "JournalRecord":
         """Returns the same record as a repeat that changes nothing."""
         effect = self.effect._replace(amount=0, allocation=None)
-        return replace(self, effect=effect, is_again=True)
+        return self._replace(effect=effect, is_again=True)
 
 
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
+class EpochRecord(NamedTuple):
     """Holds the entry that begins an epoch."""
 
     position: Position
@@ -70,7 +68,7 @@ def read(shard: int, raw: RawEntry) -> JournalRecord | EpochRecord:
     """Returns the entry's record. Raises UnreadableEntry."""
     entry_id, fields = raw
     try:
-        return _record(shard, decode(entry_id, fields), fields[b"e"].decode())
+        return _record(shard, decode(entry_id, fields))
     except (ValueError, KeyError, TypeError, DecodeError) as error:
         raise UnreadableEntry(entry_id.decode(errors="replace"), error) from error
 
@@ -103,52 +101,42 @@ def gaps(position: Position, found: Iterable[Position]) -> list[tuple[Position, 
     return missing
 
 
-def _record(
-    shard: int,
-    entry: JournalEntry,
-    line: str,
-) -> JournalRecord | EpochRecord:
+def _record(shard: int, entry: JournalEntry) -> JournalRecord | EpochRecord:
     if entry.method is Method.EPOCH:
         return EpochRecord(entry.position, entry.request.decode())
     effect = entry.effect
     if effect is None or not effect.kind.is_journaled:
         raise ValueError(f"{entry.method} without an effect that is journaled")
     if entry.method in _CALLS:
-        return _call(shard, entry, effect, line)
+        return _call(shard, entry, effect)
     if entry.method is Method.CONSEQUENCE:
-        return _consequence(shard, entry, effect, line)
-    return _operation(shard, entry, effect, line)
+        return _consequence(shard, entry, effect)
+    return _operation(shard, entry, effect)
 
 
-def _call(
-    shard: int,
-    entry: JournalEntry,
-    effect: Effect,
-    line: str,
-) -> JournalRecord:
+def _call(shard: int, entry: JournalEntry, effect: Effect) -> JournalRecord:
     request = JournaledRequest.FromString(entry.request)
-    if not request.account_id:
+    account_id = request.account_id
+    if not account_id:
         raise ValueError("a request without an account_id")
+    dimensions = None
+    if request.dimensions:
+        dimensions = dict(request.dimensions)
     return JournalRecord(
         shard,
         entry.position,
-        request.account_id,
+        account_id,
         request.request_id or None,
         effect,
-        line,
+        entry.effect_text,
         entry.pricing,
-        dict(request.dimensions),
+        dimensions,
         request.traffic_class,
         request.description,
     )
 
 
-def _consequence(
-    shard: int,
-    entry: JournalEntry,
-    effect: Effect,
-    line: str,
-) -> JournalRecord:
+def _consequence(shard: int, entry: JournalEntry, effect: Effect) -> JournalRecord:
     account_id = entry.request.decode()
     return JournalRecord(
         shard,
@@ -156,16 +144,11 @@ def _consequence(
         account_id,
         None,
         effect,
-        line,
+        entry.effect_text,
     )
 
 
-def _operation(
-    shard: int,
-    entry: JournalEntry,
-    effect: Effect,
-    line: str,
-) -> JournalRecord:
+def _operation(shard: int, entry: JournalEntry, effect: Effect) -> JournalRecord:
     operation = Operation.from_json(entry.request)
     return JournalRecord(
         shard,
@@ -173,7 +156,7 @@ def _operation(
         operation.account_id,
         operation.request_id,
         effect,
-        line,
+        entry.effect_text,
         description=_description(operation),
         operation=operation,
     )

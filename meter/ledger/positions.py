@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
-from meter.database.engine import Ledger, insert_or_ignore
+from meter.database.engine import Ledger, insert_or_ignore, write_many
 from meter.database.errors import LedgerError, LedgerUnavailable
 from meter.database.schema import entries, epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
@@ -16,6 +16,12 @@ from meter.times import now_ms
 FIRST = Position(1, 0)
 # Why epochs begin in which nothing is lost.
 RECONCILED = "an older ledger was brought up to its store by an operator"
+
+_MOVE = (
+    update(shards)
+    .where(shards.c.shard == bindparam("moved"))
+    .values(epoch=bindparam("new_epoch"), watermark_seq=bindparam("new_seq"))
+)
 
 
 class Positions:
@@ -134,13 +140,11 @@ def lock_free(
 
 def move(connection: Connection, positions: dict[int, Position]) -> None:
     """Sets the positions of shards that are locked."""
-    for shard, position in positions.items():
-        of_shard = update(shards).where(shards.c.shard == shard)
-        statement = of_shard.values(
-            epoch=position.epoch,
-            watermark_seq=position.seq,
-        )
-        connection.execute(statement)
+    rows = [
+        {"moved": shard, "new_epoch": position.epoch, "new_seq": position.seq}
+        for shard, position in positions.items()
+    ]
+    write_many(connection, _MOVE, rows)
 
 
 def enter_epoch(

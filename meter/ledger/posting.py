@@ -201,9 +201,8 @@ def _project(connection: Connection, posted: Posted) -> Projector:
 
 def _oldest_ms(records: Iterable[JournalRecord], projector: Projector) -> int | None:
     """Returns when the oldest of the records occurred by the real clock, if any did."""
-    times = [
-        record.effect.at_ms for record in records if not projector.has_test_clock(record.account_id)
-    ]
+    on_test_clock = projector.accounts_on_test_clock()
+    times = [record.effect.at_ms for record in records if record.account_id not in on_test_clock]
     return min(times, default=None)
 
 

@@ -95,6 +95,7 @@ UNITS: Mapping[str, Unit] = _units()
 UNIT_OF_PRICE_KEY: Mapping[str, str] = {
     unit.price_key: name for name, unit in UNITS.items() if unit.price_key
 }
+UNIT_OF_USAGE_KEY: Mapping[str, str] = {usage_key: name for name, usage_key in _USAGE_KEYS.items()}
 INPUT_TOKEN_UNITS = frozenset(
     name for name, unit in UNITS.items() if UNITS["input_tokens"].covers(unit)
 )

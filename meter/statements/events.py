@@ -1,57 +1,105 @@
-"""Lists events (crossed thresholds, denials) in the order in which the ledger learned of them."""
+"""Lists events in the order in which the ledger learned of them, or the other way round."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from google.protobuf.struct_pb2 import Struct
+from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
 
 from meter.admin.accounts import require_account
 from meter.database.schema import events
-from meter.pagination import AccountsPage, Place
-from meter.times import date_of, timestamp
+from meter.ids import check_id
+from meter.ledger.event_types import check_types, prefix_of
+from meter.pagination import Page, Place, page_of
+from meter.statements.filters import TimeSpan, read_time_span
+from meter.times import timestamp
 from meter.v1 import ledger_pb2 as pb
 
-EVENT_PLACE = (int,)  # the types of an event's place in a list
-
+_PLACE_TYPES = (int,)
 _BEFORE_ALL: Place = (0,)  # events are numbered from 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Says which events ListEvents finds."""
+
+    account_id: str  # empty: of all accounts
+    types: tuple[str, ...]
+    span: TimeSpan
+    newest_first: bool
+    page: Page
+
+    @classmethod
+    def of(cls, request: pb.ListEventsRequest) -> "EventQuery":
+        """Reads the request; raises InvalidField for a field that cannot be used."""
+        if request.account_id:
+            check_id("account_id", request.account_id)
+        check_types("types", request.types)
+        return cls(
+            account_id=request.account_id,
+            types=tuple(request.types),
+            span=read_time_span(request),
+            newest_first=request.newest_first,
+            page=page_of(
+                request,
+                request.page_size,
+                request.page_token,
+                _PLACE_TYPES,
+            ),
+        )
 
 
 def list_events(
     connection: Connection,
-    query: AccountsPage,
-    *,
-    newest_first: bool,
+    query: EventQuery,
 ) -> pb.ListEventsResponse:
-    """Returns one page of events.
+    """Returns one page of events; oldest first, with a token to continue from in any case.
 
-    Oldest first, there is always a token to continue from. Raises NotFound for an unknown account.
+    Raises NotFound for an unknown account.
     """
     if query.account_id:
         require_account(connection, query.account_id)
-    if newest_first:
-        return _newest_first(connection, query)
-    return _oldest_first(connection, query)
-
-
-def _newest_first(connection: Connection, query: AccountsPage) -> pb.ListEventsResponse:
-    statement = _of_account(query.account_id).order_by(events.c.number.desc())
-    if query.page.after:
-        statement = statement.where(events.c.number < query.page.after[0])
-    rows = connection.execute(statement.limit(query.page.limit)).all()
+    rows = connection.execute(_select_page(query)).all()
     page, token = query.page.fill(rows, map(_event, rows), _place_of)
+    if not query.newest_first:
+        last = query.page.after or _BEFORE_ALL
+        token = query.page.token(_last_place(rows[: len(page)], last))
     return pb.ListEventsResponse(events=page, next_page_token=token)
 
 
-def _oldest_first(connection: Connection, query: AccountsPage) -> pb.ListEventsResponse:
+def of_types(types: Iterable[str]) -> ColumnElement[bool]:
+    """Returns the condition that an event is of one of the types, some of which end in `.*`."""
+    return or_(*(_of_type(type_) for type_ in types))
+
+
+def _of_type(type_: str) -> ColumnElement[bool]:
+    prefix = prefix_of(type_)
+    if prefix is None:
+        return events.c.type == type_
+    return events.c.type.startswith(prefix, autoescape=True)
+
+
+def _select_page(query: EventQuery) -> Select[Any]:
+    statement = _matching(query)
+    number = events.c.number
+    if query.newest_first:
+        if query.page.after:
+            statement = statement.where(number < query.page.after[0])
+        return statement.order_by(number.desc()).limit(query.page.limit)
     last = query.page.after or _BEFORE_ALL
-    statement = _of_account(query.account_id).order_by(events.c.number)
-    behind = statement.where(events.c.number > last[0])
-    rows = connection.execute(behind.limit(query.page.size)).all()
-    page, _ = query.page.fill(rows, map(_event, rows), _place_of)
-    return pb.ListEventsResponse(
-        events=page,
-        next_page_token=query.page.token(_last_place(rows[: len(page)], last)),
-    )
+    return statement.where(number > last[0]).order_by(number).limit(query.page.limit)
+
+
+def _matching(query: EventQuery) -> Select[Any]:
+    """Selects the events that the query's filters leave, on all pages."""
+    statement = select(events).where(*query.span.conditions(events.c.occurred_at_ms))
+    if query.account_id:
+        statement = statement.where(events.c.account_id == query.account_id)
+    if query.types:
+        statement = statement.where(of_types(query.types))
+    return statement
 
 
 def _last_place(rows: Sequence[Row[Any]], before: Place) -> Place:
@@ -65,31 +113,15 @@ def _place_of(row: Row[Any]) -> Place:
     return (row.number,)
 
 
-def _of_account(account_id: str) -> Select[Any]:
-    """Selects the events of an account; of all accounts, if the id is empty."""
-    statement = select(events)
-    if account_id:
-        statement = statement.where(events.c.account_id == account_id)
-    return statement
-
-
 def _event(row: Row[Any]) -> pb.Event:
+    data = Struct()
+    data.update(json.loads(row.data))
     return pb.Event(
-        event_id=row.entry_id or f"denial-{row.number}",
+        event_id=row.event_id,
+        sequence=row.number,
+        type=row.type,
         account_id=row.account_id,
         occurred_at=timestamp(row.occurred_at_ms),
-        threshold_id=row.threshold_id,
-        subject=row.subject,
-        reason=row.reason,
-        budget_id=row.budget_id,
-        window=_window(row),
-        level_nanos=row.level_nanos,
-        value_nanos=row.value_nanos,
+        recorded_at=timestamp(row.recorded_at_ms),
+        data=data,
     )
-
-
-def _window(row: Row[Any]) -> str:
-    """Returns the window's name: its first day as an ISO date, except for a low balance."""
-    if row.subject == "LOW_BALANCE":
-        return str(row.period)
-    return date_of(int(row.period))

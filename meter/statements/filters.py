@@ -8,7 +8,7 @@ from meter.errors import InvalidField
 from meter.times import first_ms
 from meter.v1 import ledger_pb2 as pb
 
-_Timed = pb.ListEntriesRequest | pb.QueryUsageRequest
+_Timed = pb.ListEntriesRequest | pb.QueryUsageRequest | pb.ListEventsRequest
 
 MAX_FILTER = 256  # characters of a model's or a dimension's name
 

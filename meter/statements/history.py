@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, select, tuple_
 
 from meter.admin.accounts import require_account
-from meter.database.schema import entries
+from meter.database.schema import entries, operations
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.ledger.projections.grants import GrantNames, names_of
@@ -88,11 +88,19 @@ def _select_entries(query: EntryQuery) -> Select[Any]:
 
 
 def _matching(query: EntryQuery) -> Select[Any]:
-    """Selects the entries that the query's filters leave, on all pages."""
-    statement = select(entries).where(
-        entries.c.account_id == query.account_id,
-        entries.c.kind.in_(query.kinds),
-        *query.span.conditions(entries.c.occurred_at_ms),
+    """Selects the entries that the query's filters leave, on all pages, with who asked for them."""
+    asked_for = and_(
+        operations.c.account_id == entries.c.account_id,
+        operations.c.request_id == entries.c.request_id,
+    )
+    statement = (
+        select(entries, operations.c.actor)
+        .join(operations, asked_for, isouter=True)
+        .where(
+            entries.c.account_id == query.account_id,
+            entries.c.kind.in_(query.kinds),
+            *query.span.conditions(entries.c.occurred_at_ms),
+        )
     )
     if query.model:
         statement = statement.where(of_model(entries.c.model, query.model))
@@ -174,6 +182,7 @@ def _entry(row: Row[Any], burns: Iterable[pb.Burn]) -> pb.Entry:
         incurred=row.incurred,
         burned=burns,
         grace_nanos=row.grace_nanos,
+        actor=row.actor or "",
     )
 
 

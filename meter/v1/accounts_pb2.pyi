@@ -46,6 +46,13 @@ class TopUpStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SUCCEEDED: _ClassVar[TopUpStatus]
     FAILED: _ClassVar[TopUpStatus]
 
+class TopUpOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOP_UP_ORIGIN_UNSPECIFIED: _ClassVar[TopUpOrigin]
+    RECORDED: _ClassVar[TopUpOrigin]
+    BOUGHT: _ClassVar[TopUpOrigin]
+    AUTO: _ClassVar[TopUpOrigin]
+
 class BudgetWindow(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BUDGET_WINDOW_UNSPECIFIED: _ClassVar[BudgetWindow]
@@ -73,6 +80,10 @@ TOP_UP_STATUS_UNSPECIFIED: TopUpStatus
 PENDING: TopUpStatus
 SUCCEEDED: TopUpStatus
 FAILED: TopUpStatus
+TOP_UP_ORIGIN_UNSPECIFIED: TopUpOrigin
+RECORDED: TopUpOrigin
+BOUGHT: TopUpOrigin
+AUTO: TopUpOrigin
 BUDGET_WINDOW_UNSPECIFIED: BudgetWindow
 DAILY: BudgetWindow
 WEEKLY: BudgetWindow
@@ -230,7 +241,7 @@ class VoidGrantResponse(_message.Message):
     def __init__(self, voided_nanos: _Optional[int] = ...) -> None: ...
 
 class TopUp(_message.Message):
-    __slots__ = ("top_up_id", "account_id", "amount_nanos", "currency", "payment_reference", "payment_method", "status", "expires_at", "non_refundable", "grant_id", "create_time")
+    __slots__ = ("top_up_id", "account_id", "amount_nanos", "currency", "payment_reference", "payment_method", "status", "expires_at", "non_refundable", "grant_id", "create_time", "origin", "refunded_nanos")
     TOP_UP_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_NANOS_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +253,8 @@ class TopUp(_message.Message):
     NON_REFUNDABLE_FIELD_NUMBER: _ClassVar[int]
     GRANT_ID_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_NANOS_FIELD_NUMBER: _ClassVar[int]
     top_up_id: str
     account_id: str
     amount_nanos: int
@@ -253,7 +266,9 @@ class TopUp(_message.Message):
     non_refundable: bool
     grant_id: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, top_up_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., currency: _Optional[str] = ..., payment_reference: _Optional[str] = ..., payment_method: _Optional[str] = ..., status: _Optional[_Union[TopUpStatus, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., non_refundable: _Optional[bool] = ..., grant_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    origin: TopUpOrigin
+    refunded_nanos: int
+    def __init__(self, top_up_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., currency: _Optional[str] = ..., payment_reference: _Optional[str] = ..., payment_method: _Optional[str] = ..., status: _Optional[_Union[TopUpStatus, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., non_refundable: _Optional[bool] = ..., grant_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[_Union[TopUpOrigin, str]] = ..., refunded_nanos: _Optional[int] = ...) -> None: ...
 
 class CreateTopUpRequest(_message.Message):
     __slots__ = ("request_id", "top_up")

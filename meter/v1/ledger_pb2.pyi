@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from meter.v1 import accounts_pb2 as _accounts_pb2
 from google.protobuf.internal import containers as _containers
@@ -92,7 +93,7 @@ class Burn(_message.Message):
     def __init__(self, grant_id: _Optional[str] = ..., type: _Optional[str] = ..., amount_nanos: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred", "burned", "grace_nanos")
+    __slots__ = ("entry_id", "account_id", "request_id", "kind", "occurred_at", "usage_date", "amount_nanos", "balance_nanos", "held_nanos", "hold_id", "shortfall_nanos", "model", "price_version", "usage", "dimensions", "description", "late", "incurred", "burned", "grace_nanos", "actor")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +121,7 @@ class Entry(_message.Message):
     INCURRED_FIELD_NUMBER: _ClassVar[int]
     BURNED_FIELD_NUMBER: _ClassVar[int]
     GRACE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     account_id: str
     request_id: str
@@ -140,7 +142,8 @@ class Entry(_message.Message):
     incurred: bool
     burned: _containers.RepeatedCompositeFieldContainer[Burn]
     grace_nanos: int
-    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ..., burned: _Optional[_Iterable[_Union[Burn, _Mapping]]] = ..., grace_nanos: _Optional[int] = ...) -> None: ...
+    actor: str
+    def __init__(self, entry_id: _Optional[str] = ..., account_id: _Optional[str] = ..., request_id: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage_date: _Optional[str] = ..., amount_nanos: _Optional[int] = ..., balance_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., hold_id: _Optional[str] = ..., shortfall_nanos: _Optional[int] = ..., model: _Optional[str] = ..., price_version: _Optional[str] = ..., usage: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., late: _Optional[bool] = ..., incurred: _Optional[bool] = ..., burned: _Optional[_Iterable[_Union[Burn, _Mapping]]] = ..., grace_nanos: _Optional[int] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class UsageLine(_message.Message):
     __slots__ = ("unit", "quantity", "amount_nanos")
@@ -399,40 +402,40 @@ class ListHoldsResponse(_message.Message):
     def __init__(self, holds: _Optional[_Iterable[_Union[Hold, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "account_id", "occurred_at", "threshold_id", "subject", "budget_id", "window", "level_nanos", "value_nanos", "reason")
+    __slots__ = ("event_id", "sequence", "type", "account_id", "occurred_at", "recorded_at", "data")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
-    THRESHOLD_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
-    WINDOW_FIELD_NUMBER: _ClassVar[int]
-    LEVEL_NANOS_FIELD_NUMBER: _ClassVar[int]
-    VALUE_NANOS_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     event_id: str
+    sequence: int
+    type: str
     account_id: str
     occurred_at: _timestamp_pb2.Timestamp
-    threshold_id: str
-    subject: str
-    budget_id: str
-    window: str
-    level_nanos: int
-    value_nanos: int
-    reason: str
-    def __init__(self, event_id: _Optional[str] = ..., account_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold_id: _Optional[str] = ..., subject: _Optional[str] = ..., budget_id: _Optional[str] = ..., window: _Optional[str] = ..., level_nanos: _Optional[int] = ..., value_nanos: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    recorded_at: _timestamp_pb2.Timestamp
+    data: _struct_pb2.Struct
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., type: _Optional[str] = ..., account_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
-    __slots__ = ("account_id", "page_size", "page_token", "newest_first")
+    __slots__ = ("account_id", "page_size", "page_token", "types", "start_time", "end_time", "newest_first")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIRST_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     page_size: int
     page_token: str
+    types: _containers.RepeatedScalarFieldContainer[str]
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
     newest_first: bool
-    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., newest_first: _Optional[bool] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., types: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newest_first: _Optional[bool] = ...) -> None: ...
 
 class ListEventsResponse(_message.Message):
     __slots__ = ("events", "next_page_token")

@@ -136,8 +136,8 @@ class LedgerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Thresholds that were crossed, and reasons for which requests were denied, oldest first, each once in its window. A denial is recorded beside the call: its
-        event comes about a second after the reply at the latest, while the ledger can be reached.
+        """What happened that somebody may want to be told of: thresholds crossed, requests denied, credits run out, and more; each fact once. A denial is recorded
+        beside the call: its event comes about a second after the reply at the latest, while the ledger can be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,6 +30,9 @@ from support.sample_ledger import credit_books, plain_books
 
 pytest_plugins = ("support.ledgers",)
 
+# tests/payments/test_audit.py breaks these.
+MONEY_IN = {Invariant.PAYMENTS, Invariant.RECHARGES, Invariant.REVERSALS}
+
 NewLedger = Callable[[], Ledger]
 _numbers = count(1)
 
@@ -158,7 +161,7 @@ def _assert_found(books: Copy, row: Row) -> None:
 
 
 def test_every_rule_has_a_row() -> None:
-    assert {row.invariant for row in (*PLAIN, *CREDITS)} == set(Invariant)
+    assert {row.invariant for row in (*PLAIN, *CREDITS)} == set(Invariant) - MONEY_IN
 
 
 def test_everything_that_can_be_found_has_a_row() -> None:

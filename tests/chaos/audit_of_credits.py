@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from meter.journal.allocation import decode_parts
+from meter.times import date_of
 
 Rows = Sequence[Row[Any]]
 
@@ -100,24 +101,28 @@ def check_events(accounts: Rows, entries: Rows, events: Rows) -> None:
     told = [
         f"{entry.shard}-{entry.epoch}-{entry.seq}" for entry in entries if entry.kind == "THRESHOLD"
     ]
-    crossed = [event.entry_id for event in events if not event.reason]
-    assert sorted(crossed) == sorted(told)
+    thresholds = [
+        (event.account_id, json.loads(event.data))
+        for event in events
+        if event.type == "threshold.crossed"
+    ]
+    assert sorted(data["entry_id"] for _, data in thresholds) == sorted(told)
     for row in accounts:
         used: dict[int, int] = defaultdict(int)
         for entry in entries:
             if entry.account_id == row.account_id and entry.kind == "DEBIT":
                 used[entry.usage_day] -= entry.amount_nanos
         own = [
-            event
-            for event in events
-            if (event.account_id, event.subject) == (row.account_id, "DAILY_USE")
+            data
+            for account_id, data in thresholds
+            if (account_id, data["subject"]) == (row.account_id, "DAILY_USE")
         ]
-        crossed = [(event.period, event.level_nanos) for event in own]
+        crossed = [(data["window"], int(data["level_nanos"])) for data in own]
         levels = [
             level for _, subject, level, _ in json.loads(row.thresholds) if subject == "daily_use"
         ]
         reached = [
-            (str(day), level)
+            (date_of(day), level)
             for day, sum_of_day in used.items()
             for level in levels
             if level <= sum_of_day

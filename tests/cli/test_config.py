@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gate.process.running_notes import noted, with_running_store
 from gate.settings import SettingsError, load_settings
+from support.processes import run
 from support.stack import Stack, free_port
 from support.terminal import ONE_TRANSPORT, Creditgate
 
@@ -87,14 +88,7 @@ def test_a_wrong_price_file_ends_the_gate_before_it_serves(stack: Stack, tmp_pat
         "CREDITGATE_PRICES_FILE": str(prices),
         "CREDITGATE_LOG_LEVEL": "error",
     }
-    done = subprocess.run(
-        [CREDITGATE, "serve", "--listen", f"127.0.0.1:{free_port()}"],
-        check=False,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(["serve", "--listen", f"127.0.0.1:{free_port()}"], environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"creditgate: {prices}: models: ")
     assert done.stderr.count("\n") == 1
@@ -143,14 +137,7 @@ def test_a_flusher_whose_redis_is_away_ends_with_a_line_when_told_to(stack: Stac
 
 
 def _run(stack: Stack, url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CREDITGATE, *words],
-        check=False,
-        env=_environment(stack, url),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return run(words, _environment(stack, url))
 
 
 def _environment(stack: Stack, url: str) -> dict[str, str]:

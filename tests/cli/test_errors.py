@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.customer import silent_redis
+from support.customer import another_gate, silent_redis
 from support.stack import Stack, free_port
 from support.terminal import ONE_TRANSPORT, Creditgate
 
@@ -137,10 +137,12 @@ def test_without_billing_the_command_names_its_address_and_setting(
 
 
 def test_a_call_whose_outcome_is_unknown_tells_how_to_repeat_it(
-    creditgate: Creditgate, stack: Stack
+    creditgate: Creditgate, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     creditgate("account create waits")
-    with silent_redis(stack):
+    target = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("CREDITGATE_LISTEN", target)
+    with another_gate(stack, listen=target, redis_timeout_ms="500"), silent_redis(stack):
         done = creditgate("hold release waits h1 --request-id r-7")
     assert done.status == 1
     assert "whether it took effect is unknown: repeat it with --request-id r-7" in done.err

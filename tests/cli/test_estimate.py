@@ -55,6 +55,12 @@ def test_an_estimate_says_what_is_typed_wrongly(
     assert says in " ".join(done.err.split())
 
 
+def test_an_estimate_reads_a_providers_usage_object(creditgate: Creditgate) -> None:
+    used = '{"prompt_tokens":1000,"completion_tokens":250}'
+    done = creditgate(f"estimate tiny --reported '{used}'")
+    assert done.rows[:2] == [["input_tokens", "1,000", "0.001"], ["output_tokens", "250", "0.0005"]]
+
+
 def test_an_estimate_is_by_the_price_of_a_service_tier(creditgate: Creditgate) -> None:
     made = creditgate("estimate tiny input_tokens=1000 --service-tier batch --json").json
     assert made["cost_nanos"] == str(CREDIT // 2000)

@@ -88,11 +88,15 @@ def test_events_are_shown_oldest_first(creditgate: Creditgate, open_account: Ope
     creditgate(f"account update {name} {thresholds}")
     customer.debit(3 * CREDIT)
     found = creditgate(f"events {name}").rows
-    window = found[0][6]
-    assert [row[2:] for row in found] == [
-        [name, "half", "daily", "use", window, "2.00", "3.00"],
-        [name, "three", "daily", "use", window, "3.00", "3.00"],
+    window = "window 2026-03-01"
+    beginning = f"{name} threshold.crossed level"
+    assert [" ".join(row[2:]) for row in found] == [
+        f"{beginning} {level}, subject DAILY_USE, threshold {threshold}, value 3.00, {window}"
+        for level, threshold in (("2.00", "half"), ("3.00", "three"))
     ]
+    newest = creditgate(f"events {name} --newest-first --type threshold.* --limit 1").out
+    assert "threshold three" in newest
+    assert "threshold half" not in newest
 
 
 def test_events_name_the_reason_of_denied_requests(
@@ -106,7 +110,10 @@ def test_events_name_the_reason_of_denied_requests(
     customer.debit(2 * CREDIT, dimensions={"user": "ada"})
     wait_until(lambda: len(customer.events()) == 2)
     found = creditgate(f"events {name}").rows
-    assert [row[2:] for row in found] == [
-        [name, "INSUFFICIENT_CREDITS", "account", "2026-03-01", "10.00", "left"],
-        [name, "BUDGET_EXCEEDED", "budget", "ada", "2026-03-01", "1.00", "left"],
+    assert [" ".join(row[2:]) for row in found] == [
+        f"{name} request.denied affordable {denied}, window 2026-03-01"
+        for denied in (
+            "10.00, reason INSUFFICIENT_CREDITS",
+            "1.00, budget ada, reason BUDGET_EXCEEDED",
+        )
     ]

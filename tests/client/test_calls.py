@@ -26,6 +26,7 @@ from support.customer import CREDIT, Customer, new_id, silent_redis
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

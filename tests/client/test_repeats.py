@@ -20,6 +20,7 @@ from support.customer import CREDIT, Customer, silent_redis
 from support.stack import Stack, free_port
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.pages import PAGES, README, Block, blocks_of, name_of
+from support.processes import install_command
 from support.stack import Process, free_port
 
 RUN = {"sh", "python", "yaml"}
@@ -41,11 +42,16 @@ class Reader:
         self._listen = f"127.0.0.1:{free_port()}"
         self._service: Process | None = None
         self._starts = 0
+        commands = folder / "commands"
+        commands.mkdir()
+        install_command(commands)
         others = {
             name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")
         }
         self._environment = others | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "CREDITGATE_DATA_DIR": str(folder / "data"),
             "CREDITGATE_LISTEN": self._listen,
             "CREDITGATE_BILLING_LISTEN": f"127.0.0.1:{free_port()}",

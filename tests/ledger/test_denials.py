@@ -3,6 +3,7 @@ later if the ledger is away.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -43,7 +44,7 @@ def poor(harness: StoreHarness) -> StoreHarness:
 def recorded(ledger: Ledger) -> list[tuple[int, str]]:
     """Returns each event's number, with the account that was denied, or the threshold."""
     return [
-        (row["number"], row["threshold_id"] or row["account_id"])
+        (row["number"], json.loads(row["data"]).get("threshold_id") or row["account_id"])
         for row in rows(ledger, schema.events)
     ]
 
@@ -108,7 +109,7 @@ def test_gates_and_flusher_at_once_number_each_event_once(
     harness: StoreHarness, flusher: Flusher
 ) -> None:
     levels = tuple(Threshold(f"t{n}", "daily_use", n * CREDIT) for n in range(1, 31))
-    harness.create("acme", 30 * CREDIT, clock=NOON, thresholds=levels)
+    harness.create("acme", 31 * CREDIT, clock=NOON, thresholds=levels)
     days = range(DAY, DAY + 30)
     denials = [DenialEvent("acme", "INSUFFICIENT_CREDITS", "", day, NOON, CREDIT) for day in days]
     with running(flusher), ThreadPoolExecutor(4) as gates:

@@ -1,7 +1,6 @@
 """The flusher: from what the scripts journaled to the books."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from gate.store.keys import journal_key
 from meter.database import schema
 from meter.flusher import Flusher
-from meter.journal.entry import Position
+from meter.journal.entry import Position, Pricing
 from meter.journal.kinds import Kind
 from meter.journal.operations import Threshold
 from meter.journals import Journals
@@ -285,12 +284,28 @@ def test_no_metric_has_an_id_as_its_label(harness: StoreHarness) -> None:
     assert labels == {"shard", "reason", "kind", "le"}
 
 
+def test_texts_of_callers_stand_in_the_entry_as_they_were_sent(
+    harness: StoreHarness, flusher: Flusher
+) -> None:
+    texts = {"user": 'a "quoted" \\ name', "team": "ä\n\t€", "b": "", "a": "z"}
+    unit = 'a "unit"'
+    harness.create("acme", 25 * CREDIT)
+    harness.debit(
+        "acme", 5, dimensions=texts, pricing=Pricing("m", "v", ((unit, 2, 2), ("ö", 3, 3)))
+    )
+    assert flusher.flush_once()
+    debit = entries(harness)[-1]
+    assert json.loads(debit["dimensions"]) == texts
+    assert list(json.loads(debit["dimensions"])) == sorted(texts)
+    assert json.loads(debit["usage_lines"]) == [[unit, 2, 2], ["ö", 3, 3]]
+
+
 def test_a_price_that_an_entry_brings_along_is_recorded_once(
     harness: StoreHarness, flusher: Flusher
 ) -> None:
     harness.create("acme", 25 * CREDIT)
-    brings = replace(PRICED, price='{"a": "price"}')
-    for pricing in (PRICED, brings, replace(PRICED, price='{"another": "form"}')):
+    brings = PRICED._replace(price='{"a": "price"}')
+    for pricing in (PRICED, brings, PRICED._replace(price='{"another": "form"}')):
         harness.debit("acme", PRICED_NANOS, pricing=pricing)
         assert flusher.flush_once()
     (recorded,) = rows(harness.ledger, schema.price_versions)

@@ -24,6 +24,7 @@ from meter.database import schema
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.database.migrate import open_ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journal.entry import Position
 from meter.journals import Journals
@@ -157,7 +158,10 @@ def test_flushers_that_are_killed_at_any_moment_lose_and_double_nothing(
 def flush_for_good(url: str, socket: str, shards: int) -> None:
     with redis.Redis(unix_socket_path=socket, retry=Retry(NoBackoff(), 0)) as journals:
         metrics = FlusherMetrics(CollectorRegistry())
-        flusher = Flusher(Journals(journals, shards), open_ledger(url), 1, metrics, STORE_NAME)
+        requests = FlushRequests(journals)
+        flusher = Flusher(
+            Journals(journals, shards), requests, open_ledger(url), 1, metrics, STORE_NAME
+        )
         flusher.run(Event())
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from gate.setting_forms import sqlite_url
 from meter.admin.accounts import AccountRow
 from meter.admin.recorder import OperationRecorder
-from meter.database import admin_schema, schema
+from meter.database import payments_schema, schema
 from meter.database.engine import BUSY_TIMEOUT_S, Ledger
 from meter.database.errors import (
     AccountExists,
@@ -85,7 +85,7 @@ class TestOpening:
     def test_migrations_make_the_tables_of_the_schema(self, ledger: Ledger) -> None:
         with ledger.read() as connection:
             assert (
-                compare_metadata(MigrationContext.configure(connection), admin_schema.metadata)
+                compare_metadata(MigrationContext.configure(connection), payments_schema.metadata)
                 == []
             )
 

@@ -7,7 +7,7 @@ import pytest
 
 from gate.settings import load_settings
 from meter.prices import PriceFile, PriceFileError, PriceTable, UnknownModel
-from meter.prices.file import install
+from meter.watched_file import install
 
 NOW_MS = 1_790_000_000_000
 

@@ -67,7 +67,8 @@ def test_a_markup_is_exact_and_rounded_only_with_the_charge(
         for start, rates in price.bands()
     ]
     total_input = sum(n for unit, n in quantities.items() if "input" in unit)
-    rates = [rates for start, rates in price.bands() if not start or total_input > start][-1]
+    base, *tiers = price.bands()  # a tier above 0 is not the base: it needs some input
+    rates = [base[1], *(rates for start, rates in tiers if total_input > start)][-1]
     exact = sum((n * rates[unit] * factor * 10**9 for unit, n in quantities.items()), Fraction(0))
     assert marked.cost(quantities).amount_nanos == round(exact)  # of a Fraction, half-even
 

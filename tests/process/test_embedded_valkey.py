@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def start(store: EmbeddedStore) -> subprocess.Popen[bytes]:
     spec = store.child()
-    return subprocess.Popen(spec.argv, pass_fds=spec.inherited_fds)
+    return subprocess.Popen(spec.argv, env=spec.environment, pass_fds=spec.inherited_fds)
 
 
 @asynccontextmanager

@@ -150,10 +150,34 @@ BAD = {
     "top_up_expiry_days": ["-1", "36501"],
     "payment_reference_per_account": ["perhaps"],
     "voucher_key": ["x" * 31],
+    "http_listen": ["nowhere"],
+    "billing_http_listen": ["nowhere"],
+    "secrets_dir": ["/no/such/directory", __file__],
+    "tokens_file": ["/"],
+    "allow_unauthenticated": ["perhaps"],
+    "token": ["x", "cg_x"],
+    "token_file": ["/"],
+    "tls_cert_file": ["/no/such/file"],
+    "tls_key_file": ["/no/such/file", __file__],
+    "tls_client_ca_file": ["/no/such/file", __file__],
+    "tls_ca_file": ["/no/such/file"],
+    "payments": ["cash", "Test"],
+    "payment_instructions": ["x" * 2001],
+    "on_dispute": ["resume"],
+    "recharges_per_hour": ["0", "1001"],
+    "recharge_retries": ["1", "1h,1h,1h,1h,1h", "0s", "1 hour"],
     "max_in_flight": ["0"],
     "memory_max_mib": ["255", "1048577"],
     "drain_timeout_ms": ["-1"],
     "reap_interval_ms": ["9"],
+    "envoy_account": ["", "x-account", "header:", "context:", "metadata:key", "principal:x"],
+    "envoy_dimensions": ["", "[]", "{", '{"user": "x-user"}', '{"": "header:x"}', '{"a": 1}'],
+    "envoy_default_output_tokens": ["0"],
+    "envoy_max_output_tokens": ["0", "10000001"],
+    "envoy_min_output_tokens": ["-1"],
+    "envoy_tokens_per_byte": ["0", "nan", "inf", "11"],
+    "envoy_hold_ttl_ms": ["999", "86400001"],
+    "envoy_unreported": ["", "free"],
     "embedded_fsync": ["no", "Always"],
     "log_level": ["loud"],
     "log_format": ["xml"],
@@ -213,7 +237,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field == "voucher_key" else value
+    shown = "***" if field in ("voucher_key", "token") else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 
@@ -346,3 +370,21 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
         "VND": "at least 500,000.00",
         "CHF": "at least 1.00",
     }
+
+
+def test_secrets_are_read_from_files_and_the_environment_goes_before_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "creditgate_ledger_url").write_text("postgresql://gate:sesame@db/creditgate\n")
+    (tmp_path / "creditgate_voucher_key").write_text("k" * 32)
+    (tmp_path / "of_another_program").write_text("x")
+    monkeypatch.setenv("CREDITGATE_SECRETS_DIR", str(tmp_path))
+    settings = load_settings()
+    assert settings.ledger_url == "postgresql://gate:sesame@db/creditgate"
+    assert settings.voucher_secret() == "k" * 32
+    assert not [each for each in effective(settings) if "sesame" in each.value]
+    monkeypatch.setenv("CREDITGATE_LEDGER_URL", "postgresql://gate@elsewhere/creditgate")
+    assert load_settings().ledger_url == "postgresql://gate@elsewhere/creditgate"
+    (tmp_path / "creditgate_voucher_key").write_text("short")
+    with pytest.raises(SettingsError, match=re.escape("CREDITGATE_VOUCHER_KEY='***': ")):
+        load_settings()

@@ -5,7 +5,6 @@ look like one.
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from gate.process.port_reservation import reserve_port
 from gate.v1.gate_pb2 import ALLOWED, AuthorizeRequest, DebitRequest, GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from support.customer import CREDIT, Customer, holds_in, silent_redis
+from support.processes import run
 from support.scraping import Metrics
 from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port
@@ -32,8 +32,6 @@ pytest_plugins = ("support.running_stack",)
 
 Open = Callable[..., Customer]
 WORKERS = 2
-# Only how they share a port is the transport's affair.
-with_one_transport = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 
 class Workers:
@@ -114,12 +112,12 @@ def answers(target: str, request: GetBalanceRequest) -> bool:
 
 def last_words(environment: dict[str, str], *words: str) -> str:
     """Of a gate that must not start."""
-    command = [sys.executable, "-m", "gate.cli", "serve", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run(["serve", *words], environment)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 
 
+@pytest.mark.every_transport
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere the kernel does not spread connections"
 )
@@ -139,7 +137,6 @@ def test_every_worker_serves_what_comes_to_the_one_address(
                 os.kill(other, signal.SIGCONT)
 
 
-@with_one_transport
 def test_a_worker_killed_under_load_comes_back_and_nothing_is_charged_twice(
     workers: Workers, open_account: Open
 ) -> None:
@@ -182,7 +179,6 @@ def test_a_worker_killed_under_load_comes_back_and_nothing_is_charged_twice(
     assert workers.metrics.value("creditgate_child_restarts_total", child="gate-1") == 0
 
 
-@with_one_transport
 def test_metrics_of_all_workers_add_up_and_what_each_sees_whole_is_told_once(
     stack: Stack, workers: Workers, open_account: Open, opened: ExitStack
 ) -> None:
@@ -205,7 +201,7 @@ def test_metrics_of_all_workers_add_up_and_what_each_sees_whole_is_told_once(
     assert metrics.value("creditgate_shards_closed") == 0
 
 
-@with_one_transport
+@pytest.mark.every_transport
 def test_workers_finish_what_is_in_flight_and_end_together(
     stack: Stack, open_account: Open, opened: ExitStack
 ) -> None:
@@ -228,7 +224,6 @@ def test_nobody_else_gets_the_workers_address(stack: Stack, workers: Workers) ->
     assert f"cannot listen on {workers.target}" in last_words(environment, "--workers", "2")
 
 
-@with_one_transport
 def test_workers_do_not_join_in_where_somebody_else_serves(stack: Stack) -> None:
     target = stack.targets[0]
     assert f"cannot listen on {target}" in last_words(stack.environment(target), "--workers", "2")
@@ -245,7 +240,6 @@ def test_an_address_is_held_before_any_worker_listens() -> None:
         """It is free again."""
 
 
-@with_one_transport
 def test_up_runs_workers_and_ends_them_in_order(stack: Stack) -> None:
     with tempfile.TemporaryDirectory(
         prefix="cg-up-"

@@ -71,7 +71,7 @@ def seen(customer: Customer) -> dict[str, Any]:
 
 def crossings(customer: Customer) -> list[Any]:
     """The events of thresholds: those of denials come beside the calls, a moment later."""
-    return [event for event in customer.events() if not event.reason]
+    return [event for event in customer.events() if event.type == "threshold.crossed"]
 
 
 def grants(customer: Customer) -> dict[int, tuple[int, int, int, int, int, int]]:
@@ -138,7 +138,12 @@ def test_an_account_is_restored_exactly_and_goes_on(
     assert customer.debit(3 * CREDIT, traffic_class="inbound").denial.reason == INSUFFICIENT_CREDITS
     assert customer.debit(2 * CREDIT, traffic_class="inbound").in_grace
     customer.debit(8 * CREDIT, hold_id=hold_of(customer, "scoped-and-expiring"))
-    assert [each.threshold_id for each in crossings(customer)] == ["busy", "low", "busier", "half"]
+    assert [each.data["threshold_id"] for each in crossings(customer)] == [
+        "busy",
+        "low",
+        "busier",
+        "half",
+    ]
     lose_everything(customer)
     assert (
         customer.authorize(2 * CREDIT, traffic_class="inbound").denial.reason

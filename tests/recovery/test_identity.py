@@ -4,7 +4,6 @@ import json
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,11 +16,10 @@ from gate.v1.gate_pb2 import ALLOWED
 from meter.database.migrate import migrate
 from meter.journal.owner import FORM, Owner, shard_key
 from meter.v1.ledger_pb2 import CheckBooksRequest
+from support import processes
 from support.fault_stack import CREDIT, SHARDS, FaultStack, code_of, open_fault_stack
 from support.servers import ValkeyServer, valkey_server, wait_until
 from support.stack import free_address
-
-COMMAND = [sys.executable, "-m", "gate.cli"]
 
 
 @pytest.fixture
@@ -46,13 +44,8 @@ def other_store() -> Iterator[ValkeyServer]:
 def run(
     fault_stack: FaultStack, *words: str, timeout_s: float = 60, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *words],
-        env=fault_stack.stack.environment(free_address(), free_address()) | variables,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-    )
+    environment = fault_stack.stack.environment(free_address(), free_address()) | variables
+    return processes.run(words, environment, timeout_s)
 
 
 @pytest.mark.parametrize("process", ["serve", "flush", "billing"])

@@ -5,8 +5,6 @@ service comes back by itself.
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from meter.journal.entry import Position
 from meter.journal.operations import GrantCredits
 from meter.v1.ledger_pb2 import DEBIT, GRANT
 from support.fault_stack import CREDIT, LOSSY_SHARD, SHARDS, FaultStack, code_of, open_fault_stack
+from support.processes import run
 from support.servers import valkey_server, wait_until
 from support.stack import free_port
 
@@ -355,10 +354,7 @@ def test_a_redis_that_may_evict_is_refused_with_a_clear_message(fault_stack: Fau
         environment = fault_stack.stack.environment(f"127.0.0.1:{free_port()}") | {
             "CREDITGATE_REDIS_URL": valkey.url
         }
-        words = [sys.executable, "-m", "gate.cli", "serve"]
-        gate = subprocess.run(
-            words, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        gate = run(["serve"], environment)
     assert gate.returncode == 1
     assert (
         gate.stderr.strip()

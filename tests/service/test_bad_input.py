@@ -20,6 +20,7 @@ from support.customer import CREDIT, Customer, at, new_customer, refusal
 from support.stack import Client
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

@@ -13,8 +13,6 @@ from support.stack import Client
 
 pytest_plugins = ("support.running_stack",)
 
-# To these calls one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Fields = dict[str, Any]
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from gate.v1.gate_pb2 import (
     ALLOWED,
     DENIED,
@@ -19,6 +21,7 @@ from support.customer import CREDIT, Customer, another_gate, at, new_id, refusal
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

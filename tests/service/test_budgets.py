@@ -5,16 +5,12 @@ with the calls that meet them.
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from gate.v1.gate_pb2 import BUDGET_EXCEEDED, Usage
 from meter.v1 import accounts_pb2 as pb
 from support.customer import CREDIT, Customer, at, new_id, refusal
 
 pytest_plugins = ("support.running_stack",)
 
-# To these calls one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 HAIKU_AT_AWS = "aws/regional.anthropic.claude-3-haiku-20240307-v1:0"

@@ -218,18 +218,20 @@ def test_each_crossing_of_a_threshold_is_told_once_and_in_order_however_many_deb
         )
     ]  # fmt: skip
     names = {customer.account_id for customer in customers}
-    listed = [each for each in events_of_all(customers[0]) if each.account_id in names]
+    of_all = events_of_all(customers[0])
+    assert [each.sequence for each in of_all] == list(range(1, len(of_all) + 1))
+    listed = [each for each in of_all if each.account_id in names]
     assert len(listed) == len({event.event_id for event in listed}) == 75 * len(customers)
     for customer in customers:
         events = customer.events()
         crossed = [
             (
-                each.subject,
-                each.budget_id,
-                each.threshold_id,
-                each.window,
-                each.level_nanos,
-                each.value_nanos,
+                each.data["subject"],
+                each.data["budget_id"],
+                each.data["threshold_id"],
+                each.data["window"],
+                int(each.data["level_nanos"]),
+                int(each.data["value_nanos"]),
             )
             for each in events
         ]

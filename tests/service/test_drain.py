@@ -19,6 +19,7 @@ from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port, running_stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 NICENESS_MAX = 19  # the kernel's

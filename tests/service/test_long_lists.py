@@ -104,7 +104,11 @@ def long_invoice(number: int) -> bytes:
 COPIES: Mapping[Table, Callable[[int], Mapping[str, Any]]] = {
     accounts: lambda number: {"account_id": f"another-{number}"},
     entries: lambda number: {"shard": 98, "seq": number, "request_id": f"copy-{number}"},
-    events: lambda number: {"number": 1_000_000 + number, "threshold_id": f"{number}"},
+    events: lambda number: {
+        "number": 1_000_000 + number,
+        "event_id": f"evt_{number}",
+        "once_key": f"{number}",
+    },
     open_holds: lambda number: {"hold_id": f"another-{number}"},
     grants: lambda number: {"grant_id": f"another-{number}", "number": 1_000_000 + number},
     invoices: lambda number: {

@@ -24,6 +24,7 @@ from support.stack import Client, Stack
 from support.unfinished_streams import UnfinishedStreams
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 MIB = 1024 * 1024
 DEBIT = "/gate.v1.Gate/Debit"

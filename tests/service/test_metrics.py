@@ -1,5 +1,6 @@
 """A running gate serves metrics: every event moves its own counter, and no id is ever a label."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -12,6 +13,7 @@ from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 
@@ -105,6 +107,15 @@ def test_what_a_batch_does_is_counted_as_if_it_had_come_alone(
     assert moved("creditgate_denials_total", reason="INSUFFICIENT_CREDITS") == 1
     assert moved("creditgate_charged_credits_total") == 1
     assert moved("creditgate_requests_total", method="Batch", outcome="OK") == 1
+
+
+def test_usage_objects_that_contradict_themselves_are_counted(
+    customer: Customer, moved: Callable[..., float]
+) -> None:
+    for cached in (4, 11):
+        reported = {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": cached}}
+        customer.debit(usage=Usage(model="tiny", reported_json=json.dumps(reported)))
+    assert moved("creditgate_usage_inconsistent_total") == 1
 
 
 def test_late_debits_and_expired_holds_are_counted(

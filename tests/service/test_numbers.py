@@ -13,6 +13,7 @@ from meter.v1.ledger_pb2 import AUTHORIZE, DEBIT, GRANT, UPDATE
 from support.customer import Customer, new_id, refusal
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
 

@@ -18,8 +18,6 @@ from support.servers import wait_until
 from support.stack import Client, Stack, free_port
 
 pytest_plugins = ("support.running_stack",)
-# A price is looked up before any transport matters.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 READS = "creditgate_price_file_reads_total"

@@ -23,6 +23,7 @@ from support.customer import Customer
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_CONFIG = ROOT / "proto" / "gate" / "v1" / "service_config.json"
@@ -54,7 +55,7 @@ PROMISED = {
     accounts_pb2.Grant: "type amount_nanos priority effective_at expires_at description scope non_refundable",
     accounts_pb2.Budget: "budget_id scope window soft limit_nanos thresholds used_nanos held_nanos resets_at",
     ledger_pb2.GrantSummary: "grant state granted_nanos spent_nanos held_nanos expired_nanos remaining_nanos voided_nanos",
-    ledger_pb2.Event: "event_id account_id occurred_at threshold_id subject budget_id window level_nanos value_nanos",
+    ledger_pb2.Event: "event_id sequence type account_id occurred_at recorded_at data",
 }
 UNSIGNED = {
     FieldDescriptor.TYPE_UINT32,

@@ -16,8 +16,6 @@ from support.stack import Client
 
 pytest_plugins = ("support.running_stack",)
 
-# To these calls one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 CLOCK = "2026-03-01T12:00:00Z"

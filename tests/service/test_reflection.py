@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 from support.stack import Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 GATE_FILE = "gate/v1/gate.proto"
 

@@ -11,8 +11,6 @@ from support.customer import CREDIT, PRICES, Customer, another_gate, refusal
 from support.stack import Client, Stack
 
 pytest_plugins = ("support.running_stack",)
-# A cost is taken from the request before any transport matters.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 USED = Usage(model="gpt-4o-2024-08-06", input_tokens=100, output_tokens=7)

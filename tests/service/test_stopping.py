@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 from gate.v1.gate_pb2 import DebitRequest
 from support.client_gates import Gate, counting_gate
 from support.customer import CREDIT, Customer
@@ -16,6 +18,7 @@ from support.servers import wait_until
 from support.stack import Client, Stack
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 SERVICE_CONFIG = Path(__file__).parents[2] / "proto" / "gate" / "v1" / "service_config.json"
 NO_RETRIES = ("grpc.enable_retries", 0)

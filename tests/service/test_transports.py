@@ -5,8 +5,6 @@ transport is chosen.
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,14 +21,15 @@ from gate.address import parse_address
 from gate.v1.gate_pb2 import ALLOWED, BatchItem, BatchRequest, DebitRequest, GetBalanceRequest
 from meter.v1.accounts_pb2 import Account, UpdateAccountRequest
 from support.customer import CREDIT, Customer, another_gate, refusal, silent_redis
+from support.processes import run
 from support.scraping import Metrics
 from support.servers import wait_until
 from support.stack import Client, Process, Stack, free_port
 
 pytest_plugins = ("support.running_stack",)
+pytestmark = pytest.mark.every_transport
 
 Open = Callable[..., Customer]
-SERVE = [sys.executable, "-m", "gate.cli", "serve"]
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def last_words(stack: Stack, **settings: str) -> str:
     """Of a gate that must not start."""
     names = {f"CREDITGATE_{name.upper()}": value for name, value in settings.items()}
     environment = stack.environment(f"127.0.0.1:{free_port()}") | names
-    done = subprocess.run(SERVE, env=environment, capture_output=True, text=True, timeout=60)
+    done = run(["serve"], environment)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
 from sqlalchemy import create_engine, text
 
 from meter.v1 import accounts_pb2 as pb
@@ -15,8 +14,6 @@ from support.stack import Client, Stack
 
 pytest_plugins = ("support.running_stack",)
 
-# To these calls one transport is as good as the other.
-pytestmark = pytest.mark.parametrize("stack", ["native"], indirect=True)
 
 Open = Callable[..., Customer]
 

@@ -1,4 +1,4 @@
-"""Tests ListEvents: crossed thresholds, in the order in which the ledger learned of them."""
+"""Tests ListEvents: facts in the order in which the ledger learned of them, or newest first."""
 
 import asyncio
 
@@ -32,25 +32,31 @@ def listed(scribe: Scribe, **query: object) -> pb.ListEventsResponse:
 
 
 def told(response: pb.ListEventsResponse) -> list[str]:
-    return [f"{each.account_id} {each.threshold_id}" for each in response.events]
+    return [f"{each.account_id} {each.data['threshold_id']}" for each in response.events]
+
+
+def levels(response: pb.ListEventsResponse) -> list[int]:
+    return [int(each.data["level_nanos"]) for each in response.events]
 
 
 def test_an_event_says_what_was_crossed_where_and_when(scribe: Scribe) -> None:
     scribe.now_ms = JANUARY + HOUR
     scribe.debit(13)
     response = listed(scribe, account_id="acme")
-    assert list(response.events) == [
-        pb.Event(
-            event_id="0-1-4",
-            account_id="acme",
-            occurred_at=timestamp(JANUARY + HOUR),
-            threshold_id="t1",
-            subject="DAILY_USE",
-            window="2026-01-01",
-            level_nanos=10,
-            value_nanos=13,
-        )
-    ]
+    [event] = response.events
+    assert event.type == "threshold.crossed"
+    assert event.account_id == "acme"
+    assert event.sequence == 1
+    assert event.occurred_at == timestamp(JANUARY + HOUR)
+    assert dict(event.data) == {
+        "entry_id": "0-1-4",
+        "threshold_id": "t1",
+        "subject": "DAILY_USE",
+        "budget_id": "",
+        "window": "2026-01-01",
+        "level_nanos": "10",
+        "value_nanos": "13",
+    }
 
 
 def test_each_subject_has_its_own_window(ledger: Ledger) -> None:
@@ -70,32 +76,20 @@ def test_each_subject_has_its_own_window(ledger: Ledger) -> None:
     scribe.debit(60, dimensions={"user": "ada"})
     scribe.debit(40, dimensions={"user": "bob"})
     scribe.debit(10)
-    events = listed(scribe).events
-    assert [(each.subject, each.budget_id, each.threshold_id, each.window) for each in events] == [
+    events = [dict(each.data) for each in listed(scribe, types=["threshold.*"]).events]
+    names = ("subject", "budget_id", "threshold_id", "window")
+    assert [tuple(each[name] for name in names) for each in events] == [
         ("BUDGET", "ada", "most", "2026-01-01"),
         ("DAILY_USE", "", "half", "2026-01-01"),
         ("BUDGET", "bob", "limit", "2025-12-29"),
         ("LOW_BALANCE", "", "low", "130"),
     ]
-    assert [(each.level_nanos, each.value_nanos) for each in events] == [
-        (60, 60),
-        (100, 100),
-        (40, 40),
-        (20, 20),
+    assert [(each["level_nanos"], each["value_nanos"]) for each in events] == [
+        ("60", "60"),
+        ("100", "100"),
+        ("40", "40"),
+        ("20", "20"),
     ]
-
-
-def test_the_newest_are_listed_first_where_that_is_asked_for(scribe: Scribe) -> None:
-    scribe.debit(25)
-    scribe.debit(10, account_id="beta")
-    first = listed(scribe, newest_first=True, page_size=2)
-    assert told(first) == ["beta t1", "acme t2"]
-    token = first.next_page_token
-    last = listed(scribe, newest_first=True, page_size=2, page_token=token)
-    assert (told(last), last.next_page_token) == (["acme t1"], "")
-    assert told(listed(scribe, newest_first=True, account_id="acme")) == ["acme t2", "acme t1"]
-    with pytest.raises(InvalidField):
-        listed(scribe, page_token=token)
 
 
 def test_events_are_listed_oldest_first_of_one_account_or_of_all(scribe: Scribe) -> None:
@@ -113,7 +107,8 @@ def test_a_threshold_is_crossed_again_in_the_next_window(scribe: Scribe) -> None
     scribe.debit(12)
     scribe.now_ms += DAY
     scribe.debit(12)
-    assert [(each.threshold_id, each.window) for each in listed(scribe).events] == [
+    data = [event.data for event in listed(scribe).events]
+    assert [(each["threshold_id"], each["window"]) for each in data] == [
         ("t1", "2026-01-01"),
         ("t1", "2026-01-02"),
     ]
@@ -162,9 +157,9 @@ def test_a_page_has_50_unless_said_otherwise(ledger: Ledger) -> None:
     )
     scribe.debit(60)
     page = listed(scribe)
-    assert [each.level_nanos for each in page.events] == list(range(1, 51))
+    assert levels(page) == list(range(1, 51))
     rest = listed(scribe, page_token=page.next_page_token)
-    assert [each.level_nanos for each in rest.events] == list(range(51, 61))
+    assert levels(rest) == list(range(51, 61))
 
 
 def test_an_account_that_shares_the_numbers_with_others_has_its_own_pages(scribe: Scribe) -> None:
@@ -176,6 +171,44 @@ def test_an_account_that_shares_the_numbers_with_others_has_its_own_pages(scribe
     page = listed(scribe, account_id="beta", page_size=2)
     assert told(page) == ["beta t1", "beta t2"]
     assert told(listed(scribe, account_id="beta", page_token=page.next_page_token)) == ["beta t3"]
+
+
+def test_pages_of_newest_first_join_to_all_events_the_other_way_round(scribe: Scribe) -> None:
+    for account_id in ("acme", "beta", "acme"):
+        scribe.debit(20, account_id=account_id)
+        scribe.flush()
+    joined: list[pb.Event] = []
+    token = ""
+    while token or not joined:
+        page = listed(scribe, newest_first=True, page_size=2, page_token=token)
+        joined += page.events
+        token = page.next_page_token
+    assert joined == list(listed(scribe).events)[::-1]
+    assert [event.sequence for event in joined] == [6, 5, 4, 3, 2, 1]
+
+
+def test_events_are_found_by_type_and_by_time(scribe: Scribe) -> None:
+    scribe.debit(12)
+    scribe.now_ms += HOUR
+    later = timestamp(scribe.now_ms)
+    scribe.debit(988)
+    of_credits = listed(scribe, types=["credits.exhausted", "grant.*"])
+    assert [event.type for event in of_credits.events] == ["credits.exhausted"]
+    assert told(listed(scribe, types=["threshold.*"], end_time=later)) == ["acme t1"]
+    late = listed(scribe, types=["threshold.*"], start_time=later)
+    assert told(late) == [f"acme t{tenth}" for tenth in range(2, 10)]
+    assert not listed(scribe, types=["top_up.*"]).events
+
+
+def test_credits_that_run_out_are_told_once_between_two_grants(scribe: Scribe) -> None:
+    for amount in (999, 1, 5):
+        scribe.debit(amount)
+    scribe.grant(5)
+    scribe.grant(100)
+    scribe.debit(100)
+    scribe.debit(100)
+    data = [dict(event.data) for event in listed(scribe, types=["credits.exhausted"]).events]
+    assert [each["remaining_nanos"] for each in data] == ["0", "0"]
 
 
 def test_a_page_token_of_another_query_is_refused(scribe: Scribe) -> None:
@@ -197,6 +230,11 @@ def test_an_unknown_account_or_a_bad_field_is_refused(scribe: Scribe) -> None:
     for query, field in (
         ({"account_id": "no body"}, "account_id"),
         ({"page_size": -1}, "page_size"),
+        ({"types": ["threshold"]}, "types"),
+        ({"types": ["threshold.crossed "]}, "types"),
+        ({"types": ["*"]}, "types"),
+        ({"types": ["grant.*"] * 51}, "types"),
+        ({"start_time": timestamp(2), "end_time": timestamp(1)}, "start_time"),
     ):
         with pytest.raises(InvalidField) as refused:
             listed(scribe, **query)

@@ -56,8 +56,14 @@ class InProcessGate:
         self.store = store
         currencies = AccountCurrencies(store.calls.get_balance)
         barrier = FlushBarrier(store.calls, store.shards)
-        pricer = Pricer(PriceTable.load(prices), Prices(ledger), currencies, barrier.wait)
         metrics = GateMetrics(CollectorRegistry())
+        pricer = Pricer(
+            PriceTable.load(prices),
+            Prices(ledger),
+            currencies,
+            barrier.wait,
+            metrics.decisions,
+        )
         self.denial_events = DenialEvents(ledger, metrics)
         self.service = GateService(
             store.calls, store.lost_holds, pricer, metrics, self.denial_events

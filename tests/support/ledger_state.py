@@ -25,6 +25,7 @@ from gate.store.keys import (
 from meter.audit import check_books
 from meter.database import schema
 from meter.database.engine import Ledger
+from meter.flush_requests import FlushRequests
 from meter.flusher import Flusher
 from meter.journal.allocation import decode_parts
 from meter.journal.entry import Pricing
@@ -58,12 +59,15 @@ def make_flusher(
     journals: redis.Redis | None = None,
     registry: CollectorRegistry | None = None,
     ledger: Ledger | None = None,
+    interval_ms: int = 10,
 ) -> Flusher:
     """A flusher of the harness's journals and ledger, or of those that are given."""
+    client = journals or harness.redis
     return Flusher(
-        Journals(journals or harness.redis, harness.shards),
+        Journals(client, harness.shards),
+        FlushRequests(client),
         ledger or harness.ledger,
-        10,
+        interval_ms,
         FlusherMetrics(registry or CollectorRegistry()),
         STORE_NAME,
     )
@@ -119,17 +123,21 @@ def grants(
 
 
 def events(harness: StoreHarness, account_id: str = "") -> list[tuple[str, str, str, int, int]]:
-    """Subject, budget, threshold, level and value in credits, in the order of their numbers."""
+    """Subject, budget, threshold, level and value in credits of each crossing, in order."""
+    told = [
+        json.loads(row["data"])
+        for row in rows(harness.ledger, schema.events)
+        if account_id in ("", row["account_id"]) and row["type"] == "threshold.crossed"
+    ]
     return [
         (
-            row["subject"],
-            row["budget_id"],
-            row["threshold_id"],
-            row["level_nanos"] // CREDIT,
-            row["value_nanos"] // CREDIT,
+            data["subject"],
+            data["budget_id"],
+            data["threshold_id"],
+            int(data["level_nanos"]) // CREDIT,
+            int(data["value_nanos"]) // CREDIT,
         )
-        for row in rows(harness.ledger, schema.events)
-        if account_id in ("", row["account_id"])
+        for data in told
     ]
 
 

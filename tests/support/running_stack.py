@@ -1,7 +1,8 @@
 """Runs a stack for each worker, shared by all tests that need only accounts of their own.
 
-The stack has a gate and a billing on each transport. Every test is tried with each transport, by
-which the test's own gates serve too.
+The stack has a gate and a billing on each transport. Every test is tried with the native one, by
+which the test's own gates serve too; tests marked `every_transport`, and with --long all tests, are
+tried with grpcio as well.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def stack_of_all_transports(
         "reap_interval_ms": "100",
         "redis_timeout_ms": "20000",
         "prices_file": str(prices),
+        "payments": "test",
         "voucher_key": "of all gates of this stack, as an operator sets it",
     }
     with running_stack(ledger_url, gates=0, billings=0, **settings) as stack:

@@ -5,8 +5,6 @@ sockets.
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +16,8 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from gate.envoy.auth_pb2_grpc import AuthorizationStub
+from gate.envoy.ratelimit_pb2_grpc import RateLimitServiceStub
 from gate.v1.gate_pb2 import GetBalanceRequest
 from gate.v1.gate_pb2_grpc import GateStub
 from meter.database.migrate import migrate
@@ -25,10 +25,9 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.payments_pb2_grpc import PaymentsStub
+from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
-
-_COMMAND = [sys.executable, "-m", "gate.cli"]
-
 
 _ports_given: set[int] = set()
 
@@ -51,15 +50,13 @@ class Process:
         self._words = words
         self._environment = environment
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._output = log.with_suffix(".out")
 
     def start(self) -> None:
         """Starts the process and returns once the process says `ready`."""
         with self._output.open("wb") as output, self.log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*_COMMAND, *self._words], env=self._environment, stdout=output, stderr=errors
-            )
+            self._process = start(self._words, self._environment, output, errors)
         wait_until(self._is_ready, 90)
 
     @property
@@ -109,6 +106,9 @@ class Client:
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
         self.ledger: Any = LedgerStub(self._billing_channel)
+        self.authorization: Any = AuthorizationStub(self._channel)
+        self.rate_limit: Any = RateLimitServiceStub(self._channel)
+        self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:
         self._channel.close()
@@ -171,9 +171,7 @@ class Stack:
 
     def command(self, *words: str) -> str:
         """Runs a `creditgate` command, which must succeed, and returns what was printed."""
-        done = subprocess.run(
-            [*_COMMAND, *words], env=self.environment(), capture_output=True, text=True, timeout=300
-        )
+        done = run(words, self.environment(), timeout_s=300)
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 

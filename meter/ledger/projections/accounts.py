@@ -15,6 +15,7 @@ from meter.journal.effect import NO_FLAGS
 from meter.journal.operations import AdvanceClock, Change, Update
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.portions import portions
+from meter.ledger.recharge_wants import want_recharges
 
 _LOADED = (
     accounts.c.account_id,
@@ -24,6 +25,7 @@ _LOADED = (
     accounts.c.applied_status,
     accounts.c.applied_clock_ms,
     accounts.c.applied_settings,
+    accounts.c.recharge_below_nanos,
 )
 _CHANGED = (
     "state",
@@ -34,6 +36,13 @@ _CHANGED = (
     "applied_settings",
     "remaining_nanos",
     "held_nanos",
+)
+
+
+_CHANGE = (
+    update(accounts)
+    .where(accounts.c.account_id == bindparam("account"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
 )
 
 
@@ -62,6 +71,12 @@ class AppliedAccount:
     applied_status: str
     applied_clock_ms: int | None
     settings: str  # Settings, as JSON
+    recharge_below_nanos: int | None  # the level of an armed rule of auto-recharge
+
+    @property
+    def wants_recharge(self) -> bool:
+        level = self.recharge_below_nanos
+        return level is not None and self.state.remaining <= level
 
     def apply_change(self, change: Change) -> None:
         """Puts an operation's settings into effect."""
@@ -103,6 +118,10 @@ class AccountProjection:
     def get(self, account_id: str) -> AppliedAccount:
         return self._accounts[account_id]
 
+    def on_test_clock(self) -> set[str]:
+        accounts = self._accounts.values()
+        return {account.account_id for account in accounts if account.applied_clock_ms is not None}
+
     def apply(self, record: JournalRecord) -> None:
         """Takes over the sums left by the record, and the settings of an operation."""
         account = self._accounts[record.account_id]
@@ -117,14 +136,15 @@ class AccountProjection:
 
     def save(self) -> None:
         """Writes the sums and settings into the accounts' rows, and nothing else."""
-        values: dict[str, object] = {name: bindparam(f"new_{name}") for name in _CHANGED}
-        own = accounts.c.account_id == bindparam("account")
         rows = [_values(account) for account in self._accounts.values()]
-        write_many(
-            self._connection,
-            update(accounts).where(own).values(values),
-            rows,
-        )
+        write_many(self._connection, _CHANGE, rows)
+        self._want_recharges()
+
+    def _want_recharges(self) -> None:
+        """Tells billing of accounts at or below the level of their armed rule."""
+        low = [account.account_id for account in self._accounts.values() if account.wants_recharge]
+        if low:
+            want_recharges(self._connection, low)
 
 
 def _load(connection: Connection, account_ids: list[str]) -> dict[str, AppliedAccount]:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, select, update
 from sqlalchemy import Row as DatabaseRow
 
 from meter.database.engine import upsert, write_many
@@ -28,6 +29,11 @@ _CLEAR_HELD = (
         budget_windows.c.number == bindparam("ended_number"),
     )
     .values(held_nanos=bindparam("none"))
+)
+
+_DELETE = delete(applied_budgets).where(
+    applied_budgets.c.account_id == bindparam("account"),
+    applied_budgets.c.budget_id == bindparam("id"),
 )
 
 WindowKey = tuple[str, int, int]  # account, budget's number, window's first day
@@ -175,15 +181,7 @@ class BudgetProjection:
             sums[1] += held
 
     def _save_windows(self) -> None:
-        insert = upsert(self._connection, budget_windows)
-        table = budget_windows.c
-        statement = insert.on_conflict_do_update(
-            index_elements=["account_id", "number", "start_day"],
-            set_={
-                "used_nanos": table.used_nanos + insert.excluded.used_nanos,
-                "held_nanos": table.held_nanos + insert.excluded.held_nanos,
-            },
-        )
+        statement = _add_to_windows(self._connection.dialect.name)
         write_many(self._connection, statement, self._window_rows())
 
     def _window_rows(self) -> list[Row]:
@@ -218,25 +216,30 @@ class BudgetProjection:
                 gone.append({"account": account_id, "id": budget_id})
             else:
                 present.append(_row(account_id, budget))
-        _delete_budgets(self._connection, gone)
-        _set_budgets(self._connection, present)
+        write_many(self._connection, _DELETE, gone)
+        write_many(self._connection, _set_budget(self._connection.dialect.name), present)
 
 
-def _delete_budgets(connection: Connection, rows: list[Row]) -> None:
-    statement = delete(applied_budgets).where(
-        applied_budgets.c.account_id == bindparam("account"),
-        applied_budgets.c.budget_id == bindparam("id"),
+@cache
+def _add_to_windows(dialect: str) -> Insert:
+    insert = upsert(dialect, budget_windows)
+    table = budget_windows.c
+    return insert.on_conflict_do_update(
+        index_elements=["account_id", "number", "start_day"],
+        set_={
+            "used_nanos": table.used_nanos + insert.excluded.used_nanos,
+            "held_nanos": table.held_nanos + insert.excluded.held_nanos,
+        },
     )
-    write_many(connection, statement, rows)
 
 
-def _set_budgets(connection: Connection, rows: list[Row]) -> None:
-    insert = upsert(connection, applied_budgets)
-    statement = insert.on_conflict_do_update(
+@cache
+def _set_budget(dialect: str) -> Insert:
+    insert = upsert(dialect, applied_budgets)
+    return insert.on_conflict_do_update(
         index_elements=["account_id", "budget_id"],
         set_={name: insert.excluded[name] for name in _CHANGED},
     )
-    write_many(connection, statement, rows)
 
 
 def budgets_of(

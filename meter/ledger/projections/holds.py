@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
+from sqlalchemy import Connection, Insert, bindparam, delete, func, select, tuple_
 
 from meter.database.engine import upsert, write_many
 from meter.database.schema import accounts, open_holds
@@ -17,6 +18,11 @@ from meter.ledger.projections.budgets import BudgetProjection
 
 # An extended hold keeps the time of its authorization.
 _CHANGED = ("amount_nanos", "day", "expires_ms", "pins", "budgets")
+
+_DELETE = delete(open_holds).where(
+    open_holds.c.account_id == bindparam("account"),
+    open_holds.c.hold_id == bindparam("hold"),
+)
 
 Key = tuple[str, str]  # account, hold
 Row = dict[str, object]
@@ -74,13 +80,8 @@ class HoldProjection:
 
     def save(self) -> None:
         """Writes the open holds, and deletes the ended holds."""
-        insert = upsert(self._connection, open_holds)
-        statement = insert.on_conflict_do_update(
-            index_elements=["account_id", "hold_id"],
-            set_={name: insert.excluded[name] for name in _CHANGED},
-        )
         rows = list(self._open.values())
-        write_many(self._connection, statement, rows)
+        write_many(self._connection, _put(self._connection.dialect.name), rows)
         ended = self._ended - self._authorized
         _delete(self._connection, ended)
 
@@ -206,12 +207,17 @@ def _load(connection: Connection, keys: list[Key]) -> dict[Key, Row | None]:
     return found
 
 
-def _delete(connection: Connection, keys: set[Key]) -> None:
-    statement = delete(open_holds).where(
-        open_holds.c.account_id == bindparam("account"),
-        open_holds.c.hold_id == bindparam("hold"),
+@cache
+def _put(dialect: str) -> Insert:
+    insert = upsert(dialect, open_holds)
+    return insert.on_conflict_do_update(
+        index_elements=["account_id", "hold_id"],
+        set_={name: insert.excluded[name] for name in _CHANGED},
     )
+
+
+def _delete(connection: Connection, keys: set[Key]) -> None:
     rows = []
     for account_id, hold_id in sorted(keys):
         rows.append({"account": account_id, "hold": hold_id})
-    write_many(connection, statement, rows)
+    write_many(connection, _DELETE, rows)

@@ -45,8 +45,8 @@ class Projector:
             self._grants,
             self._budgets,
             self._holds,
-            EventProjection(connection, self._budgets),
             self._accounts,
+            EventProjection(connection, self._budgets),  # last: see meter.ledger.events
         )
         self.drifts = 0
         self.lost: list[Operation] = []  # Redis had applied them, and their entries were lost
@@ -63,8 +63,8 @@ class Projector:
         for projection in self._projections:
             projection.save()
 
-    def has_test_clock(self, account_id: str) -> bool:
-        return self._accounts.get(account_id).applied_clock_ms is not None
+    def accounts_on_test_clock(self) -> set[str]:
+        return self._accounts.on_test_clock()
 
     def _as_it_counts(self, record: JournalRecord) -> JournalRecord:
         account = self._accounts.get(record.account_id)

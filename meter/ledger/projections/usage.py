@@ -1,8 +1,8 @@
 """The projection of usage by hour and by day."""
 
-from collections.abc import Iterable, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 
 from meter.database.engine import upsert, write_many
 from meter.database.schema import usage_daily, usage_hourly
@@ -42,29 +42,26 @@ class UsageProjection:
 
     def apply(self, record: JournalRecord) -> None:
         """Counts the record's usage lines, once for all usage and once for each dimension."""
-        if record.effect.kind is not Kind.DEBIT:
+        effect = record.effect
+        if effect.kind is not Kind.DEBIT:
             return
-        start_ms = record.effect.at_ms // MS_PER_HOUR * MS_PER_HOUR
+        start_ms = effect.at_ms // MS_PER_HOUR * MS_PER_HOUR
         model = ""
-        if record.pricing:
+        if record.pricing is not None:
             model = record.pricing.model
-        dimensions = [("", ""), *_items(record.dimensions)]
         for unit, quantity, nanos in usage_lines(record):
-            for dimension, value in dimensions:
-                key = (record.account_id, start_ms, model, unit, dimension, value)
-                _add(self._hours, key, quantity, nanos, requests=1)
+            key = (record.account_id, start_ms, model, unit, "", "")
+            _add(self._hours, key, quantity, nanos, 1)
+            if record.dimensions:
+                for dimension, value in record.dimensions.items():
+                    key = (record.account_id, start_ms, model, unit, dimension, value)
+                    _add(self._hours, key, quantity, nanos, 1)
 
     def save(self) -> None:
         """Adds the sums to the ledger's, in one statement for hours and one for days."""
         if self._hours:
             _save(self._connection, usage_hourly, self._hours)
             _save(self._connection, usage_daily, _by_day(self._hours))
-
-
-def _items(dimensions: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
-    if not dimensions:
-        return ()
-    return dimensions.items()
 
 
 def _add(
@@ -94,15 +91,16 @@ def _by_day(hours: Sums) -> Sums:
 
 
 def _save(connection: Connection, table: Table, sums: Sums) -> None:
-    insert = upsert(connection, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in _SUMS}
-    statement = insert.on_conflict_do_update(
-        index_elements=list(_KEY),
-        set_=added,
-    )
     # Sorted: transactions that touch the same rows lock the rows in the same order.
     rows = [_row(key, sums[key]) for key in sorted(sums)]
-    write_many(connection, statement, rows)
+    write_many(connection, _add_to(connection.dialect.name, table), rows)
+
+
+@cache
+def _add_to(dialect: str, table: Table) -> Insert:
+    insert = upsert(dialect, table)
+    added = {name: table.c[name] + insert.excluded[name] for name in _SUMS}
+    return insert.on_conflict_do_update(index_elements=list(_KEY), set_=added)
 
 
 def _row(key: Key, sums: list[int]) -> dict[str, object]:

@@ -279,5 +279,5 @@ def _set_windows(
     for number, start_day, used, held in windows:
         key = {"account_id": account_id, "number": number, "start_day": start_day}
         sums = {"used_nanos": used, "held_nanos": held}
-        statement = upsert(connection, budget_windows).values(key | sums)
+        statement = upsert(connection.dialect.name, budget_windows).values(key | sums)
         connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=sums))

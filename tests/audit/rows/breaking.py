@@ -97,6 +97,22 @@ def row(name: str, changes: dict[str, object] | None, **key: object) -> Break:
     return corrupt
 
 
+def event(type_: str, place: int, was: str, now: str) -> Break:
+    """Rewrites a part of the data of one of acme's events of the type."""
+
+    def corrupt(scribe: Scribe) -> None:
+        table = schema.events
+        of_type = (table.c.account_id == "acme") & (table.c.type == type_)
+        with scribe.ledger.write() as connection:
+            found = connection.execute(select(table).where(of_type).order_by(table.c.number))
+            row = found.all()[place]
+            assert was in row.data, row.data
+            data = row.data.replace(was, now, 1)
+            connection.execute(update(table).where(table.c.number == row.number).values(data=data))
+
+    return corrupt
+
+
 def new(name: str, **values: object) -> Break:
     """Adds a row that nothing accounts for."""
 

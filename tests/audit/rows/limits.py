@@ -2,7 +2,7 @@
 of credits.
 """
 
-from audit.rows.breaking import Row, effect, entry, gone, new, row
+from audit.rows.breaking import Row, effect, entry, event, gone, new, row
 from meter.audit import Invariant as Rule
 from model import Hold
 from support.histories import Scribe
@@ -67,14 +67,14 @@ BUDGETS = [
 ]  # fmt: skip
 
 _DENIALS = [
-    Row(Rule.EVENTS, says, row("events", changes, account_id="acme", reason=reason))
-    for reason, says, changes in (
-        ("DAILY_LIMIT_EXCEEDED", ", where no window ", {"period": "20453"}),
-        ("DAILY_LIMIT_EXCEEDED", ", which no recorded ", {"reason": "ACCOUNT_SUSPENDED"}),
-        ("DAILY_LIMIT_EXCEEDED", ", which no recorded ", {"reason": "HOLD_NOT_FOUND"}),
-        ("BUDGET_EXCEEDED", ", which no recorded ", {"budget_id": "eve"}),
-        ("BUDGET_EXCEEDED", ", which no recorded ", {"budget_id": "chats", "period": "20454"}),
-        ("BUDGET_EXCEEDED", ", where no window ", {"budget_id": "chats", "period": "20455"}),
+    Row(Rule.EVENTS, says, event("request.denied", place, was, now))
+    for place, says, was, now in (
+        (1, ", where no window ", "2026-02-01", "2026-01-31"),
+        (1, ", which no recorded ", "DAILY_LIMIT_EXCEEDED", "ACCOUNT_SUSPENDED"),
+        (1, ", which no recorded ", "DAILY_LIMIT_EXCEEDED", "HOLD_NOT_FOUND"),
+        (2, ", which no recorded ", '"ada"', '"eve"'),
+        (2, ", which no recorded ", '"ada"', '"chats"'),
+        (2, ", where no window ", '"ada","window":"2026-02-01"', '"chats","window":"2026-01-02"'),
     )
 ]
 
@@ -107,8 +107,10 @@ OTHERS = [
     Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 1)),
     Row(Rule.THRESHOLDS, ": crossed ", gone("THRESHOLD", 3)),
     Row(Rule.THRESHOLDS, ", which nothing has crossed", effect("THRESHOLD", 0, ",200,305 ", ",200,306 ")),
-    Row(Rule.THRESHOLDS, NOT_KEPT, row("events", None, account_id="acme", number=1)),
-    Row(Rule.THRESHOLDS, NOT_KEPT, row("events", {"value_nanos": 1}, account_id="acme", number=2)),
+    Row(Rule.EVENTS, NOT_KEPT, row("events", None, account_id="acme", number=1)),
+    Row(Rule.EVENTS, NOT_KEPT, event("threshold.crossed", 1, '"value_nanos":"', '"value_nanos":"9')),
+    Row(Rule.EVENTS, NOT_KEPT, event("credits.exhausted", 0, '"remaining_nanos":"-', '"remaining_nanos":"-9')),
+    Row(Rule.EVENTS, NOT_KEPT, event("grant.expired", 0, '"expired_nanos":"', '"expired_nanos":"9')),
     Row(Rule.EVENTS, ", but there are ", row("events", None, account_id="acme", number=1)),
     *_DENIALS,
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from meter.database.migrations.payments import create_payments
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -25,6 +27,7 @@ def upgrade() -> None:
     _create_top_ups()
     _create_vouchers()
     _create_redemptions()
+    create_payments()
 
 
 def _create_shards() -> None:
@@ -92,6 +95,7 @@ def _create_accounts() -> None:
         sa.Column("applied_settings", sa.Text(), nullable=False),
         sa.Column("remaining_nanos", sa.BigInteger(), nullable=False),
         sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("recharge_below_nanos", sa.BigInteger(), nullable=True),
         sa.Column("day", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("account_id"),
@@ -114,6 +118,7 @@ def _create_operations() -> None:
         sa.Column("request_id", sa.String(length=160), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "seq"),
         sa.UniqueConstraint("account_id", "request_id", name="operations_request"),
     )
@@ -254,29 +259,16 @@ def _create_events() -> None:
     op.create_table(
         "events",
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.String(length=40), nullable=False),
+        sa.Column("once_key", sa.Text(), nullable=False),
         sa.Column("account_id", sa.String(length=128), nullable=False),
-        sa.Column("subject", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.String(length=32), nullable=False),
-        sa.Column("budget_id", sa.String(length=64), nullable=False),
-        sa.Column("budget_number", sa.BigInteger(), nullable=False),
-        sa.Column("threshold_id", sa.String(length=64), nullable=False),
-        sa.Column("period", sa.String(length=32), nullable=False),
-        sa.Column("level_nanos", sa.BigInteger(), nullable=False),
-        sa.Column("value_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("entry_id", sa.String(length=64), nullable=False),
+        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
-        sa.UniqueConstraint(
-            "account_id",
-            "subject",
-            "reason",
-            "budget_id",
-            "budget_number",
-            "threshold_id",
-            "period",
-            "level_nanos",
-            name="events_once",
-        ),
+        sa.UniqueConstraint("event_id"),
+        sa.UniqueConstraint("once_key"),
     )
     op.create_index("events_history", "events", ["account_id", "number"], unique=False)
 
@@ -338,6 +330,8 @@ def _create_top_ups() -> None:
         sa.Column("non_refundable", sa.Boolean(), nullable=False),
         sa.Column("grant_id", sa.String(length=64), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("refunded_nanos", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("top_up_id"),
         sa.UniqueConstraint("payment_reference", "account_id", name="top_ups_payment"),
         sa.UniqueConstraint("account_id", "request_id", name="top_ups_request"),
