@@ -130,6 +130,7 @@ class AccountCheck:
         report(Invariant.ENTRY, check_shard(entry, self._account.shard))
         report(Invariant.OPERATIONS, self._operations.check(entry))
         self._budgets.apply_changes(self._operations.changes)
+        self._events.check(entry, self._budgets)
         if entry.effect.kind is Kind.RECONCILED:
             self._take_over(entry)
         self._apply(entry)

@@ -57,7 +57,7 @@ def list_events(
 ) -> pb.ListEventsResponse:
     """Returns one page of events; oldest first, with a token to continue from in any case.
 
-    Oldest first, there is always a token to continue from. Raises NotFound for an unknown account.
+    Raises NotFound for an unknown account.
     """
     if query.account_id:
         require_account(connection, query.account_id)

@@ -92,19 +92,6 @@ def test_each_subject_has_its_own_window(ledger: Ledger) -> None:
     ]
 
 
-def test_the_newest_are_listed_first_where_that_is_asked_for(scribe: Scribe) -> None:
-    scribe.debit(25)
-    scribe.debit(10, account_id="beta")
-    first = listed(scribe, newest_first=True, page_size=2)
-    assert told(first) == ["beta t1", "acme t2"]
-    token = first.next_page_token
-    last = listed(scribe, newest_first=True, page_size=2, page_token=token)
-    assert (told(last), last.next_page_token) == (["acme t1"], "")
-    assert told(listed(scribe, newest_first=True, account_id="acme")) == ["acme t2", "acme t1"]
-    with pytest.raises(InvalidField):
-        listed(scribe, page_token=token)
-
-
 def test_events_are_listed_oldest_first_of_one_account_or_of_all(scribe: Scribe) -> None:
     scribe.debit(25)
     scribe.flush()
