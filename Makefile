@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2
 
-.PHONY: install demo run test test-long chaos check bench proto lock clean
+.PHONY: install demo run test test-long chaos stripe-contract check bench proto lock clean
 
 install: $(INSTALLED)
 
@@ -29,6 +29,11 @@ test-long: install
 chaos: install
 	$(BIN)/pytest --chaos tests/chaos
 
+# Needs Go: Stripe's own description of its API checks every request of ours.
+stripe-contract: install
+	GOBIN=$(CURDIR)/$(BIN) go install github.com/stripe/stripe-mock@v0.203.0
+	$(BIN)/pytest -q tests/payments/stripe_contract.py
+
 check: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -46,7 +51,7 @@ proto: install
 
 lock: install
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	  --group dev pyproject.toml --output-file requirements.lock
+	  --extra stripe --group dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --constraint requirements.lock --group build pyproject.toml \
 	  --output-file gate/shipped/docker/requirements.lock

@@ -13,6 +13,8 @@ from processes import Stack
 from results import Result, of_load, of_rate
 from starting import start_up
 
+RATES = (500, 2_000, 5_000, 10_000)  # calls a second, as gateways make them
+_SERVABLE = 0.8  # of the saturated rate
 CLIENTS = (1, 4, 16, 64, 256, 512)
 SWEEP = "clients"  # the case that tries them all
 SWEPT = {"ours": "Debit", "naive": "naive design", "null": "null RPC"}
@@ -179,6 +181,15 @@ def _with_flusher() -> list[Case]:
 
     what = "while the flusher runs"
     return [
+        *(
+            Case(
+                f"debit {rate:,}/s, flushed",
+                "debit",
+                f"Debit without a hold, open loop at {rate:,}/s, {what}",
+                _at_rate(rate),
+            )
+            for rate in RATES
+        ),
         Case(
             "debit half, flushed",
             "debit",
@@ -199,6 +210,19 @@ def _with_flusher() -> list[Case]:
             _read,
         ),
     ]
+
+
+def _at_rate(rate: int) -> Run:
+    """Debits at so many a second beside a flusher; left out where that is too much to ask for."""
+
+    def run(lab: Lab) -> Result:
+        if not lab.saturation_per_s:
+            lab.saturate()
+        if rate > _SERVABLE * lab.saturation_per_s:
+            return Result({})
+        return of_load(lab.load(lab.busy, "debit", rate=rate))
+
+    return run
 
 
 def _read(lab: Lab) -> Result:

@@ -28,6 +28,7 @@ _COLUMNS = {
     "service_us": "service µs",
     "redis_us": "Redis µs",
     "flusher_us": "flusher µs",
+    "all_in_us": "all in µs",
     "billing_us": "billing µs",
     "generator_busy": "generator",
 }

@@ -8,6 +8,8 @@ from typing import Any
 from ceiling import Rate
 from histogram import Histogram
 
+_PRODUCT = ("service", "redis", "flusher")  # an SQLite ledger is in the flusher's process
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -62,6 +64,8 @@ def of_load(measured: Mapping[str, Any], unit: str = "") -> Result:
                 for name, us in Histogram.merged([each]).percentiles_us().items()
             }
     values |= {f"{name}_us": used * 1e6 / units for name, used in measured["cpu_s"].items()}
+    if "flusher" in measured["cpu_s"]:
+        values["all_in_us"] = sum(values[f"{name}_us"] for name in _PRODUCT)
     values |= {f"late_{name}": us for name, us in measured["late_us"].items()}
     return Result(values | {"generator_busy": measured["own_cpu_s"] / seconds}, every.to_sparse())
 

@@ -65,7 +65,7 @@ from meter.metrics import FlusherMetrics
 from meter.prices import PriceFile
 from meter.prices.recorded import Prices
 from meter.service import LedgerService
-from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2, payments_pb2
 
 # On the same cores calls to the gate go first, since somebody waits for each of them. Then comes
 # the flusher, for whose work billing waits; a page of the ledger can wait longest.
@@ -239,7 +239,8 @@ async def _billing(settings: Settings) -> AsyncIterator[Serving]:
     gates that are right.
     """
     async with AsyncExitStack() as opened:
-        metrics = GateMetrics(opened.enter_context(_metrics(settings)))
+        registry = opened.enter_context(_metrics(settings))
+        metrics = GateMetrics(registry)
         ledger = await _open_ledger(settings, opened, PATIENCE_S)
         parts = await open_store_parts(
             settings,
@@ -254,10 +255,16 @@ async def _billing(settings: Settings) -> AsyncIterator[Serving]:
             parts.inspection.now_ms,
             parts.inspection,
         )
+        # Not at the top: what sends has no place in the gate's process, which builds itself here.
+        from gate.notification_parts import open_notifications
+
         services = {
             ledger_pb2.DESCRIPTOR.services_by_name["Ledger"]: service,
             payments_pb2.DESCRIPTOR.services_by_name["Payments"]: open_payments(
-                settings, ledger, parts, opened
+                settings, ledger, parts, opened, registry
+            ),
+            notifications_pb2.DESCRIPTOR.services_by_name["Notifications"]: open_notifications(
+                settings, ledger, registry, opened
             ),
         }
         serving = await open_serving(

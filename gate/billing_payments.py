@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from threading import Event, Thread
+from typing import cast
 
 import structlog
+from prometheus_client import CollectorRegistry
 
+from gate.billing_provider import hook_server, new_provider, poll_ms_of
 from gate.settings import Settings
 from gate.store.errors import CommandFailed
 from gate.store_parts import StoreParts
@@ -14,12 +17,12 @@ from meter.admin.top_ups import TopUps
 from meter.database.engine import Ledger
 from meter.errors import ServiceError
 from meter.journal.operations import Operation
+from meter.payments.hints import HintReader
 from meter.payments.methods import Methods
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.outcomes import Outcomes
 from meter.payments.payer import Payer
-from meter.payments.provider import Provider
-from meter.payments.providers.manual import ManualProvider
-from meter.payments.providers.simulated import SimulatedProvider
+from meter.payments.provider import TellingProvider
 from meter.payments.purchases import Purchases
 from meter.payments.recharge_service import RechargeMethods
 from meter.payments.recharges import Recharges
@@ -39,9 +42,14 @@ def open_payments(
     ledger: Ledger,
     parts: StoreParts,
     opened: AsyncExitStack,
+    registry: CollectorRegistry,
 ) -> PaymentsService:
-    """Returns meter.v1.Payments, with a worker that ends when `opened` closes."""
-    provider = _provider(settings, ledger)
+    """Returns meter.v1.Payments, with a worker that ends when `opened` closes.
+
+    Raises SettingsError for a provider that is not set up.
+    """
+    provider = new_provider(settings, ledger)
+    metrics = PaymentMetrics(registry)
     top_ups = TopUps(
         ledger,
         settings.top_up_expiry_days,
@@ -49,7 +57,7 @@ def open_payments(
     )
     settlement = Settlement(top_ups, settings.recharge_retries.pauses_ms)
     apply = _apply_soon(parts)
-    payer = Payer(ledger, provider, settlement, now_ms, apply)
+    payer = Payer(ledger, provider, settlement, now_ms, apply, metrics)
     purchases = Purchases(ledger, provider, top_ups, settings.top_up_bounds, now_ms)
     methods = Methods(ledger, provider, now_ms)
     outcomes = Outcomes(ledger, provider, payer, now_ms)
@@ -60,6 +68,7 @@ def open_payments(
         settings.top_up_bounds,
         settings.recharges_per_hour,
         now_ms,
+        metrics,
     )
     reversals = Reversals(
         ledger,
@@ -69,6 +78,19 @@ def open_payments(
         suspends=settings.on_dispute == "suspend",
     )
     chores = [recharges.work, reversals.work]
+    if settings.payments == "stripe":
+        hints = HintReader(
+            ledger,
+            cast("TellingProvider", provider),
+            payer,
+            methods,
+            reversals,
+            now_ms,
+            poll_ms_of(settings),
+            metrics,
+        )
+        chores.append(hints.work)
+        opened.enter_context(hook_server(settings, hints))
     _run(PaymentWorker(ledger, provider, payer, now_ms, chores), opened)
     return PaymentsService(
         ledger,
@@ -82,12 +104,6 @@ def open_payments(
         parts.barrier.wait,
         now_ms,
     )
-
-
-def _provider(settings: Settings, ledger: Ledger) -> Provider:
-    if settings.payments == "test":
-        return SimulatedProvider(ledger, now_ms)
-    return ManualProvider(settings.payment_instructions or "")
 
 
 def _run(worker: PaymentWorker, opened: AsyncExitStack) -> None:

@@ -2,11 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, SecretStr
 
+from gate.address import Address, parse_address
 from gate.retry_schedule import RetrySchedule
 
 _MOST_INSTRUCTIONS = 2_000
+_LEAST_SECRET = 8
+
+PAYMENT_SECRETS = ("stripe_key", "stripe_webhook_secrets")
 
 
 def read_retries(value: str | RetrySchedule) -> RetrySchedule:
@@ -14,6 +18,36 @@ def read_retries(value: str | RetrySchedule) -> RetrySchedule:
     if isinstance(value, RetrySchedule):
         return value
     return RetrySchedule.parse(value)
+
+
+def read_secret(value: str | SecretStr | None) -> SecretStr | None:
+    if not value:
+        return None
+    if isinstance(value, str):
+        value = SecretStr(value)
+    if len(value.get_secret_value()) < _LEAST_SECRET:
+        raise ValueError(f"at least {_LEAST_SECRET} characters, as the provider gives it")
+    return value
+
+
+def read_api_url(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("write http://host:port or https://host")
+    return value or None
+
+
+def check_return_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or not value.isprintable():
+        raise ValueError("write the address of a page, such as https://example.com/credits")
+    return value
+
+
+def read_hooks_listen(value: str | Address | None) -> Address | None:
+    if not value:
+        return None
+    if isinstance(value, Address):
+        return value
+    return parse_address(value)
 
 
 def read_payments(value: str | None) -> str | None:
@@ -29,11 +63,39 @@ def read_instructions(text: str | None) -> str | None:
 class PaymentSettings(BaseModel):
     """Holds who takes money, and how auto-recharge tries."""
 
-    payments: Annotated[Literal["test", "manual"] | None, BeforeValidator(read_payments)] = Field(
+    payments: Annotated[
+        Literal["test", "manual", "stripe"] | None, BeforeValidator(read_payments)
+    ] = Field(
         default=None,
         description=(
-            "Who takes money: manual (an operator, who tells when) or test (simulates). "
+            "Who takes money: manual (an operator, who tells when), test (simulates) or stripe. "
             "Empty: manual; with `creditgate up`, test."
+        ),
+    )
+    stripe_key: Annotated[SecretStr | None, BeforeValidator(read_secret)] = Field(
+        default=None,
+        description="Stripe's secret or restricted key: sk_test_, rk_test_, sk_live_ or rk_live_.",
+    )
+    stripe_webhook_secrets: Annotated[SecretStr | None, BeforeValidator(read_secret)] = Field(
+        default=None,
+        description=(
+            "Secrets of Stripe's webhook endpoint, whsec_, apart by commas: while one is being "
+            "changed, there are two."
+        ),
+    )
+    stripe_api_url: Annotated[str | None, BeforeValidator(read_api_url)] = Field(
+        default=None,
+        description="Where Stripe's API is, for tests. Empty: Stripe's own.",
+    )
+    return_url: Annotated[str, AfterValidator(check_return_url)] = Field(
+        default="https://example.com/",
+        description="Where pages of the payment provider lead back to: http:// or https://.",
+    )
+    hooks_listen: Annotated[Address | None, PlainValidator(read_hooks_listen)] = Field(
+        default=None,
+        description=(
+            "Where events of the payment provider are received over HTTP, at /hooks/stripe: "
+            "host:port or unix:/path. Empty: nowhere, and the provider is polled."
         ),
     )
     payment_instructions: Annotated[str | None, BeforeValidator(read_instructions)] = Field(

@@ -26,9 +26,9 @@ from gate.v1.gate_pb2 import (
     ReleaseResponse,
 )
 from meter.journal.allocation import MatchedBudget
-from meter.journal.effect import Effect
+from meter.journal.effect import NO_FLAGS, Effect
 from meter.journal.kinds import Kind
-from meter.times import MS_PER_DAY, MS_PER_HOUR, optional_timestamp, timestamp
+from meter.times import MS_PER_DAY, MS_PER_HOUR, optional_timestamp, set_timestamp, timestamp
 
 
 def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> AuthorizeResponse:
@@ -41,15 +41,19 @@ def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> Autho
             balance=_balance(outcome.effect),
         )
     effect = outcome.effect
-    response = AuthorizeResponse(
-        decision=ALLOWED,
-        hold_id=effect.hold_id,
-        held_nanos=effect.amount,
-        expires_at=optional_timestamp(effect.expires_ms),
-        replayed=outcome.replayed,
-        affordable_output_tokens=cost.affordable_output_tokens(effect.amount),
-        in_grace=effect.flags.in_grace,
-    )
+    # Every call passes here, or one of the next two, and `_fill`: setting fields costs less than
+    # passing keywords.
+    response = AuthorizeResponse()
+    response.decision = ALLOWED
+    response.hold_id = effect.hold_id
+    response.held_nanos = effect.amount
+    if effect.expires_ms is not None:
+        set_timestamp(response.expires_at, effect.expires_ms)
+    response.replayed = outcome.replayed
+    output_tokens = cost.affordable_output_tokens(effect.amount)
+    if output_tokens is not None:
+        response.affordable_output_tokens = output_tokens
+    response.in_grace = effect.flags.in_grace
     _fill(response.balance, effect)
     return response
 
@@ -63,14 +67,14 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
             balance=_balance(outcome.effect),
         )
     effect = outcome.effect
-    # Every call passes here and `_fill`: setting fields costs less than passing keywords.
     response = DebitResponse()
     response.decision = ALLOWED
     response.charged_nanos = effect.amount
     response.shortfall_nanos = effect.shortfall
     response.replayed = outcome.replayed
-    response.late = effect.flags.late
-    response.in_grace = effect.flags.in_grace
+    if effect.flags is not NO_FLAGS:
+        response.late = effect.flags.late
+        response.in_grace = effect.flags.in_grace
     _fill(response.balance, effect)
     return response
 
@@ -78,12 +82,12 @@ def debited(cost: Cost, outcome: Outcome) -> DebitResponse:
 def released(outcome: Outcome) -> ReleaseResponse:
     """Returns the reply to a Release, which is never denied."""
     effect = outcome.effect
-    return ReleaseResponse(
-        decision=ALLOWED,
-        released_nanos=effect.amount,
-        balance=_balance(effect),
-        replayed=outcome.replayed,
-    )
+    response = ReleaseResponse()
+    response.decision = ALLOWED
+    response.released_nanos = effect.amount
+    response.replayed = outcome.replayed
+    _fill(response.balance, effect)
+    return response
 
 
 def extended(cost: Cost, outcome: Outcome) -> ExtendResponse:

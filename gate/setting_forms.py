@@ -3,6 +3,7 @@
 A value that is no text has been read before, and is left alone.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,9 @@ from gate.redis_url import check_redis_url
 from gate.token_text import check_token
 from meter.admin.top_up_bounds import TopUpBounds
 from meter.admin.voucher_codes import MIN_KEY_CHARACTERS
+from meter.emails import is_email
+from meter.networks import IpNetwork, networks_of
+from meter.smtp_server import SmtpServer
 
 EMBEDDED = "embedded"
 _MOST_NAME_CHARACTERS = 200
@@ -123,7 +127,7 @@ def read_top_up_bounds(value: str | TopUpBounds) -> TopUpBounds:
     return TopUpBounds(value)
 
 
-def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
+def read_secret_key(value: str | SecretStr | None) -> SecretStr | None:
     if not value:
         return None
     if isinstance(value, str):
@@ -134,6 +138,43 @@ def read_voucher_key(value: str | SecretStr | None) -> SecretStr | None:
             " `openssl rand -hex 32` makes some"
         )
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkList:
+    """Holds networks of addresses; as text a list with commas."""
+
+    networks: tuple[IpNetwork, ...] = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.networks))
+
+
+def read_networks(value: str | NetworkList) -> NetworkList:
+    if isinstance(value, NetworkList):
+        return value
+    try:
+        return NetworkList(networks_of(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; write networks such as 10.2.0.0/16,127.0.0.1/32") from None
+
+
+def read_smtp_url(value: str) -> str:
+    if value:
+        SmtpServer.of(value)
+    return value
+
+
+def read_mail_address(value: str) -> str:
+    if value and not is_email(value):
+        raise ValueError("write NAME@HOST in ASCII, without spaces")
+    return value
+
+
+def check_mail_from(address: str, others: ValidationInfo) -> str:
+    if others.data.get("smtp_url") and not address:
+        raise ValueError("a mail server needs an address that mails come from")
+    return address
 
 
 def read_token(value: str | SecretStr | None) -> SecretStr | None:

@@ -24,9 +24,10 @@ from gate.access_settings import (
     TokensFile,
 )
 from gate.address import Address, parse_address
+from gate.billing_settings import BillingSettings
 from gate.envoy_settings import EnvoySettings
 from gate.http_settings import BillingHttpListen, HttpListen
-from gate.payment_settings import PaymentSettings
+from gate.payment_settings import PAYMENT_SECRETS, PaymentSettings
 from gate.redis_url import address_of
 from gate.setting_forms import (
     EMBEDDED,
@@ -39,8 +40,8 @@ from gate.setting_forms import (
     read_optional_listen,
     read_redis_name,
     read_redis_url,
+    read_secret_key,
     read_top_up_bounds,
-    read_voucher_key,
     sqlite_url,
 )
 from gate.setting_texts import MASK, masked, shown, text_of
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 PREFIX = "CREDITGATE_"
-_SECRETS = ("voucher_key", "token")
+SECRETS = ("voucher_key", "webhook_key", "token", *PAYMENT_SECRETS)
 
 
 def _default_data_dir() -> Path:
@@ -73,7 +74,7 @@ def _default_ledger_url(valid: dict[str, Any]) -> str:
     return f"{sqlite_url(valid['data_dir'])}/ledger.db"
 
 
-class Settings(EnvoySettings, PaymentSettings, BaseSettings):
+class Settings(EnvoySettings, PaymentSettings, BillingSettings, BaseSettings):
     """Holds all that an operator can choose.
 
     The environment variable of a field is CREDITGATE_ and the field's name in capitals.
@@ -214,7 +215,7 @@ class Settings(EnvoySettings, PaymentSettings, BaseSettings):
             "Unless set, one payment makes one top-up, whatever the account."
         ),
     )
-    voucher_key: Annotated[SecretStr | None, BeforeValidator(read_voucher_key)] = Field(
+    voucher_key: Annotated[SecretStr | None, BeforeValidator(read_secret_key)] = Field(
         default=None,
         description=(
             "Secret by which voucher codes are hashed, the same for every gate. Empty: no "
@@ -393,6 +394,6 @@ def _problem(error: ErrorDetails) -> str:
     else:
         reason = f"{error['msg'].lower()}. {info.description}"
     shown = masked(text_of(error["input"]))
-    if field in _SECRETS:
+    if field in SECRETS:
         shown = MASK
     return f"{env_name(field)}={shown!r}: {reason}"

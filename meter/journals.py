@@ -18,7 +18,7 @@ from meter.ledger.journal_records import RawEntry
 from meter.ledger.shard_state import StoredShard
 
 _SOCKET_TIMEOUT_S = 10
-_FENCE_REASON = "gap in the journal: entries were lost before the ledger had them"
+GAP = "gap in the journal: entries were lost before the ledger had them"
 
 # Says whether a position, or none, is behind another.
 _IS_BEHIND = """
@@ -144,12 +144,13 @@ class Journals:
         epoch: int,
         position: Position,
         owner: Owner,
+        reason: str = GAP,
     ) -> None:
         """Begins the epoch in the shard's journal; does nothing if the journal is as far.
 
         `position` is the ledger's. ForeignShard; LedgerOlder if more had been flushed.
         """
-        entry = (f"{epoch}-0", Method.EPOCH.value, _FENCE_REASON, str(position))
+        entry = (f"{epoch}-0", Method.EPOCH.value, reason, str(position))
         try:
             done: Any = self._client.eval(_FENCE, 2, *_keys(shard), owner.encode(), *entry)
         except ResponseError as error:

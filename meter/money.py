@@ -55,6 +55,15 @@ def format_credits(nanos: int) -> str:
     return f"{sign}{whole}.{decimals}"
 
 
+def grouped_credits(nanos: int) -> str:
+    """Returns the same for people: thousands are set apart, as in 6,000.50."""
+    whole, _, decimals = format_credits(abs(nanos)).partition(".")
+    sign = ""
+    if nanos < 0:
+        sign = "-"
+    return f"{sign}{int(whole):,}.{decimals}"
+
+
 def _is_whole_nanos(value: Decimal) -> bool:
     if value == 0:
         return True
@@ -65,5 +74,5 @@ def _is_whole_nanos(value: Decimal) -> bool:
 
 
 def _too_large(text: str) -> AmountError:
-    most = format_credits(INT64_MAX)
+    most = grouped_credits(INT64_MAX)
     return AmountError(f"{text!r} is more than an account can hold ({most} credits)")

@@ -27,8 +27,15 @@ def now_ms() -> int:
 
 def timestamp(ms: int) -> Timestamp:
     """Returns the message for a time of the ledger."""
-    seconds, rest = divmod(ms, 1000)
-    return Timestamp(seconds=seconds, nanos=rest * _NANOS_PER_MS)
+    stamp = Timestamp()
+    set_timestamp(stamp, ms)
+    return stamp
+
+
+def set_timestamp(stamp: Timestamp, ms: int) -> None:
+    """Sets a message to a time of the ledger."""
+    stamp.seconds, rest = divmod(ms, 1000)
+    stamp.nanos = rest * _NANOS_PER_MS
 
 
 def optional_timestamp(ms: int | None) -> Timestamp | None:

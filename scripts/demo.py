@@ -11,10 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from demo_receivers import Received, receivers
 
 from gate.client import ALLOWED, Client
 from gate.v1.gate_pb2 import DebitResponse, Reason
@@ -26,7 +29,7 @@ ROWS = 400
 
 def main() -> int:
     """Starts Creditgate, spends an account beyond its credits, shows the books, and stops."""
-    with tempfile.TemporaryDirectory(prefix="creditgate-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="creditgate-demo-") as folder, receivers() as received:
         trace = Path(folder) / "trace.csv"
         write_trace(trace)
         environment = os.environ | {
@@ -35,6 +38,9 @@ def main() -> int:
             "CREDITGATE_BILLING_LISTEN": f"127.0.0.1:{free_port()}",
             "CREDITGATE_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
             "CREDITGATE_LOG_LEVEL": "warning",
+            "CREDITGATE_WEBHOOK_ALLOW": "127.0.0.1/32",
+            "CREDITGATE_SMTP_URL": f"smtp://127.0.0.1:{received.mail_port}",
+            "CREDITGATE_MAIL_FROM": "billing@example.com",
         }
         print("$ creditgate up &")
         service = subprocess.Popen(
@@ -42,7 +48,7 @@ def main() -> int:
         )
         try:
             wait_until_ready(service)
-            tour(environment, trace)
+            tour(environment, trace, received)
         finally:
             service.terminate()
             stopped = service.wait(60)
@@ -50,7 +56,7 @@ def main() -> int:
         return stopped
 
 
-def tour(environment: dict[str, str], trace: Path) -> None:
+def tour(environment: dict[str, str], trace: Path, received: Received) -> None:
     """The commands that a new user would type."""
 
     def run(comment: str, *words: str) -> None:
@@ -86,11 +92,16 @@ def tour(environment: dict[str, str], trace: Path) -> None:
     run("Usage by day.", "usage", "acme")
     run("The invoice. Its lines add up to the nano.", "invoice", "create", "acme")
     run("The books, recomputed and compared with the gate.", "check")
-    credit_model(environment, run)
+    credit_model(environment, run, received)
+    money_in(environment, run)
     run("The books once more, with all of that in them.", "check")
 
 
-def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
+def credit_model(
+    environment: dict[str, str],
+    run: Callable[..., None],
+    received: Received,
+) -> None:
     """Credits that expire, budgets, thresholds and grace, on an account of their own."""
     run(
         "An account without overage protection. Inbound traffic may go on for ten minutes, and for"
@@ -105,6 +116,7 @@ def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
         "--grace",
         "inbound=10m,3",
     )
+    tell_somebody(run, received)
     run(
         "A purchase, and a voucher whose credits live 30 days.",
         "top-up",
@@ -152,8 +164,79 @@ def credit_model(environment: dict[str, str], run: Callable[..., None]) -> None:
         debit("1", "inbound traffic goes on for a while", traffic_class="inbound")
     run("The voucher expires, so it was burned first.", "grants", "nova", "--all")
     run("Each line of the history names the credits that it burned.", "entries", "nova")
-    run("Thresholds that were crossed, and why requests were denied, each once.", "events", "nova")
+    run("What happened that somebody may want to be told of, each once.", "events", "nova")
+    received.show()
     run("A grace that has begun is part of the balance.", "balance", "nova")
+
+
+def money_in(environment: dict[str, str], run: Callable[..., None]) -> None:
+    """A card, a purchase, and credits that refill themselves until the card is declined."""
+    run(
+        "An account that pays by card. The provider `test` simulates payments.",
+        *("account", "create", "vega", "--currency", "USD"),
+    )
+    run("A card is saved.", "payment-method", "add", "vega", "--test-method", "test_visa")
+    run("Credits are bought.", "top-up", "buy", "vega", "25")
+    run(
+        "Below 10 credits, 25 more are bought.",
+        *("auto-recharge", "set", "vega", "--below", "10", "--amount", "25"),
+        *("--monthly-limit", "200", "--set-by", "ada"),
+    )
+    with Client(environment["CREDITGATE_LISTEN"]) as client:
+        drain(client, "20")
+        wait_for(environment, "auto-recharge", "list", "vega", state="succeeded")
+        run("The balance has refilled itself.", "auto-recharge", "list", "vega")
+        run(
+            "Another card becomes the default.",
+            *("payment-method", "add", "vega", "--default", "--test-method", "test_stolen"),
+        )
+        drain(client, "25")
+    wait_for(environment, "auto-recharge", "show", "vega", state="suspended")
+    run("That card was declined: nothing more is charged.", "auto-recharge", "show", "vega")
+    run("All payments.", "payments", "vega")
+
+
+def drain(client: Client, credits: str) -> None:
+    """Spends credits of the account that pays by card."""
+    nanos = parse_credits(credits)
+    print(f"\n>>> client.debit(account_id='vega', amount_nanos={nanos})")
+    print(f"    {outcome(client.debit(account_id='vega', amount_nanos=nanos))}")
+
+
+def wait_for(environment: dict[str, str], *words: str, state: str) -> None:
+    """Returns once a command prints the state; SystemExit after 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        told = subprocess.run(
+            [CREDITGATE, *words], env=environment, check=True, capture_output=True, text=True
+        )
+        if state in told.stdout:
+            return
+    raise SystemExit(f"creditgate {shlex.join(words)} does not tell {state}")
+
+
+def tell_somebody(run: Callable[..., None], received: Received) -> None:
+    """Has a webhook and mails tell of the account's events."""
+    run(
+        "A receiver of this machine is told of thresholds and of credits that ran out,",
+        "webhook",
+        "add",
+        f"http://127.0.0.1:{received.webhook_port}/hook",
+        "--account",
+        "nova",
+        "--type",
+        "threshold.crossed",
+        "--type",
+        "credits.exhausted",
+    )
+    run(
+        "and so is a person, by mail.",
+        "account",
+        "update",
+        "nova",
+        "--alert-email",
+        "ops@example.com",
+    )
 
 
 def voucher(environment: dict[str, str]) -> str:

@@ -18,6 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos", action="store_true", help="run the tests that kill real processes under load"
     )
 
+    parser.addoption("--seed", type=int, default=1, help="of the mix of faults")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("long"):
@@ -49,6 +51,12 @@ def _is_tried_again(item: pytest.Item) -> bool:
 def is_long(request: pytest.FixtureRequest) -> bool:
     """Whether counts are to be the full ones."""
     return bool(request.config.getoption("long"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What the mix of faults is drawn from."""
+    return int(request.config.getoption("seed"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ DOMAIN = "creditgate"
 ABSENT = "-"  # what the shipped configuration puts for what is not there
 FAILED = "failed"  # the outcome of a response that is no success
 _WHOLE = "via_upstream"  # Envoy's word for a response that came from the provider, whole
-_MOST_CHARACTERS = 200  # of an outcome, in a description
+_ANY_TIER = "auto"  # asked for, not served
+_MOST_CHARACTERS = 100  # of what is told, in a description
 _BETWEEN_WARNINGS_S = 60.0
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ class _End(NamedTuple):
 
     outcome: str
     usage: str
+    service_tier: str
     events: int
 
 
@@ -79,7 +81,7 @@ class RateLimitService:
         """Returns how the hold was settled, and whether that was done before."""
         if end.usage:
             try:
-                return "reported", await self._debit(held, usage=Usage(reported_json=end.usage))
+                return "reported", await self._debit_reported(held, end)
             except InvalidField as error:
                 # What the provider sent cannot be charged; no repeat would change that.
                 log.warning("usage_not_chargeable", hold_id=held.hold_id, error=error.message)
@@ -87,6 +89,18 @@ class RateLimitService:
             return "released", await self._release(held)
         self._warn(end)
         return "unreported", await self._settle_unreported(held, end)
+
+    async def _debit_reported(self, held: HeldCall, end: _End) -> bool:
+        """Debits what was reported; a service tier without a price as the standard, and says so."""
+        usage = Usage(reported_json=end.usage, service_tier=end.service_tier)
+        try:
+            return await self._debit(held, usage=usage)
+        except InvalidField as error:
+            if error.field != "usage.service_tier":
+                raise
+        usage.service_tier = ""
+        told = f"service tier {end.service_tier} has no price: charged as standard"
+        return await self._debit(held, usage=usage, description=told)
 
     async def _settle_unreported(self, held: HeldCall, end: _End) -> bool:
         told = f"usage not reported ({end.outcome})"
@@ -136,12 +150,19 @@ def _request_id(held: HeldCall) -> str:
 
 
 def _end_of(entries: Mapping[str, str]) -> _End:
-    outcome = "".join(each for each in entries.get("outcome", "") if each.isprintable())
+    tier = _printable(entries.get("service_tier", ABSENT))
+    if tier in (ABSENT, _ANY_TIER):
+        tier = ""
+    outcome = _printable(entries.get("outcome", ""))
     events = entries.get("events", "")
     count = 0
     if events.isdecimal():
         count = int(events[:9])
-    return _End(outcome[:_MOST_CHARACTERS], _usage_of(entries), count)
+    return _End(outcome, _usage_of(entries), tier, count)
+
+
+def _printable(text: str) -> str:
+    return "".join(each for each in text if each.isprintable())[:_MOST_CHARACTERS]
 
 
 def _usage_of(entries: Mapping[str, str]) -> str:

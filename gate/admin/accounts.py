@@ -21,6 +21,7 @@ from gate.store.restore import Restorer
 from meter.admin.recorder import AccountRow, OperationRecorder
 from meter.currencies import check_currency
 from meter.database.errors import AccountNotFound
+from meter.emails import check_emails
 from meter.errors import InvalidField
 from meter.ids import check_id
 from meter.pagination import page_of
@@ -48,6 +49,8 @@ _UPDATABLE = {
     "spend_management_off": "spend_management",
     "thresholds": "thresholds",
     "graces": "graces",
+    "billing_emails": "billing_emails",
+    "alert_emails": "alert_emails",
 }
 _UPDATABLE_PATHS = ", ".join(_UPDATABLE)
 
@@ -176,6 +179,8 @@ def _settings(account: Account) -> dict[str, Any]:
     check_setting("account.overage_protection_nanos", account.overage_protection_nanos)
     check_setting("account.daily_limit_nanos", account.daily_limit_nanos)
     check_choice("account.overage_policy", account.overage_policy, OveragePolicy)
+    check_emails("account.billing_emails", account.billing_emails)
+    check_emails("account.alert_emails", account.alert_emails)
     overage_policy = account.overage_policy or OveragePolicy.NEXT_INVOICE
     daily_limit_nanos = None
     if account.HasField("daily_limit_nanos"):
@@ -187,6 +192,8 @@ def _settings(account: Account) -> dict[str, Any]:
         "spend_management": not account.spend_management_off,
         "thresholds": thresholds_of(account.thresholds),
         "graces": graces_of(account.graces),
+        "billing_emails": tuple(account.billing_emails),
+        "alert_emails": tuple(account.alert_emails),
     }
 
 
@@ -228,4 +235,6 @@ def _account_message(row: AccountRow) -> Account:
         spend_management_off=not row.spend_management,
         thresholds=map(threshold_message, row.thresholds),
         graces=map(grace_message, row.graces),
+        billing_emails=row.billing_emails,
+        alert_emails=row.alert_emails,
     )

@@ -166,6 +166,14 @@ def update(
     ] = False,
     graces: Graces = None,
     no_graces: Annotated[bool, typer.Option("--no-graces", help="Remove all graces.")] = False,
+    billing_emails: Annotated[
+        list[str] | None,
+        typer.Option("--billing-email", help="Told of payments; repeat for more; empty: nobody."),
+    ] = None,
+    alert_emails: Annotated[
+        list[str] | None,
+        typer.Option("--alert-email", help="Told of thresholds; repeat for more; empty: nobody."),
+    ] = None,
     request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
@@ -188,6 +196,10 @@ def update(
         changes["thresholds"] = _thresholds(thresholds)
     if graces or no_graces:
         changes["graces"] = _graces(graces)
+    if billing_emails is not None:
+        changes["billing_emails"] = list(filter(None, billing_emails))
+    if alert_emails is not None:
+        changes["alert_emails"] = list(filter(None, alert_emails))
     if not changes:
         raise typer.BadParameter("name what to change: --help lists it")
     request = UpdateAccountRequest(
@@ -280,6 +292,10 @@ def _account_table(account: Account) -> Table:
         table.add_row("threshold", threshold_text(threshold))
     for grace in account.graces:
         table.add_row("grace", grace_text(grace))
+    for address in account.billing_emails:
+        table.add_row("billing e-mail", address)
+    for address in account.alert_emails:
+        table.add_row("alert e-mail", address)
     if account.HasField("test_clock_time"):
         table.add_row("test clock", account.test_clock_time.ToJsonString())
     table.add_row("created", account.create_time.ToJsonString())

@@ -21,14 +21,17 @@ from gate.cli import (
     holds,
     invoices,
     ledger,
+    mails,
     payments,
     prices,
     recharges,
+    reconcile,
     replay,
     serve,
     tokens,
     top_ups,
     vouchers,
+    webhooks,
 )
 from gate.cli.connection import CallFailed
 from gate.process.child import StartupError
@@ -59,8 +62,11 @@ estimate.register(app)
 gateway.register(app)
 ledger.register(app)
 events.register(app)
+webhooks.register(app)
+mails.register(app)
 invoices.register(app)
 check.register(app)
+reconcile.register(app)
 prices.register(app)
 replay.register(app)
 tokens.register(app)

@@ -25,9 +25,10 @@ from gate.cli.own_tls import channel_credentials
 from gate.cli.own_token import WithToken, token_metadata
 from gate.settings import Settings, env_name, load_settings
 from gate.v1.gate_pb2_grpc import GateStub
-from meter.money import AmountError, format_credits, parse_credits
+from meter.money import AmountError, grouped_credits, parse_credits
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
 from meter.v1.payments_pb2_grpc import PaymentsStub
 
 TIMEOUT_S = 30.0
@@ -76,12 +77,27 @@ _OPTIONS = {
     "request_id": "--request-id",
     "page_size": "--limit",
     "page_token": "--page-token",
+    "account_id": "ACCOUNT",
+    "grant_id": "GRANT",
+    "hold_id": "HOLD",
+    "budget_id": "BUDGET",
+    "top_up_id": "TOP_UP",
+    "invoice_number": "NUMBER",
     "limit_nanos": "CREDITS",
     "amount_nanos": "CREDITS",
     "start_time": "--since",
     "end_time": "--until",
     "period_start": "--since",
     "period_end": "--until",
+    "url": "URL",
+    "types": "--type",
+    "event_id": "--event",
+    "since": "--since",
+    "state": "--state",
+    "endpoint_id": "ENDPOINT",
+    "billing_emails": "--billing-email",
+    "alert_emails": "--alert-email",
+    "recipient": "RECIPIENT",
 }
 
 AsJson = Annotated[
@@ -156,6 +172,13 @@ def ledger_service() -> Iterator[Any]:
     """Opens the ledger at CREDITGATE_BILLING_LISTEN; a failed call inside raises CallFailed."""
     with open_channel("billing_listen") as channel:
         yield LedgerStub(channel)
+
+
+@contextmanager
+def notifications_service() -> Iterator[Any]:
+    """Opens Notifications, which billing serves; a failed call inside raises CallFailed."""
+    with open_channel("billing_listen") as channel:
+        yield NotificationsStub(channel)
 
 
 @contextmanager
@@ -292,10 +315,7 @@ def _timestamp(moment: datetime) -> Timestamp:
 
 def money(nanos: int, currency: str = "") -> str:
     """Returns credits for a table: grouped, exact."""
-    whole, _, fraction = format_credits(abs(nanos)).partition(".")
-    text = f"{int(whole):,}.{fraction}"
-    if nanos < 0:
-        text = f"-{text}"
+    text = grouped_credits(nanos)
     if currency:
         text = f"{text} {currency}"
     return text

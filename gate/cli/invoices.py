@@ -136,7 +136,7 @@ def _print(
 
 
 def _invoices_table(page: ListInvoicesResponse) -> Table:
-    table = Table()
+    table = Table(box=None)
     table.add_column("number", no_wrap=True)
     table.add_column("account", overflow="fold")
     table.add_column("from", no_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,14 @@ import typer
 from rich.table import Table
 
 from gate.cli.connection import console
-from gate.process.data_dir import voucher_key_file
+from gate.process.data_dir import OWN_KEYS, key_file
 from gate.process.logging import configure_logging
+from gate.process.running_notes import (
+    RunningProcess,
+    noted,
+    running_processes,
+    with_running_store,
+)
 from gate.setting_texts import masked
 from gate.settings import (
     Settings,
@@ -109,11 +116,12 @@ def serve(
         raise typer.Exit(processes.serve(settings))
     from gate import app
 
-    app.run_gate(
-        settings,
-        exit_with_parent=exit_with_parent,
-        worker=worker,
-    )
+    with _noted("serve", settings, exit_with_parent):
+        app.run_gate(
+            settings,
+            exit_with_parent=exit_with_parent,
+            worker=worker,
+        )
 
 
 def flush(
@@ -123,7 +131,9 @@ def flush(
     """Run the flusher alone: journal into ledger."""
     from gate import app
 
-    app.run_flusher(load_settings(metrics_listen=metrics_listen), exit_with_parent=exit_with_parent)
+    settings = load_settings(metrics_listen=metrics_listen)
+    with _noted("flush", settings, exit_with_parent):
+        app.run_flusher(settings, exit_with_parent=exit_with_parent)
 
 
 def billing(
@@ -135,7 +145,8 @@ def billing(
     from gate import app
 
     settings = load_settings(billing_listen=billing_listen, metrics_listen=metrics_listen)
-    app.run_billing(settings, exit_with_parent=exit_with_parent)
+    with _noted("billing", settings, exit_with_parent):
+        app.run_billing(settings, exit_with_parent=exit_with_parent)
 
 
 def migrate(
@@ -164,7 +175,7 @@ def adopt(
     """Give the ledger's shards to the store of the settings, in place of the store they have."""
     from gate import ledger_tasks
 
-    settings = load_settings()
+    settings = with_running_store(load_settings())
     adoptions = ledger_tasks.adopt_store(settings, really=yes)
     if not adoptions:
         console.print("Nothing to do: the ledger belongs to this store.")
@@ -180,11 +191,13 @@ def adopt(
 
 
 def config() -> None:
-    """Check the settings and print the effective ones."""
+    """Check the settings and print the effective ones; also those of running processes."""
     settings = load_settings()
     if problems := unknown_variables():
         raise SettingsError(problems)
     console.print(_settings_table(settings))
+    for process in running_processes(settings.data_dir):
+        console.print(_running_table(process, settings))
 
 
 def _adoption_table(adoptions: Sequence[Adoption]) -> Table:
@@ -210,15 +223,40 @@ def _settings_table(settings: Settings) -> Table:
     table = Table("variable", "value", "meaning", box=None)
     for setting in effective(settings):
         value = setting.value
-        if setting.env_name == env_name("voucher_key"):
-            value = value or _kept_voucher_key(settings)
+        for key in OWN_KEYS:
+            if setting.env_name == env_name(key):
+                value = value or _kept_key(settings, key)
         table.add_row(setting.env_name, value, setting.description)
     return table
 
 
-def _kept_voucher_key(settings: Settings) -> str:
+def _running_table(process: RunningProcess, settings: Settings) -> Table:
+    """Returns what a running process goes by, where that differs from the settings here."""
+    here = {setting.env_name: setting.value for setting in effective(settings)}
+    title = (
+        f"\nIn force in `creditgate {process.command}` (process {process.pid}), otherwise as above"
+    )
+    table = Table("variable", "value", box=None, title=title, title_justify="left")
+    for variable, value in process.values.items():
+        if value != here.get(variable):
+            table.add_row(variable, value)
+    return table
+
+
+def _noted(
+    command: str,
+    settings: Settings,
+    is_child: bool,
+) -> AbstractContextManager[None]:
+    """Notes a process that a person started; its parent notes the others."""
+    if is_child:
+        return nullcontext()
+    return noted(command, settings)
+
+
+def _kept_key(settings: Settings, name: str) -> str:
     """Tells of the key that `creditgate up` has made in the data directory, if there is one."""
-    kept = voucher_key_file(settings.data_dir)
+    kept = key_file(settings.data_dir, name)
     if kept.exists():
         return f"*** (for `up`, from {kept})"
     return ""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gate.billing_settings import BILLING_SECRETS
 from gate.process.child import ChildSpec
 from gate.process.child_metrics import ChildMetrics
-from gate.settings import PREFIX, Settings
+from gate.settings import PREFIX, Settings, env_name
 
 GRACE_S = 5.0  # on top of the drain timeout, which a child keeps by itself
 _SERVING = "serving"  # gates and billing end at the same time; the flusher outlives both
@@ -22,14 +23,16 @@ def own_children(
 ) -> list[ChildSpec]:
     """Returns the children beside the store, in the order in which they start.
 
-    The flusher ends last of those that run, since a reader of the ledger waits for the flusher.
+    Billing alone gets the secrets of what it sends. The flusher ends last of those that run,
+    since a reader of the ledger waits for the flusher.
     """
-    migrate = _child("migrate", ("migrate",), settings, environment)
+    others = without_billing_secrets(environment)
+    migrate = _child("migrate", ("migrate",), settings, others)
     flusher = _child(
         "flusher",
         ("flush", "--exit-with-parent"),
         settings,
-        environment,
+        others,
     )
     billing = _child(
         "billing",
@@ -37,12 +40,18 @@ def own_children(
         settings,
         environment,
     )
-    serving = gate_children(settings, environment)
+    serving = gate_children(settings, others)
     lasting = [flusher, replace(billing, stage=_SERVING), *serving]
     after = (*store, "migrate")
     children = [replace(migrate, once=True)]
     children += [replace(child, after=after) for child in lasting]
     return [replace(child, inherited_fds=(lock_fd,)) for child in children]
+
+
+def without_billing_secrets(environment: dict[str, str]) -> dict[str, str]:
+    """Returns the environment of a child that sends nothing: without what only billing may know."""
+    secret = {env_name(field) for field in BILLING_SECRETS}
+    return {name: value for name, value in environment.items() if name not in secret}
 
 
 def gate_children(settings: Settings, environment: dict[str, str]) -> list[ChildSpec]:

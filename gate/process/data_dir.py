@@ -11,6 +11,7 @@ from pathlib import Path
 from gate.process.child import StartupError
 from gate.settings import env_name
 
+OWN_KEYS = ("voucher_key", "webhook_key")  # settings that `creditgate up` makes values for
 _LEAST_FREE_BYTES = 1 << 20  # an empty ledger and a store's first files
 
 
@@ -52,9 +53,9 @@ def make_private_dir(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def voucher_key_file(data_dir: Path) -> Path:
-    """Returns where `creditgate up` keeps the voucher key that it makes if none is set."""
-    return data_dir / "voucher.key"
+def key_file(data_dir: Path, setting: str) -> Path:
+    """Returns where `creditgate up` keeps a key that it makes if none is set: `voucher.key`."""
+    return data_dir / setting.replace("_", ".")
 
 
 def require_space(path: Path) -> None:

@@ -19,18 +19,26 @@ from gate.access.exposure import require_closed_door
 from gate.address import Address
 from gate.process.child import ChildSpec, StartupError
 from gate.process.child_metrics import ChildMetrics
-from gate.process.child_specs import GRACE_S, child_environment, gate_children, own_children
+from gate.process.child_specs import (
+    GRACE_S,
+    child_environment,
+    gate_children,
+    own_children,
+    without_billing_secrets,
+)
 from gate.process.data_dir import (
+    OWN_KEYS,
     DataDirLock,
     kept_secret,
+    key_file,
     make_private_dir,
     require_space,
     usable_data_dir,
-    voucher_key_file,
 )
 from gate.process.embedded_valkey import open_store
 from gate.process.metrics_server import metrics_server
 from gate.process.port_reservation import reserve_port
+from gate.process.running_notes import noted
 from gate.process.supervisor import Supervisor
 from gate.setting_forms import sqlite_url
 from gate.settings import EMBEDDED, Settings, env_name
@@ -71,13 +79,14 @@ async def _up(settings: Settings) -> int:
             make_private_dir(settings.data_dir)
             require_space(settings.data_dir)
             _claim(settings.data_dir, opened)
-            settings = _with_voucher_key(settings)
+            settings = _with_own_keys(settings)
             settings = _with_payments(settings)
             children_lock = await _outlive_earlier_children(settings, opened)
             _reserve_gate_port(settings, opened)
             _check_port(settings.billing_listen, "billing_listen")
             metrics = _serve_children_metrics(settings, settings.data_dir, opened)
             settings, specs = await _own_store(settings, opened)
+            opened.enter_context(noted("up", settings))
         environment = child_environment(settings, metrics)
         store_names = [spec.name for spec in specs]
         specs += own_children(settings, environment, store_names, children_lock.fd)
@@ -118,8 +127,10 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="creditgate-")))
         _reserve_gate_port(settings, opened)
+        opened.enter_context(noted("serve", settings))
         metrics = _serve_children_metrics(settings, folder, opened)
-        specs = gate_children(settings, child_environment(settings, metrics))
+        environment = without_billing_secrets(child_environment(settings, metrics))
+        specs = gate_children(settings, environment)
         announcement = f"creditgate gate ready: grpc {settings.listen}, workers {settings.workers}"
         return await _supervise(specs, announcement, metrics)
 
@@ -150,15 +161,15 @@ def _already_runs(data_dir: Path, process: str) -> StartupError:
     )
 
 
-def _with_voucher_key(settings: Settings) -> Settings:
-    """Returns the settings with the data directory's own voucher key, if no key is set.
+def _with_own_keys(settings: Settings) -> Settings:
+    """Returns the settings with the data directory's own keys, where no key is set.
 
-    The key must outlive the codes that were made with the key, so the data directory keeps it.
+    The keys must outlive the voucher codes and the secrets of webhooks that were made with them, so
+    the data directory keeps them.
     """
-    if settings.voucher_key is not None:
-        return settings
-    key = SecretStr(kept_secret(voucher_key_file(settings.data_dir)))
-    return settings.model_copy(update={"voucher_key": key})
+    missing = [name for name in OWN_KEYS if getattr(settings, name) is None]
+    kept = {name: SecretStr(kept_secret(key_file(settings.data_dir, name))) for name in missing}
+    return settings.model_copy(update=kept)
 
 
 def _with_payments(settings: Settings) -> Settings:

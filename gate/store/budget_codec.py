@@ -81,6 +81,11 @@ def encode_labels(labels: Sequence[str]) -> str:
     return "\n".join(map(_stored_label, labels))
 
 
+def decode_labels(text: str) -> tuple[str, ...]:
+    """Returns the labels that are stored so."""
+    return tuple(map(_label_of, text.split("\n")))
+
+
 def encode_counters(counters: Iterable[tuple[str, int, int]]) -> str:
     """Returns counters as load_account takes them: value, nanos used + held, nanos held."""
     return ";".join(joined(",", counter) for counter in counters) or ABSENT
@@ -123,8 +128,8 @@ def _decode_definitions(fields: Mapping[str, str]) -> dict[str, Counter]:
             window, limit, *_ = tokens(" ", line, StoredBudget._fields)
             budget_id, start_hour, _ = window.split(",")
             nanos, _ = limit.split(",")
-            remaining = fields.get(_field(BudgetField.REMAINING, place, labels), nanos)
-            held = fields.get(_field(BudgetField.HELD, place, labels), "0")
+            remaining = fields.get(budget_field(BudgetField.REMAINING, place, labels), nanos)
+            held = fields.get(budget_field(BudgetField.HELD, place, labels), "0")
             budgets[budget_id] = Counter(int(start_hour), int(remaining), int(held))
     return budgets
 
@@ -149,10 +154,17 @@ def _decode_counters(
     return counters
 
 
-def _field(field: BudgetField, place: int, labels: str) -> str:
+def budget_field(field: BudgetField, place: int, labels: str) -> str:
+    """Returns the name of the field of the budget at this place among those of the labels."""
     if place == 1:
         return f"{field} {labels}"
     return f"{field}{place} {labels}"
+
+
+def _label_of(stored: str) -> str:
+    if "=" in stored:
+        return stored
+    return f"{stored}={EACH}"
 
 
 def _stored_label(label: str) -> str:

@@ -21,7 +21,8 @@ _ADVICE = {
     " Repeat the call shortly",
     ShardState.LOST: "the store lost what the ledger has, and a gate rebuilds it; repeat the call"
     " shortly",
-    ShardState.LEDGER_OLDER: "the ledger lacks entries that it had once: put the newer ledger back",
+    ShardState.LEDGER_OLDER: "the ledger lacks entries that it had once: put the newer ledger back,"
+    " or see `creditgate reconcile`",
     ShardState.FOREIGN: "store and ledger do not belong to each other: see `creditgate adopt`",
     ShardState.OTHER_FORM: "another version of creditgate wrote the store: use that version",
 }

@@ -1,7 +1,5 @@
 """Waits until the ledger holds what Redis had acknowledged."""
 
-import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 
 from gate.store.calls import Store
@@ -25,14 +23,10 @@ class FlushBarrier:
         """
         count = self._shards.count
         if account_id is None:
-            await self._wait_for(range(count))
+            await self._shards.flushed(range(count))
         else:
             await self._process_due_grants(account_id)
-            await self._wait_for([shard_of(account_id, count)])
-
-    async def _wait_for(self, shards: Iterable[int]) -> None:
-        waiting = [self._shards.flushed(shard) for shard in shards]
-        await asyncio.gather(*waiting)
+            await self._shards.flushed([shard_of(account_id, count)])
 
     async def _process_due_grants(self, account_id: str) -> None:
         """Processes due grants; get_balance does so.

@@ -100,12 +100,10 @@ def call_keys(
 
     A debit has the keys of a hold only if `hold_id` names one.
     """
-    tag = _tag(shard)
     subjects = ("", account_id, f"{account_id} {request_id}", f"{account_id} {hold_id}")
-    forms = _SCRIPT_FORMS[script]
     if hold_id and script == "debit":
-        forms = _SETTLING_DEBIT_FORMS
-    return [f"{tag}{prefix}{subjects[subject]}" for prefix, subject in forms]
+        script = _SETTLING_DEBIT
+    return [start + subjects[subject] for start, subject in _starts(script, shard)]
 
 
 def _key(name: str, shard: int, subject: str = "") -> str:
@@ -132,5 +130,15 @@ _FORMS = {
     "shard": ("shard", _SHARD),
     "reaper": ("reaper", _SHARD),
 }
-_SCRIPT_FORMS = {script: tuple(_FORMS[name] for name in names) for script, names in KEYS.items()}
-_SETTLING_DEBIT_FORMS = _SCRIPT_FORMS["debit"] + tuple(_FORMS[name] for name in DEBIT_HOLD_KEYS)
+_SETTLING_DEBIT = "settling debit"
+_NAMES = {**KEYS, _SETTLING_DEBIT: KEYS["debit"] + DEBIT_HOLD_KEYS}
+
+
+@cache
+def _starts(script: str, shard: int) -> list[tuple[str, int]]:
+    """Returns how each key of a script begins, and its place in the subjects of `call_keys`."""
+    starts = []
+    for name in _NAMES[script]:
+        prefix, subject = _FORMS[name]
+        starts.append((f"{_tag(shard)}{prefix}", subject))
+    return starts

@@ -52,7 +52,7 @@ class LostHolds:
         if not await asyncio.to_thread(self._may_be_lost, shard, made_ms):
             return False
         # What the journal has is not lost.
-        await self._shards.flushed(shard)
+        await self._shards.flushed([shard])
         return not await asyncio.to_thread(self._is_known, request, made_ms)
 
     def _may_be_lost(self, shard: int, made_ms: int) -> bool:

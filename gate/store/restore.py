@@ -156,7 +156,8 @@ class Restorer:
         if account is None:
             raise NotFound(
                 "ACCOUNT_NOT_FOUND",
-                "account_id: no such account; create it with Accounts.CreateAccount",
+                "account_id: no such account; create it with `creditgate account create`, or"
+                " Accounts.CreateAccount",
                 "account_id",
             )
         shard = self._shard(account_id)
@@ -172,7 +173,7 @@ class Restorer:
 
     async def _load_from_ledger(self, shard: int, account_id: str) -> None:
         """Loads the account once the ledger holds all that is journaled for the shard."""
-        await self._shards.flushed(shard)
+        await self._shards.flushed([shard])
         snapshot = await asyncio.to_thread(
             load_snapshot,
             self._ledger,

@@ -22,6 +22,7 @@ stays closed there until a gate has begun it.
 
 import asyncio
 import uuid
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -155,35 +156,38 @@ class Shards:
                 self._any_closed.set()
                 await asyncio.sleep(_RETRY_S)
 
-    async def flushed(self, shard: int, wait_s: float = _FLUSH_WAIT_S) -> None:
-        """Returns when the ledger holds all that the shard's journal holds at the time of the call.
+    async def flushed(self, shards: Iterable[int], wait_s: float = _FLUSH_WAIT_S) -> None:
+        """Returns when the ledger holds all that the shards' journals hold at the time of the call.
 
-        Unavailable if that takes more than `wait_s`; ShardClosed if there is no journal.
+        Unavailable if that takes more than `wait_s`; ShardClosed if a journal is missing.
         """
-        self.require_admission(shard)
-        goal = await look_at_journal(self._connections, shard)
-        if goal is None:
-            # The journal begins before the shard is opened, and never ends: Redis was emptied.
-            self.close(shard)
-            raise self._refusal(shard)
-        await self._wait_until_ledger_holds(shard, goal, wait_s)
-
-    async def _wait_until_ledger_holds(
-        self,
-        shard: int,
-        goal: Position,
-        wait_s: float,
-    ) -> None:
+        wanted = list(shards)
+        ends = await asyncio.gather(*map(self._end_of_journal, wanted))
+        goals = dict(zip(wanted, ends, strict=True))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
-        while await asyncio.to_thread(self._positions.of, shard) < goal:
+        while behind := await asyncio.to_thread(self._behind, goals):
             if loop.time() > deadline:
                 raise Unavailable(
                     "LEDGER_BEHIND",
-                    f"the ledger has not caught up with shard {shard}: is the flusher running?",
+                    f"the ledger has not caught up with shard {behind[0]}: is the flusher running?",
                 )
-            await self._ask_for_flush(shard)
+            await self._ask_for_flush(behind[0])
             await asyncio.sleep(_FLUSH_POLL_S)
+
+    async def _end_of_journal(self, shard: int) -> Position:
+        self.require_admission(shard)
+        end = await look_at_journal(self._connections, shard)
+        if end is None:
+            # The journal begins before the shard is opened, and never ends: Redis was emptied.
+            self.close(shard)
+            raise self._refusal(shard)
+        return end
+
+    def _behind(self, goals: Mapping[int, Position]) -> list[int]:
+        """Returns the shards whose goal the ledger has not reached. Blocks."""
+        known = self._positions.shards()
+        return [shard for shard, goal in goals.items() if known[shard].position < goal]
 
     async def _ask_for_flush(self, shard: int) -> None:
         """Asks every flusher to begin a round at once."""

@@ -31,6 +31,8 @@ class AccountRow:
     spend_management: bool
     thresholds: tuple[Threshold, ...]
     graces: tuple[Grace, ...]
+    billing_emails: tuple[str, ...]
+    alert_emails: tuple[str, ...]
 
 
 _COLUMNS = [accounts.c[name] for name in AccountRow.__dataclass_fields__]
@@ -93,6 +95,8 @@ def settings_columns(change: Create | Update) -> dict[str, object]:
         "spend_management": change.spend_management,
         "thresholds": _to_json(change.thresholds),
         "graces": _to_json(change.graces),
+        "billing_emails": json.dumps(change.billing_emails),
+        "alert_emails": json.dumps(change.alert_emails),
     }
     if isinstance(change, Update):
         columns["status"] = change.status
@@ -109,4 +113,6 @@ def _account(row: RowMapping) -> AccountRow:
     columns: dict[str, Any] = dict(row)
     columns["thresholds"] = tuple(Threshold(*each) for each in thresholds)
     columns["graces"] = tuple(Grace(*each) for each in graces)
+    for name in ("billing_emails", "alert_emails"):
+        columns[name] = tuple(json.loads(row[name]))
     return AccountRow(**columns)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, select
 
-from meter.admin.accounts import AccountRow, lock_account
+from meter.admin.accounts import lock_account
 from meter.admin.recording import record, recorded
 from meter.database.admin_schema import budgets
 from meter.database.engine import Ledger, upsert
@@ -98,7 +98,7 @@ class Budgets:
             change = _change(present.get(wanted.budget_id), wanted)
             present[wanted.budget_id] = wanted
             _check_number(present.values())
-            _store(connection, account, wanted)
+            _store(connection, account_id, wanted)
             return record(connection, account, request_id, change)
 
     def delete(
@@ -250,13 +250,36 @@ def _listed(most_by_dimensions: Mapping[_Names, int]) -> str:
     return ", ".join(counts)
 
 
+def keep_recorded_budget(
+    connection: Connection,
+    account_id: str,
+    change: SetBudget | DeleteBudget,
+) -> None:
+    """Keeps a budget as an operation leaves it; its thresholds as amounts."""
+    if isinstance(change, DeleteBudget):
+        _delete(connection, account_id, change.budget_id)
+        return
+    thresholds = tuple(
+        BudgetThreshold(threshold_id, nanos, None) for threshold_id, nanos in change.levels
+    )
+    budget = BudgetRow(
+        budget_id=change.budget_id,
+        labels=change.labels,
+        period=change.window,
+        hard=change.hard,
+        limit_nanos=change.limit_nanos,
+        thresholds=thresholds,
+    )
+    _store(connection, account_id, budget)
+
+
 def _store(
     connection: Connection,
-    account: AccountRow,
+    account_id: str,
     budget: BudgetRow,
 ) -> None:
     key = {
-        "account_id": account.account_id,
+        "account_id": account_id,
         "budget_id": budget.budget_id,
     }
     values = _values(budget)

@@ -67,6 +67,8 @@ class OperationRecorder:
         graces: tuple[Grace, ...] = (),
         overage_policy: str = NEXT_INVOICE,
         thresholds: tuple[Threshold, ...] = (),
+        billing_emails: tuple[str, ...] = (),
+        alert_emails: tuple[str, ...] = (),
     ) -> tuple[AccountRow, Operation, bool]:
         """Records a new account; the last of the results says whether the account is new.
 
@@ -87,6 +89,8 @@ class OperationRecorder:
             graces=graces,
             overage_policy=overage_policy,
             thresholds=thresholds,
+            billing_emails=billing_emails,
+            alert_emails=alert_emails,
         )
         return self._create(account_id, shard, change, request_id)
 

@@ -46,6 +46,8 @@ def _present_settings(account: AccountRow) -> Update:
         graces=account.graces,
         overage_policy=account.overage_policy,
         thresholds=account.thresholds,
+        billing_emails=account.billing_emails,
+        alert_emails=account.alert_emails,
     )
 
 

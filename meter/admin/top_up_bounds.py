@@ -7,7 +7,7 @@ from typing import Any
 
 from meter.currencies import currency_hint, is_currency, minor_unit_nanos
 from meter.errors import InvalidField
-from meter.money import AmountError, format_credits, parse_credits
+from meter.money import AmountError, format_credits, grouped_credits, parse_credits
 
 _EXPECTED = (
     'write a JSON object such as {"USD": [5, 5000], "JPY": [3000, null]}:'
@@ -35,10 +35,10 @@ class TopUpBound:
         return self.most_nanos is None or nanos <= self.most_nanos
 
     def __str__(self) -> str:
-        least = format_credits(self.least_nanos)
+        least = grouped_credits(self.least_nanos)
         if self.most_nanos is None:
             return f"at least {least}"
-        return f"{least} to {format_credits(self.most_nanos)}"
+        return f"{least} to {grouped_credits(self.most_nanos)}"
 
 
 class TopUpBounds(Mapping[str, TopUpBound]):
@@ -82,7 +82,7 @@ def check_bounds(
     """Raises InvalidField for an amount outside of the currency's bounds."""
     bound = bounds.get(currency)
     if bound is not None and not bound.allow(nanos):
-        raise InvalidField(field, f"must be {bound} {currency}; it is {format_credits(nanos)}")
+        raise InvalidField(field, f"must be {bound} {currency}; it is {grouped_credits(nanos)}")
 
 
 def check_payable(field: str, nanos: int, currency: str) -> None:
@@ -92,8 +92,8 @@ def check_payable(field: str, nanos: int, currency: str) -> None:
         below = nanos - nanos % unit_nanos
         raise InvalidField(
             field,
-            f"must be a multiple of {format_credits(unit_nanos)} {currency}, such as"
-            f" {format_credits(below + unit_nanos)}; it is {format_credits(nanos)}",
+            f"must be a multiple of {grouped_credits(unit_nanos)} {currency}, such as"
+            f" {grouped_credits(below + unit_nanos)}; it is {grouped_credits(nanos)}",
         )
 
 

@@ -33,8 +33,11 @@ from meter.audit.stored_projections import (
 )
 from meter.audit.thresholds import ThresholdRule
 from meter.audit.totals import TotalsRule, check_last_state
+from meter.journal.kinds import Kind
 from meter.journal.redis_snapshot import RedisSnapshot
 from meter.ledger.positions import lossy_epochs
+from meter.ledger.reconciliation.taken_over import taken_over_by
+from meter.windows import hour_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ class AccountCheck:
         """
         report = self._report
         report(Invariant.REDIS, self._redis.check_before(entry))
+        if entry.effect.flags.reconciled:
+            self._follow_reconciled(entry)
+            return
         hold_id = entry.effect.hold_id
         hold_windows = self._holds.windows(hold_id)
         entry = self._follow_chain(entry)
@@ -113,6 +119,36 @@ class AccountCheck:
         self._follow_credits(entry, hold_windows)
         self._follow_thresholds(entry)
         self._apply(entry)
+
+    def _follow_reconciled(self, entry: LedgerEntry) -> None:
+        """Follows by an entry of a reconciliation, whose last takes over what the store had.
+
+        In between, grants, budgets and holds are not what any call would have left.
+        """
+        report = self._report
+        report(Invariant.CHAIN, self._chain.check_reconciled(entry))
+        report(Invariant.ENTRY, check_columns(entry))
+        report(Invariant.ENTRY, check_shard(entry, self._account.shard))
+        report(Invariant.OPERATIONS, self._operations.check(entry))
+        hour = hour_of(entry.effect.day, entry.effect.at_ms)
+        self._budgets.apply_changes(self._operations.changes, hour)
+        self._events.check(entry, self._budgets)
+        if entry.effect.kind is Kind.RECONCILED:
+            self._take_over(entry)
+        self._apply(entry)
+
+    def _take_over(self, entry: LedgerEntry) -> None:
+        taken_over = taken_over_by(self._connection, entry.shard, entry.position)
+        if taken_over is None:
+            self._report(Invariant.ENTRY, [f"{entry.id}: nothing says what it took over"])
+            return
+        self._report(Invariant.GRANTS, self._grants.take_over(entry, taken_over))
+        self._due_grants.take_over()
+        self._budgets.take_over(taken_over)
+        self._holds.take_over(taken_over)
+        self._operations.take_over(taken_over)
+        self._thresholds.take_over()
+        self._overage.take_over(entry)
 
     def _follow_chain(self, entry: LedgerEntry) -> LedgerEntry:
         """Returns the entry with its effect as posted."""

@@ -13,6 +13,7 @@ from meter.journal.effect import Flags
 from meter.journal.entry import Method
 from meter.journal.kinds import Kind
 from meter.journal.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
+from meter.ledger.reconciliation.taken_over import TakenOver
 from meter.times import month_of
 
 _KINDS = {
@@ -32,6 +33,8 @@ _SETTINGS = (
     "spend_management",
     "thresholds",
     "graces",
+    "billing_emails",
+    "alert_emails",
 )
 
 
@@ -68,6 +71,10 @@ class OperationRule:
             self.settings = self.settings.with_grace_begun(traffic_class, effect.at_ms)
         elif effect.flags.graces_ended:
             self.settings = self.settings.with_graces_over()
+
+    def take_over(self, taken_over: TakenOver) -> None:
+        """Sets the settings to those that a reconciliation found."""
+        self.settings = Settings.from_json(taken_over.settings)
 
     def grant(self, number: int) -> GrantCredits | None:
         """Returns the grant that operation `number` recorded; None: no such grant."""
@@ -175,7 +182,8 @@ def _check_granted(entry: LedgerEntry, change: Change) -> Iterator[str]:
         due = 0
     if entry.amount_nanos != due:
         yield f"{entry.id}: {entry.amount_nanos} nanos were granted, recorded are {due}"
-    if _uncounted(entry.effect.flags) != _to_be_uncounted(change, entry.effect.day):
+    flags = entry.effect.flags
+    if not flags.reconciled and _uncounted(flags) != _to_be_uncounted(change, entry.effect.day):
         yield f"{entry.id}: its duplicate counts on as used, or something else does not"
 
 

@@ -23,6 +23,7 @@ from meter.ledger.projections.budgets import (
     changed_budget,
     moves_of,
 )
+from meter.ledger.reconciliation.taken_over import TakenOver
 from meter.windows import hour_of, window_of
 
 WindowKey = tuple[int, int, str]  # budget's number, window's first hour, counter's value
@@ -54,7 +55,7 @@ class BudgetRule:
         duplicate is taken back from where the duplicate counted.
         """
         hour = hour_of(entry.effect.day, entry.effect.at_ms)
-        self._apply_changes(changes, hour)
+        self.apply_changes(changes, hour)
         self.counted = ABSENT
         if entry.effect.kind is Kind.GRANT:
             hold_windows = _refunded(changes)
@@ -63,6 +64,14 @@ class BudgetRule:
             yield from self._check_freed(entry, hold_windows)
             yield from self._check_sums(entry)
             self._count(entry.effect, hour)
+
+    def take_over(self, taken_over: TakenOver) -> None:
+        """Sets the windows to what a reconciliation found."""
+        for number, start_hour, value, used, held in taken_over.windows:
+            key = (number, start_hour, value)
+            self._know(key)
+            self.windows[key] = (used, held)
+            self._newest[number] = start_hour
 
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
         """Returns the budget's thresholds: id and nanos used."""
@@ -96,7 +105,8 @@ class BudgetRule:
             due[of_number.budget_id + value] = (start_hour, of_number.limit - used - held, held)
         return due
 
-    def _apply_changes(self, changes: Iterable[tuple[int, Change]], hour: int) -> None:
+    def apply_changes(self, changes: Iterable[tuple[int, Change]], hour: int) -> None:
+        """Puts the changes into effect, as far as they are of budgets."""
         for number, change in changes:
             if isinstance(change, SetBudget | DeleteBudget):
                 self._apply_change(number, change)
@@ -160,11 +170,16 @@ class BudgetRule:
         """Adds the move to a counter of the budget with the given number."""
         matched = move.budget
         key = (number, matched.start_hour, matched.value)
-        if key not in self.windows and matched.value != OTHER_VALUES:
-            window = (number, matched.start_hour)
-            self._values[window] = self._values.get(window, 0) + 1
+        self._know(key)
         used, held = self.windows.get(key, (0, 0))
         self.windows[key] = (used + move.used, held + move.held)
+
+    def _know(self, key: WindowKey) -> None:
+        """Counts the values of a window."""
+        number, start_hour, value = key
+        if key not in self.windows and value != OTHER_VALUES:
+            window = (number, start_hour)
+            self._values[window] = self._values.get(window, 0) + 1
 
     def _check_matched(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         matched = _names(entry.effect.budgets)

@@ -52,6 +52,17 @@ class ChainRule:
         self.last = effect
         self._state = effect.after()
 
+    def check_reconciled(self, entry: LedgerEntry) -> Iterator[str]:
+        """Follows by an entry of a reconciliation, which may leave the account in any way."""
+        effect = entry.effect
+        if self.last is None:
+            if effect.kind is not Kind.CREATE:
+                yield f"{entry.id}: the history begins with {entry.kind}, not with CREATE"
+        else:
+            yield from self._check_day(entry)
+        self.last = effect
+        self._state = effect.after()
+
     def _due(self, effect: Effect) -> AccountSums:
         """Returns the sums for the effect to find."""
         last, state = self.posted

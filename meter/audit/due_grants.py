@@ -35,9 +35,13 @@ class DueGrantRule:
     def apply(self, entry: LedgerEntry) -> None:
         """Follows by one entry, after all other rules."""
         self._last = entry
-        if entry.effect.kind.gives:
+        if entry.effect.kind.gives and not entry.effect.flags.reconciled:
             for part in entry.effect.returned:
                 self._paying = self._payer(part.grant)
+
+    def take_over(self) -> None:
+        """Expects nothing of what came before a reconciliation."""
+        self._paying = 0
 
     def _payer(self, number: int) -> int:
         """Returns `number` if the grant must pay debt, else 0."""

@@ -13,6 +13,7 @@ class Invariant(StrEnum):
     AGGREGATES = "aggregates"  # usage by hour and day is the usage of the debits
     BUDGETS = "budgets"  # each call matched its budgets, and found them as they were left
     CHAIN = "chain"  # each entry found the account as the entry before left it
+    DELIVERIES = "deliveries"  # each event has one delivery to each endpoint that wants the event
     DUPLICATES = "duplicates"  # a request charged twice was given back
     ENTRY = "entry"  # an entry says what its effect line says
     # Each fact has one event; a denial was possible when it was told; numbers have no gaps.

@@ -12,6 +12,7 @@ from meter.journal.allocation import OVERAGE, Part, total
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.journal.operations import Change, GrantCredits, VoidGrant
+from meter.ledger.reconciliation.taken_over import TakenOver
 
 
 class GrantRule:
@@ -60,6 +61,20 @@ class GrantRule:
         yield from self._return(entry)
         yield from self._take(entry)
         yield from self._end(entry, changes)
+        yield from self._check_sums(entry)
+
+    def take_over(self, entry: LedgerEntry, taken_over: TakenOver) -> Iterator[str]:
+        """Sets grants and overage to what a reconciliation found; each grant must add up."""
+        self._protection = entry.effect.before.overage
+        self._overage_left = taken_over.overage_left
+        self._overage_held = taken_over.overage_held
+        self.known = {}
+        for number, state, *sums in taken_over.grants:
+            terms = self._recorded(number)
+            if terms is None or terms.amount_nanos != sum(sums):
+                yield f"{entry.id}: grant {number} has {sums}, recorded is {terms}"
+            else:
+                self.known[number] = Grant(number, terms, state, *sums)
         yield from self._check_sums(entry)
 
     def _set_protection(self, protection: int) -> None:

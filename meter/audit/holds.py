@@ -12,6 +12,7 @@ from meter.journal.allocation import Part, decode_parts, encode_parts, joined
 from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.ledger.projections.snapshot import OpenHold
+from meter.ledger.reconciliation.taken_over import TakenOver
 
 
 class HoldRule:
@@ -34,6 +35,10 @@ class HoldRule:
         if hold is None:
             return ABSENT
         return hold.budgets
+
+    def take_over(self, taken_over: TakenOver) -> None:
+        """Sets the open holds to those that a reconciliation found."""
+        self.open = {hold.hold_id: hold for hold in taken_over.holds}
 
     def check(self, entry: LedgerEntry, windows: str) -> Iterator[str]:
         """Follows by an entry; a hold placed by the entry counts in `windows`."""

@@ -26,3 +26,8 @@ class OverageRule:
                 f"{entry.id}: balance {entry.balance_nanos} is {below} nanos below the overage"
                 f" protection of {protection}, of which {self._excused} are shortfall or grace"
             )
+
+    def take_over(self, entry: LedgerEntry) -> None:
+        """Excuses what a reconciliation found below the protection."""
+        self._protection = entry.effect.before.overage
+        self._excused = max(self._excused, -entry.effect.after().spendable)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from meter.admin.accounts import AccountRow, find_account, list_accounts
 from meter.audit.account import AccountCheck, Checked
+from meter.audit.deliveries import check_deliveries
 from meter.audit.findings import Findings
 from meter.audit.journal import check_event_numbers, check_invoice_numbers, check_journal
 from meter.database.engine import Ledger
@@ -67,12 +68,13 @@ def _check_shards(
     account_id: str | None,
     findings: Findings,
 ) -> None:
-    """Checks the account's shard; without an account, all shards, invoices' and events' numbers."""
+    """Checks the account's shard; without an account, all shards, numbers and deliveries."""
     with ledger.read() as connection:
         wanted = _shards(connection, account_id)
         if account_id is None:
             check_invoice_numbers(connection, findings)
             check_event_numbers(connection, findings)
+            check_deliveries(connection, findings)
     for shard in wanted:
         with ledger.read() as connection:
             check_journal(connection, shard, findings)

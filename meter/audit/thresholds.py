@@ -22,6 +22,10 @@ class ThresholdRule:
     def __init__(self) -> None:
         self._due: dict[Crossing, str] = {}  # id of the entry that crossed
 
+    def take_over(self) -> None:
+        """Expects no entry of a threshold crossed before a reconciliation."""
+        self._due = {}
+
     def check(
         self,
         entry: LedgerEntry,

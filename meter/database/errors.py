@@ -28,7 +28,10 @@ class LedgerUnavailable(Unavailable):
 
 class AccountNotFound(NotFound):
     def __init__(self, account_id: str) -> None:
-        message = f"account_id: no account {account_id}; create it with Accounts.CreateAccount"
+        message = (
+            f"account_id: no account {account_id}; create it with `creditgate account create`, or"
+            " Accounts.CreateAccount"
+        )
         super().__init__("ACCOUNT_NOT_FOUND", message, "account_id")
 
 

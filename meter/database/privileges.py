@@ -26,12 +26,14 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "customers": {BILLING: _ADD},
     "entries": {FLUSHER: _ADD},
     "epochs": {GATE: _ADD, FLUSHER: _ADD, BILLING: _ADD},
+    "event_followers": {BILLING: _SET},
     "events": {GATE: _ADD, FLUSHER: _ADD, BILLING: _ADD},
     "grants": {FLUSHER: _SET},
     "identity": {GATE: _ADD, FLUSHER: _ADD, BILLING: _ADD},
     "invoice_lines": {BILLING: _ADD},
     "invoices": {BILLING: _ADD},
     "journal_gaps": {FLUSHER: _ADD},
+    "mails": {BILLING: _SET},
     "method_setups": {BILLING: _SET},
     "open_holds": {FLUSHER: _KEEP},
     "operations": {GATE: _ADD, FLUSHER: _ADD, BILLING: _ADD},
@@ -41,6 +43,7 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "price_versions": {GATE: _ADD, FLUSHER: _ADD},
     "provider_cursors": {BILLING: _SET},
     "provider_hints": {BILLING: _SET},
+    "reconciliations": {},  # the owner alone reconciles
     "recharge_wants": {FLUSHER: _ADD, BILLING: _KEEP},
     "recharges": {BILLING: _SET},
     "reversals": {BILLING: _SET},
@@ -53,6 +56,8 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "voucher_codes": {GATE: _SET},
     "voucher_guesses": {GATE: _SET},
     "voucher_redemptions": {GATE: _ADD},
+    "webhook_deliveries": {BILLING: _KEEP},
+    "webhook_endpoints": {BILLING: _KEEP},
 }
 _REVISIONS = "alembic_version"  # which form the tables have
 

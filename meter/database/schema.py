@@ -1,9 +1,9 @@
 """Defines the ledger's tables.
 
 Times are UTC milliseconds, days are numbers since 1970-01-01, amounts are nanos. Entries,
-operations, epochs, gaps and price versions are append-only: a correction is a new row. The other
-tables are projections, which `creditgate check` recomputes from the entries. The tables that only
-administrators' calls write are in `admin_schema.py`.
+operations, epochs, gaps, reconciliations and price versions are append-only: a correction is a new
+row. The other tables are projections, which `creditgate check` recomputes from the entries. The
+tables that only administrators' calls write are in `admin_schema.py`.
 """
 
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from meter.database.columns import key_column, required
 metadata = MetaData()
 
 _PENDING = text("recorded_op > applied_op")
+_LIVE = text("state = 'LIVE'")
 
 # One row: a random name, by which stores know the ledger.
 identity = Table("identity", metadata, key_column("ledger_id", String(36)))
@@ -40,6 +41,17 @@ shards = Table(
     required("watermark_seq", BigInteger),
     required("store_id", String(36)),
     required("store_name", Text),
+)
+
+# What an older ledger took over from the store: the account as it was then, behind each entry of
+# kind RECONCILED.
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    key_column("shard", Integer),
+    key_column("epoch", BigInteger),
+    key_column("seq", BigInteger),
+    required("body", Text),  # JSON: meter.ledger.reconciliation.taken_over.TakenOver
 )
 
 # Every epoch that began, and why.
@@ -80,6 +92,8 @@ accounts = Table(
     # JSON: meter.journal.operations.Threshold, as given.
     required("thresholds", Text),
     required("graces", Text),  # JSON: meter.journal.operations.Grace
+    required("billing_emails", Text),  # JSON: a list of addresses
+    required("alert_emails", Text),
     required("create_time_ms", BigInteger),
     # Recorded grants, applied or not: keeps the sums within int64.
     required("granted_nanos", BigInteger),
@@ -209,6 +223,12 @@ grants = Table(
     required("expired_nanos", BigInteger),
     required("voided_nanos", BigInteger),
     Index("grants_number", "account_id", "number", unique=True),
+    Index(
+        "grants_expiring",
+        "expires_at_ms",
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    ),
 )
 
 # Budgets as of the flushed position, and what each counted in its windows. A budget that was made

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meter.journal.grant_types import GRANT_TYPES
-from meter.money import format_credits
+from meter.money import format_credits, grouped_credits
 from meter.v1 import ledger_pb2 as pb
 
 CSV_COLUMNS = (
@@ -290,7 +290,7 @@ def _amount_width(invoice: pb.Invoice) -> int:
 
 
 def _with_nine_places(nanos: int) -> str:
-    whole, _, fraction = format_credits(nanos).partition(".")
+    whole, _, fraction = grouped_credits(nanos).partition(".")
     return f"{whole}.{fraction:<9}"
 
 

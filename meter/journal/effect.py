@@ -38,6 +38,7 @@ class Flags(NamedTuple):
     uncounts_today: bool = False
     uncounts_yesterday: bool = False
     uncounts_month: bool = False
+    reconciled: bool = False  # told by the store, to a ledger that had lost the entries
 
 
 NO_FLAGS = Flags()
@@ -65,7 +66,8 @@ class Effect(NamedTuple):
     kind: Kind
     at_ms: int  # by the store's clock, or by the account's test clock
     day: int  # UTC day number that the account lives in
-    amount: int  # held, charged, released, added, granted, expired or voided
+    # held, charged, released, added, granted, expired or voided; of kind RECONCILED, how held moved
+    amount: int
     hold_amount: int  # the hold that a debit ended, or the hold before an extension
     hold_day: int | None  # day on which the hold was authorized
     expires_ms: int | None  # the hold's expiry, after the effect
@@ -143,7 +145,7 @@ class Effect(NamedTuple):
             return -self.hold_amount
         if kind.ends_hold:
             return -self.amount
-        if kind.spends:
+        if kind.spends or kind is Kind.RECONCILED:
             return self.amount
         return 0
 
@@ -173,11 +175,11 @@ class Effect(NamedTuple):
         """
         kind = self.kind
         before = self.before
+        if kind is Kind.DEBIT:
+            return self._after_debit(before.spendable + self._spendable_delta())
         if kind.leaves_sums:
             return before
         spendable = before.spendable + self._spendable_delta()
-        if kind is Kind.DEBIT:
-            return self._after_debit(spendable)
         if kind.gives:
             return self._after_grant(spendable)
         if kind.retires:
@@ -232,6 +234,8 @@ class Effect(NamedTuple):
         """Returns the part of `taken` that neither a hold nor spendable credits covered."""
         if self.amount <= self.before.spendable or not self.kind.takes:
             return 0
+        if self.flags.reconciled:
+            return 0  # nothing tells how much was there when the usage happened
         return max(0, self.amount - self._covered())
 
     @property
@@ -306,10 +310,18 @@ class Effect(NamedTuple):
         day_remaining = before.day_remaining
         if self.kind is Kind.AUTHORIZE or self.hold_counts_today:
             day_remaining -= delta
-        return before._replace(
-            spendable=spendable,
-            held=before.held + delta,
-            day_remaining=day_remaining,
+        return AccountSums(
+            spendable,
+            before.held + delta,
+            before.overage,
+            before.total,
+            before.used,
+            day_remaining,
+            before.daily_limit,
+            before.day_base,
+            before.month_base,
+            before.expired,
+            before.yesterday_base,
         )
 
     def _after_debit(self, spendable: int) -> AccountSums:
@@ -326,7 +338,7 @@ class Effect(NamedTuple):
                 yesterday_base += amount
         if self.hold_day == self.day:
             day_remaining += self.hold_amount
-        # By position, here and in the codec: every debit passes, and keywords cost more.
+        # By position, here, above and in the codec: every call passes, and keywords cost more.
         return AccountSums(
             spendable,
             before.held - self.hold_amount,

@@ -1,7 +1,8 @@
 """The effect line: the text in which a script writes down what it did.
 
 One line is space-separated tokens, in the order in which `decode_effect` names them. `-` stands for
-a missing value. `encode_effect` in gate/lua/lib/journal.lua writes the line.
+a missing value. `encode_effect` in gate/lua/lib/journal.lua writes the line; `encode_effect` here
+writes the lines of entries that the ledger makes by itself.
 
 The allocation is `-` in the usual case. For a crossed threshold it is
 `subject,budget's name,threshold id,window,level,value`. Otherwise it is
@@ -19,7 +20,7 @@ threshold. A budget's flags: `h` a hard budget (else `s`), `p` a window that has
 from functools import lru_cache
 
 from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.allocation import Allocation, MatchedBudget, decode_parts
+from meter.journal.allocation import Allocation, MatchedBudget, decode_parts, encode_parts
 from meter.journal.counter_names import split_name
 from meter.journal.effect import NO_FLAGS, Crossing, Effect, Flags
 from meter.journal.kinds import Kind
@@ -37,6 +38,7 @@ _FLAGS = {
     "t": "uncounts_today",
     "y": "uncounts_yesterday",
     "m": "uncounts_month",
+    "r": "reconciled",
 }
 _HARD = "h"
 _PASSED = "p"
@@ -98,6 +100,35 @@ def decode_effect(line: str) -> Effect:
             int(yesterday_base),
         ),
     )
+
+
+def encode_effect(effect: Effect) -> str:
+    """Returns the line of an effect without budgets, hold and crossing."""
+    sums = effect.before
+    tokens = (
+        effect.kind.value,
+        effect.at_ms,
+        effect.day,
+        effect.amount,
+        *(0, None, None),  # no hold
+        _encode_flags(effect.flags) or None,
+        None,
+        effect.current_grant,
+        _encode_allocation(effect.allocation),
+        *(0, 0),  # all sums as of other grants than the current one
+        sums.spendable,
+        sums.held,
+        sums.used,
+        sums.day_remaining,
+        sums.total,
+        sums.daily_limit,
+        sums.overage,
+        sums.expired,
+        sums.day_base,
+        sums.month_base,
+        sums.yesterday_base,
+    )
+    return " ".join(ABSENT if token is None else str(token) for token in tokens)
 
 
 def decode_current_grant(line: str) -> tuple[int, int, int]:
@@ -165,3 +196,16 @@ def _decode_budget(text: str) -> MatchedBudget:
         _PASSED not in flags,
         value,
     )
+
+
+def _encode_flags(flags: Flags) -> str:
+    return "".join(letter for letter, name in _FLAGS.items() if getattr(flags, name))
+
+
+def _encode_allocation(allocation: Allocation | None) -> str | None:
+    if allocation is None:
+        return None
+    taken = encode_parts(allocation.taken)
+    returned = encode_parts(allocation.returned)
+    lapsed = encode_parts(allocation.lapsed)
+    return f"{taken}/{returned}/{lapsed}/{ABSENT}"

@@ -25,11 +25,12 @@ class Kind(StrEnum):
     GRANT_EXHAUSTED = "Q"  # A grant has nothing left and nothing held.
     DEBT_PAID = "P"  # A grant paid for overage in use.
     THRESHOLD = "T"  # A threshold was crossed.
+    RECONCILED = "N"  # An older ledger took the account over as the store had it.
     BALANCE = "B"  # A script only looked at the account; such a line is never journaled.
 
     @cached_property
     def is_journaled(self) -> bool:
-        return self is not Kind.BALANCE
+        return self not in (Kind.RECONCILED, Kind.BALANCE)
 
     @cached_property
     def spends(self) -> bool:
@@ -101,5 +102,6 @@ class Kind(StrEnum):
             Kind.CLOCK,
             Kind.GRANT_EXHAUSTED,
             Kind.THRESHOLD,
+            Kind.RECONCILED,
             Kind.BALANCE,
         )

@@ -87,13 +87,15 @@ class Create:
     graces: tuple[Grace, ...] = ()
     overage_policy: str = NEXT_INVOICE
     thresholds: tuple[Threshold, ...] = ()  # what `levels` come from
+    billing_emails: tuple[str, ...] = ()
+    alert_emails: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
     """Sets all settings, changed or not.
 
-    The gate goes by all settings but the last two, which only the recording of operations needs.
+    The gate goes by all settings but the last four, which only the recording of operations needs.
     """
 
     status: str  # active or suspended
@@ -104,6 +106,8 @@ class Update:
     graces: tuple[Grace, ...] = ()
     overage_policy: str = NEXT_INVOICE
     thresholds: tuple[Threshold, ...] = ()
+    billing_emails: tuple[str, ...] = ()
+    alert_emails: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

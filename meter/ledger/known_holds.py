@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, Select, select, tuple_
 
 from meter.database.schema import accounts, entries, epochs
+from meter.ledger.positions import RECONCILED
 
 # Clocks of machines differ; an entry may be told of a little before the hold's id was made.
 _SLACK_MS = 300_000
@@ -18,6 +19,7 @@ def may_be_lost(
     began = select(epochs.c.epoch).where(
         epochs.c.shard == shard,
         epochs.c.epoch > 1,
+        epochs.c.reason != RECONCILED,
         epochs.c.opened_at_ms >= made_ms - _SLACK_MS,
     )
     return connection.execute(began.limit(1)).first() is not None

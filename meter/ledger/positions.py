@@ -4,16 +4,18 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from meter.database.engine import Ledger, insert_or_ignore, write_many
 from meter.database.errors import LedgerError, LedgerUnavailable
-from meter.database.schema import epochs, identity, journal_gaps, shards
+from meter.database.schema import entries, epochs, identity, journal_gaps, shards
 from meter.journal.entry import Position
 from meter.ledger.shard_state import LedgerShard, StoreName
 from meter.times import now_ms
 
 FIRST = Position(1, 0)
+# Why epochs begin in which nothing is lost.
+RECONCILED = "an older ledger was brought up to its store by an operator"
 
 _MOVE = (
     update(shards)
@@ -48,13 +50,6 @@ class Positions:
                 f" set it to {len(present)}"
             )
 
-    def of(self, shard: int) -> Position:
-        """Returns the shard's position. Raises LedgerError for a shard that was not begun."""
-        positions = self.all()
-        if shard not in positions:
-            raise LedgerError(f"shard {shard} is not in this ledger, which has {len(positions)}")
-        return positions[shard]
-
     def all(self) -> dict[int, Position]:
         """Returns every shard's position."""
         query = _select_positions()
@@ -88,7 +83,7 @@ class Positions:
         """Gives a shard to a store that holds the shard's data already."""
         with self._ledger.write() as connection:
             lock(connection, shard)
-            _set_store(connection, shard, store)
+            set_store(connection, shard, store)
 
     def begin_epoch(
         self,
@@ -110,7 +105,7 @@ class Positions:
                 enter_epoch(connection, shard, position.epoch, reason)
                 move(connection, {shard: position})
                 if store is not None:
-                    _set_store(connection, shard, store)
+                    set_store(connection, shard, store)
         return position
 
 
@@ -154,6 +149,13 @@ def enter_epoch(
     """Records that the epoch began, and why; the first reason given stays."""
     row = _epoch(shard, epoch, reason)
     insert_or_ignore(connection, epochs, [row])
+
+
+def newest_entry(connection: Connection, shard: int, epoch: int) -> Position:
+    """Returns the position of the epoch's newest entry in the ledger; number 0: there is none."""
+    of_epoch = (entries.c.shard == shard) & (entries.c.epoch == epoch)
+    newest = connection.scalar(select(func.max(entries.c.seq)).where(of_epoch))
+    return Position(epoch, newest or 0)
 
 
 def record_gap(
@@ -208,7 +210,8 @@ def _begin_shards(connection: Connection, count: int) -> None:
         connection.execute(insert(identity).values(ledger_id=str(uuid.uuid4())))
 
 
-def _set_store(connection: Connection, shard: int, store: StoreName) -> None:
+def set_store(connection: Connection, shard: int, store: StoreName) -> None:
+    """Gives a shard that is locked to a store."""
     of_shard = update(shards).where(shards.c.shard == shard)
     connection.execute(of_shard.values(store_id=store.store_id, store_name=store.name))
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from meter.database.engine import Ledger, insert_or_ignore, upsert
 from meter.database.payments_schema import customers, payments, provider_cursors, provider_hints
 from meter.errors import ServiceError
 from meter.payments.methods import Methods
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.payer import Payer
 from meter.payments.payment_rows import CREATED, PAID, PaymentRow
 from meter.payments.provider import Hint, TellingProvider
@@ -38,6 +39,7 @@ class HintReader:
         reversals: Reversals,
         clock: Callable[[], int],
         poll_ms: int,
+        metrics: PaymentMetrics,
     ) -> None:
         """The provider's list of events is read every `poll_ms`; `clock` returns ms."""
         self._ledger = ledger
@@ -47,6 +49,7 @@ class HintReader:
         self._reversals = reversals
         self._clock = clock
         self._poll_ms = poll_ms
+        self._metrics = metrics
         self._poll_due_ms = 0
 
     def receive(self, header: str, body: bytes, secrets: tuple[str, ...]) -> None:
@@ -62,6 +65,7 @@ class HintReader:
             self._poll_due_ms = now_ms + self._poll_ms
             self._poll()
         with self._ledger.read() as connection:
+            self._metrics.hints_pending.set(_count_pending(connection))
             due = self._due(connection)
         for hint, failures in due:
             self._handle(hint, failures)
@@ -165,3 +169,8 @@ class HintReader:
         return select(provider_cursors.c.cursor).where(
             provider_cursors.c.provider == self._provider.name
         )
+
+
+def _count_pending(connection: Connection) -> int:
+    query = select(func.count()).where(provider_hints.c.due_ms.is_not(None))
+    return connection.scalar(query) or 0

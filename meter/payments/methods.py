@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from meter.admin.accounts import lock_account, require_account
+from meter.admin.accounts import find_account, lock_account, require_account
 from meter.database.engine import Ledger
+from meter.database.errors import AccountNotFound
 from meter.database.payments_schema import method_setups
 from meter.errors import InvalidField
 from meter.payments.customers import customer_of
@@ -53,12 +54,14 @@ class Methods:
         """
         self._check_test_method(test_method)
         with self._ledger.read() as connection:
-            require_account(connection, account_id)
+            account = find_account(connection, account_id)
+        if account is None:
+            raise AccountNotFound(account_id)
         setup_id = f"set{uuid.uuid4().hex}"
         customer = ""
         if self._provider.saves_methods:
             customer = customer_of(self._ledger, self._provider, account_id)
-        page = self._provider.begin_setup(customer, setup_id)
+        page = self._provider.begin_setup(customer, account.currency, setup_id)
         self._record_setup(account_id, setup_id, page, as_default=as_default)
         if not isinstance(self._provider, SimulatedProvider):
             return Setup(setup_id, page)

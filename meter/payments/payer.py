@@ -18,6 +18,7 @@ from meter.payments.customers import customer_of
 from meter.payments.kept_rules import keep_rule
 from meter.payments.leases import claim, release
 from meter.payments.method_rows import MethodRow, usable_method
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.payment_rows import (
     ACTION_REQUIRED,
     CREATED,
@@ -72,6 +73,7 @@ class Payer:
         settlement: Settlement,
         clock: Callable[[], int],
         apply: Callable[[Operation], None],
+        metrics: PaymentMetrics,
     ) -> None:
         """`clock` returns the time in ms; `apply` lets credits act at once, and never fails."""
         self._ledger = ledger
@@ -79,6 +81,7 @@ class Payer:
         self._settlement = settlement
         self._clock = clock
         self._apply = apply
+        self._metrics = metrics
 
     def advance(self, account_id: str, payment_id: str) -> PaymentRow:
         """Does all that is due, and returns the payment as it is then.
@@ -108,13 +111,21 @@ class Payer:
         """Records the truth about a payment in a transaction of its own."""
         with self._ledger.write() as connection:
             account = lock_account(connection, row.account_id)
-            row = find_payment(connection, row.account_id, row.payment_id)
+            before = find_payment(connection, row.account_id, row.payment_id)
             settled = self._settlement.settle(
-                connection, account, row, state, self._clock(), is_answer=is_answer
+                connection, account, before, state, self._clock(), is_answer=is_answer
             )
+        self._count(before, settled.payment)
         if settled.operation is not None:
             self._apply(settled.operation)
         return settled.payment
+
+    def _count(self, before: PaymentRow, after: PaymentRow) -> None:
+        """Counts what is new; true once the transaction is committed."""
+        if after.state in FINAL and after.state != before.state:
+            self._metrics.payments.labels(after.purpose, after.state).inc()
+        if after.failure_class and after.failure_code != before.failure_code:
+            self._metrics.failures.labels(after.failure_class).inc()
 
     def _step(self, row: PaymentRow) -> PaymentRow:
         try:
@@ -220,6 +231,7 @@ class Payer:
     def _wait(self, row: PaymentRow, error: ProviderUnavailable) -> PaymentRow:
         """Lets the payment wait for the provider, longer after each failure."""
         log.warning("provider_unavailable", payment=row.payment_id, error=str(error))
+        self._metrics.provider_failures.inc()
         with self._ledger.write() as connection:
             lock_account(connection, row.account_id)
             row = find_payment(connection, row.account_id, row.payment_id)

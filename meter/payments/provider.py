@@ -140,7 +140,7 @@ class Provider(Protocol):
         """Returns the provider's name for the account, made anew if need be."""
         ...
 
-    def begin_setup(self, customer: str, key: str) -> Page:
+    def begin_setup(self, customer: str, currency: str, key: str) -> Page:
         """Returns a page on which somebody may save a method of the customer."""
         ...
 

@@ -9,7 +9,7 @@ from meter.database.engine import Ledger
 from meter.database.errors import AccountNotFound
 from meter.errors import InvalidField
 from meter.ids import check_id, check_text
-from meter.money import SETTING_MAX, format_credits
+from meter.money import SETTING_MAX, grouped_credits
 from meter.pagination import Page, Place, page_of
 from meter.payments.messages import payment_message
 from meter.payments.method_rows import usable_method
@@ -94,7 +94,7 @@ class RechargeMethods:
     def _check_target(self, rule: pb.AutoRecharge, account: AccountRow) -> int:
         """Returns the least that the rule may charge."""
         if not rule.threshold_nanos < rule.target_nanos <= SETTING_MAX:
-            message = f"must be above the threshold, {format_credits(rule.threshold_nanos)}"
+            message = f"must be above the threshold, {grouped_credits(rule.threshold_nanos)}"
             raise InvalidField("rule.target_nanos", message)
         bound = self._bounds.get(account.currency)
         gap_nanos = rule.target_nanos - rule.threshold_nanos
@@ -136,7 +136,7 @@ def _check_limit(rule: pb.AutoRecharge, least_nanos: int) -> None:
         message = "is required; say no_monthly_limit if there is to be none"
         raise InvalidField("rule.monthly_limit_nanos", message)
     if not rule.no_monthly_limit and not least_nanos <= rule.monthly_limit_nanos <= SETTING_MAX:
-        message = f"must be at least what is charged at once, {format_credits(least_nanos)}"
+        message = f"must be at least what is charged at once, {grouped_credits(least_nanos)}"
         raise InvalidField("rule.monthly_limit_nanos", message)
 
 

@@ -22,6 +22,7 @@ from meter.database.schema import accounts
 from meter.errors import FailedPrecondition, ServiceError
 from meter.ledger.recharge_wants import want_recharges
 from meter.payments.kept_rules import keep_rule
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.payer import Payer
 from meter.payments.payment_rows import (
     FINAL,
@@ -76,6 +77,7 @@ class Recharges:
         bounds: Mapping[str, TopUpBound],
         per_hour: int,
         clock: Callable[[], int],
+        metrics: PaymentMetrics,
     ) -> None:
         """An account has at most `per_hour` recharges in an hour; `clock` returns ms."""
         self._ledger = ledger
@@ -84,6 +86,7 @@ class Recharges:
         self._bounds = bounds
         self._per_hour = per_hour
         self._clock = clock
+        self._metrics = metrics
         self._sweep_due_s = 0.0
 
     def set_rule(self, wanted: RuleRow) -> tuple[RuleRow, PaymentRow | None]:
@@ -165,6 +168,7 @@ class Recharges:
         self._end_caps()
         self._cancel_needless()
         with self._ledger.read() as connection:
+            self._metrics.show_recharges(_count_by_state(connection))
             query = _select_by_level(ARMED).where(
                 accounts.c.remaining_nanos <= auto_recharges.c.threshold_nanos
             )
@@ -323,6 +327,11 @@ def require_rule(connection: Connection, account_id: str) -> RuleRow:
             "account_id",
         )
     return rule
+
+
+def _count_by_state(connection: Connection) -> dict[str, int]:
+    query = select(auto_recharges.c.state, func.count()).group_by(auto_recharges.c.state)
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
 
 
 def _forget_want(connection: Connection, account_id: str) -> None:

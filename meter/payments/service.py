@@ -32,6 +32,7 @@ from meter.payments.payment_rows import (
     newest_payments,
 )
 from meter.payments.provider import Provider
+from meter.payments.provider_check import check_payments
 from meter.payments.purchases import HOSTED_PAGE, Purchase, Purchases
 from meter.payments.recharge_service import RechargeMethods
 from meter.payments.reversal_rows import reversals_of
@@ -172,6 +173,17 @@ class PaymentsService:
                 self._reversals.advance, request.account_id, request.request_id
             )
         return refund_message(row)
+
+    async def CheckPayments(self, request: pb.CheckPaymentsRequest) -> pb.CheckPaymentsResponse:
+        if request.account_id:
+            check_id("account_id", request.account_id)
+        return await asyncio.to_thread(
+            check_payments,
+            self._ledger,
+            self._provider,
+            request.account_id,
+            self._clock(),
+        )
 
     def _buy(self, purchase: Purchase, *, validate_only: bool) -> pb.Payment:
         if validate_only:

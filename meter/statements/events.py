@@ -1,17 +1,17 @@
 """Lists events in the order in which the ledger learned of them, or the other way round."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Row, Select, select
 
 from meter.admin.accounts import require_account
 from meter.database.schema import events
 from meter.ids import check_id
-from meter.ledger.event_types import check_types, prefix_of
+from meter.ledger.event_types import check_types, of_types
 from meter.pagination import Page, Place, page_of
 from meter.statements.filters import TimeSpan, read_time_span
 from meter.times import timestamp
@@ -69,18 +69,6 @@ def list_events(
     return pb.ListEventsResponse(events=page, next_page_token=token)
 
 
-def of_types(types: Iterable[str]) -> ColumnElement[bool]:
-    """Returns the condition that an event is of one of the types, some of which end in `.*`."""
-    return or_(*(_of_type(type_) for type_ in types))
-
-
-def _of_type(type_: str) -> ColumnElement[bool]:
-    prefix = prefix_of(type_)
-    if prefix is None:
-        return events.c.type == type_
-    return events.c.type.startswith(prefix, autoescape=True)
-
-
 def _select_page(query: EventQuery) -> Select[Any]:
     statement = _matching(query)
     number = events.c.number
@@ -98,7 +86,7 @@ def _matching(query: EventQuery) -> Select[Any]:
     if query.account_id:
         statement = statement.where(events.c.account_id == query.account_id)
     if query.types:
-        statement = statement.where(of_types(query.types))
+        statement = statement.where(of_types(events.c.type, query.types))
     return statement
 
 

@@ -93,7 +93,7 @@ LIFETIME: BudgetWindow
 HOURLY: BudgetWindow
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "currency", "status", "overage_protection_nanos", "daily_limit_nanos", "test_clock_time", "create_time", "overage_policy", "spend_management_off", "thresholds", "graces")
+    __slots__ = ("account_id", "currency", "status", "overage_protection_nanos", "daily_limit_nanos", "test_clock_time", "create_time", "overage_policy", "spend_management_off", "thresholds", "graces", "billing_emails", "alert_emails")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,8 @@ class Account(_message.Message):
     SPEND_MANAGEMENT_OFF_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     GRACES_FIELD_NUMBER: _ClassVar[int]
+    BILLING_EMAILS_FIELD_NUMBER: _ClassVar[int]
+    ALERT_EMAILS_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     currency: str
     status: AccountStatus
@@ -116,7 +118,9 @@ class Account(_message.Message):
     spend_management_off: bool
     thresholds: _containers.RepeatedCompositeFieldContainer[Threshold]
     graces: _containers.RepeatedCompositeFieldContainer[Grace]
-    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[AccountStatus, str]] = ..., overage_protection_nanos: _Optional[int] = ..., daily_limit_nanos: _Optional[int] = ..., test_clock_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overage_policy: _Optional[_Union[OveragePolicy, str]] = ..., spend_management_off: _Optional[bool] = ..., thresholds: _Optional[_Iterable[_Union[Threshold, _Mapping]]] = ..., graces: _Optional[_Iterable[_Union[Grace, _Mapping]]] = ...) -> None: ...
+    billing_emails: _containers.RepeatedScalarFieldContainer[str]
+    alert_emails: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[AccountStatus, str]] = ..., overage_protection_nanos: _Optional[int] = ..., daily_limit_nanos: _Optional[int] = ..., test_clock_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overage_policy: _Optional[_Union[OveragePolicy, str]] = ..., spend_management_off: _Optional[bool] = ..., thresholds: _Optional[_Iterable[_Union[Threshold, _Mapping]]] = ..., graces: _Optional[_Iterable[_Union[Grace, _Mapping]]] = ..., billing_emails: _Optional[_Iterable[str]] = ..., alert_emails: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Threshold(_message.Message):
     __slots__ = ("threshold_id", "subject", "amount_nanos", "percent")

@@ -30,6 +30,7 @@ class EntryKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GRANT_VOIDED: _ClassVar[EntryKind]
     DEBT_PAID: _ClassVar[EntryKind]
     THRESHOLD: _ClassVar[EntryKind]
+    RECONCILED: _ClassVar[EntryKind]
 
 class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +68,7 @@ GRANT_EXHAUSTED: EntryKind
 GRANT_VOIDED: EntryKind
 DEBT_PAID: EntryKind
 THRESHOLD: EntryKind
+RECONCILED: EntryKind
 GRANULARITY_UNSPECIFIED: Granularity
 HOUR: Granularity
 DAY: Granularity

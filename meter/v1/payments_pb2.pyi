@@ -371,3 +371,27 @@ class ListRechargesResponse(_message.Message):
     recharges: _containers.RepeatedCompositeFieldContainer[Recharge]
     next_page_token: str
     def __init__(self, recharges: _Optional[_Iterable[_Union[Recharge, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CheckPaymentsRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class PaymentFinding(_message.Message):
+    __slots__ = ("account_id", "payment_id", "detail")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    payment_id: str
+    detail: str
+    def __init__(self, account_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class CheckPaymentsResponse(_message.Message):
+    __slots__ = ("payments_checked", "findings")
+    PAYMENTS_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    payments_checked: int
+    findings: _containers.RepeatedCompositeFieldContainer[PaymentFinding]
+    def __init__(self, payments_checked: _Optional[int] = ..., findings: _Optional[_Iterable[_Union[PaymentFinding, _Mapping]]] = ...) -> None: ...

@@ -111,6 +111,11 @@ class PaymentsStub:
                 request_serializer=meter_dot_v1_dot_payments__pb2.ListRechargesRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_payments__pb2.ListRechargesResponse.FromString,
                 _registered_method=True)
+        self.CheckPayments = channel.unary_unary(
+                '/meter.v1.Payments/CheckPayments',
+                request_serializer=meter_dot_v1_dot_payments__pb2.CheckPaymentsRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_payments__pb2.CheckPaymentsResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentsServicer:
@@ -221,6 +226,13 @@ class PaymentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckPayments(self, request, context):
+        """Compares the payments of the last 30 days with what the provider tells of each, and reports every difference. Nothing is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -298,6 +310,11 @@ def add_PaymentsServicer_to_server(servicer, server):
                     servicer.ListRecharges,
                     request_deserializer=meter_dot_v1_dot_payments__pb2.ListRechargesRequest.FromString,
                     response_serializer=meter_dot_v1_dot_payments__pb2.ListRechargesResponse.SerializeToString,
+            ),
+            'CheckPayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPayments,
+                    request_deserializer=meter_dot_v1_dot_payments__pb2.CheckPaymentsRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_payments__pb2.CheckPaymentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -707,6 +724,33 @@ class Payments:
             '/meter.v1.Payments/ListRecharges',
             meter_dot_v1_dot_payments__pb2.ListRechargesRequest.SerializeToString,
             meter_dot_v1_dot_payments__pb2.ListRechargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Payments/CheckPayments',
+            meter_dot_v1_dot_payments__pb2.CheckPaymentsRequest.SerializeToString,
+            meter_dot_v1_dot_payments__pb2.CheckPaymentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

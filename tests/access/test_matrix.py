@@ -17,7 +17,7 @@ from gate.access.guard import account_finder
 from gate.access.roles import RIGHTS, Role
 from gate.envoy import auth_pb2, ratelimit_pb2
 from gate.v1 import gate_pb2
-from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2, payments_pb2
 from support.doors import HTTP, TRANSPORTS, Doors, reason_of
 from support.pages import ROOT, text_of
 from support.stack import Client
@@ -29,12 +29,21 @@ STUBS = {
     "meter.v1.Accounts": "accounts",
     "meter.v1.Ledger": "ledger",
     "meter.v1.Payments": "payments",
+    "meter.v1.Notifications": "notifications",
     "envoy.service.auth.v3.Authorization": "authorization",
     "envoy.service.ratelimit.v3.RateLimitService": "rate_limit",
 }
 METHODS = {
     method.full_name: method
-    for file in (gate_pb2, accounts_pb2, ledger_pb2, payments_pb2, auth_pb2, ratelimit_pb2)
+    for file in (
+        gate_pb2,
+        accounts_pb2,
+        ledger_pb2,
+        notifications_pb2,
+        payments_pb2,
+        auth_pb2,
+        ratelimit_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

@@ -65,7 +65,7 @@ def test_nothing_is_found_in_books_with_all_that_grants_and_budgets_can_be(ledge
     assert list(check(scribe).findings) == []
     with scribe.ledger.read() as connection:
         kinds = set(connection.scalars(select(schema.entries.c.kind)))
-    assert kinds == set(pb.EntryKind.keys()[1:]) - {"EXPIRE", "CLOCK"}
+    assert kinds == set(pb.EntryKind.keys()[1:]) - {"EXPIRE", "CLOCK", "RECONCILED"}
 
 
 def test_thresholds_that_are_come_to_exactly_are_crossed_once(ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ OPENING = "open-"  # how the request ids begin of what was there before the load
 _HOLD_HAS_ENDED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 _COMES_TOO_LATE = (*_HOLD_HAS_ENDED, grpc.StatusCode.INVALID_ARGUMENT)
 _BACK_S = 30.0
+_CHECK_S = 600.0  # every entry of a long run is read, by the process that comes last
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,12 @@ class Audit:
         replies: list[Any] = []
 
         def answers() -> bool:
-            reply, code = _ask(self._client.ledger.CheckBooks, CheckBooksRequest())
+            reply, code = _ask(self._client.ledger.CheckBooks, CheckBooksRequest(), _CHECK_S)
             assert code in (None, grpc.StatusCode.UNAVAILABLE), code
             replies.append(reply)
             return reply is not None
 
-        wait_until(answers, _BACK_S)
+        wait_until(answers, _CHECK_S)
         assert not replies[-1].findings, replies[-1]
 
     def _check_calls(self, books: Books) -> None:
@@ -201,10 +202,12 @@ class Audit:
         wait_until(lambda: not Books.read(self._ledger_url).open_holds)
 
 
-def _ask(method: Callable[..., Any], request: Any) -> tuple[Any, grpc.StatusCode | None]:
+def _ask(
+    method: Callable[..., Any], request: Any, timeout_s: float = _BACK_S
+) -> tuple[Any, grpc.StatusCode | None]:
     """The reply, or the status that stands for it."""
     try:
-        return method(request, timeout=_BACK_S), None
+        return method(request, timeout=timeout_s), None
     except grpc.RpcError as error:
         return None, error.code()
 

@@ -22,7 +22,7 @@ MICRO = 1_000  # nanos
 SHORT_TTL_MS = 1_500  # of holds that nobody settles: the reaper ends them while the load runs
 _BETWEEN_S = 0.008  # leaves something of a small machine to the processes that are being restarted
 # Gates come back within a second; grpc's own pauses grow to two minutes.
-_RECONNECT = [
+RECONNECT = [
     (f"grpc.{which}_reconnect_backoff_ms", ms)
     for which, ms in (("initial", 20), ("min", 20), ("max", 200))
 ]
@@ -37,7 +37,7 @@ class Load:
         self.errors: list[str] = []
         self._accounts = accounts
         self._log = Log()
-        self._channels = [grpc.insecure_channel(target, options=_RECONNECT) for target in targets]
+        self._channels = [grpc.insecure_channel(target, options=RECONNECT) for target in targets]
         self._stop = threading.Event()
         gates = [Services(channel) for channel in self._channels]
         callers = [Caller(f"{seed}-{number}", gates, self._log) for number in range(clients)]

@@ -9,46 +9,18 @@ import pytest
 
 from chaos.accounts import ACCOUNTS, CALLS_BETWEEN, SETTINGS, open_accounts
 from chaos.audit import Audit
+from chaos.faults import Faults
 from chaos.load import Load
 from support.servers import wait_until
-from support.stack import Process, Stack, running_stack
+from support.stack import running_stack
 
 pytest_plugins = ("support.ledgers",)
 
 
-def kill_gate(stack: Stack, random_values: random.Random) -> None:
-    _kill_and_start(*_some(stack.gates, random_values))
-
-
-def kill_flusher(stack: Stack, random_values: random.Random) -> None:
-    _kill_and_start(*_some(stack.flushers, random_values))
-
-
-def kill_billing(stack: Stack, random_values: random.Random) -> None:
-    _kill_and_start(*_some(stack.billings, random_values))
-
-
-def kill_valkey(stack: Stack, random_values: random.Random) -> None:
-    stack.valkey.kill()
-    stack.valkey.start()
-
-
-def _some(processes: list[Process], random_values: random.Random) -> list[Process]:
-    """One of them, or now and then all."""
-    return processes if random_values.random() < 0.2 else [random_values.choice(processes)]
-
-
-def _kill_and_start(*processes: Process) -> None:
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.start()
-
-
-GATE = [kill_gate]
-FLUSHER = [kill_flusher]
-BILLING = [kill_billing]
-VALKEY = [kill_valkey]
+GATE = [Faults.kill_gate]
+FLUSHER = [Faults.kill_flusher]
+BILLING = [Faults.kill_billing]
+VALKEY = [Faults.kill_valkey]
 
 
 @pytest.mark.parametrize(
@@ -62,18 +34,19 @@ VALKEY = [kill_valkey]
     ],
 )
 def test_whatever_is_killed_under_load_no_acknowledged_call_is_lost_or_done_twice(
-    ledger_url: str, victims: list[Callable[[Stack, random.Random], None]], kills: int
+    ledger_url: str, victims: list[Callable[[Faults], None]], kills: int
 ) -> None:
     random_values = random.Random(kills)
     with running_stack(ledger_url, gates=2, flushers=2, durable=True, **SETTINGS) as stack:
         client = stack.client()
         open_accounts(client)
+        faults = Faults(stack, random_values)
         with Load(stack.targets, list(ACCOUNTS)) as load:
             for _ in range(kills):
                 for kill in victims:
                     mark = load.answered + random_values.randint(*CALLS_BETWEEN)
                     wait_until(lambda: load.errors or load.answered >= mark, 60)  # noqa: B023 - it waits here
-                    kill(stack, random_values)
+                    kill(faults)
         print(load.summary())
         assert not load.errors, load.errors
         Audit(stack.ledger_url, client, load.calls).run()

@@ -1,12 +1,16 @@
 """`creditgate config` and `--version`, and what wrong settings and price files end with."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from gate.process.running_notes import noted, with_running_store
+from gate.settings import SettingsError, load_settings
 from support.processes import run
 from support.stack import Stack, free_port
 from support.terminal import ONE_TRANSPORT, Creditgate
@@ -22,8 +26,9 @@ def test_the_version_is_that_of_the_package(creditgate: Creditgate) -> None:
 
 
 def test_the_settings_are_shown_with_secrets_masked(
-    creditgate: Creditgate, monkeypatch: pytest.MonkeyPatch
+    creditgate: Creditgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CREDITGATE_DATA_DIR", str(tmp_path))  # where nothing runs
     monkeypatch.setenv("CREDITGATE_REDIS_URL", "redis://gate:sesame@redis.example:6379/1")
     monkeypatch.setenv(
         "CREDITGATE_LEDGER_URL", "postgresql://gate:sesame@db.example/creditgate?sslpassword=sesame"
@@ -35,6 +40,33 @@ def test_the_settings_are_shown_with_secrets_masked(
     names = [row[0] for row in done.rows]
     assert "CREDITGATE_LISTEN" in names
     assert all(name.startswith("CREDITGATE_") for name in names), "a line for each"
+
+
+def test_what_is_in_force_in_running_processes_is_shown_with_their_own_options(
+    creditgate: Creditgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITGATE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CREDITGATE_VOUCHER_KEY")
+    key = SecretStr("of `creditgate up` alone, nobody else's")
+    embedded = load_settings(redis_url="unix:///s", listen="127.0.0.1:7", voucher_key=key)
+    with noted("up", embedded):
+        done = creditgate("config")
+        assert with_running_store(load_settings(redis_url="embedded")).redis_url == "unix:///s"
+    assert f"`creditgate up` (process {os.getpid()})" in " ".join(done.out.split())
+    _, in_force = done.out.split("In force in")
+    assert "alone" not in in_force
+    rows = [line.split() for line in in_force.splitlines() if "CREDITGATE_" in line]
+    assert {name: value for name, value, *_ in rows} == {
+        "CREDITGATE_LISTEN": "127.0.0.1:7",
+        "CREDITGATE_REDIS_URL": "unix:///s",
+        "CREDITGATE_VOUCHER_KEY": "***",
+    }
+
+    left = tmp_path / "running" / "serve-1.json"
+    left.write_text("of a process that was killed")
+    assert "In force in" not in creditgate("config").out
+    with pytest.raises(SettingsError, match=f"no `creditgate up` runs on {tmp_path}"):
+        with_running_store(load_settings(redis_url="embedded"))
 
 
 def test_wrong_settings_are_told_by_name(

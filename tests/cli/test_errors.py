@@ -14,7 +14,10 @@ pytestmark = ONE_TRANSPORT
     ("line", "says"),
     [
         ("balance nobody", "ACCOUNT_NOT_FOUND"),
-        ("account show nobody", "CreateAccount"),
+        (
+            "account show nobody",
+            "creditgate: ACCOUNT: no account nobody; create it with `creditgate account",
+        ),
         ("account create x --currency usd", "did you mean USD?"),
         ("account create x --overage 1.0000000001", "more than 9 decimal places"),
         ("account create x --overage -1", "creditgate: --overage: must be 0 to"),
@@ -44,7 +47,10 @@ pytestmark = ONE_TRANSPORT
         ("budget delete nobody b", "ACCOUNT_NOT_FOUND"),
         ("entries nobody --since yesterday", "write it as 2026-11-01"),
         ("entries nobody --page-token made-up", "creditgate: --page-token: is not a token"),
-        ("usage nobody", "ACCOUNT_NOT_FOUND"),
+        (
+            "usage nobody",
+            "creditgate: ACCOUNT: no account nobody; create it with `creditgate account",
+        ),
         ("events nobody", "ACCOUNT_NOT_FOUND"),
         ("invoice create nobody --month 2026-13", "write it as 2026-11"),
         ("invoice create nobody --month 9999-12", "no later than 9999-11"),

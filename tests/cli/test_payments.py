@@ -31,6 +31,8 @@ def test_a_card_is_added_and_buys_credits_that_act_at_once(
     assert row[3:] == ["purchase", "paid", "visa", "4242", "USD", "25.00"]
     shown = creditgate(f"payment show {name} {bought['payment_id']}")
     assert shown.out.endswith(": paid, visa 4242\n")
+    checked = creditgate(f"check {name} --provider")
+    assert (checked.status, checked.out) == (0, "1 payment: as the provider tells\n")
     costs = creditgate(f"top-up buy {name} 30 --validate-only --json").json
     assert (costs["total"]["minor_units"], costs["payment_id"]) == ("3000", "")
 

@@ -19,6 +19,8 @@ from gate.settings import Settings, env_name
 from gate.v1.gate_pb2 import Reason
 from meter.database.privileges import ROLES
 from meter.metrics import FlusherMetrics
+from meter.notifications.metrics import NotificationMetrics
+from meter.payments.metrics import PaymentMetrics
 from support.pages import PAGES, README, ROOT, name_of, prose_of, text_of
 
 COMMANDS = text_of(ROOT / "docs/commands.md")
@@ -48,6 +50,7 @@ def names_in(registry: CollectorRegistry) -> dict[str, list[str]]:
 def metrics(tmp_path: Path) -> dict[str, list[str]]:
     registry = CollectorRegistry()
     GateMetrics(registry), FlusherMetrics(registry)
+    PaymentMetrics(registry), NotificationMetrics(registry)
     return names_in(registry) | names_in(ChildMetrics(tmp_path / "metrics").registry)
 
 
@@ -63,7 +66,7 @@ def test_every_metric_is_in_a_table_with_its_labels(metrics: dict[str, list[str]
 def test_no_metric_is_documented_that_does_not_exist(metrics: dict[str, list[str]]) -> None:
     told = {name for name in rows(REFERENCE) if name.startswith("creditgate_")}
     mentioned = set(
-        re.findall(r"\bcreditgate_[a-z_]+?(?=_bucket|_sum|_count|[^a-z_]|$)", ALL_PAGES)
+        re.findall(r"(?<![\w.])creditgate_[a-z_]+?(?=_bucket|_sum|_count|[^a-z_]|$)", ALL_PAGES)
     )
     secrets = {env_name(field).lower() for field in Settings.model_fields}
     assert (told | mentioned) - metrics.keys() - secrets - set(ROLES) == set()

@@ -1,8 +1,9 @@
 """The examples of the README and of docs/ work as printed.
 
 Each page is followed as a reader would: `creditgate up` runs in the first terminal, all other
-blocks are run in a second one, in order. A page that does not begin with `creditgate up` goes on
-where the README's commands end. Blocks marked `text` are not run.
+blocks are run in a second one, in order; a block that begins with `# while nothing runs` once the
+service is stopped. A page that does not begin with `creditgate up` goes on where the README's
+commands end. Blocks marked `text` are not run.
 """
 
 import os
@@ -22,6 +23,7 @@ RUN = {"sh", "python", "yaml"}
 NOT_RUN = {"text"}
 LISTEN = "127.0.0.1:50051"  # as the pages print the address
 UP = "creditgate up"
+STOPPED = "# while nothing runs"
 
 
 def is_runnable(page: Path) -> bool:
@@ -80,6 +82,8 @@ class Reader:
         if starts_the_service(block):
             self._start(shlex.split(text, comments=True))
         elif block.language == "sh":
+            if text.startswith(STOPPED):
+                self.stop()
             self._type(["sh", "-euc", text], text)
         elif block.language == "python":
             program = self._folder / "example.py"

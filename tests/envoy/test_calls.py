@@ -62,6 +62,14 @@ def test_a_call_is_charged_exactly_what_the_provider_reports(
     assert envoy.settlements("reported") == before + 1
 
 
+def test_a_call_is_charged_in_the_service_tier_that_served_it(envoy: EnvoyStack) -> None:
+    customer = envoy.customer()
+    assert envoy.call(customer, "priority").status == 200
+    price = PriceTable.load(None).find("gpt-4o", now_ms(), service_tier="priority")
+    [entry] = settled(customer)
+    assert -entry.amount_nanos == price.cost(USED).amount_nanos > cost("gpt-4o", **USED)
+
+
 def test_what_the_provider_is_asked_again_inside_envoy_is_one_hold(envoy: EnvoyStack) -> None:
     customer = envoy.customer()
     checks, asked = envoy.counted("Check"), len(envoy.provider.asked)

@@ -15,7 +15,7 @@ SCRIPT = (files("gate") / "shipped" / "envoy" / "creditgate.lua").read_text()
 TEXTS = ['"usage":{"a":1}', "\\", '"', "{", "}]", "é\n", "data: {", 'usage"', ""]
 KEYS = ["usage", "message", "response", "max_tokens", "a", 'us"age', "usageMetadata", "\\"]
 
-Reader = Callable[[bytes | None], tuple[Any, int]]
+Reader = Callable[[bytes | None], tuple[Any, int, bytes | None]]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def lua() -> Any:
 
 @pytest.fixture
 def count(is_long: bool) -> int:
-    return 20_000 if is_long else 400
+    return 5_000 if is_long else 400
 
 
 def value(random: Random, depth: int = 0) -> Any:
@@ -78,7 +78,7 @@ def cut(random: Random, text: bytes) -> list[bytes]:
 def read(read_chunk: Reader, chunks: list[bytes]) -> tuple[list[Any], int]:
     found, events = [], 0
     for chunk in (*chunks, None):
-        usages, events = read_chunk(chunk)
+        usages, events, _ = read_chunk(chunk)
         found += [json.loads(usages[place]) for place in range(1, len(usages) + 1)]
     return found, events
 
@@ -102,6 +102,24 @@ def test_the_usages_of_a_stream_are_found_whatever_the_chunks(lua: Any, count: i
         wanted = [usage_of(event) for event in events if usage_of(event) is not None]
         found = read(lua.creditgate_usage_reader(True), cut(random, text))
         assert found == (wanted, len(events)), events
+
+
+@pytest.mark.parametrize(
+    ("text", "tier"),
+    [
+        ('{"service_tier": "priority", "usage": {}}', b"priority"),
+        ('{"usage": {}, "response": {"service_tier": "flex"}}', b"flex"),
+        ('{"usage": {"service_tier": "batch"}, "choices": [{"service_tier": "x"}]}', None),
+        ('{"service_tier": null, "usage": {}}', None),
+    ],
+)
+def test_the_service_tier_is_found_beside_the_usage(
+    lua: Any, text: str, tier: bytes | None
+) -> None:
+    plain = lua.creditgate_usage_reader(False)
+    plain(text.encode())
+    assert plain(None)[2] == tier
+    assert lua.creditgate_usage_reader(True)(f"data: {text}\n".encode())[2] == tier
 
 
 def test_a_broken_response_has_no_usage_and_raises_nothing(lua: Any, count: int) -> None:

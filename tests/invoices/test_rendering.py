@@ -98,8 +98,8 @@ def test_the_table_fits_80_columns_and_has_every_amount(invoice: pb.Invoice) -> 
     for amount in (
         "308.64197253",
         "0.00000099",
-        "1808.64197352",
-        "-1500.00",
+        "1,808.64197352",
+        "-1,500.00",
         "308.64197352",
         "-308.64197352",
     ):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meter.journal.account_sums import AccountSums
 from meter.journal.allocation import Allocation, Part, total, total_scoped, total_unscoped
 from meter.journal.effect import Effect, Flags
-from meter.journal.effect_codec import decode_effect
+from meter.journal.effect_codec import decode_effect, encode_effect
 from meter.journal.kinds import Kind
 from meter.money import INT64_MAX
 from meter.times import date_of
@@ -76,6 +76,7 @@ AFTER = [
     ("a creation is as it says", f"C 7 {DAY} 0 0 - - - -", "-", {}),
     ("an update is as it says", f"U 7 {DAY} 0 0 - - - -", "-", {}),
     ("a clock's advance is as it says", f"K 7 {DAY} 0 0 - - - -", "-", {}),
+    ("a reconciliation is as it says", f"N 7 {DAY} 0 0 - - r -", "-", {}),
     ("a look changes nothing", f"B 7 {DAY} 0 0 - - - -", "-", {}),
 ]  # fmt: skip
 
@@ -85,6 +86,24 @@ AFTER = [
 )
 def test_after(line: str, extras: str, changed: dict[str, int]) -> None:
     assert effect(line, extras=extras).after() == BEFORE._replace(**changed)
+
+
+@pytest.mark.parametrize(
+    ("line", "extras"),
+    [
+        (f"D 7 {DAY} 10 0 - - ir -", "8s:3,7:4,0:3/-/-/-"),
+        (f"G 7 {DAY} 0 0 - - pr -", "-/-/-/-"),
+        (f"N 7 {DAY} -5 0 - - r -", "-/-/-/-"),
+    ],
+)
+def test_a_line_that_the_ledger_writes_is_read_alike(line: str, extras: str) -> None:
+    told = effect(line, extras=extras)._replace(current_grant=0)
+    assert decode_effect(encode_effect(told)) == told
+
+
+def test_usage_that_is_taken_over_is_no_shortfall() -> None:
+    assert effect(f"D 7 {DAY} 1000 0 - - i -").shortfall == 1000 - BEFORE.spendable
+    assert effect(f"D 7 {DAY} 1000 0 - - ir -").shortfall == 0
 
 
 def test_every_kind_has_a_row() -> None:

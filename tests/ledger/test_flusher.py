@@ -84,9 +84,10 @@ def test_every_kind_of_effect_becomes_a_line_of_the_history(
 
 def test_the_kinds_of_entries_are_those_of_the_service() -> None:
     assert {kind.name for kind in Kind if kind.is_journaled} == set(EntryKind.keys()) - {
-        "ENTRY_KIND_UNSPECIFIED"
+        "ENTRY_KIND_UNSPECIFIED",
+        "RECONCILED",
     }
-    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE}
+    assert {kind for kind in Kind if not kind.is_journaled} == {Kind.BALANCE, Kind.RECONCILED}
 
 
 def test_a_history_of_two_days_and_both_clocks_leaves_the_sums_that_redis_has(
@@ -169,7 +170,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     )  # and killed before its commit
     assert flusher.drain(10)
     assert len(entries(harness)) == 2
-    assert Positions(harness.ledger).of(shard) == Position(5, 0)
+    assert Positions(harness.ledger).all()[shard] == Position(5, 0)
     began = [
         (row["epoch"], row["reason"])
         for row in rows(harness.ledger, schema.epochs)
@@ -182,7 +183,7 @@ def test_a_new_epoch_moves_the_position_after_all_that_was_before_it(
     harness.hear_of_epoch("acme")
     harness.create(harness.account_in(shard, "other"))
     assert flusher.drain(10)
-    assert Positions(harness.ledger).of(shard) == Position(5, 1)
+    assert Positions(harness.ledger).all()[shard] == Position(5, 1)
 
 
 @pytest.mark.parametrize("in_one_batch", [True, False])

@@ -175,7 +175,7 @@ def test_the_journal_is_trimmed_up_to_the_position_and_no_further(
     shard = harness.shard("acme")
     left = []
     while flusher.flush_once():
-        position = Positions(harness.ledger).of(shard)
+        position = Positions(harness.ledger).all()[shard]
         first = harness.redis.xrange(journal_key(shard), count=1)
         left.append(harness.redis.xlen(journal_key(shard)))
         assert not first or Position.from_id(first[0][0].decode()) == Position(

@@ -57,7 +57,7 @@ def test_a_gap_is_recorded_the_shard_fenced_and_the_rest_flushed(harness: StoreH
         "account_drift",
     ]
     assert harness.is_fenced("acme")
-    assert Positions(harness.ledger).of(shard) == Position(2, 0)
+    assert Positions(harness.ledger).all()[shard] == Position(2, 0)
     assert (
         account(harness, "acme")["remaining_nanos"] == 22 * CREDIT
     )  # what was lost before the ledger had it was not charged
@@ -174,7 +174,7 @@ def test_a_journal_that_is_behind_the_ledger_is_left_alone_until_a_new_epoch(
     assert [log["event"] for log in logs].count("shard_not_flushed") == 1
     assert value(registry, "creditgate_flusher_shards_stopped", reason="lost") == 1
     position = Positions(harness.ledger).begin_epoch(
-        shard, Positions(harness.ledger).of(shard), "lost"
+        shard, Positions(harness.ledger).all()[shard], "lost"
     )
     harness.open_epoch(shard, position.epoch)
     assert flusher.drain(10)
@@ -205,7 +205,7 @@ def test_entries_that_redis_wrote_anew_after_losing_the_first_are_told_from_thos
         for row in rows(harness.ledger, schema.journal_gaps)
     ]
     assert lost == [(1, 3, 3), (1, 4, 4)]
-    assert Positions(harness.ledger).of(shard) == Position(
+    assert Positions(harness.ledger).all()[shard] == Position(
         2, 0
     )  # fenced: the gate must load accounts anew
     assert account(harness, "acme")["remaining_nanos"] == 17 * CREDIT

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from gate.setting_forms import sqlite_url
 from meter.admin.accounts import AccountRow
 from meter.admin.recorder import OperationRecorder
-from meter.database import payments_schema, schema
+from meter.database import notifications_schema, schema
 from meter.database.engine import BUSY_TIMEOUT_S, Ledger
 from meter.database.errors import (
     AccountExists,
@@ -85,7 +85,9 @@ class TestOpening:
     def test_migrations_make_the_tables_of_the_schema(self, ledger: Ledger) -> None:
         with ledger.read() as connection:
             assert (
-                compare_metadata(MigrationContext.configure(connection), payments_schema.metadata)
+                compare_metadata(
+                    MigrationContext.configure(connection), notifications_schema.metadata
+                )
                 == []
             )
 
@@ -186,7 +188,7 @@ class TestOpening:
             before = connection.scalar(select(schema.shards.c.epoch))
             Positions(ledger).begin_epoch(0, Position(1, 0), "meanwhile")
             assert connection.scalar(select(schema.shards.c.epoch)) == before
-        assert Positions(ledger).of(0) == Position(2, 0)
+        assert Positions(ledger).all()[0] == Position(2, 0)
 
 
 def _grant_often(url: str, number: int) -> None:
@@ -211,10 +213,6 @@ class TestPositions:
         Positions(ledger).ensure(3)
         with pytest.raises(LedgerError, match="has 3 shards, but CREDITGATE_SHARDS"):
             Positions(ledger).ensure(other)
-
-    def test_a_shard_that_was_not_begun_has_no_position(self, ledger: Ledger) -> None:
-        with pytest.raises(LedgerError, match="shard 7"):
-            Positions(ledger).of(7)
 
     def test_of_many_who_begin_the_next_epoch_one_does(self, ledger: Ledger) -> None:
         Positions(ledger).ensure(2)

@@ -1,8 +1,15 @@
 """Amounts of money in minor units, both ways: 3000 is 3000 yen."""
 
 import pytest
+from iso4217 import Currency
 
-from meter.currencies import format_minor, minor_units, nanos_of
+from meter.currencies import (
+    format_minor,
+    is_currency,
+    minor_unit_nanos,
+    minor_units,
+    nanos_of,
+)
 
 CREDIT = 10**9
 
@@ -34,3 +41,10 @@ def test_an_amount_is_the_same_in_nanos_and_in_minor_units(
 def test_a_fraction_of_a_minor_unit_is_never_rounded(currency: str, nanos: int) -> None:
     with pytest.raises(ValueError, match="no whole number"):
         minor_units(nanos, currency)
+
+
+def test_every_currency_is_divided_as_another_list_of_iso_4217_says() -> None:
+    exponents = {each.code: each.exponent for each in Currency if is_currency(each.code)}
+    assert len(exponents) > 140
+    for code, exponent in exponents.items():
+        assert minor_unit_nanos(code) == 10 ** (9 - (exponent or 0)), code

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meter.database.engine import Ledger
 from meter.database.payments_schema import payment_attempts, recharge_wants, recharges
 from meter.errors import ServiceError
+from meter.payments.recharge_outcomes import suspend_for_dispute
 from meter.payments.recharge_rows import RuleRow, store_rule
 from meter.payments.recharges import level_of
 from support.histories import Scribe
@@ -85,6 +86,8 @@ def test_a_card_that_declines_for_thirty_days_is_tried_four_times_and_another_ca
     desk.pass_time(30 * DAY)
     rule = desk.rule()
     assert (attempts_of(desk), rule.state, rule.reason) == (4, "SUSPENDED", "SOFT")
+    counted = desk.metrics.payments.labels("RECHARGE", "CANCELLED")._value.get()
+    assert counted == 1
     assert states_of(desk) == ["FAILED"]
     desk.save("test_insufficient")  # the same card, saved anew
     desk.pass_time(2 * DAY)
@@ -347,3 +350,15 @@ def test_posting_tells_of_an_account_only_while_its_rule_is_armed_and_its_level_
         scribe.flush()
         told = {row.account_id for row in rows(shared_ledger, recharge_wants)}
         assert told & {"watched", "unwatched"} == set(expected)
+
+
+def test_a_dispute_stops_a_recharge_that_waits_for_its_next_attempt(desk: PaymentDesk) -> None:
+    low_account(desk, "test_insufficient")
+    desk.recharge()
+    assert (desk.rule().state, attempts_of(desk)) == ("WAITING", 1)
+    with desk.ledger.write() as connection:
+        suspend_for_dispute(connection, desk.account_id)
+    desk.pass_time(5 * DAY)
+    rule = desk.rule()
+    assert (attempts_of(desk), rule.state, rule.reason) == (1, "SUSPENDED", "DISPUTED")
+    assert states_of(desk) == ["FAILED"]

@@ -7,14 +7,17 @@ import pytest
 
 from meter.database.engine import Ledger
 from meter.database.payments_schema import customers, provider_hints
+from meter.errors import ServiceError
 from meter.payments.hints import HintReader
 from meter.payments.payment_rows import PaymentRow
 from meter.payments.provider import FailureClass, Forged, ProviderRefused
+from meter.payments.provider_check import check_payments
+from meter.payments.providers.manual import ManualProvider
 from meter.payments.providers.stripe import StripeProvider
 from meter.payments.providers.stripe_amounts import minor_of, stripe_amount
 from meter.payments.providers.stripe_failures import failure_of
 from support.payment_desk import LEASE_LAPSES_MS, PaymentDesk
-from support.recorded_accounts import CREDIT, rows
+from support.recorded_accounts import CREDIT, open_account, rows
 from support.stripe_fake import SECRET, StripeFake, stripe_fake
 
 pytest_plugins = ("support.payment_fixtures",)
@@ -28,7 +31,14 @@ class Shop(PaymentDesk):
         super().__init__(ledger, self.stripe)
         self.fake = fake
         self.hints = HintReader(
-            ledger, self.stripe, self.payer, self.methods, self.reversals, self.clock, 30_000
+            ledger,
+            self.stripe,
+            self.payer,
+            self.methods,
+            self.reversals,
+            self.clock,
+            30_000,
+            self.metrics,
         )
         self.hints.work()  # from the newest event on
 
@@ -225,6 +235,31 @@ def test_a_refund_is_paid_once_for_its_key_and_not_above_the_charge(shop: Shop) 
     assert not shop.stripe.refund(row.payment_ref, 2000, "more")
 
 
+def test_payments_are_compared_with_what_stripe_tells(shop: Shop) -> None:
+    shop.add("visa")
+    row = shop.buy(25)
+
+    def found() -> list[str]:
+        given = (shop.ledger, shop.stripe, shop.account_id, shop.now_ms)
+        response = check_payments(*given)
+        assert response.payments_checked == 1
+        return [finding.detail for finding in response.findings]
+
+    assert found() == []
+    intent = shop.fake.objects[row.payment_ref]
+    for broken, told in (
+        ({"status": "processing"}, "is PAID here, and PROCESSING at stripe"),
+        ({"amount_received": 1}, "received 2500 USD here, (1, 'USD') at stripe"),
+    ):
+        kept = dict(intent)
+        intent.update(broken)
+        assert found() == [told]
+        intent.update(kept)
+    shop.stripe.refund(row.payment_ref, 500, "on the dashboard")
+    assert found() == ["stripe took 500 back, and nobody has looked at it"]
+    assert check_payments(shop.ledger, ManualProvider(""), "", 0).payments_checked == 0
+
+
 AMOUNTS = [
     ("JPY", 3000, 3000),
     ("VND", 500_000, 500_000),
@@ -264,6 +299,17 @@ def test_what_stripe_cannot_take_is_refused(currency: str, minor: int) -> None:
 )
 def test_each_decline_has_its_class(given: Any, kind: FailureClass) -> None:
     assert failure_of(*given).kind == kind
+
+
+def test_an_account_on_a_test_clock_never_reaches_a_live_key(
+    shared_ledger: Ledger, fake: StripeFake
+) -> None:
+    open_account(shared_ledger, "clocked")
+    live = StripeProvider("rk_live_1", fake.url, "")
+    desk = PaymentDesk(shared_ledger, live, "clocked")
+    with pytest.raises(ServiceError) as refused:
+        desk.purchases.buy(desk.purchase(25, hosted=True))
+    assert refused.value.reason == "TEST_CLOCK"
 
 
 def test_a_live_key_moves_real_money(fake: StripeFake) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gate.address import Address, parse_address
 from gate.settings import (
+    SECRETS,
     Settings,
     SettingsError,
     effective,
@@ -152,6 +153,13 @@ BAD = {
     "voucher_key": ["x" * 31],
     "http_listen": ["nowhere"],
     "billing_http_listen": ["nowhere"],
+    "webhook_key": ["x" * 31],
+    "webhook_allow": ["10.0.0.1/8", "localhost"],
+    "delivery_log_days": ["0", "401", "x"],
+    "smtp_url": ["mail.example.com", "smtp://mail.example.com", "smtps://host:x"],
+    "mail_from": ["nobody", "a b@example.com"],
+    "operator_email": ["nobody", "ops@a@b"],
+    "templates_dir": ["/no/such/directory"],
     "secrets_dir": ["/no/such/directory", __file__],
     "tokens_file": ["/"],
     "allow_unauthenticated": ["perhaps"],
@@ -162,6 +170,11 @@ BAD = {
     "tls_client_ca_file": ["/no/such/file", __file__],
     "tls_ca_file": ["/no/such/file"],
     "payments": ["cash", "Test"],
+    "stripe_key": ["short"],
+    "stripe_webhook_secrets": ["short"],
+    "stripe_api_url": ["api.stripe.com"],
+    "return_url": ["", "example.com"],
+    "hooks_listen": ["nowhere"],
     "payment_instructions": ["x" * 2001],
     "on_dispute": ["resume"],
     "recharges_per_hour": ["0", "1001"],
@@ -237,7 +250,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert len(refused.value.problems) == 1
-    shown = "***" if field in ("voucher_key", "token") else value
+    shown = "***" if field in SECRETS else value
     assert refused.value.problems[0].startswith(f"CREDITGATE_{field.upper()}={shown!r}: ")
 
 
@@ -366,10 +379,18 @@ def test_bounds_of_top_ups_amend_the_default() -> None:
     told = {name: str(bound) for name, bound in bounds.top_up_bounds.items()}
     assert told == {
         "USD": "25.00 to 50.00",
-        "JPY": "at least 3000.00",
-        "VND": "at least 500000.00",
+        "JPY": "at least 3,000.00",
+        "VND": "at least 500,000.00",
         "CHF": "at least 1.00",
     }
+
+
+def test_a_mail_server_needs_an_address_that_mails_come_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CREDITGATE_SMTP_URL", "smtps://mail.example.com")
+    with pytest.raises(SettingsError, match="CREDITGATE_MAIL_FROM=''"):
+        load_settings()
 
 
 def test_secrets_are_read_from_files_and_the_environment_goes_before_them(

@@ -1,5 +1,6 @@
 """A ledger and a store that do not belong to each other: refused by name, and no harm done."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from gate.store.keys import journal_key, shard_of
 from gate.v1.gate_pb2 import ALLOWED
 from meter.database.migrate import migrate
 from meter.journal.owner import FORM, Owner, shard_key
+from meter.v1.ledger_pb2 import CheckBooksRequest
 from support import processes
 from support.fault_stack import CREDIT, SHARDS, FaultStack, code_of, open_fault_stack
 from support.servers import ValkeyServer, valkey_server, wait_until
@@ -140,7 +142,7 @@ def test_a_gate_on_a_store_that_was_replaced_stops_by_itself(
     gate.kill()
 
 
-def test_an_older_ledger_is_told_and_nothing_is_granted_or_rebuilt_on_it(
+def test_an_older_ledger_is_told_and_nothing_is_granted_on_it_until_it_is_brought_up(
     fault_stack: FaultStack, tmp_path: Path
 ) -> None:
     account = fault_stack.open("100")
@@ -148,29 +150,50 @@ def test_an_older_ledger_is_told_and_nothing_is_granted_or_rebuilt_on_it(
     assert fault_stack.entries(account)
     backup = tmp_path / "backup.db"
     copy_ledger(fault_stack, backup)
-    fault_stack.debit(account, 13 * CREDIT)
+    fault_stack.debit(account, 13 * CREDIT, request_id="after")
+    settled = fault_stack.authorize(account, CREDIT).hold_id
+    fault_stack.debit(account, 0, hold_id=settled)
+    held = fault_stack.authorize(account, CREDIT).hold_id
     assert fault_stack.entries(account)
-    newer = tmp_path / "newer.db"
     stop_all(fault_stack)
-    copy_ledger(fault_stack, newer)
     put_ledger(fault_stack, backup)
     start_all(fault_stack)
 
     code, message = code_of(lambda: fault_stack.client.grant(account, 10 * CREDIT, "lost"))
     assert code == "UNAVAILABLE"
-    assert "put the newer ledger back" in message
+    assert "or see `creditgate reconcile`" in message
     code, message = code_of(lambda: fault_stack.balance(account))
     assert (code, "ledger_older" in message) == ("UNAVAILABLE", True)
+    check = CheckBooksRequest()
+    _, message = code_of(lambda: fault_stack.client.ledger.CheckBooks(check))
+    assert "ledger_older" in message
     assert "ledger_older" in fault_stack.stack.gates[0].log.read_text()
     assert "ledger_older" in fault_stack.stack.flushers[0].log.read_text()
 
-    stop_all(fault_stack)
-    put_ledger(fault_stack, newer)
-    start_all(fault_stack)
-    assert fault_stack.balance(account).remaining_nanos == 82 * CREDIT
+    table = run(fault_stack, "reconcile", "--dry-run").stdout
+    assert [each for each in (" 95.00 ", " 82.00 ", " 13.00 ") if each in table] == [
+        " 95.00 ",
+        " 82.00 ",
+        " 13.00 ",
+    ]
+    assert code_of(lambda: fault_stack.balance(account))[0] == "UNAVAILABLE", "nothing was written"
+    done = json.loads(run(fault_stack, "reconcile", "--apply", "--json").stdout)
+    assert (done["shards"], done["accounts"][0]["used"]) == (
+        [shard_of(account, SHARDS)],
+        13 * CREDIT,
+    )
+
+    balance, _ = fault_stack.until_answered(lambda: fault_stack.balance(account))
+    assert (balance.remaining_nanos, balance.held_nanos) == (82 * CREDIT, CREDIT)
     fault_stack.client.grant(account, 10 * CREDIT, "lost")
-    assert fault_stack.balance(account).remaining_nanos == 92 * CREDIT
+    assert fault_stack.debit(account, 13 * CREDIT, request_id="after").replayed
+    assert fault_stack.debit(account, 2 * CREDIT, hold_id=held).charged_nanos == 2 * CREDIT
+    code, _ = code_of(lambda: fault_stack.debit(account, CREDIT, hold_id=settled))
+    assert code == "NOT_FOUND", "it had ended"
+    assert fault_stack.balance(account).remaining_nanos == 90 * CREDIT
     assert not fault_stack.findings(account)
+    assert "Nothing to do" in run(fault_stack, "reconcile", "--dry-run").stdout
+    assert "--dry-run or --apply" in run(fault_stack, "reconcile").stderr
 
 
 def test_a_ledger_that_goes_back_under_a_running_gate_is_noticed(

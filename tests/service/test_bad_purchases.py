@@ -265,7 +265,7 @@ def test_a_top_up_is_a_whole_number_of_minor_units(client: Client) -> None:
     yen = new_customer(client, currency="JPY")
     refused = refused_top_up(yen, 3000 * CREDIT + CREDIT // 2)
     assert (refused.reason, refused.field) == ("INVALID_FIELD", "top_up.amount_nanos")
-    assert "a multiple of 1.00 JPY, such as 3001.00; it is 3000.50" in refused.message
+    assert "a multiple of 1.00 JPY, such as 3,001.00; it is 3,000.50" in refused.message
     assert "a multiple of 0.01 USD" in refused_top_up(new_customer(client), 5 * CREDIT + 1).message
     assert not yen.grants()
 

@@ -47,6 +47,8 @@ def files(reply: ServerReflectionResponse) -> list[str]:
 def test_the_services_are_listed(channel: grpc.Channel, version: str) -> None:
     listed = answer(channel, version, list_services="").list_services_response.service
     assert [service.name for service in listed] == [
+        "envoy.service.auth.v3.Authorization",
+        "envoy.service.ratelimit.v3.RateLimitService",
         "gate.v1.Gate",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",

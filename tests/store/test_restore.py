@@ -41,7 +41,7 @@ def test_an_account_of_an_older_epoch_is_loaded_anew(
     harness.create("acme", 10 * CREDIT)
     assert flusher.drain(10)
     shard = harness.shard("acme")
-    position = Positions(harness.ledger).of(shard)
+    position = Positions(harness.ledger).all()[shard]
     position = Positions(harness.ledger).begin_epoch(shard, position, "a test")
     harness.open_epoch(shard, position.epoch)
     harness.hear_of_epoch("acme")

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from gate.envoy import auth_pb2, ratelimit_pb2
 from gate.v1 import gate_pb2
-from meter.v1 import accounts_pb2, ledger_pb2, payments_pb2
+from meter.v1 import accounts_pb2, ledger_pb2, notifications_pb2, payments_pb2
 
 # The names that the stubs have in a client of gRPC, and their services.
 _OF_GATE = (
@@ -20,7 +20,11 @@ _OF_GATE = (
     ("authorization", auth_pb2, "Authorization"),
     ("rate_limit", ratelimit_pb2, "RateLimitService"),
 )
-_OF_BILLING = (("ledger", ledger_pb2, "Ledger"), ("payments", payments_pb2, "Payments"))
+_OF_BILLING = (
+    ("ledger", ledger_pb2, "Ledger"),
+    ("payments", payments_pb2, "Payments"),
+    ("notifications", notifications_pb2, "Notifications"),
+)
 
 
 class Answer:

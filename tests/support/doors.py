@@ -204,8 +204,19 @@ class TokenClient(Client):
     def __init__(self, target: str, billing_target: str, token: str) -> None:
         super().__init__(target, billing_target)
         metadata = [("authorization", f"Bearer {token}")] * bool(token)
-        for name in ("gate", "accounts", "ledger", "payments", "authorization", "rate_limit"):
+        for name in STUBS:
             setattr(self, name, _Stub(getattr(self, name), metadata))
+
+
+STUBS = (
+    "gate",
+    "accounts",
+    "ledger",
+    "notifications",
+    "payments",
+    "authorization",
+    "rate_limit",
+)
 
 
 class _Stub:

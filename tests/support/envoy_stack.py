@@ -137,6 +137,7 @@ def envoy_stack() -> Iterator[EnvoyStack]:
         stack.add_gate(
             metrics_listen=metrics.address,
             envoy_dimensions='{"user": "header:x-user"}',
+            envoy_hold_ttl_ms="60000",
         )
         provider = opened.enter_context(fake_provider())
         keys = stack.folder / "keys.yaml"

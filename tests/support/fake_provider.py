@@ -47,6 +47,7 @@ _RESPONSES = {
 JSON = {
     "json": {"choices": [], "usage": USAGE},
     "spoofs": _WITH_SPOOFS,
+    "priority": {"service_tier": "priority", "usage": USAGE},
     "silent": {"choices": [{"message": {"content": "no usage"}}]},
     "zero": {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}},
     "nonsense": {"usage": {"words": 5}},

@@ -113,7 +113,7 @@ class FaultStack:
 
     def position(self, account_id: str) -> Position:
         """How far the account's shard is flushed."""
-        return Positions(self.ledger).of(shard_of(account_id, SHARDS))
+        return Positions(self.ledger).all()[shard_of(account_id, SHARDS)]
 
     def metric(self, name: str) -> float:
         """The sum of both gates' metrics of this name."""

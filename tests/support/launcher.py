@@ -56,7 +56,7 @@ def serve(listener: socket.socket) -> Request:
         while True:
             for key, _ in ready.select():
                 if key.fileobj is sys.stdin:
-                    os._exit(0)
+                    _end(asking)
                 if key.fileobj is wake:
                     wake.recv(4096)
                     _tell_the_ended(asking)
@@ -72,6 +72,13 @@ def serve(listener: socket.socket) -> Request:
                     os.close(stream)
                 connection.sendall(b"%d\n" % pid)
                 asking[pid] = connection
+
+
+def _end(asking: dict[int, socket.socket]) -> NoReturn:
+    """Leaves nothing behind: whoever asked is gone, perhaps killed."""
+    for pid in asking:
+        os.kill(pid, signal.SIGKILL)
+    os._exit(0)
 
 
 def _wake(*_: object) -> None:

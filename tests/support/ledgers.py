@@ -37,6 +37,12 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="module")
+def postgres_url(postgres: str) -> Iterator[str]:
+    """A migrated ledger on PostgreSQL, which a module's tests share."""
+    yield from _database(postgres, _TEMPLATE)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A ledger without tables."""

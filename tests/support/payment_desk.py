@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Table, event, func, select, update
 
 from meter.admin.top_up_bounds import TopUpBounds
@@ -16,6 +17,7 @@ from meter.database.payments_schema import payments
 from meter.database.schema import accounts
 from meter.payments.method_rows import MethodRow
 from meter.payments.methods import Methods
+from meter.payments.metrics import PaymentMetrics
 from meter.payments.outcomes import Outcomes
 from meter.payments.payer import Payer
 from meter.payments.payment_rows import PaymentRow, find_payment
@@ -57,14 +59,23 @@ class PaymentDesk:
         self.provider = provider or self.simulated
         self.top_ups = TopUps(ledger, 365, reference_per_account=False)
         settlement = Settlement(self.top_ups, RETRIES_MS)
-        self.payer = Payer(ledger, self.provider, settlement, self.clock, lambda _: None)
+        self.metrics = PaymentMetrics(CollectorRegistry())
+        self.payer = Payer(
+            ledger, self.provider, settlement, self.clock, lambda _: None, self.metrics
+        )
         self.purchases = Purchases(
             ledger, self.provider, self.top_ups, TopUpBounds("{}"), self.clock
         )
         self.methods = Methods(ledger, self.provider, self.clock)
         self.outcomes = Outcomes(ledger, self.provider, self.payer, self.clock)
         self.recharges = Recharges(
-            ledger, self.purchases, self.payer, TopUpBounds("{}"), PER_HOUR, self.clock
+            ledger,
+            self.purchases,
+            self.payer,
+            TopUpBounds("{}"),
+            PER_HOUR,
+            self.clock,
+            self.metrics,
         )
         self.reversals = Reversals(ledger, self.provider, self.clock, lambda _: None, suspends=True)
         self.worker = PaymentWorker(ledger, self.provider, self.payer, self.clock)

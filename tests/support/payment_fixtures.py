@@ -10,10 +10,20 @@ from meter.database.engine import Ledger
 from meter.database.migrate import migrate, open_ledger
 from support.payment_desk import PaymentDesk
 
+pytest_plugins = ("support.ledgers",)
+
 
 @pytest.fixture(scope="module")
-def shared_ledger() -> Iterator[Ledger]:
-    """A ledger that a module's tests share, each with an account of its own."""
+def shared_ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """A ledger that a module's tests share, each with an account of its own.
+
+    On SQLite, or with --long on PostgreSQL.
+    """
+    if request.config.getoption("long"):
+        ledger = open_ledger(request.getfixturevalue("postgres_url"))
+        yield ledger
+        ledger.close()
+        return
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         url = f"sqlite:///{folder}/ledger.db"
         migrate(url)

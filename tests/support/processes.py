@@ -142,7 +142,8 @@ def _launcher() -> str:
 
 
 def _end(process: "subprocess.Popen[bytes]", path: Path) -> None:
-    process.kill()
+    assert process.stdin is not None
+    process.stdin.close()
     process.wait()
     path.unlink()
     path.parent.rmdir()

@@ -40,6 +40,8 @@ def stack_of_all_transports(
         "prices_file": str(prices),
         "payments": "test",
         "voucher_key": "of all gates of this stack, as an operator sets it",
+        "webhook_key": "of all billings of this stack, as an operator sets it",
+        "webhook_allow": "127.0.0.0/8",
     }
     with running_stack(ledger_url, gates=0, billings=0, **settings) as stack:
         for transport in TRANSPORTS:

@@ -25,6 +25,7 @@ from meter.money import parse_credits
 from meter.v1.accounts_pb2 import Account, CreateAccountRequest, Grant, GrantCreditsRequest
 from meter.v1.accounts_pb2_grpc import AccountsStub
 from meter.v1.ledger_pb2_grpc import LedgerStub
+from meter.v1.notifications_pb2_grpc import NotificationsStub
 from meter.v1.payments_pb2_grpc import PaymentsStub
 from support.processes import Running, run, start
 from support.servers import ValkeyServer, valkey_server, wait_until
@@ -101,13 +102,17 @@ class Client:
     def __init__(
         self, target: str, billing_target: str = "", options: Sequence[tuple[str, Any]] = ()
     ) -> None:
+        self.target = target
         self._channel = grpc.insecure_channel(target, options=options)
-        self._billing_channel = grpc.insecure_channel(billing_target or "unix:/no/billing")
+        self._billing_channel = grpc.insecure_channel(
+            billing_target or "unix:/no/billing", options=options
+        )
         self.gate: Any = GateStub(self._channel)
         self.accounts: Any = AccountsStub(self._channel)
         self.ledger: Any = LedgerStub(self._billing_channel)
         self.authorization: Any = AuthorizationStub(self._channel)
         self.rate_limit: Any = RateLimitServiceStub(self._channel)
+        self.notifications: Any = NotificationsStub(self._billing_channel)
         self.payments: Any = PaymentsStub(self._billing_channel)
 
     def close(self) -> None:
@@ -161,6 +166,7 @@ class Stack:
             "CREDITGATE_REDIS_URL": self.valkey.url,
             "CREDITGATE_LEDGER_URL": self.ledger_url,
             "CREDITGATE_METRICS_LISTEN": "",
+            "CREDITGATE_DATA_DIR": str(self.folder / "data"),
             "CREDITGATE_LISTEN": target or _first(self.targets),
             "CREDITGATE_BILLING_LISTEN": billing_target or _first(self.billing_targets),
             "CREDITGATE_FLUSH_INTERVAL_MS": "20",

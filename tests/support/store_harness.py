@@ -61,9 +61,9 @@ class StoreHarness:
         self._run(self._store.close())
         self._loop.close()
 
-    def wait_until_flushed(self, account_id: str) -> None:
-        """Returns when the ledger has all that is journaled for the account's shard."""
-        self._run(self._store.shards.flushed(self.shard(account_id)))
+    def wait_until_flushed(self) -> None:
+        """Returns when the ledger has all that is journaled."""
+        self._run(self._store.shards.flushed(range(self.shards)))
 
     def open_again(self) -> None:
         """Returns once the gate has found a Redis again that was away."""

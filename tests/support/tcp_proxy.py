@@ -1,6 +1,7 @@
 """A proxy between a client and a server, which can go silent as a network does."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
@@ -17,12 +18,24 @@ class TcpProxy:
         self.port = int(self._listener.getsockname()[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._frozen: set[socket.socket] = set()
+        self.delay_s = 0.0  # before anything is passed on
+        self._unanswered = b""
         Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
         """Lets the connections that are open now pass nothing on; later ones pass."""
         for pair in self._pairs:
             self._frozen.update(pair)
+
+    def cut(self) -> None:
+        """Ends the connections that are open now; later ones pass."""
+        for pair in self._pairs:
+            for end in pair:
+                _end(end)
+
+    def lose_answer_to(self, words: bytes) -> None:
+        """Cuts the next connection that asks with these words, before its answer comes."""
+        self._unanswered = words
 
     def close(self) -> None:
         self._listener.close()
@@ -43,20 +56,31 @@ class TcpProxy:
             server.connect(self.target)
         except OSError:
             client.close()
+            server.close()
             return
         self._pairs.append((client, server))
-        Thread(target=self._pass_on, args=(client, server), daemon=True).start()
-        Thread(target=self._pass_on, args=(server, client), daemon=True).start()
+        Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
+        Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 if source in self._frozen:
                     return
+                if self.delay_s:
+                    time.sleep(self.delay_s)
                 sink.sendall(data)
+                if asks and self._unanswered and self._unanswered in data:
+                    self._unanswered = b""
+                    _end(source)
         if source not in self._frozen:
             with suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

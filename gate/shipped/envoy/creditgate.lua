@@ -3,7 +3,7 @@
 -- On the way in: asks for usage at the end of OpenAI's streams, and caps the tokens of output at the header
 -- x-creditgate-max-output-tokens, which the gate sets where a hold pays for less than was asked.
 -- On the way back: leaves in the dynamic metadata "creditgate" the first and the last usage object of the response, as
--- text, and the number of events. A usage object counts at its exact place only: what a model says, or a tool echoes,
+-- text, the service tier that the provider says it served, and the number of events. A usage object counts at its exact place only: what a model says, or a tool echoes,
 -- is never taken for one. An error of this file lets request and response pass unchanged.
 
 local CAP_HEADER = "x-creditgate-max-output-tokens"
@@ -65,21 +65,25 @@ end
 
 local function is_object(text, first) return text:byte(first) == 123 end
 
--- Returns the last usage object of an event or a response; nil if there is none.
+-- Returns the last usage object of an event or a response, and the service tier beside it; nil if there is no usage.
 local function usage_in(text, first)
   if not text:find('"usage', first, true) then return nil end
-  local usage
-  each_member(text, first, function(key, from, to)
-    if not is_object(text, from) then return end
-    if key == "usage" or key == "usageMetadata" then
+  local usage, tier
+
+  local function note(key, from, to)
+    if key == "usage" and is_object(text, from) then
       usage = text:sub(from, to)
-    elseif PARENTS[key] then
-      each_member(text, from, function(inner, inner_from, inner_to)
-        if inner == "usage" and is_object(text, inner_from) then usage = text:sub(inner_from, inner_to) end
-      end)
+    elseif key == "service_tier" and text:byte(from) == 34 then
+      tier = text:sub(from + 1, to - 1)
     end
+  end
+
+  each_member(text, first, function(key, from, to)
+    if key == "usageMetadata" then key = "usage" end -- Google's name, which stands at the top alone
+    note(key, from, to)
+    if PARENTS[key] and is_object(text, from) then each_member(text, from, note) end
   end)
-  return usage
+  return usage, usage and tier
 end
 
 local function usage_of_document(text)
@@ -91,7 +95,7 @@ local function usage_of_document(text)
   local usage
   local at = text:find("[^%s]", first + 1)
   while at and is_object(text, at) do
-    usage = usage_in(text, at) or usage
+    usage = usage_in(text, at) or usage -- Google tells no tier
     at = text:find("[^%s,]", after_value(text, at))
   end
   return usage
@@ -183,9 +187,10 @@ function creditgate_request_body(path, text, cap)
 end
 
 -- Returns a reader of a response: call it with each chunk, and with nil at the end. It returns the usage objects that
--- were found, in order, and the number of events so far.
+-- were found, in order, the number of events so far, and the service tier told last, if any.
 function creditgate_usage_reader(is_event_stream)
   local parts, size, events, dropped = {}, 0, 0, false
+  local tier
 
   local function keep(text)
     if size + #text > MOST_BYTES then parts, size, dropped = {}, 0, true end
@@ -206,8 +211,11 @@ function creditgate_usage_reader(is_event_stream)
     local first = line:find("[^%s]", 6)
     if not first or not is_object(line, first) then return end
     events = events + 1
-    local ok, usage = pcall(usage_in, line, first)
-    if ok then found[#found + 1] = usage end
+    local ok, usage, told_tier = pcall(usage_in, line, first)
+    if ok and usage then
+      found[#found + 1] = usage
+      tier = told_tier or tier
+    end
   end
 
   local function read_events(chunk, found)
@@ -231,10 +239,12 @@ function creditgate_usage_reader(is_event_stream)
     elseif chunk then
       keep(chunk)
     elseif not dropped then
-      local ok, usage = pcall(usage_of_document, kept())
-      if ok then found[1] = usage end
+      local ok, usage, told_tier = pcall(usage_of_document, kept())
+      if ok and usage then
+        found[1], tier = usage, told_tier
+      end
     end
-    return found, events
+    return found, events, tier
   end
 end
 
@@ -261,7 +271,7 @@ function envoy_on_response(response)
   local read = creditgate_usage_reader(kind:find("text/event-stream", 1, true) ~= nil)
   local is_first = true
 
-  local function note(found, events)
+  local function note(found, events, tier)
     -- Asked for anew each time: what was kept over a yield is dead.
     local metadata = response:streamInfo():dynamicMetadata()
     metadata:set(NAMESPACE, "events", tostring(events))
@@ -269,6 +279,7 @@ function envoy_on_response(response)
     if is_first then metadata:set(NAMESPACE, "usage_first", found[1]) end
     is_first = false
     metadata:set(NAMESPACE, "usage", found[#found])
+    if tier and tier ~= "" then metadata:set(NAMESPACE, "service_tier", tier) end
   end
 
   for chunk in response:bodyChunks() do

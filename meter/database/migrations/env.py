@@ -4,7 +4,7 @@ meter/database/migrate.py.
 
 from alembic import context
 
-from meter.database.payments_schema import metadata
+from meter.database.notifications_schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

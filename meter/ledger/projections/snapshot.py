@@ -85,10 +85,11 @@ def load_snapshot(ledger: Ledger, account_id: str) -> AccountSnapshot | None:
     None for an unknown account. LedgerUnavailable if the ledger cannot be read.
     """
     with ledger.read() as connection:
-        return _snapshot(connection, account_id)
+        return snapshot_of(connection, account_id)
 
 
-def _snapshot(connection: Connection, account_id: str) -> AccountSnapshot | None:
+def snapshot_of(connection: Connection, account_id: str) -> AccountSnapshot | None:
+    """Returns the same within the caller's transaction."""
     wanted = select(accounts).where(accounts.c.account_id == account_id)
     row = connection.execute(wanted).mappings().first()
     if row is None:
@@ -175,7 +176,7 @@ def _holds(
     numbers = {budget.budget_id: str(budget.number) for budget in budgets}
     holds = []
     for row in connection.execute(_select_holds(account_id)).mappings():
-        windows = _without_numbers(row["budgets"], numbers)
+        windows = still_counted(row["budgets"], numbers)
         holds.append(OpenHold(**{**row, "budgets": windows}))
     return tuple(holds)
 
@@ -186,7 +187,7 @@ def _select_holds(account_id: str) -> Select[Any]:
     return of_account.order_by(open_holds.c.hold_id)
 
 
-def _without_numbers(windows: str, numbers: Mapping[str, str]) -> str:
+def still_counted(windows: str, numbers: Mapping[str, str]) -> str:
     """Returns the windows of budgets that still have the number under which the hold counted."""
     if windows == ABSENT:
         return ABSENT

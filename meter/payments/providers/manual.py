@@ -24,7 +24,7 @@ class ManualProvider:
     def customer(self, account_id: str, key: str) -> str:
         return account_id
 
-    def begin_setup(self, customer: str, key: str) -> Page:
+    def begin_setup(self, customer: str, currency: str, key: str) -> Page:
         raise ProviderRefused(_NO_METHODS)
 
     def methods(self, customer: str) -> list[SavedMethod]:

@@ -76,7 +76,7 @@ class SimulatedProvider:
             objects.add(ref, {"methods": [], "saved": 0})
         return ref
 
-    def begin_setup(self, customer: str, key: str) -> Page:
+    def begin_setup(self, customer: str, currency: str, key: str) -> Page:
         return Page(f"setup {customer} {key}", "", self._clock() + _SETUP_LASTS_MS)
 
     def save_method(self, customer: str, method: str) -> None:

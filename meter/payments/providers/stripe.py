@@ -87,13 +87,13 @@ class StripeProvider:
             )
         return made.id
 
-    def begin_setup(self, customer: str, key: str) -> Page:
+    def begin_setup(self, customer: str, currency: str, key: str) -> Page:
         with _translated():
             session = self._stripe.v1.checkout.sessions.create(
                 {
                     "mode": "setup",
                     "customer": customer,
-                    "allowed_payment_method_types": ["card"],
+                    "currency": currency.lower(),
                     "success_url": self._return_url,
                     "cancel_url": self._return_url,
                 },
@@ -120,7 +120,7 @@ class StripeProvider:
                     "currency": wanted.currency.lower(),
                     "customer": wanted.customer,
                     "description": wanted.description,
-                    "allowed_payment_method_types": ["card"],
+                    "automatic_payment_methods": {"enabled": True},
                     "metadata": _metadata(wanted),
                 },
                 {"idempotency_key": key},
@@ -134,7 +134,6 @@ class StripeProvider:
                 {
                     "mode": "payment",
                     "customer": wanted.customer,
-                    "allowed_payment_method_types": ["card"],
                     "line_items": [
                         {
                             "price_data": {
@@ -199,7 +198,7 @@ class StripeProvider:
                     {"payment_intent": ref, "amount": amount},
                     {"idempotency_key": key},
                 )
-        except (_UnexpectedState, ProviderRefused):
+        except ProviderRefused:
             return False
         return made.status in ("succeeded", "pending")
 
@@ -267,7 +266,7 @@ class StripeProvider:
         return sum(taken), any(dispute.status in _OPEN_DISPUTES for dispute in found.data)
 
 
-class _UnexpectedState(Exception):
+class _UnexpectedState(ProviderRefused):
     """The object at Stripe is in another state than the call is for."""
 
 

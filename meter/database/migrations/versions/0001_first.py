@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from meter.database.migrations.notifications import create_notifications
 from meter.database.migrations.payments import create_payments
 
 revision = "0001"
@@ -27,6 +28,7 @@ def upgrade() -> None:
     _create_top_ups()
     _create_vouchers()
     _create_redemptions()
+    create_notifications()
     create_payments()
 
 
@@ -44,6 +46,14 @@ def _create_shards() -> None:
         sa.Column("store_id", sa.String(length=36), nullable=False),
         sa.Column("store_name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("shard"),
+    )
+    op.create_table(
+        "reconciliations",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "epoch", "seq"),
     )
     op.create_table(
         "epochs",
@@ -78,6 +88,8 @@ def _create_accounts() -> None:
         sa.Column("spend_management", sa.Boolean(), nullable=False),
         sa.Column("thresholds", sa.Text(), nullable=False),
         sa.Column("graces", sa.Text(), nullable=False),
+        sa.Column("billing_emails", sa.Text(), nullable=False),
+        sa.Column("alert_emails", sa.Text(), nullable=False),
         sa.Column("create_time_ms", sa.BigInteger(), nullable=False),
         sa.Column("granted_nanos", sa.BigInteger(), nullable=False),
         sa.Column("recorded_op", sa.BigInteger(), nullable=False),
@@ -195,6 +207,15 @@ def _create_grants() -> None:
     )
     op.create_index("grants_number", "grants", ["account_id", "number"], unique=True)
     op.create_index(op.f("ix_grants_account_id"), "grants", ["account_id"], unique=False)
+    is_live = sa.text("state = 'LIVE'")
+    op.create_index(
+        "grants_expiring",
+        "grants",
+        ["expires_at_ms"],
+        unique=False,
+        sqlite_where=is_live,
+        postgresql_where=is_live,
+    )
 
 
 def _create_holds() -> None:
