@@ -151,12 +151,14 @@ def test_each_value_of_a_budget_is_mailed_for_itself(
 ) -> None:
     for window, user in enumerate(["ada", "bob", "ada"]):
         terms = {"subject": "BUDGET", "budget_id": "each", "budget_values": [user, "x"]}
-        billing.tell(crossing(window, "beta", **terms))
+        billing.tell(crossing(window, **terms))
     billing.round()
-    words = sorted(message.get_content() for message in listening.received)
-    assert len(words) == 2
-    assert words[0].startswith("Budget each for ada, x of account beta has used 4.50 ")
-    assert words[1].startswith("Budget each for bob, x of account beta has used 4.50 ")
+    told = sorted((message["To"], message.get_content()[:21]) for message in listening.received)
+    assert told == [
+        (recipient, f"Budget each for {user}, ")
+        for recipient in ("a@example.com", "b@example.com")
+        for user in ("ada", "bob")
+    ]
 
 
 FAILED = {"payment_id": "p1", "failure_text": "The card was declined", "failure_class": "card"}
