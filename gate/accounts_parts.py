@@ -11,6 +11,7 @@ from gate.settings import Settings
 from gate.store.keys import shard_of
 from gate.store.reaper import Reaper
 from gate.store_parts import StoreParts
+from meter.admin.budget_use import BudgetUses
 from meter.admin.budgets import Budgets
 from meter.admin.top_ups import TopUps
 from meter.admin.vouchers import Vouchers
@@ -56,6 +57,7 @@ def accounts_service(
         ),
         BudgetMethods(
             Budgets(ledger),
+            BudgetUses(ledger),
             restorer,
             wait_until_flushed,
             pricer.canonical,

@@ -9,16 +9,18 @@ from gate.metrics import GateMetrics
 from gate.store.calls import Outcome
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
+from meter.journal.counter_names import NO_VALUE
 from meter.ledger.denials import DenialEvent, record_denials
+from meter.times import HOURS_PER_DAY
 
-# Bounds memory to about 6 MiB. A denial that has been forgotten is recorded again, which changes
-# nothing.
+# Bounds memory to about 6 MiB, and to seven times that if all are of the longest values. A denial
+# that has been forgotten is recorded again, which changes nothing.
 _MOST_REMEMBERED = 20_000
 _MOST_WAITING = 10_000  # while the ledger is away
 _BATCH = 100  # bounds how long the other writers of an SQLite ledger wait
 _RETRY_S = 1.0
 
-_Key = tuple[str, str, str, int]
+_Key = tuple[str, str, str, str, int]
 
 log = structlog.get_logger()
 
@@ -39,8 +41,8 @@ class DenialEvents:
 
     def note(self, account_id: str, outcome: Outcome) -> None:
         """Notes a denial, unless the like was noted before in the window."""
-        window_day = _window_day(outcome)
-        key = (account_id, outcome.denial, outcome.budget_id, window_day)
+        value, window_hour = _told_once_in(outcome)
+        key = (account_id, outcome.denial, outcome.budget_id, value, window_hour)
         if key in self._remembered:
             return
         if len(self._waiting) >= _MOST_WAITING:
@@ -87,9 +89,16 @@ class DenialEvents:
             self._remembered.popitem(last=False)
 
 
-def _window_day(outcome: Outcome) -> int:
-    """Returns the first UTC day of the window in which the denial is told once."""
+def _told_once_in(outcome: Outcome) -> tuple[str, int]:
+    """Returns the budget's value, and the first UTC hour of the window, of which a denial is told.
+
+    Values that have nothing used or held are not told apart: anybody can make up any number of
+    them.
+    """
     for budget in outcome.effect.budgets:
         if budget.budget_id == outcome.budget_id:
-            return budget.start_day
-    return outcome.effect.day
+            value = budget.value
+            if budget.remaining == budget.limit:
+                value = NO_VALUE
+            return value, budget.start_hour
+    return NO_VALUE, outcome.effect.day * HOURS_PER_DAY

@@ -28,7 +28,7 @@ from gate.v1.gate_pb2 import (
 from meter.journal.allocation import MatchedBudget
 from meter.journal.effect import NO_FLAGS, Effect
 from meter.journal.kinds import Kind
-from meter.times import MS_PER_DAY, optional_timestamp, set_timestamp, timestamp
+from meter.times import MS_PER_DAY, MS_PER_HOUR, optional_timestamp, set_timestamp, timestamp
 
 
 def authorized(request: AuthorizeRequest, cost: Cost, outcome: Outcome) -> AuthorizeResponse:
@@ -169,8 +169,8 @@ def _denial(outcome: Outcome, needed_nanos: int, cost: Cost) -> Denial:
     elif outcome.denial == "BUDGET_EXCEEDED":
         matched = next(budget for budget in effect.budgets if budget.budget_id == outcome.budget_id)
         denial.budget.CopyFrom(_budget(matched, outcome.labels))
-        if matched.end_day is not None and needed_nanos <= matched.limit:
-            denial.resets_at.CopyFrom(_start_of(matched.end_day))
+        if matched.end_hour is not None and needed_nanos <= matched.limit:
+            denial.resets_at.CopyFrom(_start_of_hour(matched.end_hour))
     return denial
 
 
@@ -184,8 +184,8 @@ def _budget(matched: MatchedBudget, labels: str) -> BudgetState:
     for label in labels.split("\n"):
         key, value = label.split("=", 1)
         state.scope[key] = value
-    if matched.end_day is not None:
-        state.resets_at.CopyFrom(_start_of(matched.end_day))
+    if matched.end_hour is not None:
+        state.resets_at.CopyFrom(_start_of_hour(matched.end_hour))
     return state
 
 
@@ -209,6 +209,10 @@ def _grace(grace: StoredGrace) -> GraceState:
 
 def _start_of(day: int) -> Timestamp:
     return timestamp(day * MS_PER_DAY)
+
+
+def _start_of_hour(hour: int) -> Timestamp:
+    return timestamp(hour * MS_PER_HOUR)
 
 
 def _balance(effect: Effect) -> Balance:

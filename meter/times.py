@@ -7,8 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from meter.errors import InvalidField
 
+HOURS_PER_DAY = 24
 MS_PER_HOUR = 3_600_000
-MS_PER_DAY = 24 * MS_PER_HOUR
+MS_PER_DAY = HOURS_PER_DAY * MS_PER_HOUR
 
 # Years 1 to 9999: the times that a Timestamp may hold.
 _FIRST_SECOND = -62_135_596_800
@@ -66,13 +67,26 @@ def exact_ms(field: str, stamp: Timestamp) -> int:
     return ms
 
 
-def day_of(date: str) -> int:
-    """Returns the UTC day number of an ISO date; raises ValueError for any other text."""
-    midnight = datetime.combine(datetime.fromisoformat(date), datetime.min.time(), UTC)
-    return (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days
-
-
 def date_of(day: int) -> str:
     """Returns the ISO date of a UTC day number (days since 1970-01-01)."""
     midnight = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     return midnight.date().isoformat()
+
+
+def month_of(day: int) -> str:
+    """Returns the ISO month, such as 2026-11, of a UTC day number."""
+    return date_of(day)[:7]
+
+
+def beginning_of(hour: int) -> str:
+    """Returns the ISO time at which a UTC hour, counted from 1970, begins; at midnight the date."""
+    day, hour_of_day = divmod(hour, HOURS_PER_DAY)
+    if hour_of_day == 0:
+        return date_of(day)
+    return f"{date_of(day)}T{hour_of_day:02}:00"
+
+
+def hour_beginning_at(text: str) -> int:
+    """Returns the UTC hour of a text of `beginning_of`; raises ValueError for any other text."""
+    beginning = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return (beginning - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(hours=1)

@@ -66,6 +66,7 @@ RIGHTS: Mapping[str, Right] = {
     "meter.v1.Accounts.SetBudget": MANAGE,
     "meter.v1.Accounts.DeleteBudget": MANAGE,
     "meter.v1.Accounts.ListBudgets": READ,
+    "meter.v1.Accounts.ListBudgetValues": READ,
     "meter.v1.Ledger.ListEntries": READ,
     "meter.v1.Ledger.QueryUsage": READ,
     "meter.v1.Ledger.CreateInvoice": MONEY,

@@ -15,15 +15,17 @@ from gate.admin.pages import page_starts_after
 from gate.admin.thresholds import check_percent
 from gate.store.restore import Restorer
 from gate.validation import MAX_DIMENSION_KEY, MAX_DIMENSION_VALUE
-from meter.admin.budgets import BudgetRow, Budgets, BudgetThreshold, BudgetUse
+from meter.admin.budget_use import BudgetUse, BudgetUses, ValueUse
+from meter.admin.budgets import BudgetRow, Budgets, BudgetThreshold
 from meter.errors import InvalidField
 from meter.ids import check_id
+from meter.journal.counter_names import EACH, NO_VALUE, scope_of
 from meter.journal.operations import DeleteBudget
 from meter.pagination import page_of
 from meter.prices import UnknownModel
-from meter.times import MS_PER_DAY, timestamp
+from meter.times import MS_PER_HOUR, timestamp
 from meter.v1 import accounts_pb2 as pb
-from meter.windows import DAY, LIFETIME, MONTH, WEEK
+from meter.windows import DAY, HOUR, LIFETIME, MONTH, WEEK
 
 MAX_THRESHOLDS = 10
 
@@ -32,6 +34,7 @@ _PERIODS = {
     pb.WEEKLY: WEEK,
     pb.MONTHLY: MONTH,
     pb.LIFETIME: LIFETIME,
+    pb.HOURLY: HOUR,
 }
 _WINDOWS = {period: window for window, period in _PERIODS.items()}
 
@@ -46,11 +49,13 @@ class BudgetMethods:
     def __init__(
         self,
         budgets: Budgets,
+        uses: BudgetUses,
         restorer: Restorer,
         wait_until_flushed: Callable[[str | None], Awaitable[None]],
         canonical: Canonical,
     ) -> None:
         self._budgets = budgets
+        self._uses = uses
         self._restorer = restorer
         self._wait_until_flushed = wait_until_flushed
         self._canonical = canonical
@@ -82,14 +87,14 @@ class BudgetMethods:
         )
         await self._restorer.apply(operation)
         assert isinstance(operation.change, DeleteBudget)
-        scope = _scope_of(operation.change.labels)
+        scope = scope_of(operation.change.labels, NO_VALUE)
         return pb.Budget(budget_id=request.budget_id, scope=scope)
 
     async def ListBudgets(self, request: pb.ListBudgetsRequest) -> pb.ListBudgetsResponse:
         check_id("account_id", request.account_id)
         page = page_of(request, request.page_size, request.page_token, (str,))
         await self._wait_until_flushed(request.account_id)
-        uses = await asyncio.to_thread(self._budgets.used, request.account_id)
+        uses = await asyncio.to_thread(self._uses.all, request.account_id)
         after = page_starts_after(page)
         rows = [use for use in uses if use.budget.budget_id > after]
         budgets, token = page.fill(
@@ -98,6 +103,32 @@ class BudgetMethods:
             lambda use: (use.budget.budget_id,),
         )
         return pb.ListBudgetsResponse(budgets=budgets, next_page_token=token)
+
+    async def ListBudgetValues(
+        self,
+        request: pb.ListBudgetValuesRequest,
+    ) -> pb.ListBudgetValuesResponse:
+        check_id("account_id", request.account_id)
+        check_name("budget_id", request.budget_id)
+        page = page_of(request, request.page_size, request.page_token, (str,))
+        await self._wait_until_flushed(request.account_id)
+        after = None
+        if page.after is not None:
+            after = str(page.after[0])
+        use, rows = await asyncio.to_thread(
+            self._uses.values,
+            request.account_id,
+            request.budget_id,
+            after,
+            page.limit,
+        )
+        messages = (_value_message(use.budget.labels, row) for row in rows)
+        values, token = page.fill(rows, messages, lambda row: (row.value,))
+        return pb.ListBudgetValuesResponse(
+            budget=_budget_use_message(use),
+            values=values,
+            next_page_token=token,
+        )
 
     def _budget_row(self, account_id: str, budget: pb.Budget) -> BudgetRow:
         """Returns the row for the budget; raises InvalidField for a bad field."""
@@ -127,14 +158,14 @@ class BudgetMethods:
         labels = []
         for key, value in scope.items():
             label_value = value
-            if key == "model":
+            if key == "model" and value != EACH:
                 label_value = self._canonical_model(account_id, value)
             labels.append(f"{key}={label_value}")
         return tuple(sorted(labels))
 
     def _warnings(self, account_id: str, scope: Mapping[str, str]) -> Iterator[str]:
         """Yields why a budget of this scope may count nothing."""
-        if "model" not in scope:
+        if scope.get("model", EACH) == EACH:
             return
         try:
             self._canonical(scope["model"], account_id)
@@ -202,15 +233,24 @@ def _budget_use_message(use: BudgetUse) -> pb.Budget:
     budget = _budget_message(use.budget)
     budget.used_nanos = use.used_nanos
     budget.held_nanos = use.held_nanos
-    if use.end_day is not None:
-        budget.resets_at.CopyFrom(timestamp(use.end_day * MS_PER_DAY))
+    budget.value_count = use.value_count
+    if use.end_hour is not None:
+        budget.resets_at.CopyFrom(timestamp(use.end_hour * MS_PER_HOUR))
     return budget
+
+
+def _value_message(labels: tuple[str, ...], use: ValueUse) -> pb.BudgetValue:
+    return pb.BudgetValue(
+        scope=scope_of(labels, use.value),
+        used_nanos=use.used_nanos,
+        held_nanos=use.held_nanos,
+    )
 
 
 def _budget_message(row: BudgetRow) -> pb.Budget:
     return pb.Budget(
         budget_id=row.budget_id,
-        scope=_scope_of(row.labels),
+        scope=scope_of(row.labels, NO_VALUE),
         window=_WINDOWS[row.period],
         soft=not row.hard,
         limit_nanos=row.limit_nanos,
@@ -224,11 +264,3 @@ def _threshold_message(threshold: BudgetThreshold) -> pb.BudgetThreshold:
         amount_nanos=threshold.amount_nanos,
         percent=threshold.percent,
     )
-
-
-def _scope_of(labels: tuple[str, ...]) -> dict[str, str]:
-    scope = {}
-    for label in labels:
-        key, _, value = label.partition("=")
-        scope[key] = value
-    return scope

@@ -49,6 +49,7 @@ class AccountsService:
         self.SetBudget = self._guarded(budgets.SetBudget)
         self.DeleteBudget = self._guarded(budgets.DeleteBudget)
         self.ListBudgets = budgets.ListBudgets
+        self.ListBudgetValues = budgets.ListBudgetValues
 
     def _guarded(self, method: Method) -> Method:
         """Returns the method, which changes an account only if the change can be applied."""

@@ -1,4 +1,4 @@
-"""Commands to set, delete and list budgets."""
+"""Commands to set, delete, list and show budgets."""
 
 import sys
 from typing import Annotated
@@ -20,13 +20,17 @@ from gate.cli.options import (
 )
 from gate.cli.output import add_number_columns, print_page, print_reply, when_or
 from gate.cli.thresholds import level_text, parse_percent
+from meter.journal.counter_names import EACH
 from meter.v1.accounts_pb2 import (
     Budget,
     BudgetThreshold,
+    BudgetValue,
     BudgetWindow,
     DeleteBudgetRequest,
     ListBudgetsRequest,
     ListBudgetsResponse,
+    ListBudgetValuesRequest,
+    ListBudgetValuesResponse,
     SetBudgetRequest,
 )
 
@@ -43,11 +47,12 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "budget",
-        "Set, delete and list budgets on dimension values.",
+        "Set, delete, list and show budgets on dimension values.",
         {
             "set": set_budget,
             "delete": delete,
             "list": list_budgets,
+            "show": show,
         },
     )
 
@@ -63,7 +68,7 @@ def set_budget(
         typer.Option(
             "--scope",
             metavar="KEY=VALUE",
-            help="What it is on, such as api_key=k1; twice: both together.",
+            help="What it is on, such as api_key=k1; 'user=*': each user; twice: both together.",
         ),
     ],
     window: Annotated[
@@ -140,6 +145,27 @@ def list_budgets(
     print_page(page, as_json, _budgets_table)
 
 
+def show(
+    account_id: AccountId,
+    budget_id: BudgetId,
+    limit: Limit = 50,
+    page_token: PageToken = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a budget, and what each value has used of it."""
+    request = ListBudgetValuesRequest(
+        account_id=account_id,
+        budget_id=budget_id,
+        page_size=limit,
+        page_token=page_token,
+    )
+    with service() as call:
+        page = call.accounts.ListBudgetValues(request, timeout=TIMEOUT_S)
+    if not as_json:
+        print(f"budget {budget_id} of {account_id}: {_terms(page.budget)}")
+    print_page(page, as_json, _values_table)
+
+
 def _parse_scope(texts: list[str]) -> dict[str, str]:
     return dict(pair("--scope", text, "KEY=VALUE, such as api_key=k1") for text in texts)
 
@@ -156,7 +182,7 @@ def _parse_threshold(text: str) -> BudgetThreshold:
 
 def _budgets_table(page: ListBudgetsResponse) -> Table:
     table = Table("budget", "scope", "window", "kind", box=None)
-    add_number_columns(table, "limit", "used", "held")
+    add_number_columns(table, "limit", "values", "used", "held")
     table.add_column("begins anew (UTC)", no_wrap=True)
     table.add_column("thresholds")
     for budget in page.budgets:
@@ -166,6 +192,7 @@ def _budgets_table(page: ListBudgetsResponse) -> Table:
             _window_text(budget),
             _kind_text(budget),
             money(budget.limit_nanos),
+            _value_count(budget),
             money(budget.used_nanos),
             money(budget.held_nanos),
             when_or("never", budget, "resets_at"),
@@ -174,9 +201,30 @@ def _budgets_table(page: ListBudgetsResponse) -> Table:
     return table
 
 
+def _values_table(page: ListBudgetValuesResponse) -> Table:
+    table = Table("scope", box=None)
+    add_number_columns(table, "used", "held", "left")
+    for value in page.values:
+        left = page.budget.limit_nanos - value.used_nanos - value.held_nanos
+        table.add_row(
+            _scope_text(value),
+            money(value.used_nanos),
+            money(value.held_nanos),
+            money(left),
+        )
+    return table
+
+
 def _terms(budget: Budget) -> str:
     limit = money(budget.limit_nanos)
     return f"{_kind_text(budget)}, {limit} {_window_text(budget)} on {_scope_text(budget)}"
+
+
+def _value_count(budget: Budget) -> str:
+    """Returns how many values have used something of a budget for each value."""
+    if EACH not in budget.scope.values():
+        return ""
+    return str(budget.value_count)
 
 
 def _kind_text(budget: Budget) -> str:
@@ -187,7 +235,7 @@ def _window_text(budget: Budget) -> str:
     return BudgetWindow.Name(budget.window).lower()
 
 
-def _scope_text(budget: Budget) -> str:
+def _scope_text(budget: Budget | BudgetValue) -> str:
     return " and ".join(f"{key}={value}" for key, value in sorted(budget.scope.items()))
 
 

@@ -107,5 +107,7 @@ def _plain_text(value: Value) -> str:
             return f"{value.number_value:g}"
         case "bool_value":
             return str(value.bool_value).lower()
+        case "list_value":
+            return " ".join(map(_plain_text, value.list_value.values))
         case _:
             return ""

@@ -94,17 +94,17 @@ local function find_settlement(account, amount, currency, labels, is_incurred, h
 end
 
 -- Says whether the use of a budget would leave int64. `freed` has the running budgets that the hold
--- counts in, by id.
+-- counts in, by name.
 local function budget_leaves_int64(account, charge, budget, freed, ceiling)
   local counted = exact_sum(account.key, budget.limit, negated(budget.remaining))
   if not less(ceiling, counted) then return false end
-  if not freed[budget.id] then return true end
+  if not freed[budget.name] then return true end
   return less(ceiling, exact_sum(account.key, counted, negated(charge.hold.amount)))
 end
 
 local function budgets_leave_int64(account, charge, ceiling)
   local freed = {}
-  for _, budget in ipairs(charge.freed or NONE) do freed[budget.id] = not budget.has_passed end
+  for _, budget in ipairs(charge.freed or NONE) do freed[budget.name] = not budget.has_passed end
   for _, budget in ipairs(charge.matched or NONE) do
     if budget_leaves_int64(account, charge, budget, freed, ceiling) then return true end
   end

@@ -1,15 +1,15 @@
 """The codec of an account's stored forms: the fields of the hashes in Redis, and their text.
 
 Each form below is a NamedTuple, whose fields, in order, are the layout of the text. No other module
-of Python spells a form; the scripts have the same layouts in gate/lua/lib. An absent value is "-".
-Amounts are nanos, days are UTC day numbers.
+of Python spells a form, but for gate/store/budget_codec.py; the scripts have the same layouts in
+gate/lua/lib. An absent value is "-". Amounts are nanos, days are UTC day numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from meter.journal.account_sums import ABSENT
+from gate.store.stored_text import joined, optional_number, pairs, tokens
 from meter.journal.operations import Grace, Level
 from meter.money import SETTING_MAX
 
@@ -49,7 +49,8 @@ class Settings(NamedTuple):
     """Lays out an account's settings: one token each, between spaces.
 
     With the flag BUDGETS a second part follows, from the first newline on: for each scope of
-    budgets one or two keys, a line each, and a tab between scopes.
+    budgets one or two keys, a line each, and a tab between scopes. An equals sign follows a key
+    whose values have a budget each.
     """
 
     epoch: int  # in which the settings were written; of another epoch the account is missing
@@ -71,7 +72,7 @@ class Settings(NamedTuple):
 
     def encode(self) -> str:
         """Returns the settings as stored."""
-        return _joined(" ", self)
+        return joined(" ", self)
 
 
 def epoch_of(settings: bytes | None) -> int | None:
@@ -111,7 +112,7 @@ def encode_thresholds(levels: Iterable[Level]) -> str:
     """Returns thresholds as stored: for each subject, the first to be crossed comes first."""
     ordered = sorted(levels, key=_crossing_order)
     stored = (StoredThreshold(level.threshold_id, level.subject, level.nanos) for level in ordered)
-    return ";".join(_joined(",", threshold) for threshold in stored)
+    return ";".join(joined(",", threshold) for threshold in stored)
 
 
 def _crossing_order(level: Level) -> int:
@@ -156,15 +157,15 @@ def _encode_grace(grace: Grace, began_ms: int | None) -> str:
         began_ms,
         grace.traffic_class,
     )
-    return _joined(" ", stored)
+    return joined(" ", stored)
 
 
 def _decode_grace(line: str) -> StoredGrace:
-    duration_ms, amount_nanos, began_ms, traffic_class = tokens_of(" ", line, StoredGrace._fields)
+    duration_ms, amount_nanos, began_ms, traffic_class = tokens(" ", line, StoredGrace._fields)
     return StoredGrace(
-        number_or_none(duration_ms),
+        optional_number(duration_ms),
         int(amount_nanos),
-        number_or_none(began_ms),
+        optional_number(began_ms),
         traffic_class,
     )
 
@@ -192,7 +193,7 @@ class GrantTerms(NamedTuple):
 
     def encode(self) -> str:
         """Returns the terms as stored."""
-        return _joined(" ", self)
+        return joined(" ", self)
 
 
 class StoredGrant(NamedTuple):
@@ -203,7 +204,7 @@ class StoredGrant(NamedTuple):
 
     def encode(self) -> str:
         """Returns the grant as stored."""
-        return _joined(" ", self)
+        return joined(" ", self)
 
 
 def encode_scope(scope: Sequence[str]) -> str | None:
@@ -230,7 +231,7 @@ def decode_grants(
 
     `fields` are the names and values of the grants' hash in turn, with GRANT of the current grant.
     """
-    values = pairs_of(fields)
+    values = pairs(fields)
     values[f"{current}{GrantField.LEFT}"] = str(left_of_current)
     values[f"{current}{GrantField.HELD}"] = str(held_of_current)
     numbers = {OVERAGE, current}
@@ -246,147 +247,6 @@ def _decode_grant(number: int, values: Mapping[str, str]) -> StoredBalance:
     stored = values.get(f"{number}{GrantField.GRANT}")
     if stored is None:
         return StoredBalance("a", "", left, held)
-    state, terms = tokens_of(" ", stored, StoredGrant._fields)
-    _, grant_type, *_ = tokens_of(" ", terms, GrantTerms._fields)
+    state, terms = tokens(" ", stored, StoredGrant._fields)
+    _, grant_type, *_ = tokens(" ", terms, GrantTerms._fields)
     return StoredBalance(state, grant_type, left, held)
-
-
-class BudgetField(StrEnum):
-    """Begins the name of a budgets' field.
-
-    A space and the budgets' labels follow ("key=value", one or two, sorted, a line each); behind
-    LABELS, a space and the budget's id.
-    """
-
-    BUDGETS = "d"  # the `StoredBudget`s of these labels, by id, a line each
-    LABELS = "f"  # the budget's labels
-    REMAINING = "r"  # of the first budget of BUDGETS: limit - used - held in the window
-    HELD = "h"  # of the first budget: held in the window; absent: 0
-    # The second budget has r2 and h2, and so on.
-
-
-class StoredBudget(NamedTuple):
-    """Lays out a budget: parts between spaces, and commas within a part."""
-
-    window: tuple[str, int, int | None]  # id, first day, first day behind the window
-    limit: tuple[int, str]  # nanos, h hard or s soft
-    thresholds: str | None  # `StoredBudgetThreshold`s
-    number: int  # of the operation that made the budget
-    period: str  # day, week, month or lifetime
-
-
-class StoredBudgetThreshold(NamedTuple):
-    """Lays out a budget's threshold: tokens around a colon, and bars between thresholds."""
-
-    threshold_id: str
-    nanos: int
-
-
-def encode_budget_thresholds(levels: Iterable[tuple[str, int]]) -> str:
-    """Returns the thresholds of a budget as stored."""
-    stored = (StoredBudgetThreshold(threshold_id, nanos) for threshold_id, nanos in levels)
-    return "|".join(_joined(":", threshold) for threshold in stored) or ABSENT
-
-
-def encode_labels(labels: Sequence[str]) -> str:
-    """Returns a budget's labels as stored: a line each."""
-    return "\n".join(labels)
-
-
-def decode_budgets(fields: Sequence[bytes]) -> dict[str, tuple[int, int, int]]:
-    """Returns the first day of each budget's window, and the nanos remaining and held, by id.
-
-    `fields` are the names and values of the budgets' hash in turn.
-    """
-    values = pairs_of(fields)
-    prefix = f"{BudgetField.BUDGETS} "
-    budgets = {}
-    for name, lines in values.items():
-        if not name.startswith(prefix):
-            continue
-        labels = name.removeprefix(prefix)
-        for place, line in enumerate(lines.split("\n"), 1):
-            window, *_ = tokens_of(" ", line, StoredBudget._fields)
-            budget_id, start_day, _ = window.split(",")
-            remaining = values[
-                budget_field(
-                    BudgetField.REMAINING,
-                    place,
-                    labels,
-                )
-            ]
-            held = values.get(
-                budget_field(
-                    BudgetField.HELD,
-                    place,
-                    labels,
-                ),
-                "0",
-            )
-            budgets[budget_id] = (int(start_day), int(remaining), int(held))
-    return budgets
-
-
-def budget_field(field: BudgetField, place: int, labels: str) -> str:
-    """Returns the name of the field of the budget at this place among those of the labels."""
-    if place == 1:
-        return f"{field} {labels}"
-    return f"{field}{place} {labels}"
-
-
-class HeldBudget(NamedTuple):
-    """Lays out a budget counted in by a hold: tokens between commas, semicolons between budgets."""
-
-    budget_id: str
-    start_day: str  # of the window
-    number: str  # of the operation that made the budget
-
-
-def encode_held_budgets(budgets: str, numbers: Mapping[str, int]) -> str:
-    """Returns the budgets counted in by a hold, as stored; budgets without a number are left out.
-
-    `budgets` has the id and the first day of each budget, in the form of the ledger.
-    """
-    found = []
-    for text in budgets.split(";"):
-        budget_id, _, start_day = text.partition(",")
-        if budget_id in numbers:
-            found.append(
-                HeldBudget(
-                    budget_id,
-                    start_day,
-                    str(numbers[budget_id]),
-                )
-            )
-    return ";".join(_joined(",", budget) for budget in found) or ABSENT
-
-
-def or_absent(value: str | int | None) -> str | int:
-    """Returns the value; "-" for None."""
-    if value is None:
-        return ABSENT
-    return value
-
-
-def _joined(separator: str, values: Iterable[str | int | None]) -> str:
-    return separator.join(str(or_absent(value)) for value in values)
-
-
-def tokens_of(separator: str, text: str, fields: tuple[str, ...]) -> list[str]:
-    """Splits a text into the tokens of a layout; the last token may contain separators."""
-    tokens = text.split(separator, len(fields) - 1)
-    assert len(tokens) == len(fields), f"{text!r} does not have the tokens {fields}"
-    return tokens
-
-
-def number_or_none(text: str) -> int | None:
-    """Returns the number; None for "-"."""
-    if text == ABSENT:
-        return None
-    return int(text)
-
-
-def pairs_of(fields: Sequence[bytes]) -> dict[str, str]:
-    """Returns the fields and values of a hash, which Redis lists in turn, as a mapping."""
-    texts = [field.decode() for field in fields]
-    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -8,22 +8,27 @@ from gate.store.account_codec import (
     OVERAGE,
     AccountField,
     AccountFlag,
-    BudgetField,
     GrantField,
     GrantTerms,
     Settings,
-    StoredBudget,
     StoredGrace,
     StoredGrant,
     StoredThreshold,
-    budget_field,
     decode_graces,
-    number_or_none,
-    tokens_of,
 )
+from gate.store.budget_codec import (
+    BudgetField,
+    StoredBudget,
+    budget_field,
+    counters_in,
+    decode_labels,
+    definitions_in,
+)
+from gate.store.stored_text import optional_number, tokens
 from meter.journal.account_sums import ABSENT, AccountSums
+from meter.journal.counter_names import NO_VALUE, is_for_each_value
 from meter.journal.operations import Grace, Level
-from meter.ledger.projections.budgets import BudgetState
+from meter.ledger.projections.budgets import BudgetState, CounterSums
 from meter.ledger.projections.snapshot import AccountSnapshot, GrantLeft, OpenHold, still_counted
 from meter.ledger.reconciliation.difference import FoundAccount
 from meter.money import SETTING_MAX
@@ -40,6 +45,7 @@ class StoredAccount:
     account: Fields
     grants: Fields
     budgets: Fields
+    counters: Mapping[str, Fields]  # of the budgets for each value, by id
     holds: Mapping[str, str]  # by id
 
 
@@ -60,7 +66,7 @@ def decode_account(stored: StoredAccount) -> FoundAccount:
     grants = _grants(stored, settings.current_grant)
     overage_left, overage_held = grants.pop(OVERAGE)
     holds = list(_holds(stored, settings.epoch))
-    budgets = tuple(_budgets(stored.budgets))
+    budgets = tuple(_budgets(stored))
     numbers = {budget.budget_id: str(budget.number) for budget in budgets}
     graces = decode_graces(stored.account.get(AccountField.GRACES, ""))
     began = {each.traffic_class: each.began_ms for each in graces if each.began_ms is not None}
@@ -88,22 +94,22 @@ def decode_account(stored: StoredAccount) -> FoundAccount:
 def decode_settings(account: Fields) -> Settings:
     """Returns the settings of an account's hash."""
     text, _, _ = account[AccountField.SETTINGS].partition("\n")
-    epoch, status, clock, day, due, flags, current, operation, currency, total, *packed = tokens_of(
+    epoch, status, clock, day, due, flags, current, operation, currency, total, *packed = tokens(
         " ", text, Settings._fields
     )
     daily_limit, *others = packed
     return Settings(
         int(epoch),
         status,
-        number_or_none(clock),
+        optional_number(clock),
         int(day),
-        number_or_none(due),
+        optional_number(due),
         flags,
         int(current),
         int(operation),
         currency,
         int(total),
-        number_or_none(daily_limit),
+        optional_number(daily_limit),
         *map(int, others),
     )
 
@@ -150,8 +156,8 @@ def _grant(
     meta = stored.grants.get(f"{number}{GrantField.GRANT}")
     if meta is None:
         meta = stored.account[AccountField.META_OF_CURRENT]
-    state, terms = tokens_of(" ", meta, StoredGrant._fields)
-    pays_debt, kind, priority, expires, effective, scope = tokens_of(" ", terms, GrantTerms._fields)
+    state, terms = tokens(" ", meta, StoredGrant._fields)
+    pays_debt, kind, priority, expires, effective, scope = tokens(" ", terms, GrantTerms._fields)
     labels: tuple[str, ...] = ()
     if scope != ABSENT:
         labels = tuple(scope.split("\n"))
@@ -161,8 +167,8 @@ def _grant(
         held=held,
         state=state,
         priority=int(priority),
-        expires_ms=number_or_none(expires),
-        effective_ms=number_or_none(effective),
+        expires_ms=optional_number(expires),
+        effective_ms=optional_number(effective),
         type=kind,
         scope=labels,
         pays_debt=pays_debt == "1",
@@ -171,7 +177,7 @@ def _grant(
 
 def _levels(text: str) -> Iterator[Level]:
     for threshold in filter(None, text.split(";")):
-        threshold_id, subject, nanos = tokens_of(",", threshold, StoredThreshold._fields)
+        threshold_id, subject, nanos = tokens(",", threshold, StoredThreshold._fields)
         yield Level(threshold_id, subject, int(nanos))
 
 
@@ -182,38 +188,47 @@ def _grace(grace: StoredGrace) -> Grace:
     return Grace(grace.traffic_class, grace.duration_ms, amount_nanos)
 
 
-def _budgets(fields: Fields) -> Iterator[BudgetState]:
-    prefix = f"{BudgetField.BUDGETS} "
-    for name, lines in fields.items():
-        if name.startswith(prefix):
-            labels = name.removeprefix(prefix)
-            for place, line in enumerate(lines.split("\n"), 1):
-                yield _budget(fields, labels, place, line)
+def _budgets(stored: StoredAccount) -> Iterator[BudgetState]:
+    for labels, place, line in definitions_in(stored.budgets):
+        yield _budget(stored, labels, place, line)
 
 
 def _budget(
-    fields: Fields,
-    labels: str,
+    stored: StoredAccount,
+    stored_labels: str,
     place: int,
     line: str,
 ) -> BudgetState:
-    window, limit, thresholds, number, period = tokens_of(" ", line, StoredBudget._fields)
-    budget_id, start_day, _ = window.split(",")
+    window, limit, thresholds, number, period = tokens(" ", line, StoredBudget._fields)
+    budget_id, start_hour, _ = window.split(",")
     limit_nanos, hardness = limit.split(",")
-    remaining = int(fields[budget_field(BudgetField.REMAINING, place, labels)])
-    held = int(fields.get(budget_field(BudgetField.HELD, place, labels), "0"))
+    labels = decode_labels(stored_labels)
+    if is_for_each_value(labels):
+        counters = counters_in(stored.counters[budget_id])
+    else:
+        counters = {NO_VALUE: _sums_of(stored.budgets, stored_labels, place, int(limit_nanos))}
     return BudgetState(
         budget_id=budget_id,
         number=int(number),
-        labels=tuple(labels.split("\n")),
+        labels=labels,
         window=period,
         hard=hardness == "h",
         limit=int(limit_nanos),
         levels=tuple(_budget_levels(thresholds)),
-        start_day=int(start_day),
-        used=int(limit_nanos) - remaining - held,
-        held=held,
+        start_hour=int(start_hour),
+        counters=counters,
     )
+
+
+def _sums_of(
+    fields: Fields,
+    labels: str,
+    place: int,
+    limit: int,
+) -> CounterSums:
+    remaining = int(fields[budget_field(BudgetField.REMAINING, place, labels)])
+    held = int(fields.get(budget_field(BudgetField.HELD, place, labels), "0"))
+    return CounterSums(limit - remaining - held, held)
 
 
 def _budget_levels(text: str) -> Iterator[tuple[str, int]]:

@@ -1,16 +1,16 @@
 """Reads the replies of get_balance and inspect_account, which change nothing."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gate.store.account_codec import (
     OVERAGE,
     StoredBalance,
     StoredGrace,
-    decode_budgets,
     decode_graces,
     decode_grants,
 )
+from gate.store.budget_codec import decode_budgets
 from meter.journal.account_sums import ABSENT
 from meter.journal.effect import Effect
 from meter.journal.effect_codec import decode_current_grant, decode_effect
@@ -79,6 +79,7 @@ def read_snapshot(
     line: bytes,
     grants: Sequence[bytes],
     budgets: Sequence[bytes],
+    counters: Sequence[Any],
     holds: Sequence[bytes],
     due: Sequence[bytes],
 ) -> RedisSnapshot:
@@ -91,7 +92,7 @@ def read_snapshot(
         effect.day,
         effect.before,
         {number: (grant.left, grant.held) for number, grant in balances.items()},
-        decode_budgets(budgets),
+        decode_budgets(budgets, counters),
         _read_holds(holds),
         (due[0].decode(), due[1].decode()),
     )

@@ -50,7 +50,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "open_epoch": ("journal", "shard"),
     "create_account": _ACCOUNT_KEYS,
     "update_account": ("account", "replay", "journal", "grants"),
-    "grant_credits": ("account", "replay", "journal", "grants", "accounts_by_due"),
+    "grant_credits": ("account", "replay", "journal", "grants", "budgets", "accounts_by_due"),
     "void_grant": ("account", "replay", "journal", "grants", "accounts_by_due"),
     "set_budget": _ACCOUNT_KEYS,
     "delete_budget": _ACCOUNT_KEYS,
@@ -191,12 +191,13 @@ class LoadedBudget(NamedTuple):
     hard: int
     window: str
     limit_nanos: int
-    start_day: int
+    start_hour: int
     number: int  # of the operation that made the budget
     thresholds: str
     labels: str
     remaining_nanos: int
     held_nanos: int
+    counters: str
 
 
 class LoadedHold(NamedTuple):
@@ -248,6 +249,9 @@ class GrantCreditsArguments(NamedTuple):
     grant_terms: str  # "pays_debt type priority expires_ms effective_ms scope"
     thresholds: str  # "=" leaves the account's as they are
     due_member: str
+    used_day: int | str  # on which a refunded duplicate counts, or "-"
+    charged_day: int | str  # on which the duplicate was charged, or "-"
+    counted_in: str  # budgets, as a hold's, or "-"
 
 
 class VoidGrantArguments(NamedTuple):

@@ -2,7 +2,7 @@
 
 All keys of a shard share the hash tag `{NN}`, so the keys of a call live on one node of a Redis
 Cluster. Ids have no spaces, so a space joins two ids without ambiguity. The fields of the hashes
-and the text in them stand in gate/store/account_codec.py.
+and the text in them stand in gate/store/account_codec.py and gate/store/budget_codec.py.
 
 | key                         | type   | meaning                                               |
 |-----------------------------|--------|-------------------------------------------------------|
@@ -18,6 +18,8 @@ and the text in them stand in gate/store/account_codec.py.
 | `cg:{07}:a:ACCOUNT`         | hash   | the account                                           |
 | `cg:{07}:g:ACCOUNT`         | hash   | the account's grants; absent while there is none      |
 | `cg:{07}:b:ACCOUNT`         | hash   | the account's budgets; absent while there is none     |
+| `cg:{07}:b:ACCOUNT BUDGET`  | hash   | the counters of a budget for each value, of its       |
+|                             |        | present window; a script makes up the key by itself   |
 | `cg:{07}:h:ACCOUNT HOLD`    | string | a hold; removed when the hold is settled or released  |
 | `cg:{07}:r:ACCOUNT REQUEST` | string | the reply to a request: "fingerprint record"          |
 |                             |        | (meter/journal/replay_record.py), or "operation"      |
@@ -33,6 +35,7 @@ __all__ = [
     "account_key",
     "budgets_key",
     "call_keys",
+    "counters_key",
     "due_key",
     "expiries_key",
     "grants_key",
@@ -60,6 +63,10 @@ def grants_key(shard: int, account_id: str) -> str:
 
 def budgets_key(shard: int, account_id: str) -> str:
     return _key("budgets", shard, account_id)
+
+
+def counters_key(shard: int, account_id: str, budget_id: str) -> str:
+    return _key("budgets", shard, f"{account_id} {budget_id}")
 
 
 def hold_key(shard: int, account_id: str, hold_id: str) -> str:

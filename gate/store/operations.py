@@ -8,14 +8,12 @@ from typing import NamedTuple
 from gate.store.account_codec import (
     UNCHANGED,
     GrantTerms,
-    encode_budget_thresholds,
     encode_flags,
     encode_graces,
-    encode_labels,
     encode_scope,
     encode_thresholds,
-    or_absent,
 )
+from gate.store.budget_codec import encode_budget_thresholds, encode_labels
 from gate.store.connections import Reply
 from gate.store.contracts import (
     AdvanceClockArguments,
@@ -30,6 +28,7 @@ from gate.store.due_grants import ATTEMPTS, process_due_grants
 from gate.store.keys import call_keys, shard_of
 from gate.store.script_runner import Arguments, ScriptRunner
 from gate.store.shards import Shards
+from gate.store.stored_text import or_absent
 from meter.journal.account_sums import ABSENT
 from meter.journal.operations import (
     AdvanceClock,
@@ -189,6 +188,9 @@ def _grant_credits(
         grant_terms=terms.encode(),
         thresholds=thresholds,
         due_member=account_id,
+        used_day=or_absent(change.refund_day),
+        charged_day=or_absent(change.refund_charged_day),
+        counted_in=change.refund_budgets,
     )
 
 

@@ -22,6 +22,7 @@ LIBRARY_ORDER = (
     "lib/grants",
     "lib/grant_changes",
     "lib/budgets",
+    "lib/budget_changes",
     "lib/hold",
     "lib/admission",
 )

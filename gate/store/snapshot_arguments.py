@@ -1,23 +1,27 @@
 """Turns an account of the ledger into the arguments of gate/lua/upkeep/load_account.lua."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gate.store.account_codec import (
     OVERAGE,
     GrantTerms,
     Settings,
     StoredGrant,
-    encode_budget_thresholds,
     encode_flags,
     encode_graces,
-    encode_held_budgets,
-    encode_labels,
     encode_scope,
     encode_thresholds,
 )
+from gate.store.budget_codec import (
+    encode_budget_thresholds,
+    encode_counters,
+    encode_held_budgets,
+    encode_labels,
+)
 from gate.store.contracts import LoadAccountArguments, LoadedBudget, LoadedGrant, LoadedHold
 from gate.store.keys import hold_member
-from meter.ledger.projections.budgets import BudgetState
+from meter.journal.counter_names import NO_VALUE
+from meter.ledger.projections.budgets import UNUSED, BudgetState
 from meter.ledger.projections.snapshot import AccountSnapshot, GrantLeft, OpenHold
 
 Argument = str | bytes | int
@@ -104,18 +108,27 @@ def _grant(grant: GrantLeft) -> LoadedGrant:
 
 
 def _budget(budget: BudgetState) -> LoadedBudget:
+    own = budget.counters.get(NO_VALUE, UNUSED)
     return LoadedBudget(
         budget_id=budget.budget_id,
         hard=int(budget.hard),
         window=budget.window,
         limit_nanos=budget.limit,
-        start_day=budget.start_day,
+        start_hour=budget.start_hour,
         number=budget.number,
         thresholds=encode_budget_thresholds(budget.levels),
         labels=encode_labels(budget.labels),
-        remaining_nanos=budget.limit - budget.used - budget.held,
-        held_nanos=budget.held,
+        remaining_nanos=budget.limit - own.used - own.held,
+        held_nanos=own.held,
+        counters=encode_counters(_counters(budget)),
     )
+
+
+def _counters(budget: BudgetState) -> Iterator[tuple[str, int, int]]:
+    """Yields the counters that a budget for each value has: value, used + held, held."""
+    for value, sums in budget.counters.items():
+        if value != NO_VALUE:
+            yield value, sums.used + sums.held, sums.held
 
 
 def _hold(

@@ -8,7 +8,15 @@ from redis import Redis
 
 from gate.store.account_codec import AccountField
 from gate.store.account_decoding import StoredAccount, decode_account
-from gate.store.keys import account_key, budgets_key, expiries_key, grants_key, hold_key
+from gate.store.budget_codec import ids_for_each_value
+from gate.store.keys import (
+    account_key,
+    budgets_key,
+    counters_key,
+    expiries_key,
+    grants_key,
+    hold_key,
+)
 from meter.ledger.reconciliation.difference import FoundAccount
 
 _SCAN = 1000
@@ -51,15 +59,30 @@ def _read(
         pipeline.hgetall(name(shard, account_id))
     for hold_id in hold_ids:
         pipeline.get(hold_key(shard, account_id, hold_id))
-    account, grants, budgets, *holds = pipeline.execute()
+    account, grants, stored_budgets, *holds = pipeline.execute()
     records = zip(hold_ids, holds, strict=True)
+    budgets = _decoded(stored_budgets)
     return StoredAccount(
         account_id,
         _decoded(account),
         _decoded(grants),
-        _decoded(budgets),
+        budgets,
+        _read_counters(redis, shard, account_id, ids_for_each_value(budgets)),
         {hold_id: record.decode() for hold_id, record in records if record is not None},
     )
+
+
+def _read_counters(
+    redis: Redis,
+    shard: int,
+    account_id: str,
+    budget_ids: list[str],
+) -> dict[str, dict[str, str]]:
+    pipeline = redis.pipeline(transaction=False)
+    for budget_id in budget_ids:
+        pipeline.hgetall(counters_key(shard, account_id, budget_id))
+    found = map(_decoded, pipeline.execute())
+    return dict(zip(budget_ids, found, strict=True))
 
 
 def _decoded(fields: dict[bytes, bytes]) -> dict[str, str]:

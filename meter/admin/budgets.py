@@ -5,20 +5,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, select
+from sqlalchemy import Connection, RowMapping, Select, delete, select
 
-from meter.admin.accounts import find_account, lock_account
-from meter.admin.recording import now_of, record, recorded
+from meter.admin.accounts import lock_account
+from meter.admin.recording import record, recorded
 from meter.database.admin_schema import budgets
 from meter.database.engine import Ledger, upsert
-from meter.database.errors import AccountNotFound
-from meter.database.schema import applied_budgets, budget_windows
 from meter.errors import FailedPrecondition, NotFound
+from meter.journal.counter_names import is_for_each_value
 from meter.journal.operations import Change, DeleteBudget, Operation, SetBudget
-from meter.times import MS_PER_DAY
-from meter.windows import window_of
 
 MAX_BUDGETS = 1000  # of one account
 MAX_MATCHING = 8  # that one request may match
@@ -70,16 +67,6 @@ class BudgetRow:
                 yield threshold.threshold_id, nanos
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetUse:
-    """Holds a budget and its use in the present window, as of the flushed position."""
-
-    budget: BudgetRow
-    used_nanos: int
-    held_nanos: int
-    end_day: int | None  # the first day behind the window; None for a window that never ends
-
-
 class Budgets:
     """Records the budgets of all accounts.
 
@@ -107,10 +94,10 @@ class Budgets:
             operation = recorded(connection, account, request_id, is_same)
             if operation is not None:
                 return operation
-            budgets_by_id = _budgets_by_id(connection, account_id)
-            change = _change(budgets_by_id.get(wanted.budget_id), wanted)
-            budgets_by_id[wanted.budget_id] = wanted
-            _check_number(budgets_by_id.values())
+            present = budgets_by_id(connection, account_id)
+            change = _change(present.get(wanted.budget_id), wanted)
+            present[wanted.budget_id] = wanted
+            _check_number(present.values())
             _store(connection, account_id, wanted)
             return record(connection, account, request_id, change)
 
@@ -132,34 +119,13 @@ class Budgets:
             operation = recorded(connection, account, request_id, is_same)
             if operation is not None:
                 return operation
-            budget = _find(connection, account_id, budget_id)
+            budget = find_budget(connection, account_id, budget_id)
             _delete(connection, account_id, budget_id)
             change = DeleteBudget(budget_id, budget.labels)
             return record(connection, account, request_id, change)
 
-    def used(self, account_id: str) -> list[BudgetUse]:
-        """Returns the account's budgets by id, each with its use in the present window.
 
-        The present window is the one that contains the account's own time.
-        """
-        with self._ledger.read() as connection:
-            account = find_account(connection, account_id)
-            if account is None:
-                raise AccountNotFound(account_id)
-            found = list(_budgets_by_id(connection, account_id).values())
-            today = now_of(account) // MS_PER_DAY
-            return _in_windows(connection, account_id, found, today)
-
-
-class _Use(NamedTuple):
-    used_nanos: int
-    held_nanos: int
-
-
-_UNUSED = _Use(0, 0)
-
-
-def _budgets_by_id(
+def budgets_by_id(
     connection: Connection,
     account_id: str,
 ) -> dict[str, BudgetRow]:
@@ -175,12 +141,13 @@ def _select_budgets(account_id: str) -> Select[Any]:
     return select(*columns).where(budgets.c.account_id == account_id)
 
 
-def _find(
+def find_budget(
     connection: Connection,
     account_id: str,
     budget_id: str,
 ) -> BudgetRow:
-    budget = _budgets_by_id(connection, account_id).get(budget_id)
+    """Returns the budget; raises NotFound if the account has none of this id."""
+    budget = budgets_by_id(connection, account_id).get(budget_id)
     if budget is None:
         message = f"budget_id: account {account_id} has no budget {budget_id}"
         raise NotFound("BUDGET_NOT_FOUND", message, "budget_id")
@@ -193,64 +160,6 @@ def _budget(row: RowMapping) -> BudgetRow:
     columns["labels"] = tuple(json.loads(row["labels"]))
     columns["thresholds"] = tuple(BudgetThreshold(*each) for each in thresholds)
     return BudgetRow(**columns)
-
-
-def _in_windows(
-    connection: Connection,
-    account_id: str,
-    found: list[BudgetRow],
-    today: int,
-) -> list[BudgetUse]:
-    """Returns the budgets with each budget's use in the window of the day `today`."""
-    windows = {budget.period: window_of(budget.period, today) for budget in found}
-    start_days = [start_day for start_day, _ in windows.values()]
-    uses = _uses(connection, account_id, start_days)
-    return [_use_in(windows[budget.period], budget, uses) for budget in found]
-
-
-def _use_in(
-    window: tuple[int, int | None],
-    budget: BudgetRow,
-    uses: Mapping[tuple[str, int], _Use],
-) -> BudgetUse:
-    start_day, end_day = window
-    use = uses.get((budget.budget_id, start_day), _UNUSED)
-    return BudgetUse(budget, use.used_nanos, use.held_nanos, end_day)
-
-
-def _uses(
-    connection: Connection,
-    account_id: str,
-    start_days: list[int],
-) -> dict[tuple[str, int], _Use]:
-    """Returns the use by budget id and first day of the window."""
-    uses = {}
-    for row in connection.execute(_select_uses(account_id, start_days)):
-        uses[row.budget_id, row.start_day] = _Use(row.used_nanos, row.held_nanos)
-    return uses
-
-
-def _select_uses(account_id: str, start_days: list[int]) -> Select[Any]:
-    return (
-        select(
-            applied_budgets.c.budget_id,
-            budget_windows.c.start_day,
-            budget_windows.c.used_nanos,
-            budget_windows.c.held_nanos,
-        )
-        .join(budget_windows, _same_budget())
-        .where(
-            applied_budgets.c.account_id == account_id,
-            budget_windows.c.start_day.in_(start_days),
-        )
-    )
-
-
-def _same_budget() -> ColumnElement[bool]:
-    """Returns the condition that a window is of an applied budget."""
-    return (applied_budgets.c.account_id == budget_windows.c.account_id) & (
-        applied_budgets.c.number == budget_windows.c.number
-    )
 
 
 def _change(before: BudgetRow | None, wanted: BudgetRow) -> SetBudget:
@@ -300,7 +209,7 @@ def _check_number(all_budgets: Iterable[BudgetRow]) -> None:
     """Raises FailedPrecondition for too many budgets, in all or for a single request to match.
 
     A request has a single value for each dimension: of the budgets on the same dimensions, the
-    request matches at most the budgets with the same labels.
+    request matches at most the budgets with the same labels, and those for each value besides.
     """
     number_by_labels = Counter(budget.labels for budget in all_budgets)
     if number_by_labels.total() > MAX_BUDGETS:
@@ -320,10 +229,17 @@ def _most_by_dimensions(number_by_labels: Mapping[_Names, int]) -> dict[_Names, 
     """Returns how many budgets on the same dimensions a request can match at most."""
     most_by_dimensions: dict[_Names, int] = {}
     for labels, number in number_by_labels.items():
-        dimensions = tuple(label.partition("=")[0] for label in labels)
+        dimensions = tuple(map(_dimension, labels))
         most = most_by_dimensions.get(dimensions, 0)
         most_by_dimensions[dimensions] = max(number, most)
     return most_by_dimensions
+
+
+def _dimension(label: str) -> str:
+    """Returns the label's key; the whole label, if it stands for each value."""
+    if is_for_each_value([label]):
+        return label
+    return label.partition("=")[0]
 
 
 def _listed(most_by_dimensions: Mapping[_Names, int]) -> str:

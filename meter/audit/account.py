@@ -37,6 +37,7 @@ from meter.journal.kinds import Kind
 from meter.journal.redis_snapshot import RedisSnapshot
 from meter.ledger.positions import lossy_epochs
 from meter.ledger.reconciliation.taken_over import taken_over_by
+from meter.windows import hour_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ class AccountCheck:
         report(Invariant.ENTRY, check_columns(entry))
         report(Invariant.ENTRY, check_shard(entry, self._account.shard))
         report(Invariant.OPERATIONS, self._operations.check(entry))
-        self._budgets.apply_changes(self._operations.changes)
+        hour = hour_of(entry.effect.day, entry.effect.at_ms)
+        self._budgets.apply_changes(self._operations.changes, hour)
         self._events.check(entry, self._budgets)
         if entry.effect.kind is Kind.RECONCILED:
             self._take_over(entry)
@@ -196,7 +198,7 @@ class AccountCheck:
         self._redis.apply(entry, state)
         self._totals.apply(entry)
         self._aggregates.apply(entry)
-        self._duplicates.apply(entry)
+        self._duplicates.apply(entry, self._budgets.counted)
 
     def _compare(self) -> None:
         self._report(Invariant.REDIS, self._redis.compare())

@@ -9,10 +9,12 @@ from meter.admin.accounts import AccountRow
 from meter.audit.entry import LedgerEntry
 from meter.database.schema import operations
 from meter.journal.applied_settings import Settings
+from meter.journal.effect import Flags
 from meter.journal.entry import Method
 from meter.journal.kinds import Kind
 from meter.journal.operations import AdvanceClock, Change, Create, GrantCredits, Operation, Update
 from meter.ledger.reconciliation.taken_over import TakenOver
+from meter.times import month_of
 
 _KINDS = {
     Method.CREATE: Kind.CREATE,
@@ -180,6 +182,24 @@ def _check_granted(entry: LedgerEntry, change: Change) -> Iterator[str]:
         due = 0
     if entry.amount_nanos != due:
         yield f"{entry.id}: {entry.amount_nanos} nanos were granted, recorded are {due}"
+    flags = entry.effect.flags
+    # A reconciliation tells grants without a time, and takes over what counts as used.
+    if flags.reconciled:
+        return
+    if _uncounted(flags) != _to_be_uncounted(change, entry.effect.day):
+        yield f"{entry.id}: its duplicate counts on as used, or something else does not"
+
+
+def _uncounted(flags: Flags) -> tuple[bool, bool, bool]:
+    return flags.uncounts_today, flags.uncounts_yesterday, flags.uncounts_month
+
+
+def _to_be_uncounted(change: GrantCredits, today: int) -> tuple[bool, bool, bool]:
+    """Says whether what the grant refunds counts as used today, yesterday, and this month."""
+    if change.refund_day is None or change.refund_charged_day is None:
+        return False, False, False
+    is_of_month = month_of(change.refund_charged_day) == month_of(today)
+    return change.refund_day == today, change.refund_day == today - 1, is_of_month
 
 
 def _granted_nanos(changes: Sequence[Change]) -> int:

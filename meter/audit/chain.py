@@ -9,7 +9,7 @@ from meter.journal.effect import Effect
 from meter.journal.kinds import Kind
 from meter.ledger.journal_records import continues
 from meter.ledger.rebase import rebased
-from meter.times import date_of
+from meter.times import date_of, month_of
 
 
 class ChainRule:
@@ -128,7 +128,7 @@ def _rolled(state: AccountSums, day: int, today: int) -> AccountSums:
 
 def _month_base(state: AccountSums, day: int, today: int) -> int:
     """Returns what had been used when the month of `today` began."""
-    if date_of(today)[:7] != date_of(day)[:7]:
+    if month_of(today) != month_of(day):
         return state.used
     return state.month_base
 

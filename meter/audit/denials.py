@@ -1,15 +1,16 @@
 """The rule of denials, of which no entry tells: each was possible under what had been recorded."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from meter.database.schema import events
+from meter.journal.counter_names import is_for_each_value
 from meter.journal.operations import Change, Create, SetBudget, Update
 from meter.ledger.denials import REQUEST_DENIED
-from meter.times import MS_PER_DAY, day_of
+from meter.times import HOURS_PER_DAY, MS_PER_DAY, hour_beginning_at
 from meter.windows import window_of
 
 
@@ -20,12 +21,13 @@ class _Denial:
     at_ms: int
     reason: str
     budget_id: str
-    window: str  # the first day
+    budget_values: Sequence[str]  # of a budget for each value
+    window: str  # its beginning
     affordable_nanos: str
 
     @property
     def name(self) -> str:
-        denial = f"{self.reason} {self.budget_id}".strip()
+        denial = " ".join((self.reason, self.budget_id, *self.budget_values)).strip()
         return f"{denial} in {self.window}"
 
 
@@ -71,18 +73,25 @@ def _limits(change: Change) -> bool:
 
 
 def _budgets(denial: _Denial, changes: Collection[Change]) -> list[SetBudget]:
-    """Returns all that the denial's budget was ever set to."""
+    """Returns all that the denial's budget was ever set to, with counters of the denial's kind."""
     budgets = [change for change in changes if isinstance(change, SetBudget)]
-    return [budget for budget in budgets if budget.budget_id == denial.budget_id]
+    return [budget for budget in budgets if _may_have_denied(budget, denial)]
+
+
+def _may_have_denied(budget: SetBudget, denial: _Denial) -> bool:
+    if budget.budget_id != denial.budget_id:
+        return False
+    return not denial.budget_values or is_for_each_value(budget.labels)
 
 
 def _fits_window(denial: _Denial, changes: Collection[Change]) -> bool:
-    """Says whether a window begins on the denial's day.
+    """Says whether a window begins in the denial's hour.
 
     An account's day never goes back, even if the clock does: it may be later than the denial's
     time.
     """
-    day = day_of(denial.window)
+    hour = hour_beginning_at(denial.window)
     if denial.reason != "BUDGET_EXCEEDED":
-        return day >= denial.at_ms // MS_PER_DAY
-    return any(window_of(budget.window, day)[0] == day for budget in _budgets(denial, changes))
+        day, hour_of_day = divmod(hour, HOURS_PER_DAY)
+        return hour_of_day == 0 and day >= denial.at_ms // MS_PER_DAY
+    return any(window_of(budget.window, hour)[0] == hour for budget in _budgets(denial, changes))

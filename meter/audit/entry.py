@@ -52,15 +52,20 @@ class LedgerEntry:
         return self.kind == "DEBIT" and self.duplicate_of is None
 
     @property
-    def labels(self) -> frozenset[str]:
-        """Returns the "key=value" labels by which budgets and the scopes of grants apply.
+    def met_dimensions(self) -> dict[str, str]:
+        """Returns the dimensions by which budgets and the scopes of grants apply.
 
         The model is the model of the priced usage, where usage was priced.
         """
         dimensions = dict(self.dimensions)
         if self.model:
             dimensions["model"] = self.model
-        return frozenset(f"{key}={value}" for key, value in dimensions.items())
+        return dimensions
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Returns the dimensions that apply, each as "key=value"."""
+        return frozenset(f"{key}={value}" for key, value in self.met_dimensions.items())
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:

@@ -14,10 +14,11 @@ from meter.audit.entry import LedgerEntry
 from meter.audit.stored_projections import differences
 from meter.database.schema import events
 from meter.journal.allocation import OVERAGE
+from meter.journal.counter_names import values_of
 from meter.journal.effect import Crossing
 from meter.journal.kinds import Kind
 from meter.ledger.projections.events import CREDITS_EXHAUSTED, GRANT_EXPIRED, THRESHOLD_CROSSED
-from meter.times import day_of
+from meter.times import HOURS_PER_DAY, hour_beginning_at
 
 _TYPES = (THRESHOLD_CROSSED, CREDITS_EXHAUSTED, GRANT_EXPIRED)
 _Told = tuple[object, ...]
@@ -36,8 +37,8 @@ class EventRule:
         after = effect.after()
         if effect.crossing is not None:
             number = budgets.number(effect.crossing.budget_id)
-            key = (number, effect.crossing._replace(value=0))
-            self._tell(entry, THRESHOLD_CROSSED, key, tuple(effect.crossing))
+            key = (number, effect.crossing._replace(reached=0))
+            self._tell(entry, THRESHOLD_CROSSED, key, _told_of_crossing(effect.crossing))
         if after.remaining <= 0 < effect.before.remaining:
             self._tell(entry, CREDITS_EXHAUSTED, (after.total,), (after.remaining,))
         if effect.kind is Kind.GRANT_EXPIRED:
@@ -74,18 +75,34 @@ def _told(type_: str, data: dict[str, Any]) -> _Told:
         return (int(data["remaining_nanos"]),)
     if type_ == GRANT_EXPIRED:
         return (int(data["expired_nanos"]),)
-    return tuple(_crossing(data))
-
-
-def _crossing(data: dict[str, Any]) -> Crossing:
-    window = data["window"]
-    if data["subject"] != "LOW_BALANCE":
-        window = str(day_of(window))
-    return Crossing(
-        data["subject"].lower(),
+    return (
+        data["subject"],
         data["budget_id"],
+        *data["budget_values"],
         data["threshold_id"],
-        window,
+        _window(data["subject"], data["window"]),
         int(data["level_nanos"]),
         int(data["value_nanos"]),
     )
+
+
+def _told_of_crossing(crossing: Crossing) -> _Told:
+    return (
+        crossing.subject.upper(),
+        crossing.budget_id,
+        *values_of(crossing.value),
+        crossing.threshold_id,
+        crossing.window,
+        crossing.level,
+        crossing.reached,
+    )
+
+
+def _window(subject: str, text: str) -> str:
+    """Returns the window as entries name it: by day, by hour, or by the nanos granted so far."""
+    if subject == "LOW_BALANCE":
+        return text
+    hour = hour_beginning_at(text)
+    if subject == "DAILY_USE":
+        return str(hour // HOURS_PER_DAY)
+    return str(hour)

@@ -69,14 +69,13 @@ class RedisRule:
             yield f"{at} Redis has grants {found}, the ledger {due}"
 
     def _compare_budgets(self, snapshot: RedisSnapshot, at: str) -> Iterator[str]:
-        for budget_id in sorted(snapshot.budgets.keys() | self._budgets.known.keys()):
-            found = snapshot.budgets.get(budget_id)
-            due = None
-            if found is not None:
-                start_day = found[0]
-                due = self._budgets.in_redis(budget_id, start_day)
-            if found is None or found != due:
-                yield f"{at} Redis has budget {budget_id} at {found}, the ledger at {due}"
+        """Yields the counters that differ."""
+        due = self._budgets.in_redis(snapshot.budgets)
+        for name in sorted(snapshot.budgets.keys() | due.keys()):
+            found = snapshot.budgets.get(name)
+            expected = due.get(name)
+            if found is None or found != expected:
+                yield f"{at} Redis has budget {name} at {found}, the ledger at {expected}"
 
     def _compare_holds(self, snapshot: RedisSnapshot, at: str) -> Iterator[str]:
         for hold_id, found in snapshot.holds.items():

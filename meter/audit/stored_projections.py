@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Select, select
 
-from meter.audit.budgets import BudgetRule
+from meter.audit.budgets import BudgetRule, WindowKey
 from meter.audit.grant import Grant
 from meter.database.schema import accounts, budget_windows, grants, open_holds
 from meter.journal.applied_settings import Settings
@@ -24,7 +24,7 @@ _GRANT = (
 )
 _SUMS = ("left", "held", "spent", "expired", "voided")
 
-Key = TypeVar("Key", str, int, tuple[int, int])
+Key = TypeVar("Key", str, int, tuple[int, int, str])
 
 
 def check_open_holds(
@@ -95,7 +95,7 @@ def check_budgets(
     """Compares the budgets as set, and the sums of each budget's windows."""
     yield from _definition_differences(connection, account_id, due)
     yield from differences(
-        "budget's window (its number, first day)",
+        "budget's window (its number, first hour, value)",
         _stored_windows(connection, account_id),
         due.windows,
     )
@@ -119,11 +119,11 @@ def _definition_differences(
 def _stored_windows(
     connection: Connection,
     account_id: str,
-) -> dict[tuple[int, int], tuple[int, int]]:
-    """Returns used and held nanos by budget's number and window's first day."""
+) -> dict[WindowKey, tuple[int, int]]:
+    """Returns used and held nanos by budget's number, window's first hour, and value."""
     windows = {}
     for row in connection.execute(_select_windows(account_id)):
-        key = (row.number, row.start_day)
+        key = (row.number, row.start_hour, row.value)
         windows[key] = (row.used_nanos, row.held_nanos)
     return windows
 
@@ -132,7 +132,8 @@ def _select_windows(account_id: str) -> Select[Any]:
     table = budget_windows.c
     columns = (
         table.number,
-        table.start_day,
+        table.start_hour,
+        table.value,
         table.used_nanos,
         table.held_nanos,
     )

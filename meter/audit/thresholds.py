@@ -130,7 +130,7 @@ def _window_crossings(
     """Yields the thresholds that the use of `amount` more crossed in a budget's window."""
     used_before = matched.limit - matched.remaining - matched.held
     used = used_before + amount
-    window = str(matched.start_day)
+    window = str(matched.start_hour)
     for threshold_id, nanos in levels:
         if used_before < nanos <= used:
             yield Crossing(
@@ -140,11 +140,12 @@ def _window_crossings(
                 window,
                 nanos,
                 used,
+                matched.value,
             )
 
 
 def _name(crossing: Crossing) -> str:
-    subject = f"{crossing.subject} {crossing.budget_id}".strip()
+    subject = f"{crossing.subject} {crossing.budget_id}{crossing.value}".strip()
     return (
         f"{subject}, threshold {crossing.threshold_id} in {crossing.window}"
         f" at {crossing.level} nanos"

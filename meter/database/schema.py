@@ -231,8 +231,8 @@ grants = Table(
     ),
 )
 
-# Budgets as of the flushed position, and what each used in its windows. A budget that was made anew
-# is another budget: `number` tells the two apart.
+# Budgets as of the flushed position, and what each counted in its windows. A budget that was made
+# anew is another budget: `number` tells the two apart.
 applied_budgets = Table(
     "applied_budgets",
     metadata,
@@ -251,7 +251,9 @@ budget_windows = Table(
     metadata,
     key_column("account_id", String(128)),
     key_column("number", BigInteger),
-    key_column("start_day", BigInteger),
+    key_column("start_hour", BigInteger),  # UTC hour, counted from 1970
+    # Of the counter (meter.journal.counter_names); empty: the budget is not for each value.
+    key_column("value", Text),
     required("used_nanos", BigInteger),
     required("held_nanos", BigInteger),
 )
@@ -283,7 +285,7 @@ open_holds = Table(
     required("expires_ms", BigInteger),
     required("authorized_at_ms", BigInteger),
     required("pins", Text),  # "7:30,9s:10": nanos by grant, as in effect lines
-    # "id,start day,number;..." of the budgets that the hold counts in.
+    # "name,first hour,number;..." of the budgets' counters that the hold counts in.
     required("budgets", Text),
 )
 

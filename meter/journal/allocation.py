@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meter.journal.account_sums import ABSENT
+from meter.journal.counter_names import NO_VALUE
 
 OVERAGE = 0  # stands in place of a grant's number
 _SCOPED = "s"
@@ -23,19 +24,25 @@ class Part(NamedTuple):
 
 
 class MatchedBudget(NamedTuple):
-    """Holds a budget as it stood before the effect.
+    """Holds a budget's counter as it stood before the effect.
 
     For a hold that ends, the window is the window in which the hold was counted.
     """
 
     budget_id: str
-    start_day: int  # first UTC day of the window
-    end_day: int | None  # first day behind the window; None: the window never ends
+    start_hour: int  # first UTC hour of the window, counted from 1970
+    end_hour: int | None  # first hour behind the window; None: the window never ends
     remaining: int  # limit - used - held
     held: int
     limit: int
     hard: bool
     current: bool = True  # False: the window has passed; the sums are those of the present window
+    value: str = NO_VALUE  # of the counter (meter/journal/counter_names.py)
+
+    @property
+    def name(self) -> str:
+        """Returns the counter's name."""
+        return self.budget_id + self.value
 
 
 class Allocation(NamedTuple):

@@ -19,6 +19,7 @@ from meter.journal.allocation import (
     total_scoped,
     total_unscoped,
 )
+from meter.journal.counter_names import NO_VALUE
 from meter.journal.kinds import Kind
 
 
@@ -34,6 +35,10 @@ class Flags(NamedTuple):
     spend_management_off: bool = False  # the account's limits and budgets deny nothing
     suspended: bool = False  # the account may spend nothing new
     reconciled: bool = False  # told by the store, to a ledger that had lost the entries
+    # a refund of a duplicate: the amount counts no longer as used today, yesterday, this month
+    uncounts_today: bool = False
+    uncounts_yesterday: bool = False
+    uncounts_month: bool = False
 
 
 NO_FLAGS = Flags()
@@ -47,7 +52,8 @@ class Crossing(NamedTuple):
     threshold_id: str
     window: str  # within one window, each threshold is crossed once
     level: int
-    value: int  # credits used, or remaining, after the effect
+    reached: int  # credits used, or remaining, after the effect
+    value: str = NO_VALUE  # of the budget's counter
 
 
 class Effect(NamedTuple):
@@ -175,7 +181,7 @@ class Effect(NamedTuple):
             return before
         spendable = before.spendable + self._spendable_delta()
         if kind.gives:
-            return before._replace(spendable=spendable, total=before.total + self.amount)
+            return self._after_grant(spendable)
         if kind.retires:
             return before._replace(spendable=spendable, expired=before.expired + self.amount)
         return self._after_hold(spendable)
@@ -271,16 +277,31 @@ class Effect(NamedTuple):
     def _hard_budgets_left(self) -> Iterator[int]:
         """Yields how much each matched hard budget has left after the effect."""
         delta = self.budgets_delta
-        freed = {budget.budget_id for budget in self.freed if budget.current}
+        freed = {budget.name for budget in self.freed if budget.current}
         for budget in self.budgets:
             if not budget.hard:
                 continue
             left = budget.remaining
             if budget.current:
                 left -= delta
-            if budget.budget_id in freed:
+            if budget.name in freed:
                 left += self.hold_amount
             yield left
+
+    def _after_grant(self, spendable: int) -> AccountSums:
+        before = self.before
+        sums = before._replace(spendable=spendable, total=before.total + self.amount)
+        flags = self.flags
+        if flags.uncounts_today:
+            sums = sums._replace(
+                day_remaining=before.day_remaining + self.amount,
+                day_base=before.day_base + self.amount,
+            )
+        if flags.uncounts_today or flags.uncounts_yesterday:
+            sums = sums._replace(yesterday_base=before.yesterday_base + self.amount)
+        if flags.uncounts_month:
+            sums = sums._replace(month_base=before.month_base + self.amount)
+        return sums
 
     def _after_hold(self, spendable: int) -> AccountSums:
         """Returns the sums after a hold was placed, extended or given back."""

@@ -5,21 +5,23 @@ a missing value. `encode_effect` in gate/lua/lib/journal.lua writes the line; `e
 writes the lines of entries that the ledger makes by itself.
 
 The allocation is `-` in the usual case. For a crossed threshold it is
-`subject,budget id,threshold id,window,level,value`. Otherwise it is
+`subject,budget's name,threshold id,window,level,value`. Otherwise it is
 `taken/returned/lapsed/budgets`, with `/freed` at the end where a late debit's hold left budgets:
 
 | part                    | form                                                               |
 |-------------------------|--------------------------------------------------------------------|
 | taken, returned, lapsed | parts, such as `7:30,9s:10,0:5` (meter/journal/allocation.py)      |
-| budgets, freed          | `id,start day,end day,remaining,held,limit,flags`, joined with `;` |
+| budgets, freed          | `name,first hour,end,remaining,held,limit,flags`, joined with `;`   |
 
-A budget's flags: `h` a hard budget (else `s`), `p` a window that has passed.
+A budget's name is that of the counter (meter/journal/counter_names.py), also for a crossed
+threshold. A budget's flags: `h` a hard budget (else `s`), `p` a window that has passed.
 """
 
 from functools import lru_cache
 
 from meter.journal.account_sums import ABSENT, AccountSums
 from meter.journal.allocation import Allocation, MatchedBudget, decode_parts, encode_parts
+from meter.journal.counter_names import split_name
 from meter.journal.effect import NO_FLAGS, Crossing, Effect, Flags
 from meter.journal.kinds import Kind
 
@@ -34,6 +36,9 @@ _FLAGS = {
     "o": "spend_management_off",
     "s": "suspended",
     "r": "reconciled",
+    "t": "uncounts_today",
+    "y": "uncounts_yesterday",
+    "m": "uncounts_month",
 }
 _HARD = "h"
 _PASSED = "p"
@@ -156,16 +161,18 @@ def _decode_allocation(kind: str, text: str) -> Allocation | None:
 def _decode_crossing(kind: str, text: str) -> Crossing | None:
     if kind != Kind.THRESHOLD:
         return None
-    subject, budget_id, threshold_id, window, level, value = text.split(",")
-    if budget_id == ABSENT:
-        budget_id = ""
+    subject, name, threshold_id, window, level, used = text.split(",")
+    if name == ABSENT:
+        name = ""
+    budget_id, value = split_name(name)
     return Crossing(
         subject,
         budget_id,
         threshold_id,
         window,
         int(level),
-        int(value),
+        int(used),
+        value,
     )
 
 
@@ -176,16 +183,18 @@ def _decode_budgets(text: str = ABSENT) -> tuple[MatchedBudget, ...]:
 
 
 def _decode_budget(text: str) -> MatchedBudget:
-    budget_id, start_day, end_day, remaining, held, limit, flags = text.split(",")
+    name, start_hour, end_hour, remaining, held, limit, flags = text.split(",")
+    budget_id, value = split_name(name)
     return MatchedBudget(
         budget_id,
-        int(start_day),
-        None if end_day == ABSENT else int(end_day),
+        int(start_hour),
+        None if end_hour == ABSENT else int(end_hour),
         int(remaining),
         int(held),
         int(limit),
         _HARD in flags,
         _PASSED not in flags,
+        value,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from meter.journal.account_sums import ABSENT
 from meter.journal.entry import Method
 
 # Subjects of thresholds.
@@ -113,7 +114,8 @@ class Update:
 class GrantCredits:
     """Adds credits.
 
-    `refund_of` names the entry that the grant gives back, where the ledger found a duplicate.
+    `refund_of` names the entry that the grant gives back, where the ledger found a duplicate; what
+    the duplicate counted as used is taken back as well.
     """
 
     grant_id: str
@@ -129,6 +131,10 @@ class GrantCredits:
     non_refundable: bool = False
     # the account's levels from here on, where the grant changes them
     levels: tuple[Level, ...] | None = None
+    refund_day: int | None = None  # on which the duplicate counts as used
+    refund_charged_day: int | None = None  # on which the duplicate was charged
+    # in which the duplicate counts: "counter's name,first hour of the window,budget's number;..."
+    refund_budgets: str = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class RedisSnapshot:
     state: AccountSums
     # left and held, by the grant's number; OVERAGE is 0
     grants: Mapping[int, tuple[int, int]]
-    # the window's first day, remaining and held, by the budget's id
+    # the window's first hour, remaining and held, by the counter's name; a budget for each value is
+    # there by its id, too, with its window
     budgets: Mapping[str, tuple[int, int, int]]
     # by id, the holds that were asked for; None: not open
     holds: Mapping[str, HoldInRedis | None] = field(default_factory=dict)

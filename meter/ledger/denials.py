@@ -1,4 +1,4 @@
-"""Records that requests were denied: one event for each account, reason, budget and window.
+"""Records that requests were denied: one event for each account, reason, budget, value and window.
 
 The journal knows nothing of denials, which write nothing in Redis. Gates record them, beside the
 calls.
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meter.database.engine import Ledger
+from meter.journal.counter_names import values_of
 from meter.ledger.events import Event, record_events
-from meter.times import date_of
+from meter.times import beginning_of
 
 REQUEST_DENIED = "request.denied"
 
@@ -20,7 +21,8 @@ class DenialEvent(NamedTuple):
     account_id: str
     reason: str  # a name of gate.v1.Reason
     budget_id: str  # for BUDGET_EXCEEDED; else empty
-    window_day: int  # the account's UTC day, or the first day of the budget's window
+    budget_value: str  # of a budget for each value, as meter/journal/counter_names.py has it
+    window_hour: int  # the first hour of the account's UTC day, or of the budget's window
     at_ms: int  # by the account's clock
     affordable_nanos: int  # what the denied request could have spent
 
@@ -35,15 +37,17 @@ def record_denials(ledger: Ledger, denials: Iterable[DenialEvent]) -> None:
 
 
 def _event(denial: DenialEvent) -> Event:
+    budget = f"{denial.budget_id}{denial.budget_value}"
     return Event(
         account_id=denial.account_id,
         type=REQUEST_DENIED,
-        once_key=f"{denial.reason} {denial.budget_id} {denial.window_day}",
+        once_key=f"{denial.reason} {budget} {denial.window_hour}",
         occurred_at_ms=denial.at_ms,
         data={
             "reason": denial.reason,
             "budget_id": denial.budget_id,
-            "window": date_of(denial.window_day),
+            "budget_values": values_of(denial.budget_value),
+            "window": beginning_of(denial.window_hour),
             "affordable_nanos": denial.affordable_nanos,
         },
     )

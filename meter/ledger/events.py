@@ -27,8 +27,9 @@ _ID_DIGITS = 32
 class Event(NamedTuple):
     """Tells of one fact.
 
-    `data` holds texts, booleans and integers. An integer whose name ends in `_nanos` is kept as a
-    text, as JSON forms of protobuf messages have it: JavaScript would round the number.
+    `data` holds texts, lists of texts, booleans and integers. An integer whose name ends in
+    `_nanos` is kept as a text, as JSON forms of protobuf messages have it: JavaScript would round
+    the number.
     """
 
     account_id: str  # empty: an event of the operator's

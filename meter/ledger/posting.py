@@ -6,7 +6,8 @@ position are posted now, once.
 
 A duplicate (its request id was used before, but the replay record in Redis had lapsed) stays in the
 history, marked; a refund of its charge is recorded in the same transaction. A duplicate counts
-neither as usage nor in an invoice, since its credits are given back.
+neither as usage nor in an invoice, since its credits are given back; with the refund it does not
+count as used in the account's sums and budgets either.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -184,7 +185,7 @@ def _write_records(connection: Connection, posted: Posted) -> None:
     _add_usage(connection, posted.records, duplicates)
     projector.save()
     if duplicates:
-        _give_back(connection, posted.records, duplicates)
+        _give_back(connection, posted.records, duplicates, projector)
     _grant_again(connection, projector.lost)
     posted.oldest_ms = _oldest_ms(posted.records, projector)
 
@@ -222,6 +223,7 @@ def _give_back(
     connection: Connection,
     records: Iterable[JournalRecord],
     duplicates: Duplicates,
+    projector: Projector,
 ) -> None:
     """Records a refund for each duplicate that charged something.
 
@@ -234,7 +236,8 @@ def _give_back(
         _log_duplicate(record, first)
         if record.effect.kind is Kind.DEBIT and record.effect.amount > 0:
             request_id = f"{REFUND_REQUEST_PREFIX}{record.entry_id}"
-            _record(connection, record.account_id, _refund(record, first), request_id)
+            refund = _refund(record, first, projector.used_in(record))
+            _record(connection, record.account_id, refund, request_id)
 
 
 def _log_duplicate(record: JournalRecord, first: str) -> None:
@@ -246,7 +249,7 @@ def _log_duplicate(record: JournalRecord, first: str) -> None:
     )
 
 
-def _refund(record: JournalRecord, first: str) -> GrantCredits:
+def _refund(record: JournalRecord, first: str, budgets: str) -> GrantCredits:
     return GrantCredits(
         grant_id=f"refund-{record.entry_id}",
         type="REFUND",
@@ -256,6 +259,9 @@ def _refund(record: JournalRecord, first: str) -> GrantCredits:
         expires_at_ms=None,
         description=f"Entry {record.entry_id} repeated entry {first}, and is given back",
         refund_of=record.entry_id,
+        refund_day=record.effect.usage_day,
+        refund_charged_day=record.effect.day,
+        refund_budgets=budgets,
     )
 
 

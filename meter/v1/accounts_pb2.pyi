@@ -60,6 +60,7 @@ class BudgetWindow(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WEEKLY: _ClassVar[BudgetWindow]
     MONTHLY: _ClassVar[BudgetWindow]
     LIFETIME: _ClassVar[BudgetWindow]
+    HOURLY: _ClassVar[BudgetWindow]
 ACCOUNT_STATUS_UNSPECIFIED: AccountStatus
 ACTIVE: AccountStatus
 SUSPENDED: AccountStatus
@@ -89,6 +90,7 @@ DAILY: BudgetWindow
 WEEKLY: BudgetWindow
 MONTHLY: BudgetWindow
 LIFETIME: BudgetWindow
+HOURLY: BudgetWindow
 
 class Account(_message.Message):
     __slots__ = ("account_id", "currency", "status", "overage_protection_nanos", "daily_limit_nanos", "test_clock_time", "create_time", "overage_policy", "spend_management_off", "thresholds", "graces", "billing_emails", "alert_emails")
@@ -385,7 +387,7 @@ class ListVoucherBatchesResponse(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[VoucherBatch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Budget(_message.Message):
-    __slots__ = ("budget_id", "scope", "window", "soft", "limit_nanos", "thresholds", "used_nanos", "held_nanos", "resets_at", "warnings")
+    __slots__ = ("budget_id", "scope", "window", "soft", "limit_nanos", "thresholds", "used_nanos", "held_nanos", "resets_at", "value_count", "warnings")
     class ScopeEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -402,6 +404,7 @@ class Budget(_message.Message):
     USED_NANOS_FIELD_NUMBER: _ClassVar[int]
     HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
     RESETS_AT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_COUNT_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     budget_id: str
     scope: _containers.ScalarMap[str, str]
@@ -412,8 +415,9 @@ class Budget(_message.Message):
     used_nanos: int
     held_nanos: int
     resets_at: _timestamp_pb2.Timestamp
+    value_count: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, budget_id: _Optional[str] = ..., scope: _Optional[_Mapping[str, str]] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., soft: _Optional[bool] = ..., limit_nanos: _Optional[int] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., used_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, budget_id: _Optional[str] = ..., scope: _Optional[_Mapping[str, str]] = ..., window: _Optional[_Union[BudgetWindow, str]] = ..., soft: _Optional[bool] = ..., limit_nanos: _Optional[int] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., used_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ..., resets_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value_count: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BudgetThreshold(_message.Message):
     __slots__ = ("threshold_id", "amount_nanos", "percent")
@@ -462,6 +466,45 @@ class ListBudgetsResponse(_message.Message):
     budgets: _containers.RepeatedCompositeFieldContainer[Budget]
     next_page_token: str
     def __init__(self, budgets: _Optional[_Iterable[_Union[Budget, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetValuesRequest(_message.Message):
+    __slots__ = ("account_id", "budget_id", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    budget_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetValuesResponse(_message.Message):
+    __slots__ = ("budget", "values", "next_page_token")
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    values: _containers.RepeatedCompositeFieldContainer[BudgetValue]
+    next_page_token: str
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ..., values: _Optional[_Iterable[_Union[BudgetValue, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class BudgetValue(_message.Message):
+    __slots__ = ("scope", "used_nanos", "held_nanos")
+    class ScopeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    USED_NANOS_FIELD_NUMBER: _ClassVar[int]
+    HELD_NANOS_FIELD_NUMBER: _ClassVar[int]
+    scope: _containers.ScalarMap[str, str]
+    used_nanos: int
+    held_nanos: int
+    def __init__(self, scope: _Optional[_Mapping[str, str]] = ..., used_nanos: _Optional[int] = ..., held_nanos: _Optional[int] = ...) -> None: ...
 
 class GrantCreditsRequest(_message.Message):
     __slots__ = ("account_id", "request_id", "grant")

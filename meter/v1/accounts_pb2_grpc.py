@@ -111,6 +111,11 @@ class AccountsStub:
                 request_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.SerializeToString,
                 response_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.FromString,
                 _registered_method=True)
+        self.ListBudgetValues = channel.unary_unary(
+                '/meter.v1.Accounts/ListBudgetValues',
+                request_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetValuesRequest.SerializeToString,
+                response_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetValuesResponse.FromString,
+                _registered_method=True)
         self.AdvanceTestClock = channel.unary_unary(
                 '/meter.v1.Accounts/AdvanceTestClock',
                 request_serializer=meter_dot_v1_dot_accounts__pb2.AdvanceTestClockRequest.SerializeToString,
@@ -222,6 +227,13 @@ class AccountsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBudgetValues(self, request, context):
+        """Lists what the values of one budget have used in its present window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AdvanceTestClock(self, request, context):
         """Moves an account's test clock forward; holds that end by then expire. Only for accounts created with one.
         """
@@ -306,6 +318,11 @@ def add_AccountsServicer_to_server(servicer, server):
                     servicer.ListBudgets,
                     request_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.FromString,
                     response_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'ListBudgetValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgetValues,
+                    request_deserializer=meter_dot_v1_dot_accounts__pb2.ListBudgetValuesRequest.FromString,
+                    response_serializer=meter_dot_v1_dot_accounts__pb2.ListBudgetValuesResponse.SerializeToString,
             ),
             'AdvanceTestClock': grpc.unary_unary_rpc_method_handler(
                     servicer.AdvanceTestClock,
@@ -720,6 +737,33 @@ class Accounts:
             '/meter.v1.Accounts/ListBudgets',
             meter_dot_v1_dot_accounts__pb2.ListBudgetsRequest.SerializeToString,
             meter_dot_v1_dot_accounts__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgetValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meter.v1.Accounts/ListBudgetValues',
+            meter_dot_v1_dot_accounts__pb2.ListBudgetValuesRequest.SerializeToString,
+            meter_dot_v1_dot_accounts__pb2.ListBudgetValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

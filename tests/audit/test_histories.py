@@ -163,8 +163,8 @@ class Story:
         self.scribe.now_ms += number * HOUR // 4
 
     def _budget(self, number: int) -> None:
-        labels = (("user=ada",), ("service=chat",), ("service=chat", "user=ada"))[number % 3]
-        window = ("day", "week", "month", "lifetime")[number % 4]
+        labels = (("user=ada",), ("service=*",), ("service=chat", "user=*"))[number % 3]
+        window = ("day", "week", "month", "hour")[number % 4]
         budget = BudgetRow(
             f"b{number % 4}",
             labels,

@@ -132,7 +132,7 @@ def test_a_crossing_stands_in_place_of_an_allocation() -> None:
 
 # Budgets
 
-TEAM = f"team,19754,{MARCH_1},20,7,100,h"
+TEAM = f"team,{19_754 * 24},{MARCH_1 * 24},20,7,100,h"
 SOFT = "all,0,-,-3,0,50,s"
 PASSED = f"day,{DAY - 1},{DAY + 1},15,0,90,hp"
 
@@ -140,7 +140,9 @@ PASSED = f"day,{DAY - 1},{DAY + 1},15,0,90,hp"
 def test_budgets_are_told_as_they_stood_before() -> None:
     line = effect(f"A 7 {DAY} 10 10 {DAY} 9 - h1", f"7:10/-/-/{TEAM};{SOFT};{PASSED}")
     assert line.budgets == (
-        MatchedBudget("team", 19_754, MARCH_1, remaining=20, held=7, limit=100, hard=True),
+        MatchedBudget(
+            "team", 19_754 * 24, MARCH_1 * 24, remaining=20, held=7, limit=100, hard=True
+        ),
         MatchedBudget("all", 0, None, remaining=-3, held=0, limit=50, hard=False),
         MatchedBudget(
             "day", DAY - 1, DAY + 1, remaining=15, held=0, limit=90, hard=True, current=False

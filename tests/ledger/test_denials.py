@@ -83,13 +83,13 @@ def test_denials_and_thresholds_are_numbered_in_one_order_without_gaps(
     harness.create("acme", 3 * CREDIT, clock=NOON, thresholds=(low,))
     harness.create("beta", 3 * CREDIT, clock=NOON, thresholds=(low,))
     denials = [
-        DenialEvent(account_id, "INSUFFICIENT_CREDITS", "", DAY, NOON, CREDIT)
+        DenialEvent(account_id, "INSUFFICIENT_CREDITS", "", "", DAY * 24, NOON, CREDIT)
         for account_id in ("acme", "beta")
     ]
     record_denials(harness.ledger, denials)
     harness.debit("acme", CREDIT)
     flusher.flush_once()
-    record_denials(harness.ledger, [*denials, denials[0]._replace(window_day=DAY + 1)])
+    record_denials(harness.ledger, [*denials, denials[0]._replace(window_hour=(DAY + 1) * 24)])
     harness.debit("beta", CREDIT)
     flusher.flush_once()
     assert recorded(harness.ledger) == [
@@ -111,7 +111,9 @@ def test_gates_and_flusher_at_once_number_each_event_once(
     levels = tuple(Threshold(f"t{n}", "daily_use", n * CREDIT) for n in range(1, 31))
     harness.create("acme", 31 * CREDIT, clock=NOON, thresholds=levels)
     days = range(DAY, DAY + 30)
-    denials = [DenialEvent("acme", "INSUFFICIENT_CREDITS", "", day, NOON, CREDIT) for day in days]
+    denials = [
+        DenialEvent("acme", "INSUFFICIENT_CREDITS", "", "", day * 24, NOON, CREDIT) for day in days
+    ]
     with running(flusher), ThreadPoolExecutor(4) as gates:
         recording = [
             gates.submit(record_denials, harness.ledger, [denial])

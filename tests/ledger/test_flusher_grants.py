@@ -48,7 +48,7 @@ def test_what_the_entries_do_is_added_up_alike_in_one_transaction_and_in_many(
         ("BUDGET", "team", "half", 30, 36),
     ]
     windows = [tuple(row.values())[1:] for row in rows(harness.ledger, schema.budget_windows)]
-    assert windows == [(6, MONTH, 36 * CREDIT, 0), (7, DAY, 10 * CREDIT, 0)]
+    assert windows == [(6, MONTH * 24, "", 36 * CREDIT, 0), (7, DAY * 24, "", 10 * CREDIT, 0)]
     (hold,) = rows(harness.ledger, schema.open_holds)
     assert (hold["amount_nanos"], hold["pins"]) == (7 * CREDIT, f"16:{5 * CREDIT},0:{2 * CREDIT}")
     assert [

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meter.admin import budgets as module
+from meter.admin.budget_use import BudgetUses
 from meter.admin.budgets import MAX_BUDGETS, MAX_MATCHING, BudgetRow, Budgets, BudgetThreshold
 from meter.admin.recorder import OperationRecorder
 from meter.database.engine import Ledger
@@ -78,7 +79,7 @@ def test_a_budget_is_set_once_for_a_request_id(ledger: Ledger) -> None:
     first = put(ledger, wanted, "r")
     put(ledger, budget(limit_nanos=1))
     assert put(ledger, wanted, "r") == first
-    [shown] = Budgets(ledger).used("acme")
+    [shown] = BudgetUses(ledger).all("acme")
     assert shown.budget.limit_nanos == 1, "the repeat changed nothing"
     for other in (budget(), budget("b", "user=bob"), budget("c"), budget(limit_nanos=3)):
         with pytest.raises(RequestIdReused):
@@ -94,7 +95,7 @@ def test_a_deletion_takes_effect_once(ledger: Ledger) -> None:
     with pytest.raises(NotFound) as refused:
         calls.delete("acme", "b", request_id=new_id())
     assert refused.value.reason == "BUDGET_NOT_FOUND"
-    assert calls.used("acme") == []
+    assert BudgetUses(ledger).all("acme") == []
 
 
 def test_budgets_are_shown_by_id_as_they_were_given_with_the_window_that_runs(
@@ -109,15 +110,15 @@ def test_budgets_are_shown_by_id_as_they_were_given_with_the_window_that_runs(
     ]
     for each in reversed(made):
         put(ledger, each)
-    shown = Budgets(ledger).used("acme")
+    shown = BudgetUses(ledger).all("acme")
     assert [each.budget for each in shown] == made
-    assert [each.end_day for each in shown] == [
-        NOON // MS_PER_DAY + 31,
+    assert [each.end_hour for each in shown] == [
+        (NOON // MS_PER_DAY + 31) * 24,
         None,
-        NOON // MS_PER_DAY + 1,
+        (NOON // MS_PER_DAY + 1) * 24,
     ]
     OperationRecorder(ledger).advance_clock("acme", NOON + DAY, request_id=new_id())
-    assert Budgets(ledger).used("acme")[2].end_day == NOON // MS_PER_DAY + 2
+    assert BudgetUses(ledger).all("acme")[2].end_hour == (NOON // MS_PER_DAY + 2) * 24
 
 
 def test_no_request_can_meet_more_than_eight(ledger: Ledger) -> None:
@@ -135,6 +136,8 @@ def test_no_request_can_meet_more_than_eight(ledger: Ledger) -> None:
             put(ledger, wanted)
         assert refused.value.reason == "TOO_MANY_BUDGETS"
         assert " on user" in refused.value.message
+    with pytest.raises(FailedPrecondition, match=r"8 on user, 1 on user=\*"):
+        put(ledger, budget("each", "user=*"))
     put(ledger, budget("ada-0", limit_nanos=1))
     put(ledger, budget("ada-0", "user=bob"))
     put(ledger, budget("ninth", "user=bob"))
@@ -154,7 +157,7 @@ def test_an_account_has_a_bounded_number_of_budgets(
 
 
 KEYS = ("user", "project", "model")
-labels = st.sampled_from([f"{key}={value}" for key in KEYS for value in "xy"])
+labels = st.sampled_from([f"{key}={value}" for key in KEYS for value in "xy*"])
 scopes = st.lists(labels, min_size=1, max_size=2, unique_by=lambda label: label.partition("=")[0])
 
 
@@ -171,7 +174,8 @@ def test_whatever_is_accepted_no_request_meets_more_than_eight(
     for number, scope in enumerate(wanted):
         with suppress(FailedPrecondition):
             Budgets(ledger).set(name, budget(f"b{number}", *scope), request_id=new_id())
-    accepted = [set(use.budget.labels) for use in Budgets(ledger).used(name)]
+    accepted = [set(use.budget.labels) for use in BudgetUses(ledger).all(name)]
     for request in combinations([f"{key}={value}" for key in KEYS for value in "xy"], 3):
         if len({label.partition("=")[0] for label in request}) == len(KEYS):
-            assert sum(scope <= set(request) for scope in accepted) <= MAX_MATCHING
+            met = set(request) | {f"{key}=*" for key in KEYS}
+            assert sum(scope <= met for scope in accepted) <= MAX_MATCHING

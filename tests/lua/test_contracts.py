@@ -344,14 +344,18 @@ def test_windows_of_budgets_are_those_of_the_calendar(redis_db: redis.Redis, kin
     code = """
         local days = {}
         for day = 0, ARGV[1] do
-          local first, behind = window_of(ARGV[2], day)
-          days[#days + 1], days[#days + 2] = tonumber(first), tonumber(behind)
+          local first, behind = window_of(ARGV[2], day * 24 + day % 24)
+          days[#days + 1], days[#days + 2] = first / 24, behind / 24
         end
         return days"""
     days = evaluate(redis_db, code, DAYS, kind)
     assert days == [
         (edge - CALENDAR[0]).days for today in CALENDAR for edge in window_of(kind, today)
     ]
+
+
+def test_a_window_of_an_hour_ends_with_it(redis_db: redis.Redis) -> None:
+    assert evaluate(redis_db, "return {window_of('hour', 474096 + 23)}") == [b"474119", b"474120"]
 
 
 def window_of(kind: str, today: date) -> tuple[date, date]:

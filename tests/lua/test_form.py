@@ -36,8 +36,9 @@ CALLS = [
         },
     ),
     ("set_budget", {"operation_number": 4, "limit_nanos": 400}),
+    ("set_budget", {"operation_number": 5, "budget_id": "b2", "labels": "user", "window": "hour"}),
     ("authorize", {"amount_nanos": 140, "labels": "\napi_key=k1\nmodel=openai/gpt\n"}),
-    ("debit", {"amount_nanos": 5, "labels": "\napi_key=k1\n"}),
+    ("debit", {"amount_nanos": 5, "labels": "\napi_key=k1\nuser=a b\n"}),
 ]
 
 

@@ -6,8 +6,20 @@ from dataclasses import dataclass, field
 from gate.v1.gate_pb2 import Balance, CreditsLeft, GraceState
 from meter.journal.effect import Crossing
 from meter.journal.operations import Grace, Level
-from model.days import DAY_MS, at, month_of
-from model.facts import OVERAGE, Budget, Charge, Grant, Hold, Labels, Line, Parts, Window, merged
+from model.days import DAY_MS, HOUR_MS, at, month_of
+from model.facts import (
+    OVERAGE,
+    Budget,
+    Charge,
+    Grant,
+    Hold,
+    Labels,
+    Line,
+    Parts,
+    Uncounted,
+    Window,
+    merged,
+)
 
 Replies = dict[str, tuple[object, object]]
 
@@ -26,12 +38,14 @@ class Account:
     grants: dict[int, Grant] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     charges: list[Charge] = field(default_factory=list)
+    uncounted: list[Uncounted] = field(default_factory=list)
     losses: Parts = field(default_factory=list)  # expired or voided
     payments: Parts = field(default_factory=list)  # of overage in use, by grants
     holds: dict[str, Hold] = field(default_factory=dict)
     graces_begun: dict[str, int] = field(default_factory=dict)
     replies: Replies = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)  # everything that took effect
+    counted: set[Window] = field(default_factory=set)  # in which something was ever used or held
     # how far below zero `spendable` may be: shortfalls, grace, and overage protection taken away
     excused: int = 0
 
@@ -39,6 +53,10 @@ class Account:
     def day(self) -> int:
         self.today = max(self.today, self.clock_ms // DAY_MS)
         return self.today
+
+    @property
+    def hour(self) -> int:
+        return max(self.day * 24, self.clock_ms // HOUR_MS)
 
     def left(self) -> dict[int, int]:
         """What there is to take, by grant."""
@@ -107,7 +125,12 @@ class Account:
         return taken - sum(amount for _, amount in self.payments)
 
     def used_on(self, day: int) -> int:
-        return sum(charge.amount for charge in self.charges if charge.day == day)
+        uncounted = sum(each.amount for each in self.uncounted if each.day == day)
+        return sum(charge.amount for charge in self.charges if charge.day == day) - uncounted
+
+    def used_in_month(self, month: tuple[int, int]) -> int:
+        uncounted = sum(each.amount for each in self.uncounted if each.month == month)
+        return sum(charge.amount for charge in self.charges if charge.month == month) - uncounted
 
     @property
     def held_today(self) -> int:
@@ -118,23 +141,27 @@ class Account:
         return (self.limit or 0) - self.used_on(self.day) - self.held_today
 
     def used_in(self, window: Window) -> int:
-        return sum(charge.amount for charge in self.charges if window in charge.windows)
+        uncounted = sum(each.amount for each in self.uncounted if window in each.windows)
+        used = sum(charge.amount for charge in self.charges if window in charge.windows)
+        return used - uncounted
 
     def held_in(self, window: Window) -> int:
         return sum(hold.amount for hold in self.open_holds() if window in hold.windows)
 
     def remaining_of(self, budget: Budget) -> int:
-        window = budget.now(self.day)
+        window = budget.now(self.hour)
         return budget.limit - self.used_in(window) - self.held_in(window)
 
     def budgets_of(self, labels: Labels) -> list[Budget]:
         """Those that usage with these labels counts in."""
-        return [budget for budget in self._by_id() if labels.issuperset(budget.labels)]
+        met = (budget.met_by(labels) for budget in self._by_id())
+        return [budget for budget in met if budget is not None]
 
     def budgets_behind(self, windows: Iterable[Window]) -> list[Budget]:
         """Those of these windows that still are the same."""
-        numbers = {window.number for window in windows}
-        return [budget for budget in self._by_id() if budget.number in numbers]
+        values = {window.number: window.value for window in windows}
+        behind = (budget for budget in self._by_id() if budget.number in values)
+        return [budget.of(values[budget.number]) for budget in behind]
 
     def _by_id(self) -> list[Budget]:
         return [self.budgets[budget_id] for budget_id in sorted(self.budgets)]
@@ -210,9 +237,7 @@ class Account:
     def balance(self, budgets: Iterable[Budget] = ()) -> Balance:
         return Balance(
             total_credits_nanos=self.total,
-            period_usage_nanos=sum(
-                charge.amount for charge in self.charges if charge.month == month_of(self.day)
-            ),
+            period_usage_nanos=self.used_in_month(month_of(self.day)),
             remaining_nanos=self.remaining,
             overage_protection_nanos=self.overage,
             held_nanos=self.held,

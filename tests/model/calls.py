@@ -67,7 +67,7 @@ class Model:
             return self._denied(account, asked, request, AuthorizeResponse)
         in_grace = needs_grace(account, asked)
         amount = min(cost, max(0, most(account, asked, in_grace)))
-        windows = tuple(budget.now(account.day) for budget in asked.budgets)
+        windows = tuple(budget.now(account.hour) for budget in asked.budgets)
         hold = Hold(
             [], account.day, account.clock_ms + (request.hold_ttl_ms or DEFAULT_TTL_MS), windows
         )

@@ -115,7 +115,7 @@ def crossings(account: Account) -> Iterator[None]:
 
 
 def _standing(account: Account) -> Standing:
-    windows = [budget.now(account.day) for budget in account.budgets.values()]
+    windows = {window for charge in account.charges for window in charge.windows}
     return (
         account.used_on(account.day),
         account.remaining,
@@ -137,9 +137,10 @@ def _crossed(account: Account, before: Standing, after: Standing) -> Iterator[Cr
                 "daily_use", "", level.threshold_id, str(account.day), level.nanos, used_is
             )
     for budget_id, budget in sorted(account.budgets.items()):
-        window = budget.now(account.day)
-        for name, nanos in budget.levels:
-            if windows_were[window] < nanos <= windows_are[window]:
-                yield Crossing(
-                    "budget", budget_id, name, str(window.start_day), nanos, windows_are[window]
-                )
+        now = budget.now(account.hour)
+        for window, used in windows_are.items():
+            used_was = windows_were.get(window, 0)
+            for name, nanos in budget.levels:
+                if window.of("") == now and used_was < nanos <= used:
+                    start = str(window.start_hour)
+                    yield Crossing("budget", budget_id, name, start, nanos, used, window.value)

@@ -1,10 +1,11 @@
-"""UTC days by their number since 1970-01-01, and the windows that they fall into."""
+"""UTC days and hours by their numbers since 1970-01-01, and the windows that they fall into."""
 
 from datetime import UTC, date, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 _EPOCH = date(1970, 1, 1)
 
 
@@ -28,6 +29,14 @@ def window_of(window: str, day: int) -> tuple[int, int | None]:
             return number_of(date_.replace(day=1)), number_of(next_month)
         case _:
             return 0, None
+
+
+def hours_of(window: str, hour: int) -> tuple[int, int | None]:
+    """The same in hours, for the window that `hour` is in."""
+    if window == "hour":
+        return hour, hour + 1
+    first, behind = window_of(window, hour // 24)
+    return first * 24, None if behind is None else behind * 24
 
 
 def date_of(day: int) -> date:

@@ -3,11 +3,12 @@ have.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from gate.v1.gate_pb2 import BudgetState
-from model.days import DAY_MS, at, window_of
+from model.days import HOUR_MS, at, hours_of, month_of
 
 MOST = 2**63 - 1
 MOST_OF_A_SETTING = 2**61 - 1  # also what a grace carries that names no amount
@@ -21,6 +22,9 @@ Labels = frozenset[str]  # "key=value" of a request
 Parts = list[
     tuple[int, int]
 ]  # amounts by the number of the grant that they come from, in the order in which they were taken
+
+
+_ESCAPES = {ord(mark): f"%{ord(mark):02X}" for mark in " %,;:/|*"}
 
 
 class Refused(Exception):
@@ -38,13 +42,17 @@ class Line(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A stretch of a budget's life.
+    """A stretch of a budget's life, for one value if it is for each.
 
     One whose scope or window is changed is another budget: `number` tells them apart.
     """
 
     number: int
-    start_day: int
+    start_hour: int
+    value: str = ""  # as lines have it: ":ada"
+
+    def of(self, value: str) -> "Window":
+        return self._replace(value=value)
 
 
 @dataclass
@@ -94,16 +102,31 @@ class Hold:
         return sum(amount for _, amount in self.pins)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Charge:
     parts: Parts
     day: int  # on whose limit it counts
-    month: tuple[int, int]  # in which it was charged
+    charged_day: int
     windows: tuple[Window, ...] = ()
+    given_back: bool = False  # by an operation that names it
+
+    @property
+    def month(self) -> tuple[int, int]:
+        return month_of(self.charged_day)
 
     @property
     def amount(self) -> int:
         return sum(amount for _, amount in self.parts)
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """Use that counts no longer, for it was a request's second time."""
+
+    amount: int
+    day: int  # on whose limit it counted
+    month: tuple[int, int]  # in which it was charged
+    windows: tuple[Window, ...]
 
 
 @dataclass
@@ -115,19 +138,43 @@ class Budget:
     hard: bool
     limit: int
     levels: tuple[tuple[str, int], ...] = field(default=())
+    value: str = ""  # that a call has met, of a budget for each
 
-    def now(self, day: int) -> Window:
-        return Window(self.number, window_of(self.window, day)[0])
+    @property
+    def name(self) -> str:
+        return self.budget_id + self.value
 
-    def end_ms(self, day: int) -> int | None:
-        end_day = window_of(self.window, day)[1]
-        return None if end_day is None else end_day * DAY_MS
+    def of(self, value: str) -> "Budget":
+        return replace(self, value=value)
 
-    def told(self, remaining: int, day: int) -> BudgetState:
-        end_ms = self.end_ms(day)
+    def met_by(self, labels: Labels) -> "Budget | None":
+        """The budget for usage with these labels, if it counts in it."""
+        value = ""
+        named = dict(label.split("=", 1) for label in labels)
+        for label in self.labels:
+            key, _, wanted = label.partition("=")
+            if key not in named or wanted not in ("*", named[key]):
+                return None
+            value += f":{named[key].translate(_ESCAPES)}" if wanted == "*" else ""
+        return self.of(value)
+
+    def now(self, hour: int) -> Window:
+        return Window(self.number, hours_of(self.window, hour)[0], self.value)
+
+    def end_ms(self, hour: int) -> int | None:
+        end_hour = hours_of(self.window, hour)[1]
+        return None if end_hour is None else end_hour * HOUR_MS
+
+    def told(self, remaining: int, hour: int) -> BudgetState:
+        end_ms = self.end_ms(hour)
+        values = iter(self.value.split(":")[1:])
+        scope = dict(label.split("=", 1) for label in self.labels)
         return BudgetState(
             budget_id=self.budget_id,
-            scope=dict(label.split("=", 1) for label in self.labels),
+            scope={
+                key: unquote(next(values)) if wanted == "*" else wanted
+                for key, wanted in scope.items()
+            },
             limit_nanos=self.limit,
             left_nanos=remaining,
             resets_at=None if end_ms is None else at(end_ms),

@@ -61,8 +61,9 @@ def denial(account: Account, asked: Asked) -> Denial:
     if why == "DAILY_LIMIT_EXCEEDED" and asked.need <= (account.limit or 0):
         told.resets_at.CopyFrom(at((account.day + 1) * DAY_MS))
     if why == "BUDGET_EXCEEDED":
-        remaining, budget_id = min(_exceeded(account, asked))
-        told.budget.CopyFrom(account.budgets[budget_id].told(remaining, account.day))
+        remaining, name = min(_exceeded(account, asked))
+        budget = next(budget for budget in asked.budgets if budget.name == name)
+        told.budget.CopyFrom(budget.told(remaining, account.hour))
         if told.budget.HasField("resets_at") and asked.need <= told.budget.limit_nanos:
             told.resets_at.CopyFrom(told.budget.resets_at)
     return told
@@ -78,7 +79,7 @@ def _carried(grace: Grace) -> int:
 
 
 def _exceeded(account: Account, asked: Asked) -> list[tuple[int, str]]:
-    """Room and id of the hard budgets that have not so much."""
+    """Room and name of the hard budgets that have not so much."""
     hard = [budget for budget in asked.budgets if budget.hard and account.spend_management]
-    bounds = [(account.remaining_of(budget), budget.budget_id) for budget in hard]
-    return [(remaining, budget_id) for remaining, budget_id in bounds if asked.need > remaining]
+    bounds = [(account.remaining_of(budget), budget.name) for budget in hard]
+    return [(remaining, name) for remaining, name in bounds if asked.need > remaining]

@@ -12,7 +12,8 @@ from meter.journal.operations import (
 )
 from model.account import Account
 from model.consequences import arrive, exhaust, filled, process_due_grants, void
-from model.facts import Budget, Grant
+from model.days import month_of
+from model.facts import Budget, Grant, Uncounted, Window
 
 
 def created(change: Create) -> Account:
@@ -76,9 +77,42 @@ def _grant(account: Account, number: int, change: GrantCredits) -> None:
         account.add("G", 0)
         return
     account.add("G", grant.amount, [(number, grant.amount)])
+    _uncount(account, change)
     funded = filled(account)
     arrive(account, grant)
     exhaust(account, funded)
+
+
+def _uncount(account: Account, change: GrantCredits) -> None:
+    """What a refunded repeat counted as used counts no longer."""
+    if change.refund_day is None or change.refund_charged_day is None:
+        return
+    account.uncounted.append(
+        Uncounted(
+            change.amount_nanos,
+            change.refund_day,
+            month_of(change.refund_charged_day),
+            refunded_windows(change),
+        )
+    )
+
+
+def refunded_windows(change: GrantCredits) -> tuple[Window, ...]:
+    """Where the repeat counted."""
+    counted = [text.split(",") for text in change.refund_budgets.split(";") if text != "-"]
+    return tuple(
+        Window(int(number), int(start), name[name.find(":") :] if ":" in name else "")
+        for name, start, number in counted
+    )
+
+
+def uncounted_flags(account: Account, change: GrantCredits) -> str:
+    """What its line says of where the repeat still counted."""
+    if change.refund_day is None or change.refund_charged_day is None:
+        return ""
+    when = {account.day: "t", account.day - 1: "y"}.get(change.refund_day, "")
+    is_of_month = month_of(change.refund_charged_day) == month_of(account.day)
+    return when + is_of_month * "m"
 
 
 def _void(account: Account, change: VoidGrant) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from model.account import Account
 from model.consequences import crossings, lapse
-from model.days import month_of
 from model.facts import DEBT_FLOOR, MOST, Budget, Charge, Hold, Parts, first_of, merged
 from model.judging import Asked
 
@@ -16,6 +15,8 @@ def pin(account: Account, hold: Hold, amount: int, asked: Asked, kind: str, in_g
     account.add(kind, amount, parts)
     sums = merged(hold.pins + parts)
     hold.pins = [(number, sums[number]) for number in dict(hold.pins + parts)]
+    if amount:
+        account.counted.update(hold.windows)
     if in_grace:
         begin_grace(account, asked)
         account.excused += deeper(was, was - account.unscoped(parts))
@@ -70,7 +71,7 @@ class Charging:
             returned = 0  # it goes back to another day
         if self.cost <= returned:
             return False
-        windows = [budget.now(account.day) for budget in self.budgets]
+        windows = [budget.now(account.hour) for budget in self.budgets]
         counted = max(
             (account.used_in(window) + account.held_in(window) for window in windows), default=0
         )
@@ -89,17 +90,19 @@ class Charging:
         hold = self.hold
         parts = self.parts
         day = hold.day if hold and self.settles else account.day
-        windows = tuple(budget.now(account.day) for budget in self.asked.budgets)
+        windows = tuple(budget.now(account.hour) for budget in self.asked.budgets)
         with crossings(account):
             account.add("D", self.cost, parts)
             account.charges.append(
                 Charge(
                     parts,
                     day,
-                    month_of(account.day),
+                    account.day,
                     hold.windows if hold and self.settles else windows,
                 )
             )
+        if self.cost:
+            account.counted.update(account.charges[-1].windows)
         if hold and hold.open:
             lapse(account, hold, taken=parts if self.settles else [])
         uncovered = deeper(was, account.spendable)

@@ -86,7 +86,7 @@ USUAL = {
     "Authorize denied 23", "Authorize INVALID_FIELD", "Debit ok", "Debit ok in grace", "Debit ok late", "Debit ok shortfall",
     "Debit denied 20", "Debit denied 21", "Debit denied 22", "Debit HOLD_NOT_FOUND", "Release ok", "Release HOLD_EXPIRED",
     "Extend ok", "Extend HOLD_NOT_FOUND", "Extend HOLD_EXPIRED", "GetBalance ok", "expire False",
-    "line S", "line V", "line Q", "line Z", "daily_use crossed", "low_balance crossed", "budget crossed", "new day", "new month",
+    "line S", "line V", "line Q", "line Z", "daily_use crossed", "low_balance crossed", "budget crossed", "a value crossed", "uncounted", "new day", "new month",
 }  # fmt: skip
 # and what a thousand do.
 WANTED = USUAL | {
@@ -185,13 +185,26 @@ def check_store(seen: RedisSnapshot, reading: Reading, account: Account) -> None
         {number for number, sums in told.items() if any(sums)} <= seen.grants.keys() <= told.keys()
     )
     assert all(told[number] == sums for number, sums in seen.grants.items())
-    assert seen.budgets.keys() == account.budgets.keys()
-    for budget_id, (start_day, remaining, held) in seen.budgets.items():
-        window = account.budgets[budget_id].now(account.day)
-        if start_day == window.start_day:  # else nobody has matched it since
-            assert (remaining, held) == (
-                account.remaining_of(account.budgets[budget_id]),
-                account.held_in(window),
+    check_counters(seen, account)
+
+
+def check_counters(seen: RedisSnapshot, account: Account) -> None:
+    """Of each budget; of one for each value, those of the values that have counted in it."""
+    assert {name for name in seen.budgets if ":" not in name} == account.budgets.keys()
+    for budget_id, budget in account.budgets.items():
+        now = budget.now(account.hour)
+        if seen.budgets[budget_id][0] != now.start_hour:
+            continue  # nobody has matched it since
+        values = {window.value for window in account.counted if window.of("") == now} | {""}
+        assert {f"{budget_id}{value}" for value in values} == {
+            name for name in seen.budgets if name.partition(":")[0] == budget_id
+        }
+        for value in values:
+            of_value = budget.of(value)
+            assert seen.budgets[of_value.name] == (
+                now.start_hour,
+                account.remaining_of(of_value),
+                account.held_in(of_value.now(account.hour)),
             )
 
 
@@ -200,8 +213,12 @@ def notes_of(before: Effect | None, effect: Effect | None) -> Iterator[str]:
     assert before is not None
     assert effect is not None
     yield f"line {effect.kind}"
+    if effect.flags.uncounts_today:
+        yield "uncounted"
     if effect.kind is Kind.THRESHOLD:
         yield f"{effect.crossing.subject} crossed"
+        if effect.crossing.value:
+            yield "a value crossed"
     if effect.lapsed:
         yield "lapsed"
     if effect.kind is Kind.DEBIT and len({part.grant for part in effect.taken} - {OVERAGE}) > 1:

@@ -243,6 +243,7 @@ def test_a_scope_of_an_unknown_model_is_refused(customer: Customer, call: str) -
         ),
         ("DeleteBudget", {"budget_id": "b"}),
         ("ListBudgets", {}),
+        ("ListBudgetValues", {"budget_id": "b"}),
         ("ListTopUps", {}),
     ],
 )

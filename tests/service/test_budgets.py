@@ -160,3 +160,44 @@ def test_a_model_in_a_scope_is_named_as_in_a_usage(open_account: Open) -> None:
         assert not made.warnings
         assert made.scope == {"model": model}
     assert not put(customer, budget_id="user", scope={"user": "gpt4o-typo"}).warnings
+
+
+def values(customer: Customer, token: str = "") -> pb.ListBudgetValuesResponse:
+    request = pb.ListBudgetValuesRequest(
+        account_id=customer.account_id, budget_id="b", page_size=2, page_token=token
+    )
+    return customer.client.accounts.ListBudgetValues(request)
+
+
+def test_every_value_has_the_budget_for_itself_and_a_denial_tells_which(open_account: Open) -> None:
+    customer = open_account("100", test_clock_time=at("2028-02-10T12:00:00Z"))
+    made = put(customer, scope={"user": "*"}, window=pb.HOURLY, limit_nanos=5)
+    assert (made.scope, made.warnings) == ({"user": "*"}, [])
+    put(customer, budget_id="model", scope={"model": "*"}, limit_nanos=10 * CREDIT)
+    for user in ("ada", "bob", "é, or /"):
+        assert customer.debit(3, dimensions={"user": user}).charged_nanos == 3
+    assert customer.debit(usage=Usage(model="gpt-4o", input_tokens=1)).charged_nanos
+    denied = customer.debit(3, dimensions={"user": "é, or /"}).denial
+    assert (denied.reason, denied.affordable_nanos) == (BUDGET_EXCEEDED, 2)
+    assert denied.budget.scope == {"user": "é, or /"}
+    assert denied.resets_at == at("2028-02-10T13:00:00Z")
+    first = values(customer)
+    rest = values(customer, first.next_page_token)
+    assert [dict(each.scope)["user"] for each in (*first.values, *rest.values)] == [
+        "ada",
+        "bob",
+        "é, or /",
+    ]
+    assert {each.used_nanos for each in (*first.values, *rest.values)} == {3}
+    assert (rest.budget.used_nanos, rest.budget.value_count, rest.next_page_token) == (9, 3, "")
+    listed_scopes = [(dict(each.scope), each.value_count) for each in listed(customer)]
+    assert listed_scopes == [({"user": "*"}, 3), ({"model": "*"}, 1)]
+    customer.advance("2028-02-10T13:00:00Z")
+    assert customer.debit(5, dimensions={"user": "ada"}).charged_nanos == 5
+
+
+def test_the_values_of_a_budget_that_is_not_there_are_refused(open_account: Open) -> None:
+    customer = open_account()
+    request = pb.ListBudgetValuesRequest(account_id=customer.account_id, budget_id="none")
+    refused = refusal(customer.client.accounts.ListBudgetValues, request)
+    assert (refused.code, refused.reason) == ("NOT_FOUND", "BUDGET_NOT_FOUND")

@@ -7,10 +7,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from gate.v1.gate_pb2 import DENIED, BatchItem, BatchRequest, DebitRequest
 from meter.database.migrate import open_ledger
-from meter.v1.accounts_pb2 import DAILY, SUSPENDED, Threshold
+from meter.v1.accounts_pb2 import DAILY, HOURLY, SUSPENDED, Threshold
 from support.customer import CREDIT, Customer, another_gate, at
 from support.ledger_state import events_locked
 from support.servers import wait_until
@@ -27,10 +28,19 @@ MIDNIGHT = "2026-03-16T00:00:00Z"
 ADA = {"user": "ada"}
 
 
-def denial(reason: str, **fields: Any) -> dict[str, str]:
+def denial(reason: str, **fields: Any) -> dict[str, object]:
     """Returns the event's data as they must be: of that noon, unless told otherwise."""
-    usual = {"budget_id": "", "window": "2026-03-15", "affordable_nanos": "0"}
+    usual = {
+        "budget_id": "",
+        "budget_values": [],
+        "window": "2026-03-15",
+        "affordable_nanos": "0",
+    }
     return {"reason": reason, **usual, **fields}
+
+
+def data_of(event: Any) -> dict[str, object]:
+    return json_format.MessageToDict(event.data)
 
 
 def events_once_there_are(count: int, customer: Customer) -> list[Any]:
@@ -64,7 +74,7 @@ def test_a_request_beyond_the_daily_limit_leaves_an_event_though_no_threshold_wa
     [event] = events_once_there_are(1, customer)
     assert event.type == "request.denied"
     assert event.occurred_at == at(NOON)
-    assert dict(event.data) == denial("DAILY_LIMIT_EXCEEDED", affordable_nanos=str(CREDIT // 2))
+    assert data_of(event) == denial("DAILY_LIMIT_EXCEEDED", affordable_nanos=str(CREDIT // 2))
     customer.debit(CREDIT // 2)
     _, crossed = events_once_there_are(2, customer)
     assert crossed.data["threshold_id"] == "full"
@@ -122,7 +132,7 @@ def test_a_suspended_accounts_denial_says_that_nothing_could_be_spent(open_accou
     suspend(customer)
     assert customer.authorize(1).decision == DENIED
     [event] = events_once_there_are(1, customer)
-    assert dict(event.data) == denial("ACCOUNT_SUSPENDED")
+    assert data_of(event) == denial("ACCOUNT_SUSPENDED")
 
 
 def test_each_budget_that_denies_has_an_event_in_its_own_window(open_account: Open) -> None:
@@ -136,7 +146,7 @@ def test_each_budget_that_denies_has_an_event_in_its_own_window(open_account: Op
     events = events_once_there_are(3, customer)
     two = str(2 * CREDIT)
     one = str(CREDIT)
-    assert [dict(event.data) for event in events] == [
+    assert [data_of(event) for event in events] == [
         denial("BUDGET_EXCEEDED", budget_id="ada", window="2026-03-01", affordable_nanos=two),
         denial("BUDGET_EXCEEDED", budget_id="bob", window="2026-03-16", affordable_nanos=one),
         denial("BUDGET_EXCEEDED", budget_id="bob", window="2026-03-17", affordable_nanos=one),
@@ -148,7 +158,7 @@ def test_a_denied_extension_leaves_an_event_too(open_account: Open) -> None:
     hold = customer.authorize(CREDIT)
     assert customer.extend(hold.hold_id, CREDIT).decision == DENIED
     [event] = events_once_there_are(1, customer)
-    assert dict(event.data) == denial("INSUFFICIENT_CREDITS")
+    assert data_of(event) == denial("INSUFFICIENT_CREDITS")
 
 
 @pytest.mark.parametrize("incurred", [True, False])
@@ -178,3 +188,20 @@ def test_a_gate_that_stops_records_the_denials_that_still_wait(
         assert gate.wait() == 0
     reasons = [event.data["reason"] for event in told(customer)]
     assert reasons == ["INSUFFICIENT_CREDITS", "BUDGET_EXCEEDED"]
+
+
+def test_each_value_that_has_used_something_leaves_an_event_of_its_own(open_account: Open) -> None:
+    customer = open_account("100", test_clock_time=at(NOON))
+    customer.set_budget("each", 10 * CREDIT, {"user": "*"}, window=HOURLY)
+    for user in ("ada", "bob"):
+        customer.debit(9 * CREDIT, dimensions={"user": user})
+    for user in ("ada", "bob", "ada", "new", "newer"):
+        debit_is_denied(customer, 11 * CREDIT, dimensions={"user": user})
+    events = events_once_there_are(3, customer)
+    assert [list(event.data["budget_values"]) for event in events] == [["ada"], ["bob"], []]
+    assert {event.data["window"] for event in events} == {"2026-03-15T12:00"}
+    assert [int(event.data["affordable_nanos"]) for event in events] == [
+        CREDIT,
+        CREDIT,
+        10 * CREDIT,
+    ]

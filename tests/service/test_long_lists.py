@@ -13,6 +13,7 @@ from meter.database.admin_schema import budgets, top_ups, voucher_batches
 from meter.database.migrate import open_ledger
 from meter.database.schema import (
     accounts,
+    budget_windows,
     entries,
     events,
     grants,
@@ -69,6 +70,7 @@ def live(client: Client) -> None:
     customer = Customer(client, "acme")
     customer.grant(10 * CREDIT, description=LONG_TEXT, scope=SCOPE)
     customer.grant(10 * CREDIT)
+    customer.set_budget("each-pair", CREDIT, dict.fromkeys([*DIMENSIONS][:2], "*"))
     usage = Usage(model="tiny", input_tokens=1000)
     request = customer.asks(DebitRequest, usage=usage, dimensions=DIMENSIONS, description=LONG_TEXT)
     client.gate.Debit(request)
@@ -117,6 +119,7 @@ COPIES: Mapping[Table, Callable[[int], Mapping[str, Any]]] = {
     },
     usage_daily: lambda number: {"start_ms": number * 86_400_000, "dimension": "user"},
     budgets: lambda number: {"budget_id": f"another-{number}"},
+    budget_windows: lambda number: {"value": f":{number:04}{'漢' * 252}:{'字' * 256}"},
     top_ups: lambda number: {
         "top_up_id": f"another-{number}",
         "request_id": f"copy-{number}",
@@ -133,6 +136,11 @@ LISTS: Mapping[str, tuple[str, Message, str]] = {
     "ListTopUps": ("accounts", accounts_pb.ListTopUpsRequest(account_id="acme"), "top_ups"),
     "ListVoucherBatches": ("accounts", accounts_pb.ListVoucherBatchesRequest(), "batches"),
     "ListBudgets": ("accounts", accounts_pb.ListBudgetsRequest(account_id="acme"), "budgets"),
+    "ListBudgetValues": (
+        "accounts",
+        accounts_pb.ListBudgetValuesRequest(account_id="acme", budget_id="each-pair"),
+        "values",
+    ),
     "ListEntries": (
         "ledger",
         ledger_pb.ListEntriesRequest(account_id="acme", kinds=[ledger_pb.DEBIT, ledger_pb.GRANT]),

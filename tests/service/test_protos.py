@@ -86,7 +86,7 @@ def test_every_method_of_the_design_is_there() -> None:
     assert methods["meter.v1.Accounts"] == {
         "CreateAccount", "GetAccount", "ListAccounts", "UpdateAccount", "GrantCredits", "VoidGrant", "CreateTopUp",
         "CompleteTopUp", "ListTopUps", "CreateVouchers", "RedeemVoucher", "ListVoucherBatches", "SetBudget", "DeleteBudget",
-        "ListBudgets", "AdvanceTestClock",
+        "ListBudgets", "ListBudgetValues", "AdvanceTestClock",
     }  # fmt: skip
     assert methods["meter.v1.Ledger"] == {
         "ListEntries", "QueryUsage", "CreateInvoice", "GetInvoice", "ListInvoices", "ListGrants",

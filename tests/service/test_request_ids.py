@@ -162,6 +162,8 @@ def test_a_debit_repeated_after_its_replay_was_forgotten_is_given_back(
         wait_until(lambda: not redis.keys(record))
         assert not client.gate.Debit(request).replayed
         wait_until(lambda: customer.balance().remaining_nanos == 9 * CREDIT)
+    balance = customer.balance()
+    assert (balance.period_usage_nanos, balance.daily_used_nanos) == (CREDIT, CREDIT)
     assert customer.invoice().total_nanos == CREDIT
     assert sum(bucket.amount_nanos for bucket in customer.usage()) == CREDIT
     assert [entry.amount_nanos for entry in customer.entries()] == [

@@ -12,13 +12,10 @@ from gate.store.account_codec import (
     StoredBalance,
     StoredGrace,
     StoredGrant,
-    decode_budgets,
     decode_graces,
     decode_grants,
-    encode_budget_thresholds,
     encode_flags,
     encode_graces,
-    encode_held_budgets,
     encode_scope,
     encode_thresholds,
     epoch_of,
@@ -125,27 +122,6 @@ def test_grants_are_read_with_the_current_one_and_overage() -> None:
         3: StoredBalance("p", "TOP_UP", 8, 0),
     }
     assert decode_grants(0, 30, 5, []) == {0: StoredBalance("a", "", 30, 5)}
-
-
-def test_budgets_are_read_with_the_sums_beside_them() -> None:
-    fields = [
-        b"d api_key=k1", b"b1,19754,19783 100,h - 3 month\nb2,19781,19782 50,s t1:20|t2:40 4 day",
-        b"f b1", b"api_key=k1", b"f b2", b"api_key=k1",
-        b"r api_key=k1", b"90", b"h api_key=k1", b"6", b"r2 api_key=k1", b"50",
-    ]  # fmt: skip
-    assert decode_budgets(fields) == {"b1": (19754, 90, 6), "b2": (19781, 50, 0)}
-    assert decode_budgets([]) == {}
-
-
-def test_the_thresholds_of_a_budget_stand_between_bars() -> None:
-    assert encode_budget_thresholds((("t1", 20), ("t2", 40))) == "t1:20|t2:40"
-    assert encode_budget_thresholds(()) == "-"
-
-
-def test_a_loaded_hold_names_only_budgets_that_are_still_there() -> None:
-    assert encode_held_budgets("b1,19754;gone,19754", {"b1": 3}) == "b1,19754,3"
-    assert encode_held_budgets("gone,19754", {"b1": 3}) == "-"
-    assert encode_held_budgets("-", {"b1": 3}) == "-"
 
 
 def lua_layout(name: str) -> tuple[str, ...]:

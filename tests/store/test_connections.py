@@ -56,6 +56,9 @@ GRANT = GrantCreditsArguments(
     grant_terms="0 TOP_UP 50 - - -",
     thresholds="=",
     due_member="acme",
+    used_day="-",
+    charged_day="-",
+    counted_in="-",
 )
 
 

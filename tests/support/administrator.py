@@ -71,6 +71,9 @@ class Administrator:
     async def _grant(self, random_values: RandomValues) -> None:
         account_id = self._pick_account(random_values)
         account = self.model.accounts[account_id]
+        if random_values.number(6) == 1:
+            await self._refund(account_id, random_values)
+            return
         most = (
             MOST_RECORDED - account.overage - sum(grant.amount for grant in account.grants.values())
         )
@@ -121,6 +124,43 @@ class Administrator:
                 scope,
                 pays,
                 levels=levels,
+            ),
+        )
+
+    async def _refund(self, account_id: str, random_values: RandomValues) -> None:
+        """As the ledger does for a request that was charged twice; each charge is given back
+        once.
+        """
+        account = self.model.accounts[account_id]
+        charges = [
+            charge for charge in account.charges[-3:] if charge.amount and not charge.given_back
+        ]
+        granted = sum(grant.amount for grant in account.grants.values())
+        most = MOST_RECORDED - account.overage - granted
+        if not charges or max(charge.amount for charge in charges) > most:
+            return
+        charge = random_values.pick(charges)
+        charge.given_back = True
+        ids = {budget.number: budget.budget_id for budget in account.budgets.values()}
+        counted = (
+            f"{ids.get(window.number, 'gone')}{window.value},{window.start_hour},{window.number}"
+            for window in charge.windows
+        )
+        await self._apply(
+            account_id,
+            GrantCredits(
+                "g1",
+                "REFUND",
+                charge.amount,
+                0,
+                None,
+                None,
+                "",
+                "0-1-1",
+                pays_debt=True,
+                refund_day=charge.day,
+                refund_charged_day=charge.charged_day,
+                refund_budgets=";".join(counted) or "-",
             ),
         )
 
@@ -185,13 +225,13 @@ class Administrator:
         account = self.model.accounts[account_id]
         budget_id = random_values.pick(BUDGETS)
         labels = random_values.pick(LABELS)
-        window = random_values.pick(("day", "lifetime", "week", "month", "day"))
+        window = random_values.pick(("day", "lifetime", "week", "month", "hour"))
         known = account.budgets.get(budget_id)
         if known and random_values.number(4):
             labels = known.labels
             window = known.window
         anew = known is None or (labels, window) != (known.labels, known.window)
-        used = account.used_in(known.now(account.day)) if known else 0
+        used = account.used_in(known.now(account.hour)) if known else 0
         limit = min(
             MOST_OF_A_SETTING,
             random_values.pick((100, 0, 10, used, used + 10, 10**10, used + 1, MOST_OF_A_SETTING)),

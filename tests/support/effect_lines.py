@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from meter.journal.account_sums import AccountSums
 from meter.journal.allocation import Part, encode_parts, joined
-from model import OVERAGE, Account, Hold, Line, window_of
+from model import OVERAGE, Account, Hold, Line
+from model.days import hours_of
 from model.facts import Budget, Window
 
 CONSEQUENCES = frozenset("VSQPT")
@@ -61,15 +62,16 @@ class Call:
         return Deed(flags, self.hold_id or "-", hold, self.current_grant, allocation)
 
 
-def deed_of(account: Account, line: Line, flags: str) -> Deed:
-    """Of an operation, or of what follows by itself."""
+def deed_of(account: Account, line: Line, flags: str, refunded: str) -> Deed:
+    """Of an operation, or of what follows by itself; a refund takes use back from budgets."""
     if line.kind == "T":
-        return Deed(allocation=",".join(str(each) or "-" for each in line.about))
+        return Deed(allocation=_crossing_text(line.about))
     parts = parts_of(account, line.about)
     if line.kind == "P":
         return Deed(allocation=_allocation(parts, (Part(OVERAGE, line.amount),)))
     if line.kind in _GIVING and parts:
-        return Deed(flags, allocation=_allocation((), parts))
+        budgets = refunded if line.kind == "G" else "-"
+        return Deed(flags, allocation=_allocation((), parts, (), budgets))
     return Deed(flags, allocation=_allocation(parts) if line.kind in _NAMING else "-")
 
 
@@ -110,12 +112,12 @@ def budgets_text(account: Account, budgets: Iterable[Budget], hold: Hold | None 
 
 
 def _matched(account: Account, budget: Budget, window: Window | None) -> str:
-    now = budget.now(account.day)
+    now = budget.now(account.hour)
     counted = window or now
-    end_day = window_of(budget.window, account.day)[1]
+    end_hour = hours_of(budget.window, account.hour)[1]
     flags = ("h" if budget.hard else "s") + ("p" if counted != now else "")
     sums = f"{account.remaining_of(budget)},{account.held_in(now)},{budget.limit}"
-    return f"{budget.budget_id},{counted.start_day},{_or_dash(end_day)},{sums},{flags}"
+    return f"{budget.name},{counted.start_hour},{_or_dash(end_hour)},{sums},{flags}"
 
 
 def _done(line: Line, deed: Deed, at_ms: int, day: int) -> str:
@@ -131,6 +133,12 @@ def _allocation(
     return "/".join(
         (encode_parts(taken), encode_parts(returned), encode_parts(lapsed), *(budgets or ("-",)))
     )
+
+
+def _crossing_text(crossing: tuple[object, ...]) -> str:
+    """The budget's name has the value in it."""
+    subject, budget_id, *rest, value = map(str, crossing)
+    return ",".join((subject, f"{budget_id}{value}" or "-", *rest))
 
 
 def _or_dash(number: int | None) -> str:

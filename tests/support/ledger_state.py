@@ -255,7 +255,7 @@ def _in_redis(harness: StoreHarness, account_id: str) -> dict[str, Any]:
     shard = harness.shard(account_id)
     client = harness.redis
     found: dict[str, Any] = {"due": client.zscore(due_key(shard), account_id)}
-    for key in _hashes(shard, account_id):
+    for key in _hashes(harness, account_id):
         fields = {name.decode(): text.decode() for name, text in client.hgetall(key).items()}
         found[key] = canonical(fields)
     for hold_id, expires_ms in _open_holds(harness, account_id).items():
@@ -276,7 +276,9 @@ def _still_there(counted: str, budgets: dict[str, str]) -> list[str]:
     made = {line.partition(",")[0]: line.split(" ")[3] for line in lines}
     each = [matched.split(",") for matched in counted.split(";") if matched != "-"]
     return [
-        f"{budget_id},{start}" for budget_id, start, number in each if made.get(budget_id) == number
+        f"{name},{start}"
+        for name, start, number in each
+        if made.get(name.partition(":")[0]) == number
     ]
 
 
@@ -286,14 +288,18 @@ def _forget(harness: StoreHarness, account_id: str) -> None:
         harness.redis.delete(hold_key(shard, account_id, hold_id))
         harness.redis.zrem(expiries_key(shard), hold_member(account_id, hold_id))
     harness.redis.zrem(due_key(shard), account_id)
-    harness.redis.delete(*_hashes(shard, account_id))
+    harness.redis.delete(*_hashes(harness, account_id))
 
 
-def _hashes(shard: int, account_id: str) -> list[str]:
+def _hashes(harness: StoreHarness, account_id: str) -> list[str]:
+    shard = harness.shard(account_id)
+    budgets = budgets_key(shard, account_id)
+    counters = harness.redis.scan_iter(f"{budgets} *")
     return [
         account_key(shard, account_id),
         grants_key(shard, account_id),
-        budgets_key(shard, account_id),
+        budgets,
+        *sorted(key.decode() for key in counters),
     ]
 
 

@@ -3,7 +3,7 @@ gate/store/account_codec.py, once more and by sums alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MS_PER_DAY = 86_400_000
@@ -51,32 +51,56 @@ class Grant:
 
 @dataclass(frozen=True)
 class Budget:
-    """A budget, of operation 3 unless said otherwise: the one key's for February."""
+    """A budget, of operation 3 unless said otherwise: the one key's for February.
+
+    One for each value, whose labels have a key without a value, has `counters` (remaining and held,
+    by value) in place of amounts. Windows are told in days, an hour being a part of a day.
+    """
 
     remaining: int = 100
     held: int = 0
     limit: int = 100
     labels: str = "api_key=k1"
     window: str = "month"
-    start: int = FEBRUARY_1
-    end: int | str = MARCH_1
+    start: float = FEBRUARY_1
+    end: float | str = MARCH_1
     hard: bool = True
     levels: str = "-"
     number: int = 3
+    counters: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def has(self, remaining: int, held: int = 0) -> "Budget":
         return replace(self, remaining=remaining, held=held)
 
+    def counts(self, **counters: tuple[int, int]) -> "Budget":
+        return replace(self, counters=counters)
+
     @property
     def what(self) -> str:
-        return f"{self.start},{self.end} {self.limit},{'sh'[self.hard]} {self.levels} {self.number} {self.window}"
+        return f"{hour(self.start)},{hour(self.end)} {self.limit},{'sh'[self.hard]} {self.levels} {self.number} {self.window}"
 
-    def matched(self, budget_id: str = "b1", flags: str = "", start: int | None = None) -> str:
+    @property
+    def loaded_counters(self) -> str:
+        """As load_account takes them."""
+        counters = (
+            f":{value},{self.limit - remaining},{held}"
+            for value, (remaining, held) in self.counters.items()
+        )
+        return ";".join(counters) or "-"
+
+    def matched(self, budget_id: str = "b1", flags: str = "", start: float | None = None) -> str:
         """As an effect line has it."""
         start = self.start if start is None else start
         flags = flags or "h" * self.hard or "s"
-        return f"{budget_id},{start},{self.end},{self.remaining},{self.held},{self.limit},{flags}"
+        return f"{budget_id},{hour(start)},{hour(self.end)},{self.remaining},{self.held},{self.limit},{flags}"
 
+
+def hour(day: float | str) -> int | str:
+    """As windows are stored: counted in hours."""
+    return day if isinstance(day, str) else round(day * 24)
+
+
+EACH_USER = Budget(labels="user")  # the month's, for each value
 
 # The usual account: 100 nanos in one grant, which operation 2 made.
 TOP_UP = Grant(100)
@@ -228,11 +252,21 @@ class Account:
                 f"{budget_id},{budget.what}",
             ]
             placed = f"{len(lines) if len(lines) > 1 else ''} {budget.labels}"
-            fields |= {
-                f"d {budget.labels}": "\n".join(lines), f"f {budget_id}": budget.labels,
-                f"r{placed}": str(budget.remaining), f"h{placed}": str(budget.held),
-            }  # fmt: skip
+            fields |= {f"d {budget.labels}": "\n".join(lines), f"f {budget_id}": budget.labels}
+            if not _is_for_each(budget.labels):
+                fields |= {f"r{placed}": str(budget.remaining), f"h{placed}": str(budget.held)}
         return canonical(fields)
+
+    @property
+    def counters_in_redis(self) -> dict[str, dict[str, str]]:
+        """By the budget's id."""
+        counters: dict[str, dict[str, str]] = {}
+        for budget_id, budget in sorted(self["budgets"].items()):
+            for value, (remaining, held) in budget.counters.items():
+                counters.setdefault(budget_id, {}).update(
+                    {f"r:{value}": str(remaining - budget.limit), f"h:{value}": str(held)}
+                )
+        return counters
 
 
 def canonical(fields: Mapping[str, str]) -> dict[str, str]:
@@ -250,8 +284,15 @@ def canonical(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _may_be_absent(name: str) -> bool:
-    return name[0] in "0123456789h"
+    return name[0] in "0123456789h" and not name.startswith("h:")
 
 
 def _keys_of(labels: str) -> str:
-    return "\n".join(label.partition("=")[0] for label in labels.split("\n"))
+    """As noted in the settings: with an equals sign behind a key for each value."""
+    return "\n".join(
+        label.partition("=")[0] if "=" in label else f"{label}=" for label in labels.split("\n")
+    )
+
+
+def _is_for_each(labels: str) -> bool:
+    return any("=" not in label for label in labels.split("\n"))

@@ -59,7 +59,12 @@ _KEYS = {
 _ALSO_USUAL: dict[str, dict[str, Any]] = {
     "extend": {"hold_ttl_ms": 0},
     "create_account": {"operation_number": 1, "currency": "USD", "flags": "-"},
-    "grant_credits": {"thresholds": "="},
+    "grant_credits": {
+        "thresholds": "=",
+        "used_day": "-",
+        "charged_day": "-",
+        "counted_in": "-",
+    },
     "void_grant": {"amount_nanos": "-"},
     "set_budget": {"thresholds": "-", "labels": "api_key=k1"},
     "delete_budget": {"labels": "api_key=k1"},
@@ -271,6 +276,7 @@ class LuaEngine:
         for key, fields in (
             (GRANTS_KEY, account.grants_in_redis),
             (BUDGETS_KEY, account.budgets_in_redis),
+            *_counters(account).items(),
         ):
             if fields:
                 self.client.hset(key, mapping=fields)
@@ -361,7 +367,9 @@ def expected_reply(name: str, row: Row) -> tuple[Any, ...]:
         case "ok" if name == "get_balance":
             return ("ok", row.line, account["currency"], account["graces"], account.grant_fields)
         case "ok" if name == "inspect_account":
-            found = (account.grant_fields, account.budgets_in_redis, row.holds_seen)
+            found = (
+                account.grant_fields, account.budgets_in_redis, account.counters_in_redis, row.holds_seen,
+            )  # fmt: skip
             due = "-" if account.due == "-" else f"{due_score(account):.0f}"
             return ("ok", "1-0", row.line, *found, {due: due})
         case "ok" if name == "process_due_grants":
@@ -405,10 +413,18 @@ def expected_dump(name: str, row: Row, before: dict[str, Any]) -> dict[str, Any]
     return dump
 
 
+def _counters(account: Account) -> dict[str, dict[str, str]]:
+    return {
+        f"{BUDGETS_KEY} {budget_id}": fields
+        for budget_id, fields in account.counters_in_redis.items()
+    }
+
+
 def _put_into(dump: dict[str, Any], name: str, account: Account) -> None:
     values: dict[str, Any] = {
         ACCOUNT_KEY: canonical(account.in_redis), GRANTS_KEY: account.grants_in_redis, BUDGETS_KEY: account.budgets_in_redis,
     }  # fmt: skip
+    values |= {key: {} for key in dump if key.startswith(f"{BUDGETS_KEY} ")} | _counters(account)
     if "accounts_by_due" in KEYS[name]:
         values[DUE_KEY] = {} if account.due == "-" else {"acme": due_score(account)}
     for key, value in values.items():
@@ -459,5 +475,6 @@ def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
 
 def _part(part: Any) -> Any:
     if isinstance(part, list):
-        return canonical(_texts(dict(zip(part[::2], part[1::2], strict=True))))
+        fields = zip(part[::2], part[1::2], strict=True)
+        return canonical({name.decode(): _part(value) for name, value in fields})
     return part.decode() if isinstance(part, bytes) else str(part)

@@ -18,7 +18,7 @@ from model import Account, Hold, Line
 from model.consequences import exhaust, filled, process_due_grants
 from model.facts import Labels
 from model.judging import Asked, needs_grace
-from model.operations import apply, created
+from model.operations import apply, created, refunded_windows, uncounted_flags
 from model.spending import Charging, begin_grace, give_back, pin
 from support.effect_lines import (
     CONSEQUENCES,
@@ -46,6 +46,7 @@ class ModelDriver:
     day: int
     told: int = 0
     applied: int = 1  # number of the last operation
+    refunded: str = "-"  # the budgets from which the last grant takes use back
     # damage that only Redis has
     reaped_wrongly: tuple[str, ...] = ()
     due_is_wrong: bool = False
@@ -79,16 +80,22 @@ class ModelDriver:
         self.applied = number
         waits = isinstance(change, VoidGrant) and change.number in account.scheduled()
         had_graces = bool(account.graces_begun)
+        if isinstance(change, GrantCredits):
+            windows = refunded_windows(change)
+            hold = Hold([], account.day, 0, windows)
+            self.refunded = budgets_text(account, account.budgets_behind(windows), hold)
         apply(account, number, change)
         if isinstance(change, GrantCredits):
             ends_graces = had_graces and not account.graces_begun
-            return "e" if ends_graces else "" if account.grants[number].begun else "p"
+            if not account.grants[number].begun:
+                return "p"
+            return "e" * ends_graces + uncounted_flags(account, change)
         return "p" if waits else self._management
 
     def authorize(self, hold_id: str, amount: int, labels: Labels, traffic_class: str) -> Deed:
         asked = self._asked(amount, labels, traffic_class)
         account = self.account
-        windows = tuple(budget.now(self.account.day) for budget in asked.budgets)
+        windows = tuple(budget.now(self.account.hour) for budget in asked.budgets)
         hold = account.holds[hold_id] = Hold([], account.day, account.clock_ms + TTL_MS, windows)
         return self._pin(hold_id, hold, asked, "A", budgets_text(account, asked.budgets))
 
@@ -143,7 +150,9 @@ class ModelDriver:
         for line in self.untold:
             follows = line.kind in CONSEQUENCES
             its_flags = flags if line.kind == "S" or not follows else ""
-            facts = deed_of(self.account, line, its_flags) if follows or deed is None else deed
+            facts = deed
+            if follows or deed is None:
+                facts = deed_of(self.account, line, its_flags, self.refunded)
             text = line_text(
                 line, facts, self.account.clock_ms, self.account.day, self._found(line)
             )
@@ -166,12 +175,19 @@ class ModelDriver:
         }
         budgets = {}
         for budget in self.account.budgets.values():
-            window = budget.now(self.account.day)
+            window = budget.now(self.account.hour)
             budgets[budget.budget_id] = (
-                window.start_day,
+                window.start_hour,
                 self.account.remaining_of(budget),
                 self.account.held_in(window),
             )
+            for met in self.account.counted:
+                if met.value and met.of("") == window:
+                    sums = (
+                        self.account.remaining_of(budget.of(met.value)),
+                        self.account.held_in(met),
+                    )
+                    budgets[budget.budget_id + met.value] = (window.start_hour, *sums)
         holds = {hold_id: self._hold_seen(hold_id) for hold_id in hold_ids}
         due = ("5", "-") if self.due_is_wrong else ("-", "-")
         return RedisSnapshot(position, self.day, self.state, grants, budgets, holds, due)

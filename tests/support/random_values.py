@@ -7,6 +7,7 @@ from typing import Any
 
 from meter.journal.operations import Grace, Level
 from model import DAY_MS, MOST, Account, Price, ms_of, window_of
+from model.days import HOUR_MS
 
 MILLION = 10**6
 PRICES = {
@@ -36,10 +37,11 @@ CLASSES = ("", "inbound", "inbound", "batch")
 DIMENSIONS = (
     {}, {"api_key": "k1"}, {"api_key": "k1", "user": "u1"}, {"service": "chat"}, {"user": "u1", "service": "chat"},
     {"api_key": "k1", "user": "u2", "model": "plain"}, {"user": "u1"}, {"api_key": "k2", "user": "u1", "project": "p"},
+    {"user": "a/b *"}, {"user": "*", "api_key": "k1"},
 )  # fmt: skip
 LABELS = (
     ("api_key=k1",), ("user=u1",), ("api_key=k1", "user=u1"), ("model=plain",), ("model=plain", "user=u2"),
-    ("service=chat",), ("api_key=k2", "user=u1"),
+    ("service=chat",), ("api_key=k2", "user=u1"), ("user=*",), ("api_key=k1", "user=*"), ("api_key=*", "user=*"), ("user=*",),
 )  # fmt: skip
 BUDGETS = ("b1", "b2", "b3", "b4", "b-5")
 
@@ -82,6 +84,7 @@ class RandomValues:
             (window_of(window, account.day)[1] or 0) * DAY_MS
             for window in ("day", "day", "week", "month")
         ]
+        ends.append((account.hour + 1) * HOUR_MS)
         year = ms_of(1970 + account.day // 365, 12, 31)
         at = self.pick((*due[:3] * 3, *ends, now_ms + 40 * DAY_MS, due[0], now_ms, year))
         return max(now_ms, at + self.pick((0, 0, -1, 1)))

@@ -107,7 +107,7 @@ def _be_denied(scribe: Scribe) -> None:
         ("DAILY_LIMIT_EXCEEDED", ""),
         ("BUDGET_EXCEEDED", "ada"),
     ):
-        denial = DenialEvent("acme", reason, budget_id, day, scribe.now_ms, 0)
+        denial = DenialEvent("acme", reason, budget_id, "", day * 24, scribe.now_ms, 0)
         record_denials(scribe.ledger, [denial])
 
 
@@ -124,3 +124,6 @@ def _run_out(scribe: Scribe) -> None:
     scribe.grant(1000)
     scribe.delete_budget("chats")
     scribe.authorize(40, dimensions=ADA)
+    half = (BudgetThreshold("half", None, 50),)
+    scribe.set_budget(BudgetRow("teams", ("team=*",), "hour", True, 50, half))
+    scribe.debit(30, dimensions={"team": "x/y"})

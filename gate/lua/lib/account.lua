@@ -149,6 +149,12 @@ local function is_due(account)
   return account.due_ms ~= ABSENT and account.now_ms >= tonumber(account.due_ms)
 end
 
+-- Returns the UTC hour, counted from 1970, by which budgets go. It is never of a day before the
+-- account's.
+local function hour_of(account)
+  return math.max(account.day * HOURS_PER_DAY, math.floor(account.now_ms / MS_PER_HOUR))
+end
+
 local function has_daily_limit(account)
   return byte(account.packed) ~= MINUS
 end

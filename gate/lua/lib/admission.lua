@@ -63,7 +63,7 @@ local function denied(account, deed, reason, budget, labels, traffic_class)
     uses_grace = grace ~= nil,
     allocation = allocation ~= NOTHING_MOVED and allocation or ABSENT,
   })
-  return {'denied', reason, look, budget and budget.id or '', budget and budget.scope or ''}
+  return {'denied', reason, look, budget and budget.id or '', budget and labels_of(budget) or ''}
 end
 
 -- Judges `need`, and how much of the deed's amount may be spent. Returns the reply to a denied

@@ -1,9 +1,11 @@
--- Amounts and days. Amounts are decimal strings of int64, for a Lua number is exact only to 2^53:
--- they are compared here, and added up by HINCRBY.
+-- Amounts, hours and days. Amounts are decimal strings of int64, for a Lua number is exact only to
+-- 2^53: they are compared here, and added up by HINCRBY.
 
 local ABSENT = '-'
 local MINUS = 45 -- the byte
 local MS_PER_DAY = 86400000
+local MS_PER_HOUR = 3600000
+local HOURS_PER_DAY = 24
 local byte, format, match, sub = ('').byte, ('').format, ('').match, ('').sub
 
 -- a < b
@@ -40,6 +42,12 @@ local function integer_text(number)
   return format('%.0f', number)
 end
 
+-- Adds two amounts up. Short ones are exact as numbers, which costs less.
+local function sum_of(key, a, b)
+  if #a < 16 and #b < 16 then return integer_text(a + b) end
+  return exact_sum(key, a, b)
+end
+
 -- Returns the UTC day number of a time in ms.
 local function day_of(ms)
   return math.floor(ms / MS_PER_DAY)
@@ -62,10 +70,12 @@ local function month_of(day)
   return (era * 400 + year_of_era) * 12 + month, first_of_month
 end
 
--- Returns the first day of the budget window around a day, and the first day behind that window, or
--- "-". Both are texts.
-local function window_of(window, day)
+-- Returns the first hour of the budget window around an hour, and the first hour behind it, or
+-- "-". Both are texts, and count from 1970.
+local function window_of(window, hour)
   if window == 'lifetime' then return '0', ABSENT end
+  if window == 'hour' then return integer_text(hour), integer_text(hour + 1) end
+  local day = math.floor(hour / HOURS_PER_DAY)
   local first, behind = day, day + 1
   if window == 'week' then
     first = day - (day + 3) % 7
@@ -75,5 +85,5 @@ local function window_of(window, day)
     _, first = month_of(day)
     _, behind = month_of(first + 31)
   end
-  return integer_text(first), integer_text(behind)
+  return integer_text(first * HOURS_PER_DAY), integer_text(behind * HOURS_PER_DAY)
 end

@@ -1,20 +1,31 @@
--- Budgets, of accounts that have some. A scope is one or two "key=value" labels, sorted, a line
--- each.
+-- Budgets, of accounts that have some: which ones a request counts in, and what they have
+-- remaining. A scope is one or two labels, sorted, a line each: "key=value"; or "key" alone for a
+-- budget that is one of its own for each value of the key.
 --
 -- The hash of the account's budgets has for each scope the fields "d SCOPE" (the definitions, by
 -- id, a line each), "r SCOPE" and "h SCOPE" (the first budget's remaining and held amounts; of the
 -- second "r2 SCOPE" and so on), and for each budget "f ID" (the scope). So a request asks once.
+--
+-- A budget for each value has counters in a hash of its own, in place of amounts: "r:VALUE" (the
+-- amount that is used and held, negative) and "h:VALUE" (the held amount); ":VALUE:VALUE" for two
+-- keys. They are those of the window in the definition, and go with it. The script alone knows
+-- which of these hashes a request needs; their keys begin with that of the budgets.
 
-local BUDGET = layout('id,start_day,end_day limit,hardness thresholds number window')
+local BUDGET = layout('id,start_hour,end_hour limit,hardness thresholds number window')
 local BUDGET_THRESHOLD = layout('id:nanos')
--- In a hold: the number is that of the operation that made the budget.
-local COUNTED_IN = layout('id,start_day,number')
+-- In a hold: the number is that of the operation that made the budget. The name is the budget's id,
+-- with the value behind it.
+local COUNTED_IN = layout('name,start_hour,number')
 -- In the effect line; a p follows if the hold's window has passed. The parts before and behind the
 -- amounts stay the same as long as the window lasts.
-local EFFECT_HEAD = layout('id,start_day,end_day')
+local EFFECT_HEAD = layout('name,start_hour,end_hour')
 local EFFECT_TAIL = layout('limit,hardness')
 local HARD, SOFT = 'h', 's'
 local NONE = {}
+-- Bounds the counters of a budget (meter/journal/counter_names.py has it too). Values that come
+-- when there are so many count as one.
+local MOST_VALUES = 10000
+local OTHER_VALUES = ':*'
 
 local function definitions_field(scope)
   return 'd ' .. scope
@@ -24,10 +35,25 @@ local function scope_field(budget_id)
   return 'f ' .. budget_id
 end
 
+local function counters_key(account, budget_id)
+  return account.budgets_key .. ' ' .. budget_id
+end
+
 -- Returns the fields of the remaining and the held amount of a scope's budget at this place.
 local function amount_fields(place, scope)
   local nth = place == 1 and ' ' or place .. ' '
   return 'r' .. nth .. scope, 'h' .. nth .. scope
+end
+
+-- Writes a value without what has a meaning in lines.
+local function escaped(value)
+  return (value:gsub('[%s%%,;:/|*]', function(character)
+    return format('%%%02X', byte(character))
+  end))
+end
+
+local function unescaped(text)
+  return (text:gsub('%%(%x%x)', function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
 -- Returns the pattern that finds the "key=value" of a key among labels.
@@ -35,15 +61,49 @@ local function pattern_of(key)
   return '\n(' .. key:gsub('[%p%c]', '%%%0') .. '=[^\n]*)'
 end
 
+-- Reads the keys of a scope, where "key=" is one for each value.
+local function read_keys(first, second)
+  local keys = {names = {}, is_each = {}}
+  for i, noted in ipairs({first, second}) do
+    local name = noted:gsub('=$', '')
+    keys.names[i] = name
+    keys.is_each[i] = noted ~= name
+    keys.has_each = keys.has_each or noted ~= name
+  end
+  keys.first = pattern_of(keys.names[1])
+  keys.second = keys.names[2] and pattern_of(keys.names[2])
+  return keys
+end
+
 -- Reads the scopes of an account's budgets, each as the patterns of one or two keys.
 local scopes_of = keep_results(function(text)
   local scopes = {}
-  for first_key, second_key in text:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
-    local second = second_key ~= '' and pattern_of(second_key) or nil
-    scopes[#scopes + 1] = {first = pattern_of(first_key), second = second}
+  for first, second in text:gmatch('([^\n\t]+)\n?([^\n\t]*)') do
+    scopes[#scopes + 1] = read_keys(first, second ~= '' and second or nil)
   end
   return scopes
 end)
+
+-- Returns the scope of the budgets for each value that labels of these keys meet, and the value.
+local function each_scope(keys, labels)
+  local scope, value = {}, ''
+  for label in labels:gmatch('[^\n]+') do
+    local i = #scope + 1
+    local name = keys.names[i]
+    scope[i] = keys.is_each[i] and name or label
+    if keys.is_each[i] then value = value .. ':' .. escaped(sub(label, #name + 2)) end
+  end
+  return table.concat(scope, '\n'), value
+end
+
+-- Returns the labels that a budget counts, with the value that its counter is of.
+local function labels_of(budget)
+  local next_value = budget.name:gmatch(':([^:]*)')
+  return (budget.scope:gsub('[^\n]+', function(label)
+    if label:find('=', 1, true) then return label end
+    return label .. '=' .. unescaped(next_value() or '*')
+  end))
+end
 
 -- Derives what the effect line says of a budget before and behind the amounts.
 local function prepare_effect(budget)
@@ -55,7 +115,8 @@ end
 local decode_definitions = keep_results(function(lines)
   local definitions = decode_list(BUDGET, '\n', lines)
   for _, definition in ipairs(definitions) do
-    definition.end_day_number = tonumber(definition.end_day) or math.huge
+    definition.name = definition.id
+    definition.end_hour_number = tonumber(definition.end_hour) or math.huge
     definition.is_hard = definition.hardness == HARD
     prepare_effect(definition)
     definition.__index = definition
@@ -67,9 +128,9 @@ local function by_id(one, other)
   return one.id < other.id
 end
 
--- Moves a budget into the window of today, in memory.
-local function roll_window(budget, today)
-  budget.start_day, budget.end_day = window_of(budget.window, today)
+-- Moves a budget into the window of this hour, in memory.
+local function roll_window(budget, hour)
+  budget.start_hour, budget.end_hour = window_of(budget.window, hour)
   budget.remaining = budget.limit
   budget.held = '0'
   budget.has_rolled = true
@@ -87,9 +148,10 @@ local function fields_of(scopes)
   return fields
 end
 
--- Reads the budgets of these scopes (one or more), by id, as they stand in their present windows.
+-- Reads the budgets of these scopes (one or more), by id, as they stand in their present windows:
+-- those for each value without a counter.
 local function read_budgets(account, scopes)
-  local budgets, fields, today = {}, fields_of(scopes), account.day + 0
+  local budgets, fields, hour = {}, fields_of(scopes), hour_of(account)
   local values = redis.call('HMGET', account.budgets_key, unpack(fields))
   for i = 1, #scopes do
     local definitions = values[3 * i - 2] and decode_definitions(values[3 * i - 2]) or NONE
@@ -104,14 +166,15 @@ local function read_budgets(account, scopes)
       end
       local budget = setmetatable({
         scope = scopes[i],
+        amounts_key = account.budgets_key,
         remaining_field = remaining_field,
         held_field = held_field,
-        remaining = remaining,
+        remaining = remaining or definition.limit,
         held = held or '0',
         has_rolled = false,
         has_passed = false,
       }, definition)
-      if today >= definition.end_day_number then roll_window(budget, today) end
+      if hour >= definition.end_hour_number then roll_window(budget, hour) end
       budgets[#budgets + 1] = budget
     end
   end
@@ -119,12 +182,35 @@ local function read_budgets(account, scopes)
   return budgets
 end
 
--- Returns the budgets that a request with these labels ("\nkey=value\n...") counts in; nil for an
--- account without budgets.
-local function match_budgets(account, labels)
-  if not account.budget_scopes then return nil end
-  if labels == '' then return {} end
-  local all_keys, scopes = scopes_of(account.budget_scopes), nil
+-- Reads the counter of a value into a budget.
+local function read_counter(account, budget, value)
+  budget.name = budget.id .. value
+  budget.amounts_key = counters_key(account, budget.id)
+  budget.remaining_field, budget.held_field = 'r' .. value, 'h' .. value
+  budget.is_new = true
+  if not budget.has_rolled then
+    local taken, held = unpack(
+      redis.call('HMGET', budget.amounts_key, budget.remaining_field, budget.held_field))
+    budget.is_new = not taken
+    budget.remaining = sum_of(account.key, budget.limit, taken or '0')
+    budget.held = held or '0'
+  end
+  prepare_effect(budget)
+end
+
+-- Reads the counter that usage of a value counts in.
+local function meet_counter(account, budget, value)
+  read_counter(account, budget, value)
+  if budget.is_new and not budget.has_rolled
+    and redis.call('HLEN', budget.amounts_key) >= 2 * MOST_VALUES then
+    read_counter(account, budget, OTHER_VALUES)
+  end
+end
+
+-- Returns the scopes that labels meet, or nil, and the values of those for each value, by scope, or
+-- nil.
+local function scopes_met(account, labels)
+  local all_keys, scopes, values = scopes_of(account.budget_scopes), nil, nil
   for i = 1, #all_keys do
     local keys = all_keys[i]
     local scope = match(labels, keys.first)
@@ -132,14 +218,35 @@ local function match_budgets(account, labels)
       local second = match(labels, keys.second)
       scope = second and scope .. '\n' .. second
     end
+    if scope and keys.has_each then
+      local value
+      scope, value = each_scope(keys, scope)
+      values = values or {}
+      values[scope] = value
+    end
     if scope and scopes then
       scopes[#scopes + 1] = scope
     elseif scope then
       scopes = {scope}
     end
   end
+  return scopes, values
+end
+
+-- Returns the budgets that a request with these labels ("\nkey=value\n...") counts in; nil for an
+-- account without budgets.
+local function match_budgets(account, labels)
+  if not account.budget_scopes then return nil end
+  if labels == '' then return {} end
+  local scopes, values = scopes_met(account, labels)
   if not scopes then return {} end
-  return read_budgets(account, scopes)
+  local budgets = read_budgets(account, scopes)
+  if not values then return budgets end
+  for _, budget in ipairs(budgets) do
+    local value = values[budget.scope]
+    if value then meet_counter(account, budget, value) end
+  end
+  return budgets
 end
 
 -- Returns the scopes of budgets, each once.
@@ -155,27 +262,41 @@ local function scopes_of_budgets(account, budget_ids)
   return scopes
 end
 
--- Returns the budgets that a hold counts in. One whose window has passed since is marked so; one
--- that is gone, or was made anew, is left out.
-local function budgets_of_hold(account, hold)
-  if hold.budgets == ABSENT then return {} end
-  local counted, budget_ids, budgets = {}, {}, {}
-  for i, each in ipairs(decode_list(COUNTED_IN, ';', hold.budgets)) do
-    counted[each.id] = each
-    budget_ids[i] = each.id
+-- Reads what a hold counts in, by the budget's id, and the ids.
+local function decode_counted_in(text)
+  local counted, budget_ids = {}, {}
+  for i, each in ipairs(decode_list(COUNTED_IN, ';', text)) do
+    local id, value = match(each.name, '^([^:]+)(.*)$')
+    each.value = value
+    counted[id] = each
+    budget_ids[i] = id
   end
-  local scopes = scopes_of_budgets(account, budget_ids)
+  return counted, budget_ids
+end
+
+-- Returns the budgets of this text of COUNTED_IN. One whose window has passed since is marked so;
+-- one that is gone, or was made anew, is left out.
+local function budgets_counted_in(account, text)
+  local counted, budget_ids = decode_counted_in(text)
+  local budgets, scopes = {}, scopes_of_budgets(account, budget_ids)
   if #scopes == 0 then return {} end
   for _, budget in ipairs(read_budgets(account, scopes)) do
     local in_hold = counted[budget.id]
     if in_hold and budget.number == in_hold.number then
-      budget.has_passed = budget.start_day ~= in_hold.start_day
-      in_hold.end_day = budget.end_day
+      if in_hold.value ~= '' then read_counter(account, budget, in_hold.value) end
+      budget.has_passed = budget.start_hour ~= in_hold.start_hour
+      in_hold.end_hour = budget.end_hour
       budget.effect_head = encode(EFFECT_HEAD, in_hold) .. ','
       budgets[#budgets + 1] = budget
     end
   end
   return budgets
+end
+
+-- Returns the budgets that a hold counts in.
+local function budgets_of_hold(account, hold)
+  if hold.budgets == ABSENT then return {} end
+  return budgets_counted_in(account, hold.budgets)
 end
 
 -- Returns the tightest of the hard budgets that have less than `need` remaining, or nil.
@@ -215,124 +336,4 @@ end
 local function encode_counted_in(budgets)
   if #budgets == 0 then return ABSENT end
   return encode_list(COUNTED_IN, ';', budgets)
-end
-
--- From here on: writes.
-
-local function write_definitions(account, scope, definitions)
-  redis.call('HSET', account.budgets_key, definitions_field(scope), table.concat(definitions, '\n'))
-end
-
--- Stores the window that a budget is in now, whole.
-local function write_window(account, budget)
-  local key, scope, definitions = account.budgets_key, budget.scope, {}
-  local lines = redis.call('HGET', key, definitions_field(scope))
-  for i, definition in ipairs(decode_definitions(lines)) do
-    if definition.id == budget.id then definition = budget end
-    definitions[i] = encode(BUDGET, definition)
-  end
-  write_definitions(account, scope, definitions)
-  redis.call('HSET', key, budget.remaining_field, budget.limit)
-  redis.call('HDEL', key, budget.held_field)
-end
-
--- Adds an amount (perhaps negative) to what each budget has remaining (`field` is remaining_field)
--- or held (held_field); windows that have passed stay as they are.
-local function move_budgets(account, budgets, field, amount)
-  if amount == '0' then return end
-  for i = 1, #budgets do
-    local budget = budgets[i]
-    if budget.has_rolled then
-      write_window(account, budget)
-      budget.has_rolled = false
-    end
-    if not budget.has_passed then
-      redis.call('HINCRBY', account.budgets_key, budget[field], amount)
-    end
-  end
-end
-
--- Tells the thresholds of a budget's use that `amount`, just used, has crossed.
-local function cross_budget(account, budget, amount)
-  local before = exact_sum(
-    account.key, budget.limit, negated(budget.remaining), negated(budget.held))
-  local after = exact_sum(account.key, before, amount)
-  for _, threshold in ipairs(decode_list(BUDGET_THRESHOLD, '|', budget.thresholds)) do
-    if rises_to(threshold, before, after) then
-      tell_crossing(account, 'budget', budget.id, threshold, budget.start_day, after)
-    end
-  end
-end
-
-local function cross_budgets(account, budgets, amount)
-  if amount == '0' or account.has.management_off then return end
-  for i = 1, #budgets do
-    local budget = budgets[i]
-    if budget.thresholds ~= ABSENT and not budget.has_passed then
-      cross_budget(account, budget, amount)
-    end
-  end
-end
-
--- Notes, in the account's settings, the keys of the budgets' scopes.
-local function note_scopes(account)
-  local scopes, seen = {}, {}
-  for _, field in ipairs(redis.call('HKEYS', account.budgets_key)) do
-    local scope = field:match('^d (.*)$')
-    local keys = scope and scope:gsub('=[^\n]*', '')
-    if keys and not seen[keys] then
-      scopes[#scopes + 1] = keys
-      seen[keys] = true
-    end
-  end
-  table.sort(scopes)
-  account.budget_scopes = #scopes > 0 and table.concat(scopes, '\t') or nil
-  set_flag(account, 'budgets', account.budget_scopes ~= nil)
-end
-
-local function find_budget(account, budget_id)
-  local scope = redis.call('HGET', account.budgets_key, scope_field(budget_id))
-  if not scope then return nil end
-  for _, budget in ipairs(read_budgets(account, {scope})) do
-    if budget.id == budget_id then return budget end
-  end
-end
-
--- Stores the amounts of a scope's budget at a place.
-local function write_amounts(account, scope, place, budget)
-  local remaining_field, held_field = amount_fields(place, scope)
-  redis.call('HSET', account.budgets_key, remaining_field, budget.remaining)
-  if budget.held ~= '0' then
-    redis.call('HSET', account.budgets_key, held_field, budget.held)
-  end
-end
-
--- Stores a scope's budgets, each in its place, without the one of this id, and with `another`, if
--- any.
-local function write_scope(account, scope, id_left_out, another)
-  local key, budgets, definitions = account.budgets_key, {another}, {}
-  for _, budget in ipairs(read_budgets(account, {scope})) do
-    redis.call('HDEL', key, budget.remaining_field, budget.held_field)
-    if budget.id ~= id_left_out then budgets[#budgets + 1] = budget end
-  end
-  table.sort(budgets, by_id)
-  for place, budget in ipairs(budgets) do
-    write_amounts(account, scope, place, budget)
-    definitions[place] = encode(BUDGET, budget)
-  end
-  if #definitions == 0 then
-    redis.call('HDEL', key, definitions_field(scope))
-  else
-    write_definitions(account, scope, definitions)
-  end
-end
-
-local function put_budget(account, budget)
-  redis.call('HSET', account.budgets_key, scope_field(budget.id), budget.scope)
-  write_scope(account, budget.scope, budget.id, budget)
-end
-
-local function remove_budget(account, budget_id, scope)
-  redis.call('HDEL', account.budgets_key, scope_field(budget_id))
-  write_scope(account, scope, budget_id)
 end

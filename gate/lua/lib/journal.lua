@@ -147,7 +147,8 @@ end
 -- Tells the journal of what an operation does. Returns the effect line, or nil and the reply to
 -- return.
 local function tell_operation(account, kind, deed, method, operation)
-  local effect = encode_effect(kind, account, deed, encode_deed_flags(deed))
+  local flags = encode_deed_flags(deed) .. (deed.uncounts or '')
+  local effect = encode_effect(kind, account, deed, flags)
   local failure = append(account, effect, method, operation, '')
   if failure then return nil, failure end
   return effect

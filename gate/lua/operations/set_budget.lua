@@ -1,5 +1,5 @@
 -- set_budget: sets a budget, new or changed. A new limit moves what remains by the difference; made
--- anew, the budget begins with all of it.
+-- anew, the budget begins with all of it, and a budget for each value without a value.
 --
 -- KEYS[1] account
 -- KEYS[2] replay: the request's replay record
@@ -14,10 +14,10 @@
 -- ARGV[5] replay_ttl_ms: how long to remember the request id
 -- ARGV[6] budget_id
 -- ARGV[7] hard: 1 or 0
--- ARGV[8] window: day, week, month or lifetime
+-- ARGV[8] window: hour, day, week, month or lifetime
 -- ARGV[9] limit_nanos
 -- ARGV[10] thresholds: "id:nanos|...", or -
--- ARGV[11] labels
+-- ARGV[11] labels: a scope, as lib/budgets has it
 -- ARGV[12] anew: 1 or 0
 -- ARGV[13] replaced_labels: those of the budget before, if others; or empty
 --
@@ -43,7 +43,7 @@ local function set_budget(keys, arguments)
     account_key, journal_key, grants_key, budgets_key, epoch, operation_number)
   if not account then return reply end
   local former = find_budget(account, budget_id)
-  local start_day, end_day = window_of(window, tonumber(account.day))
+  local start_hour, end_hour = window_of(window, hour_of(account))
   local budget = {
     id = budget_id,
     hardness = hard == '1' and HARD or SOFT,
@@ -52,15 +52,17 @@ local function set_budget(keys, arguments)
     thresholds = thresholds,
     scope = labels,
     number = operation_number,
-    start_day = start_day,
-    end_day = end_day,
+    start_hour = start_hour,
+    end_hour = end_hour,
     remaining = limit_nanos,
     held = '0',
   }
-  if former and anew == '0' then keep_count(account, budget, former) end
+  local is_kept = former and anew == '0'
+  if is_kept then keep_count(account, budget, former) end
   local effect, failure = tell_settings(account, 'update', method, operation)
   if not effect then return failure end
   if former and replaced_labels ~= '' then remove_budget(account, budget_id, replaced_labels) end
+  if not is_kept then forget_counters(account, budget_id) end
   put_budget(account, budget)
   note_scopes(account)
   write_changed_settings(account)

@@ -15,8 +15,8 @@
 -- ARGV[3...] the member of each hold in holds_by_expiry
 --
 -- Returns {'ok', id of the journal's newest entry, look, grants' fields and values, budgets' fields
---   and values, the holds' members and what stands of them, {when the account is due, when
---   accounts_by_due says}} | {'absent'}.
+--   and values, the ids of budgets and their counters' fields and values, the holds' members and
+--   what stands of them, {when the account is due, when accounts_by_due says}} | {'absent'}.
 -- What stands of a hold is 'amount day expires_ms pins score', or '-' if the hold is not open. The
 -- score is '-' if the hold is missing in holds_by_expiry.
 -- Writes nothing.
@@ -29,6 +29,20 @@ local function describe_hold(hold_key, epoch, score)
   local hold = read_hold(hold_key, '', epoch)
   if not hold or not hold.is_open then return ABSENT end
   return table.concat({hold.amount, hold.day, hold.expires_ms, hold.pins, score}, ' ')
+end
+
+-- Returns the id of each budget that has counters, and their fields and values.
+local function counters_of(account, budget_fields)
+  local counters = {}
+  for i = 1, #budget_fields, 2 do
+    local budget_id = budget_fields[i]:match('^f (.*)$')
+    local fields = budget_id and redis.call('HGETALL', counters_key(account, budget_id)) or NONE
+    if #fields > 0 then
+      counters[#counters + 1] = budget_id
+      counters[#counters + 1] = fields
+    end
+  end
+  return counters
 end
 
 local function inspect_account(keys, arguments)
@@ -50,7 +64,8 @@ local function inspect_account(keys, arguments)
   end
   local due = {due_score(account), score_of(accounts_by_due_key, due_member)}
   return {
-    'ok', newest_id, encode_look(account, {}), grant_fields(account), budget_fields, holds, due}
+    'ok', newest_id, encode_look(account, {}), grant_fields(account), budget_fields,
+    counters_of(account, budget_fields), holds, due}
 end
 
 register('inspect_account', inspect_account, {'no-writes'})

@@ -23,12 +23,15 @@
 -- ARGV[11] due_member: the account's member in accounts_by_due
 -- ARGV[12] grant_count
 -- for each grant: number, left_nanos, held_nanos, meta
--- then how many budgets, and for each: budget_id, hard (1 or 0), window, limit_nanos, start_day,
---   number, thresholds, labels, remaining_nanos, held_nanos
+-- then how many budgets, and for each: budget_id, hard (1 or 0), window, limit_nanos, start_hour,
+--   number, thresholds, labels (a scope, as lib/budgets has it), remaining_nanos, held_nanos,
+--   counters ("value,used and held nanos,held nanos;...", or -)
 -- then for each hold: hold_id, amount_nanos, day, expires_ms, pins, budgets, hold_member
 --
 -- Returns {'ok'} | {'present'} (somebody else was first; nothing written)
 --   | {'stale'} (another epoch has begun).
+
+local COUNTER = layout('value,taken,held')
 
 local function load_grant(grants_key, next_arguments)
   local number, left, held, meta = next_arguments(4)
@@ -37,23 +40,33 @@ local function load_grant(grants_key, next_arguments)
   if held ~= '0' then redis.call('HSET', grants_key, held_field(number), held) end
 end
 
+local function load_counters(account, budget_id, counters)
+  if counters == ABSENT then return end
+  local key = counters_key(account, budget_id)
+  for _, counter in ipairs(decode_list(COUNTER, ';', counters)) do
+    redis.call(
+      'HSET', key, 'r' .. counter.value, negated(counter.taken), 'h' .. counter.value, counter.held)
+  end
+end
+
 local function load_budget(account, next_arguments)
-  local id, hard, window, limit, start_day, number, thresholds = next_arguments(7)
-  local labels, remaining, held = next_arguments(3)
-  local _, end_day = window_of(window, tonumber(start_day))
+  local id, hard, window, limit, start_hour, number, thresholds = next_arguments(7)
+  local labels, remaining, held, counters = next_arguments(4)
+  local _, end_hour = window_of(window, tonumber(start_hour))
   put_budget(account, {
     id = id,
     hardness = hard == '1' and HARD or SOFT,
     window = window,
     limit = limit,
-    start_day = start_day,
-    end_day = end_day,
+    start_hour = start_hour,
+    end_hour = end_hour,
     number = number,
     thresholds = thresholds,
     scope = labels,
     remaining = remaining,
     held = held,
   })
+  load_counters(account, id, counters)
 end
 
 local function load_hold(account, hold_key, holds_by_expiry_key, next_arguments)
@@ -78,7 +91,8 @@ local function load_account(keys, arguments)
 
   if stored_account(account_key, epoch) then return {'present'} end
   if journal_end(journal_key) ~= epoch then return {'stale'} end
-  redis.call('DEL', account_key, grants_key, budgets_key)
+  redis.call('DEL', account_key, grants_key)
+  remove_budgets(budgets_key)
   redis.call(
     'HSET', account_key, FIELD.settings, settings, FIELD.left_of_current, left_of_current,
     FIELD.held_of_current, held_of_current, FIELD.left_of_others, left_of_others,
@@ -88,6 +102,7 @@ local function load_account(keys, arguments)
   local next_arguments = reader(arguments, 12)
   for _ = 1, tonumber(grant_count) do load_grant(grants_key, next_arguments) end
   local account = stored_account(account_key, epoch, journal_key, grants_key, budgets_key)
+  account.now_ms = 0 -- no window ends by being loaded
   for _ = 1, tonumber(next_arguments(1)) do load_budget(account, next_arguments) end
   note_scopes(account)
   write_settings(account)

@@ -1,7 +1,7 @@
 """The projection of budgets: the budgets that operations have set, and each window's use."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from meter.journal.kinds import Kind
 from meter.journal.operations import DeleteBudget, SetBudget
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.portions import portions
+from meter.times import HOURS_PER_DAY
 from meter.windows import window_of
 
 _CHANGED = ("number", "labels", "period", "hard", "limit_nanos", "levels")
@@ -36,7 +37,7 @@ _DELETE = delete(applied_budgets).where(
     applied_budgets.c.budget_id == bindparam("id"),
 )
 
-WindowKey = tuple[str, int, int]  # account, budget's number, window's first day
+WindowKey = tuple[str, int, int, str]  # account, budget's number, window's first hour, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class AppliedBudget:
     budget_id: str
     number: int  # of the operation that made the budget; made anew, the budget is another
     labels: tuple[str, ...]
-    window: str  # day, week, month or lifetime
+    window: str  # hour, day, week, month or lifetime
     hard: bool
     limit: int
     levels: tuple[tuple[str, int], ...]
@@ -56,17 +57,29 @@ Row = dict[str, object]
 BudgetsByAccount = dict[str, dict[str, AppliedBudget]]  # by account and budget id
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetState(AppliedBudget):
-    """Holds a budget with the sums of its newest known window, which may have ended since."""
+class CounterSums(NamedTuple):
+    """Holds what is used and held of a budget's counter, in nanos."""
 
-    start_day: int
     used: int
     held: int
 
 
+UNUSED = CounterSums(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState(AppliedBudget):
+    """Holds a budget with the counters of its newest known window, which may have ended since.
+
+    A counter that has counted nothing is not there.
+    """
+
+    start_hour: int
+    counters: Mapping[str, CounterSums]  # by value (meter/journal/counter_names.py)
+
+
 class BudgetMove(NamedTuple):
-    """Says what an effect adds to a budget's window."""
+    """Says what an effect adds to a budget's counter."""
 
     budget: MatchedBudget
     used: int
@@ -93,8 +106,10 @@ def changed_budget(
 
 
 def moves_of(effect: Effect) -> Iterator[BudgetMove]:
-    """Yields the effect's additions to the windows of budgets."""
-    if effect.kind is not Kind.DEBIT:
+    """Yields the effect's additions to the counters of budgets; none where nothing is added."""
+    if effect.kind.gives:
+        yield from _moves(effect.budgets, -effect.amount, 0)
+    elif effect.kind is not Kind.DEBIT:
         yield from _moves(effect.budgets, 0, effect.held_delta)
     elif effect.hold_id and not effect.flags.late:
         yield from _moves(effect.budgets, effect.amount, -effect.hold_amount)
@@ -108,6 +123,8 @@ def _moves(
     used: int,
     held: int,
 ) -> Iterator[BudgetMove]:
+    if not used and not held:
+        return
     for budget in budgets:
         yield BudgetMove(budget, used, held)
 
@@ -122,6 +139,7 @@ class BudgetProjection:
         self._changed: set[tuple[str, str]] = set()  # account, budget id
         self._ended: set[tuple[str, int]] = set()  # account, budget's number
         self._windows: dict[WindowKey, list[int]] = {}  # used and held, to be added
+        self._used_in: dict[str, str] = {}  # by the id of a debit's entry
 
     def apply(self, record: JournalRecord) -> None:
         """Counts the record in the windows of its budgets, or puts its operation into effect."""
@@ -130,7 +148,7 @@ class BudgetProjection:
             change = operation.change
             if isinstance(change, SetBudget | DeleteBudget) and not record.is_again:
                 self.apply_change(record.account_id, operation.seq, change)
-        elif record.effect.allocation is not None:
+        if record.effect.allocation is not None:
             self._count(record)
 
     def apply_change(
@@ -156,13 +174,17 @@ class BudgetProjection:
         return budgets[budget_id].number
 
     def counted_in(self, record: JournalRecord) -> str:
-        """Returns the windows that the record's hold counts in, as `open_holds` stores windows."""
+        """Returns the windows that the record counts in, as `open_holds` stores windows."""
         windows = []
         for budget in record.effect.budgets:
             number = self.number(record.account_id, budget.budget_id)
             if number:
-                windows.append(f"{budget.budget_id},{budget.start_day},{number}")
+                windows.append(f"{budget.name},{budget.start_hour},{number}")
         return ";".join(windows) or ABSENT
+
+    def used_in(self, record: JournalRecord) -> str:
+        """Returns the counters in which the usage of an applied debit counts, as `counted_in`."""
+        return self._used_in.get(record.entry_id, ABSENT)
 
     def save(self) -> None:
         """Writes the windows' sums and the budgets."""
@@ -171,11 +193,13 @@ class BudgetProjection:
         self._save_budgets()
 
     def _count(self, record: JournalRecord) -> None:
+        if record.effect.kind is Kind.DEBIT:
+            self._used_in[record.entry_id] = self.counted_in(record)
         for budget, used, held in moves_of(record.effect):
             number = self.number(record.account_id, budget.budget_id)
             if not number:
                 continue
-            key = (record.account_id, number, budget.start_day)
+            key = (record.account_id, number, budget.start_hour, budget.value)
             sums = self._windows.setdefault(key, [0, 0])
             sums[0] += used
             sums[1] += held
@@ -187,12 +211,13 @@ class BudgetProjection:
     def _window_rows(self) -> list[Row]:
         rows: list[Row] = []
         for key, sums in sorted(self._windows.items()):
-            account_id, number, start_day = key
+            account_id, number, start_hour, value = key
             used, held = sums
             row: Row = {
                 "account_id": account_id,
                 "number": number,
-                "start_day": start_day,
+                "start_hour": start_hour,
+                "value": value,
                 "used_nanos": used,
                 "held_nanos": held,
             }
@@ -225,7 +250,7 @@ def _add_to_windows(dialect: str) -> Insert:
     insert = upsert(dialect, budget_windows)
     table = budget_windows.c
     return insert.on_conflict_do_update(
-        index_elements=["account_id", "number", "start_day"],
+        index_elements=["account_id", "number", "start_hour", "value"],
         set_={
             "used_nanos": table.used_nanos + insert.excluded.used_nanos,
             "held_nanos": table.held_nanos + insert.excluded.held_nanos,
@@ -262,45 +287,53 @@ def budgets_of(
 
 
 class _Window(NamedTuple):
-    """Holds the use of a budget's window, and the amount held."""
+    """Holds a budget's window, with its counters by value."""
 
-    start_day: int
-    used: int
-    held: int
+    start_hour: int
+    counters: dict[str, CounterSums]
 
 
 def _newest_windows(connection: Connection, account_id: str) -> dict[int, _Window]:
     """Returns the newest window of each of the account's budgets, by the budget's number."""
-    newest = {}
+    newest: dict[int, _Window] = {}
     for row in connection.execute(_select_newest_windows(account_id)):
-        newest[row.number] = _Window(
-            row.start_day,
-            row.used_nanos,
-            row.held_nanos,
-        )
+        window = newest.setdefault(row.number, _Window(row.start_hour, {}))
+        window.counters[row.value] = CounterSums(row.used_nanos, row.held_nanos)
     return newest
 
 
 def _select_newest_windows(account_id: str) -> Select[Any]:
+    """Selects by the key of the windows alone, however many there have been."""
     windows = budget_windows.c
-    last = func.max(windows.start_day).over(partition_by=windows.number)
-    found = (
-        select(
-            windows.number,
-            windows.start_day,
-            windows.used_nanos,
-            windows.held_nanos,
-            last.label("last"),
+    earlier = budget_windows.alias().c
+    newest = (
+        select(func.max(earlier.start_hour))
+        .where(
+            earlier.account_id == applied_budgets.c.account_id,
+            earlier.number == applied_budgets.c.number,
         )
-        .where(windows.account_id == account_id)
-        .subquery()
+        .correlate(applied_budgets)
+        .scalar_subquery()
     )
-    return select(found).where(found.c.start_day == found.c.last)
+    of_budget = (
+        (windows.account_id == applied_budgets.c.account_id)
+        & (windows.number == applied_budgets.c.number)
+        & (windows.start_hour == newest)
+    )
+    columns = (
+        windows.number,
+        windows.start_hour,
+        windows.value,
+        windows.used_nanos,
+        windows.held_nanos,
+    )
+    of_account = applied_budgets.c.account_id == account_id
+    return select(*columns).join_from(applied_budgets, budget_windows, of_budget).where(of_account)
 
 
 def _empty_window(budget: AppliedBudget, day: int) -> _Window:
-    start_day, _ = window_of(budget.window, day)
-    return _Window(start_day, used=0, held=0)
+    start_hour, _ = window_of(budget.window, day * HOURS_PER_DAY)
+    return _Window(start_hour, {})
 
 
 def _state(budget: AppliedBudget, window: _Window) -> BudgetState:
@@ -312,9 +345,8 @@ def _state(budget: AppliedBudget, window: _Window) -> BudgetState:
         hard=budget.hard,
         limit=budget.limit,
         levels=budget.levels,
-        start_day=window.start_day,
-        used=window.used,
-        held=window.held,
+        start_hour=window.start_hour,
+        counters=window.counters,
     )
 
 

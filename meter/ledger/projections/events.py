@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from meter.journal.allocation import OVERAGE
+from meter.journal.counter_names import values_of
 from meter.journal.effect import Crossing, Effect
 from meter.journal.kinds import Kind
-from meter.journal.operations import LOW_BALANCE
+from meter.journal.operations import DAILY_USE, LOW_BALANCE
 from meter.ledger.events import Event, record_events
 from meter.ledger.journal_records import JournalRecord
 from meter.ledger.projections.budgets import BudgetProjection
 from meter.ledger.projections.grants import names_of
-from meter.times import date_of
+from meter.times import beginning_of, date_of
 
 THRESHOLD_CROSSED = "threshold.crossed"
 CREDITS_EXHAUSTED = "credits.exhausted"
@@ -92,7 +93,7 @@ def _crossing_event(crossed: _CrossedThreshold) -> Event:
     crossing = crossed.crossing
     own_key = (
         crossing.subject,
-        crossing.budget_id,
+        f"{crossing.budget_id}{crossing.value}",
         str(crossed.budget_number),
         crossing.threshold_id,
         crossing.window,
@@ -106,20 +107,23 @@ def _crossing_event(crossed: _CrossedThreshold) -> Event:
         data={
             "subject": crossing.subject.upper(),
             "budget_id": crossing.budget_id,
+            "budget_values": values_of(crossing.value),
             "threshold_id": crossing.threshold_id,
             "window": _window_text(crossing),
             "level_nanos": crossing.level,
-            "value_nanos": crossing.value,
+            "value_nanos": crossing.reached,
             "entry_id": record.entry_id,
         },
     )
 
 
 def _window_text(crossing: Crossing) -> str:
-    """Returns the window's name: its first day as an ISO date, except for a low balance."""
+    """Returns the window's name: its beginning as an ISO time, except for a low balance."""
     if crossing.subject == LOW_BALANCE:
         return crossing.window
-    return date_of(int(crossing.window))
+    if crossing.subject == DAILY_USE:
+        return date_of(int(crossing.window))
+    return beginning_of(int(crossing.window))
 
 
 def _exhausted_event(record: JournalRecord) -> Event:

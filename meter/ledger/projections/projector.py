@@ -63,6 +63,10 @@ class Projector:
         for projection in self._projections:
             projection.save()
 
+    def used_in(self, record: JournalRecord) -> str:
+        """Returns the budgets' counters in which the usage of an applied debit counts."""
+        return self._budgets.used_in(record)
+
     def accounts_on_test_clock(self) -> set[str]:
         return self._accounts.on_test_clock()
 

@@ -11,6 +11,7 @@ from meter.database.engine import Ledger
 from meter.database.schema import accounts, grants, open_holds
 from meter.journal.account_sums import ABSENT, AccountSums
 from meter.journal.applied_settings import Settings
+from meter.journal.counter_names import split_name
 from meter.journal.operations import Grace, Level
 from meter.ledger.projections.budgets import BudgetState, budgets_of
 
@@ -28,7 +29,7 @@ class OpenHold:
     day: int  # on which the hold was authorized
     expires_ms: int
     pins: str = ABSENT  # "7:30,9s:10"
-    budgets: str = ABSENT  # "id,first day of the window;..."
+    budgets: str = ABSENT  # "counter's name,first hour of the window;..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,8 @@ def still_counted(windows: str, numbers: Mapping[str, str]) -> str:
         return ABSENT
     counted = []
     for window in windows.split(";"):
-        budget_id, start_day, number = window.split(",")
+        name, start_hour, number = window.split(",")
+        budget_id, _ = split_name(name)
         if numbers.get(budget_id) == number:
-            counted.append(f"{budget_id},{start_day}")
+            counted.append(f"{name},{start_hour}")
     return ";".join(counted) or ABSENT

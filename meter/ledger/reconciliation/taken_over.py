@@ -25,10 +25,11 @@ class GrantSums(NamedTuple):
 
 
 class BudgetWindow(NamedTuple):
-    """Holds the use of a budget's window in nanos."""
+    """Holds a counter of a budget's window, in nanos."""
 
     number: int  # of the operation that made the budget
-    start_day: int
+    start_hour: int
+    value: str  # of the counter (meter/journal/counter_names.py)
     used: int
     held: int
 

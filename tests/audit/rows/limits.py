@@ -23,6 +23,11 @@ def _no_budget_in_redis(scribe: Scribe) -> None:
     del scribe.accounts["acme"].account.budgets["ada"]
 
 
+def _no_value_in_redis(scribe: Scribe) -> None:
+    account = scribe.accounts["acme"].account
+    account.counted = {window for window in account.counted if not window.value}
+
+
 def _open_hold(scribe: Scribe) -> str:
     holds = scribe.accounts["acme"].account.holds
     return next(hold_id for hold_id, hold in holds.items() if hold.open)
@@ -54,27 +59,37 @@ def _grants_due_at_another_time(scribe: Scribe) -> None:
 BUDGETS = [
     Row(Rule.BUDGETS, ": matched the budgets ", entry("DEBIT", 3, dimensions='{"user":"eve"}')),
     Row(Rule.BUDGETS, ": matched the budgets ", entry("DEBIT", dimensions='{"user":"ada"}')),
-    Row(Rule.BUDGETS, ": freed the budgets ", effect("DEBIT", 4, "/ada,20454,20456,500,0,500,hp", "")),
+    Row(Rule.BUDGETS, ": freed the budgets ", effect("DEBIT", 4, "/ada,490896,490944,500,0,500,hp", "")),
     Row(Rule.BUDGETS, " is not known", effect("DEBIT", 3, "/ada,", "/eve,")),
     Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",429,0,500,h")),
     Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",430,1,500,h")),
     Row(Rule.BUDGETS, ": found budget ", effect("AUTHORIZE", 2, ",430,0,500,h", ",430,0,500,s")),
-    Row(Rule.BUDGETS, ", its window began on ", effect("AUTHORIZE", 2, "/ada,20454,", "/ada,20453,")),
+    Row(Rule.BUDGETS, ", its window began at ", effect("AUTHORIZE", 2, "/ada,490896,", "/ada,490872,")),
+    Row(Rule.BUDGETS, ": matched the budgets ['teams:x%2Fy'], ", entry("DEBIT", -1, dimensions='{"team":"z"}')),
+    Row(Rule.BUDGETS, ": found budget teams:x%2Fy ", effect("DEBIT", -1, ",50,0,50,h", ",49,0,50,h")),
+    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"value": ":z"}, account_id="acme", value=":x%2Fy")),
     Row(Rule.BUDGETS, NOT_KEPT, row("applied_budgets", {"limit_nanos": 1}, account_id="acme", budget_id="ada")),
     Row(Rule.BUDGETS, NOT_KEPT, row("applied_budgets", None, account_id="acme", budget_id="ada")),
-    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"used_nanos": 1}, account_id="acme", number=8, start_day=20454)),
-    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"held_nanos": 1}, account_id="acme", number=8, start_day=20485)),
+    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"used_nanos": 1}, account_id="acme", number=8, start_hour=490896)),
+    Row(Rule.BUDGETS, NOT_KEPT, row("budget_windows", {"held_nanos": 1}, account_id="acme", number=8, start_hour=491640)),
 ]  # fmt: skip
 
 _DENIALS = [
     Row(Rule.EVENTS, says, event("request.denied", place, was, now))
     for place, says, was, now in (
         (1, ", where no window ", "2026-02-01", "2026-01-31"),
+        (1, ", where no window ", "2026-02-01", "2026-02-01T01:00"),
         (1, ", which no recorded ", "DAILY_LIMIT_EXCEEDED", "ACCOUNT_SUSPENDED"),
         (1, ", which no recorded ", "DAILY_LIMIT_EXCEEDED", "HOLD_NOT_FOUND"),
         (2, ", which no recorded ", '"ada"', '"eve"'),
         (2, ", which no recorded ", '"ada"', '"chats"'),
-        (2, ", where no window ", '"ada","window":"2026-02-01"', '"chats","window":"2026-01-02"'),
+        (2, ", which no recorded ", '"budget_values":[]', '"budget_values":["ada"]'),
+        (
+            2,
+            ", where no window ",
+            '"ada","budget_values":[],"window":"2026-02-01"',
+            '"chats","budget_values":[],"window":"2026-01-02"',
+        ),
     )
 ]
 
@@ -98,6 +113,7 @@ OTHERS = [
     Row(Rule.REDIS, " Redis has grants ", _lost_in_redis),
     Row(Rule.REDIS, " Redis has budget ", _budget_in_redis),
     Row(Rule.REDIS, " Redis has budget ", _no_budget_in_redis),
+    Row(Rule.REDIS, " Redis has budget teams:x%2Fy at None, ", _no_value_in_redis),
     Row(Rule.REDIS, " Redis has no record of it", _no_hold_in_redis),
     Row(Rule.REDIS, " Redis has hold ", _hold_in_redis),
     Row(Rule.REDIS, ", and the reaper looks for it at ", _hold_reaped_at_another_time),

@@ -26,16 +26,18 @@ STRANGE_HOLD = {
 LOST = {"shard": 1, "epoch": 1, "first_seq": 7, "last_seq": 9, "found_at_ms": 0}
 
 
-def _unrefunded(scribe: Scribe) -> None:
-    table = schema.operations
-    with scribe.ledger.write() as connection:
-        found = connection.execute(
-            select(table).where(table.c.request_id.startswith("refund "))
-        ).one()
-        body = found.body.replace('"refund_of":"0-', '"refund_of":"9-')
-        connection.execute(
-            update(table).where(table.c.request_id == found.request_id).values(body=body)
-        )
+def _refund(was: str, now: str) -> Break:
+    """Rewrites a part of the recorded refund."""
+
+    def corrupt(scribe: Scribe) -> None:
+        table = schema.operations
+        own = table.c.request_id.startswith("refund ")
+        with scribe.ledger.write() as connection:
+            found = connection.execute(select(table).where(own)).one()
+            assert was in found.body
+            connection.execute(update(table).where(own).values(body=found.body.replace(was, now)))
+
+    return corrupt
 
 
 def _redis(days: int = 0, **changes: int) -> Break:
@@ -73,7 +75,9 @@ ROWS = [
     Row(Rule.CHAIN, ": the day went back from ", effect("RELEASE", 0, " 20454 ", " 20453 ")),
     Row(Rule.CHAIN, ": found the account at [", effect("UPDATE", 0, " 1000 - 100 ", " 1000 - 101 ")),
     Row(Rule.CHAIN, ": the history begins with ", gone("CREATE")),
-    Row(Rule.DUPLICATES, " nanos again, ", _unrefunded),
+    Row(Rule.DUPLICATES, " nanos again, ", _refund('"refund_of":"0-', '"refund_of":"9-')),
+    Row(Rule.DUPLICATES, ": counts as used in ", _refund('"refund_budgets":"-"', '"refund_budgets":"b,1,1"')),
+    Row(Rule.OPERATIONS, ": its duplicate counts on as used", effect("GRANT", 1, " tm ", " m ")),
     Row(Rule.ENTRY, ", its effect line says ", entry("DEBIT", amount_nanos=-99)),
     Row(Rule.ENTRY, ": balance_nanos is ", entry("DEBIT", balance_nanos=1)),
     Row(Rule.ENTRY, ": its usage lines add up to ", entry("DEBIT", usage_lines="[]")),

@@ -5,12 +5,14 @@ leaves behind.
 from collections.abc import Mapping
 
 from lua.rows import (
+    budget_values,
     budgeted_holds,
     budgets,
     burning,
     graces,
     grants,
     holds,
+    refunds,
     scopes,
     spending,
     thresholds,
@@ -22,11 +24,13 @@ _THEMES = (
     spending,
     holds,
     grants,
+    refunds,
     burning,
     scopes,
     graces,
     budgets,
     budgeted_holds,
+    budget_values,
     thresholds,
     upkeep,
 )

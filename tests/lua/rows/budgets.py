@@ -44,7 +44,7 @@ HELD_10: Changes = {"left": 90, "held": 10, "day_remaining": -10}
 
 
 def matched_by(says: str, budget: Budget, labels: str) -> Row:
-    return Row(says, "ok", given=has(b1=budget), call={"labels": labels}, effect=held(10), **took(budget.matched(), "b1,19754,3"),
+    return Row(says, "ok", given=has(b1=budget), call={"labels": labels}, effect=held(10), **took(budget.matched(), "b1,474096,3"),
         after=HELD_10 | has(b1=budget.has(90, 10)))  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def rolls(
     fresh = Budget(window=window, start=now[0], end=now[1])
     at = today * MS_PER_DAY
     return Row(says, "ok", given={"test_clock_ms": at, "day": today} | has(b1=stored), call={"labels": K1}, effect=held(10, at, today),
-        **took(fresh.matched(), f"b1,{now[0]},3", at=at, day=today), after=HELD_10 | has(b1=fresh.has(90, 10)))  # fmt: skip
+        **took(fresh.matched(), f"b1,{now[0] * 24},3", at=at, day=today), after=HELD_10 | has(b1=fresh.has(90, 10)))  # fmt: skip
 
 
 def lasts(says: str, window: str, start: int, end: int | str, today: int) -> Row:
@@ -81,7 +81,7 @@ def lasts(says: str, window: str, start: int, end: int | str, today: int) -> Row
     budget = Budget(30, 5, window=window, start=start, end=end)
     at = today * MS_PER_DAY
     return Row(says, "ok", given={"test_clock_ms": at, "day": today} | has(b1=budget), call={"labels": K1}, effect=held(10, at, today),
-        **took(budget.matched(), f"b1,{start},3", at=at, day=today), after=HELD_10 | has(b1=budget.has(20, 15)))  # fmt: skip
+        **took(budget.matched(), f"b1,{start * 24},3", at=at, day=today), after=HELD_10 | has(b1=budget.has(20, 15)))  # fmt: skip
 
 
 def exceeds(says: str, tightest: str, amount: int = 10, **budgets: Budget) -> Row:
@@ -110,22 +110,22 @@ AUTHORIZE = [
     Row("takes the room of all budgets that it meets, by their ids", "ok", call={"labels": K1},
         given=has(b3=PAIR, b2=Budget(50, 5, labels="user=u"), b1=Budget(20), b4=Budget(labels="user=v"), b5=Budget(70, hard=False)),
         effect=held(10), **took(";".join([Budget(20).matched("b1"), Budget(50, 5).matched("b2"), PAIR.matched("b3"), Budget(70, hard=False).matched("b5")]),
-                                "b1,19754,3;b2,19754,3;b3,19754,3;b5,19754,3"),
+                                "b1,474096,3;b2,474096,3;b3,474096,3;b5,474096,3"),
         after=HELD_10 | has(b3=PAIR.has(90, 10), b2=Budget(40, 15, labels="user=u"), b1=Budget(10, 10),
                             b4=Budget(labels="user=v"), b5=Budget(60, 10, hard=False))),
     Row("crosses from one grant into the next under a budget", "ok", call={"labels": K1},
         given=has(b1=MONTH) | {"grants": {2: TOP_UP.has(4), 4: TOP_UP}}, effect=held(10), allocation=f"2:4,4:6/-/-/{MONTH.matched()}",
-        hold_after=f"1 o 10 {DAY} {NOON + 1000} 2:4,4:6 b1,19754,3", reaped_at=INF,
+        hold_after=f"1 o 10 {DAY} {NOON + 1000} 2:4,4:6 b1,474096,3", reaped_at=INF,
         after=has(b1=MONTH.has(90, 10)) | {"current_grant": 4, "grants": {2: TOP_UP.has(0, 4), 4: TOP_UP.has(94, 6)}, "day_remaining": -10}),
     Row("may take the last nano of a budget", "ok", given=has(b1=Budget(10, 90)), call={"labels": K1}, effect=held(10),
-        **took(Budget(10, 90).matched(), "b1,19754,3"), after=HELD_10 | has(b1=Budget(0, 100))),
+        **took(Budget(10, 90).matched(), "b1,474096,3"), after=HELD_10 | has(b1=Budget(0, 100))),
     Row("is exact about a budget above 2^53", "ok", given=has(b1=Budget(P53 + 2, limit=P53 + 2)), call={"labels": K1, "amount_nanos": 1},
-        effect=held(1), **took(Budget(P53 + 2, limit=P53 + 2).matched(), "b1,19754,3", 1),
+        effect=held(1), **took(Budget(P53 + 2, limit=P53 + 2).matched(), "b1,474096,3", 1),
         after={"left": 99, "held": 1, "day_remaining": -1} | has(b1=Budget(P53 + 1, 1, limit=P53 + 2))),
     Row("with a least amount takes what the tightest hard budget leaves", "ok", call={"labels": K1, "amount_nanos": 90, "min_amount_nanos": 5},
         given=has(b1=Budget(50), b2=Budget(30), b3=Budget(40), b4=Budget(1, hard=False)), effect=held(30),
         **took(";".join([Budget(50).matched("b1"), Budget(30).matched("b2"), Budget(40).matched("b3"), Budget(1, hard=False).matched("b4")]),
-               "b1,19754,3;b2,19754,3;b3,19754,3;b4,19754,3", 30),
+               "b1,474096,3;b2,474096,3;b3,474096,3;b4,474096,3", 30),
         after={"left": 70, "held": 30, "day_remaining": -30}
         | has(b1=Budget(20, 30), b2=Budget(0, 30), b3=Budget(10, 30), b4=Budget(-29, 30, hard=False))),
     exceeds("of one nano more than a budget is denied, and told which", "b1", b1=Budget(9, 91)),
@@ -139,12 +139,12 @@ AUTHORIZE = [
         call={"labels": K1, "amount_nanos": 90, "min_amount_nanos": 10}, effect=look(), allocation=f"-/-/-/{Budget(9).matched()}",
         exceeded=("b1", "api_key=k1")),
     Row("goes past a soft budget", "ok", given=has(b1=Budget(9, hard=False)), call={"labels": K1}, effect=held(10),
-        **took(Budget(9, hard=False).matched(), "b1,19754,3"), after=HELD_10 | has(b1=Budget(-1, 10, hard=False))),
+        **took(Budget(9, hard=False).matched(), "b1,474096,3"), after=HELD_10 | has(b1=Budget(-1, 10, hard=False))),
     Row("with spend management off goes past a hard budget, and counts in it", "ok", given=has(b1=Budget(9)) | {"unmanaged": True},
-        call={"labels": K1}, effect=held(10, flags="o"), **took(Budget(9).matched(), "b1,19754,3"),
+        call={"labels": K1}, effect=held(10, flags="o"), **took(Budget(9).matched(), "b1,474096,3"),
         after=HELD_10 | has(b1=Budget(-1, 10))),
     Row("with spend management off and a least amount takes more than a budget has", "ok", given=has(b1=Budget(9)) | {"unmanaged": True},
-        call={"labels": K1, "min_amount_nanos": 1}, effect=held(10, flags="o"), **took(Budget(9).matched(), "b1,19754,3"),
+        call={"labels": K1, "min_amount_nanos": 1}, effect=held(10, flags="o"), **took(Budget(9).matched(), "b1,474096,3"),
         after=HELD_10 | has(b1=Budget(-1, 10))),
     Row("denied for lack of credits is told of budgets, too", "INSUFFICIENT_CREDITS", given=has(b1=MONTH),
         call={"labels": K1, "amount_nanos": 101}, effect=look(), allocation=f"-/-/-/{MONTH.matched()}"),
@@ -164,10 +164,10 @@ AUTHORIZE = [
         allocation=f"-/-/-/{Budget(9, 0, 9).matched()}", exceeded=("b1", "api_key=k1")),
 ]  # fmt: skip
 
-COUNTED = HOLD.replace("2:40 -", "2:40 b1,19754,3")
-PAST = HOLD.replace("2:40 -", f"2:40 b1,{JANUARY_1},3")
-ANEW = HOLD.replace("2:40 -", "2:40 b1,19754,2")
-BOTH = HOLD.replace("2:40 -", f"2:40 b1,19754,3;b2,{JANUARY_1},3")
+COUNTED = HOLD.replace("2:40 -", "2:40 b1,474096,3")
+PAST = HOLD.replace("2:40 -", f"2:40 b1,{JANUARY_1 * 24},3")
+ANEW = HOLD.replace("2:40 -", "2:40 b1,474096,2")
+BOTH = HOLD.replace("2:40 -", f"2:40 b1,474096,3;b2,{JANUARY_1 * 24},3")
 WITH_COUNTED: Changes = {"left": 60, "held": 40, "day_remaining": -40} | has(b1=Budget(60, 40))
 NEXT_MONTH: Changes = {"test_clock_ms": MARCH_1 * MS_PER_DAY, "day": MARCH_1}
 MARCH = Budget(start=MARCH_1, end=APRIL_1)

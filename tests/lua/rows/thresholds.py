@@ -24,7 +24,7 @@ def low(level: int, value: int, threshold: str = "t1", total: int = 100) -> Then
 
 
 def of_budget(level: int, value: int, threshold: str = "t1", budget: str = "b1") -> Then:
-    return told(f"budget,{budget}", threshold, 19_754, level, value)
+    return told(f"budget,{budget}", threshold, 19_754 * 24, level, value)
 
 
 def charged(amount: int, flags: str = "-") -> str:
@@ -135,7 +135,7 @@ AUTHORIZE = [
     Row("tells nothing, for nothing is used", "ok", given={"thresholds": ALL} | has(b1=HALF), call={"labels": K1},
         effect=f"A {NOON} {DAY} 10 10 {DAY} {NOON + 1000} - h1", allocation=f"2:10/-/-/{HALF.matched()}",
         after={"left": 90, "held": 10, "day_remaining": -10} | has(b1=HALF.has(50, 10)),
-        hold_after=f"1 o 10 {DAY} {NOON + 1000} 2:10 b1,19754,3", reaped_at=float("inf")),
+        hold_after=f"1 o 10 {DAY} {NOON + 1000} 2:10 b1,474096,3", reaped_at=float("inf")),
 ]  # fmt: skip
 RELEASE = [
     Row("tells of a balance that lapsing takes below a level", "ok", hold=HOLD, hold_after="",

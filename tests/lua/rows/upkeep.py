@@ -2,6 +2,7 @@
 
 from support.lua_account import (
     DAY,
+    EACH_USER,
     FEBRUARY_29,
     MARCH_1,
     MS_PER_DAY,
@@ -11,6 +12,7 @@ from support.lua_account import (
     Budget,
     Changes,
     Grant,
+    hour,
 )
 from support.lua_table import (
     EXPIRED,
@@ -226,12 +228,13 @@ def loading(loaded: Changes, *holds: tuple[object, ...]) -> Changes:
             int(it.hard),
             it.window,
             it.limit,
-            it.start,
+            hour(it.start),
             it.number,
             it.levels,
             it.labels,
             it.remaining,
             it.held,
+            it.loaded_counters,
         ]
     for hold in holds:
         more += hold
@@ -260,6 +263,7 @@ BUDGETS = {
     ),
     "b3": Budget(labels="api_key=k2", window="day", start=DAY, end=DAY + 1),
     "b4": Budget(labels="api_key=k2", window="lifetime", start=0, end="-"),
+    "b5": EACH_USER.counts(ada=(60, 40), bob=(100, 0)),
 }
 VARIED: Changes = LOADED | {
     "current_grant": 3, "overage": 9, "test_clock_ms": NOON, "budgets": BUDGETS,
@@ -279,8 +283,8 @@ LOAD = [
     Row("puts back its holds, too", "ok", given={"epoch": ""}, call=loading(LOADED, ITS_HOLD), after=LOADED | {"epoch": "1"},
         hold_after=HOLD, reaped_at=INF),
     Row("puts back a hold with what it has pinned and the budgets it counts in", "ok", given={"epoch": ""},
-        call=loading(VARIED, ("h1", 40, DAY, EXPIRES, "6:1,7:39", f"b1,{DAY},3", MEMBER)), after=VARIED | {"epoch": "1"},
-        hold_after=f"1 o 40 {DAY} {EXPIRES} 6:1,7:39 b1,{DAY},3", reaped_at=INF),
+        call=loading(VARIED, ("h1", 40, DAY, EXPIRES, "6:1,7:39", f"b1,{DAY * 24},3", MEMBER)), after=VARIED | {"epoch": "1"},
+        hold_after=f"1 o 40 {DAY} {EXPIRES} 6:1,7:39 b1,{DAY * 24},3", reaped_at=INF),
     Row("replaces what is left over from an older epoch", "ok", given=VARIED | {"epoch": 0}, call=loading(LOADED),
         after={**LOADED, "epoch": "1", "current_grant": 2, "overage": 0, "grants": {2: TOP_UP}, "budgets": {}}),
     Row("leaves an account that is there as it is", "present", call=loading(LOADED, ITS_HOLD)),

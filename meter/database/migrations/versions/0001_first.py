@@ -261,10 +261,11 @@ def _create_budgets() -> None:
         "budget_windows",
         sa.Column("account_id", sa.String(length=128), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("start_day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start_hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
         sa.Column("used_nanos", sa.BigInteger(), nullable=False),
         sa.Column("held_nanos", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "number", "start_day"),
+        sa.PrimaryKeyConstraint("account_id", "number", "start_hour", "value"),
     )
 
 
