@@ -1,5 +1,6 @@
 """Says who is told of an event by mail, and what counts as telling the same again."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,12 +54,14 @@ def once_key_of(
 ) -> str:
     """Returns the key under which a mail is sent once.
 
-    A threshold is told once a UTC day, and of a payment the first attempt that failed.
+    A threshold is told once a UTC day, for each value of a budget that is for each; and of a
+    payment the first attempt that failed.
     """
     if type_ == _PAYMENT_FAILED:
         return f"{type_} {account_id} {data['payment_id']} {recipient}"
     if type_ != _THRESHOLD:
         return f"{event_id} {recipient}"
     day = occurred_at_ms // MS_PER_DAY
-    threshold = f"{data['subject']} {data['budget_id']} {data['threshold_id']}"
+    budget = json.dumps([data["budget_id"], *data["budget_values"]])
+    threshold = f"{data['subject']} {budget} {data['threshold_id']}"
     return f"{type_} {account_id} {threshold} {day} {recipient}"

@@ -95,17 +95,20 @@ def billing(ledger: Ledger, listening: MailServer) -> Billing:
     return found
 
 
-def crossing(window: int = 0, account_id: str = "acme", at_ms: int = NOON) -> Event:
-    data = {
+def crossing(
+    window: int = 0, account_id: str = "acme", at_ms: int = NOON, **changed: object
+) -> Event:
+    data: dict[str, object] = {
         "subject": "LOW_BALANCE",
         "budget_id": "",
+        "budget_values": [],
         "threshold_id": "low",
         "window": f"{window}",
         "level_nanos": 5 * CREDIT,
         "value_nanos": 9 * CREDIT // 2,
         "entry_id": "0-1-1",
     }
-    return Event(account_id, "threshold.crossed", f"{window}", at_ms, data)
+    return Event(account_id, "threshold.crossed", f"{window}", at_ms, data | changed)
 
 
 def test_a_threshold_is_mailed_to_the_alert_addresses_in_words(
@@ -141,6 +144,21 @@ def test_a_threshold_crossed_many_times_over_two_processes_is_mailed_once_a_day_
     assert len(rows(billing.ledger, tables.mails)) == 2
     billing.tell(crossing(count, at_ms=NOON + MS_PER_DAY))
     assert len(rows(billing.ledger, tables.mails)) == 4
+
+
+def test_each_value_of_a_budget_is_mailed_for_itself(
+    billing: Billing, listening: MailServer
+) -> None:
+    for window, user in enumerate(["ada", "bob", "ada"]):
+        terms = {"subject": "BUDGET", "budget_id": "each", "budget_values": [user, "x"]}
+        billing.tell(crossing(window, **terms))
+    billing.round()
+    told = sorted((message["To"], message.get_content()[:21]) for message in listening.received)
+    assert told == [
+        (recipient, f"Budget each for {user}, ")
+        for recipient in ("a@example.com", "b@example.com")
+        for user in ("ada", "bob")
+    ]
 
 
 FAILED = {"payment_id": "p1", "failure_text": "The card was declined", "failure_class": "card"}
