@@ -18,14 +18,15 @@ from gate.store.account_codec import (
 )
 from gate.store.budget_codec import (
     BudgetField,
-    CounterField,
     StoredBudget,
     budget_field,
+    counters_in,
     decode_labels,
+    definitions_in,
 )
 from gate.store.stored_text import optional_number, tokens
 from meter.journal.account_sums import ABSENT, AccountSums
-from meter.journal.counter_names import NO_VALUE
+from meter.journal.counter_names import NO_VALUE, is_for_each_value
 from meter.journal.operations import Grace, Level
 from meter.ledger.projections.budgets import BudgetState, CounterSums
 from meter.ledger.projections.snapshot import AccountSnapshot, GrantLeft, OpenHold, still_counted
@@ -44,7 +45,7 @@ class StoredAccount:
     account: Fields
     grants: Fields
     budgets: Fields
-    counters: Mapping[str, Fields]  # of the budgets for each value, by the budget's id
+    counters: Mapping[str, Fields]  # of the budgets for each value, by id
     holds: Mapping[str, str]  # by id
 
 
@@ -188,34 +189,28 @@ def _grace(grace: StoredGrace) -> Grace:
 
 
 def _budgets(stored: StoredAccount) -> Iterator[BudgetState]:
-    prefix = f"{BudgetField.BUDGETS} "
-    for name, lines in stored.budgets.items():
-        if name.startswith(prefix):
-            labels = name.removeprefix(prefix)
-            for place, line in enumerate(lines.split("\n"), 1):
-                yield _budget(stored, labels, place, line)
+    for labels, place, line in definitions_in(stored.budgets):
+        yield _budget(stored, labels, place, line)
 
 
 def _budget(
     stored: StoredAccount,
-    labels: str,
+    stored_labels: str,
     place: int,
     line: str,
 ) -> BudgetState:
     window, limit, thresholds, number, period = tokens(" ", line, StoredBudget._fields)
     budget_id, start_hour, _ = window.split(",")
     limit_nanos, hardness = limit.split(",")
-    remaining = stored.budgets.get(budget_field(BudgetField.REMAINING, place, labels))
-    if remaining is None:
-        counters = dict(_counters(stored.counters[budget_id]))
+    labels = decode_labels(stored_labels)
+    if is_for_each_value(labels):
+        counters = counters_in(stored.counters[budget_id])
     else:
-        held = int(stored.budgets.get(budget_field(BudgetField.HELD, place, labels), "0"))
-        used = int(limit_nanos) - int(remaining) - held
-        counters = {NO_VALUE: CounterSums(used, held)}
+        counters = {NO_VALUE: _sums_of(stored.budgets, stored_labels, place, int(limit_nanos))}
     return BudgetState(
         budget_id=budget_id,
         number=int(number),
-        labels=decode_labels(labels),
+        labels=labels,
         window=period,
         hard=hardness == "h",
         limit=int(limit_nanos),
@@ -225,13 +220,15 @@ def _budget(
     )
 
 
-def _counters(fields: Fields) -> Iterator[tuple[str, CounterSums]]:
-    """Yields the counters of a budget for each value, by value."""
-    for name, taken in fields.items():
-        if name.startswith(CounterField.TAKEN):
-            value = name.removeprefix(CounterField.TAKEN)
-            held = int(fields[f"{CounterField.HELD}{value}"])
-            yield value, CounterSums(-int(taken) - held, held)
+def _sums_of(
+    fields: Fields,
+    labels: str,
+    place: int,
+    limit: int,
+) -> CounterSums:
+    remaining = int(fields[budget_field(BudgetField.REMAINING, place, labels)])
+    held = int(fields.get(budget_field(BudgetField.HELD, place, labels), "0"))
+    return CounterSums(limit - remaining - held, held)
 
 
 def _budget_levels(text: str) -> Iterator[tuple[str, int]]:

@@ -3,13 +3,14 @@
 The scripts have the same forms in gate/lua/lib/budgets.lua. Hours are UTC hours, counted from 1970.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from gate.store.stored_text import joined, pairs, tokens
 from meter.journal.account_sums import ABSENT
-from meter.journal.counter_names import EACH, split_name
+from meter.journal.counter_names import EACH, is_for_each_value, split_name
+from meter.ledger.projections.budgets import CounterSums
 
 
 class BudgetField(StrEnum):
@@ -82,8 +83,8 @@ def encode_labels(labels: Sequence[str]) -> str:
 
 
 def decode_labels(text: str) -> tuple[str, ...]:
-    """Returns the labels that are stored so."""
-    return tuple(map(_label_of, text.split("\n")))
+    """Returns the labels of a budget that are stored so."""
+    return tuple(map(_label, text.split("\n")))
 
 
 def encode_counters(counters: Iterable[tuple[str, int, int]]) -> str:
@@ -117,40 +118,37 @@ def decode_budgets(fields: Sequence[bytes], counters: Sequence[Any]) -> dict[str
     return budgets
 
 
-def _decode_definitions(fields: Mapping[str, str]) -> dict[str, Counter]:
+def definitions_in(fields: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
+    """Yields each `StoredBudget` of the budgets' hash: its labels, its place among them, the text.
+
+    The labels are as stored.
+    """
     prefix = f"{BudgetField.BUDGETS} "
-    budgets = {}
     for name, lines in fields.items():
-        if not name.startswith(prefix):
-            continue
-        labels = name.removeprefix(prefix)
-        for place, line in enumerate(lines.split("\n"), 1):
-            window, limit, *_ = tokens(" ", line, StoredBudget._fields)
-            budget_id, start_hour, _ = window.split(",")
-            nanos, _ = limit.split(",")
-            remaining = fields.get(budget_field(BudgetField.REMAINING, place, labels), nanos)
-            held = fields.get(budget_field(BudgetField.HELD, place, labels), "0")
-            budgets[budget_id] = Counter(int(start_hour), int(remaining), int(held))
-    return budgets
+        if name.startswith(prefix):
+            labels = name.removeprefix(prefix)
+            for place, line in enumerate(lines.split("\n"), 1):
+                yield labels, place, line
 
 
-def _decode_counters(
-    budget_id: str,
-    budgets: Mapping[str, Counter],
-    fields: Mapping[str, str],
-) -> dict[str, Counter]:
-    unused = budgets[budget_id]
+def ids_for_each_value(fields: Mapping[str, str]) -> list[str]:
+    """Returns the budgets for each value in the budgets' hash, by their ids."""
+    prefix = f"{BudgetField.LABELS} "
+    return [
+        name.removeprefix(prefix)
+        for name, labels in fields.items()
+        if name.startswith(prefix) and is_for_each_value(decode_labels(labels))
+    ]
+
+
+def counters_in(fields: Mapping[str, str]) -> dict[str, CounterSums]:
+    """Returns the counters in the hash of a budget for each value, by value."""
     counters = {}
     for name, taken in fields.items():
-        if not name.startswith(CounterField.TAKEN):
-            continue
-        value = name.removeprefix(CounterField.TAKEN)
-        held = fields[f"{CounterField.HELD}{value}"]
-        counters[budget_id + value] = Counter(
-            unused.start_hour,
-            unused.remaining + int(taken),
-            int(held),
-        )
+        if name.startswith(CounterField.TAKEN):
+            value = name.removeprefix(CounterField.TAKEN)
+            held = int(fields[f"{CounterField.HELD}{value}"])
+            counters[value] = CounterSums(-int(taken) - held, held)
     return counters
 
 
@@ -161,10 +159,29 @@ def budget_field(field: BudgetField, place: int, labels: str) -> str:
     return f"{field}{place} {labels}"
 
 
-def _label_of(stored: str) -> str:
-    if "=" in stored:
-        return stored
-    return f"{stored}={EACH}"
+def _decode_definitions(fields: Mapping[str, str]) -> dict[str, Counter]:
+    budgets = {}
+    for labels, place, line in definitions_in(fields):
+        window, limit, *_ = tokens(" ", line, StoredBudget._fields)
+        budget_id, start_hour, _ = window.split(",")
+        nanos, _ = limit.split(",")
+        remaining = fields.get(budget_field(BudgetField.REMAINING, place, labels), nanos)
+        held = fields.get(budget_field(BudgetField.HELD, place, labels), "0")
+        budgets[budget_id] = Counter(int(start_hour), int(remaining), int(held))
+    return budgets
+
+
+def _decode_counters(
+    budget_id: str,
+    budgets: Mapping[str, Counter],
+    fields: Mapping[str, str],
+) -> dict[str, Counter]:
+    unused = budgets[budget_id]
+    counters = {}
+    for value, sums in counters_in(fields).items():
+        remaining = unused.remaining - sums.used - sums.held
+        counters[budget_id + value] = Counter(unused.start_hour, remaining, sums.held)
+    return counters
 
 
 def _stored_label(label: str) -> str:
@@ -172,3 +189,9 @@ def _stored_label(label: str) -> str:
     if value == EACH:
         return key
     return label
+
+
+def _label(stored: str) -> str:
+    if "=" in stored:
+        return stored
+    return f"{stored}={EACH}"

@@ -35,6 +35,7 @@ __all__ = [
     "account_key",
     "budgets_key",
     "call_keys",
+    "counters_key",
     "due_key",
     "expiries_key",
     "grants_key",
@@ -62,6 +63,10 @@ def grants_key(shard: int, account_id: str) -> str:
 
 def budgets_key(shard: int, account_id: str) -> str:
     return _key("budgets", shard, account_id)
+
+
+def counters_key(shard: int, account_id: str, budget_id: str) -> str:
+    return _key("budgets", shard, f"{account_id} {budget_id}")
 
 
 def hold_key(shard: int, account_id: str, hold_id: str) -> str:

@@ -7,9 +7,16 @@ from typing import Any
 from redis import Redis
 
 from gate.store.account_codec import AccountField
-from gate.store.account_decoding import Fields, StoredAccount, decode_account
-from gate.store.budget_codec import BudgetField
-from gate.store.keys import account_key, budgets_key, expiries_key, grants_key, hold_key
+from gate.store.account_decoding import StoredAccount, decode_account
+from gate.store.budget_codec import ids_for_each_value
+from gate.store.keys import (
+    account_key,
+    budgets_key,
+    counters_key,
+    expiries_key,
+    grants_key,
+    hold_key,
+)
 from meter.ledger.reconciliation.difference import FoundAccount
 
 _SCAN = 1000
@@ -52,26 +59,30 @@ def _read(
         pipeline.hgetall(name(shard, account_id))
     for hold_id in hold_ids:
         pipeline.get(hold_key(shard, account_id, hold_id))
-    account, grants, budgets, *holds = pipeline.execute()
+    account, grants, stored_budgets, *holds = pipeline.execute()
     records = zip(hold_ids, holds, strict=True)
+    budgets = _decoded(stored_budgets)
     return StoredAccount(
         account_id,
         _decoded(account),
         _decoded(grants),
-        _decoded(budgets),
-        _counters(redis, budgets_key(shard, account_id), _decoded(budgets)),
+        budgets,
+        _read_counters(redis, shard, account_id, ids_for_each_value(budgets)),
         {hold_id: record.decode() for hold_id, record in records if record is not None},
     )
 
 
-def _counters(redis: Redis, key: str, budgets: Fields) -> dict[str, Fields]:
-    """Returns the counters' fields by budget; none where the budget is not for each value."""
-    prefix = f"{BudgetField.LABELS} "
-    names = [name.removeprefix(prefix) for name in budgets if name.startswith(prefix)]
+def _read_counters(
+    redis: Redis,
+    shard: int,
+    account_id: str,
+    budget_ids: list[str],
+) -> dict[str, dict[str, str]]:
     pipeline = redis.pipeline(transaction=False)
-    for budget_id in names:
-        pipeline.hgetall(f"{key} {budget_id}")
-    return dict(zip(names, map(_decoded, pipeline.execute()), strict=True))
+    for budget_id in budget_ids:
+        pipeline.hgetall(counters_key(shard, account_id, budget_id))
+    found = map(_decoded, pipeline.execute())
+    return dict(zip(budget_ids, found, strict=True))
 
 
 def _decoded(fields: dict[bytes, bytes]) -> dict[str, str]:

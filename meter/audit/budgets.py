@@ -68,10 +68,8 @@ class BudgetRule:
     def take_over(self, taken_over: TakenOver) -> None:
         """Sets the windows to what a reconciliation found."""
         for number, start_hour, value, used, held in taken_over.windows:
-            key = (number, start_hour, value)
-            self._know(key)
-            self.windows[key] = (used, held)
-            self._newest[number] = start_hour
+            self._set((number, start_hour, value), (used, held))
+            self._newest[number] = max(start_hour, self._newest.get(number, 0))
 
     def levels(self, budget_id: str) -> tuple[tuple[str, int], ...]:
         """Returns the budget's thresholds: id and nanos used."""
@@ -170,16 +168,15 @@ class BudgetRule:
         """Adds the move to a counter of the budget with the given number."""
         matched = move.budget
         key = (number, matched.start_hour, matched.value)
-        self._know(key)
         used, held = self.windows.get(key, (0, 0))
-        self.windows[key] = (used + move.used, held + move.held)
+        self._set(key, (used + move.used, held + move.held))
 
-    def _know(self, key: WindowKey) -> None:
-        """Counts the values of a window."""
+    def _set(self, key: WindowKey, sums: tuple[int, int]) -> None:
         number, start_hour, value = key
         if key not in self.windows and value != OTHER_VALUES:
             window = (number, start_hour)
             self._values[window] = self._values.get(window, 0) + 1
+        self.windows[key] = sums
 
     def _check_matched(self, entry: LedgerEntry, hold_windows: str) -> Iterator[str]:
         matched = _names(entry.effect.budgets)

@@ -34,11 +34,11 @@ class Flags(NamedTuple):
     is_scheduled: bool = False  # the grant is not effective yet
     spend_management_off: bool = False  # the account's limits and budgets deny nothing
     suspended: bool = False  # the account may spend nothing new
+    reconciled: bool = False  # told by the store, to a ledger that had lost the entries
     # a refund of a duplicate: the amount counts no longer as used today, yesterday, this month
     uncounts_today: bool = False
     uncounts_yesterday: bool = False
     uncounts_month: bool = False
-    reconciled: bool = False  # told by the store, to a ledger that had lost the entries
 
 
 NO_FLAGS = Flags()

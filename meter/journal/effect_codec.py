@@ -35,10 +35,10 @@ _FLAGS = {
     "p": "is_scheduled",
     "o": "spend_management_off",
     "s": "suspended",
+    "r": "reconciled",
     "t": "uncounts_today",
     "y": "uncounts_yesterday",
     "m": "uncounts_month",
-    "r": "reconciled",
 }
 _HARD = "h"
 _PASSED = "p"

@@ -38,6 +38,8 @@ def test_an_account_as_json_has_the_protos_field_names_and_exact_integers(
         "spend_management_off": False,
         "thresholds": [],
         "graces": [],
+        "billing_emails": [],
+        "alert_emails": [],
     }
     assert creditgate("account show cli-2 --json").json == created
     changed = creditgate("account update cli-2 --daily-limit 1 --json").json

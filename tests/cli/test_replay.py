@@ -142,7 +142,7 @@ def test_what_is_no_trace_at_all_is_refused(creditgate: Creditgate, tmp_path: Pa
     ("options", "says"),
     [
         ("--model no-such-model", "UNKNOWN_MODEL"),
-        ("--model tiny --account 'a b'", "account_id"),
+        ("--model tiny --account 'a b'", "ACCOUNT: "),
         ("--model tiny --currency EUR", "CURRENCY_MISMATCH"),
         ("--credits much", "such as 25 or 0.25"),
     ],

@@ -12,12 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+import redis
 from prometheus_client import CollectorRegistry
 from sqlalchemy import make_url, text
 
 from meter.database.engine import Ledger
 from meter.database.errors import LedgerUnavailable
 from meter.database.migrate import open_ledger
+from meter.journals import journal_client
 from meter.ledger.positions import Positions
 from support.ledger_state import (
     assert_books_add_up,
@@ -94,14 +96,22 @@ def test_a_statement_is_given_up_by_the_server(ledger_url: str) -> None:
         connection.execute(text("SELECT pg_sleep(30)"))
 
 
+def journals_of(harness: StoreHarness) -> redis.Redis:
+    """Returns a client for a flusher alone: after a failure the flusher closes its connections."""
+    return journal_client(f"unix://{harness.redis.connection_pool.connection_kwargs['path']}")
+
+
 @on_postgresql
 def test_a_flusher_goes_on_while_its_former_connection_is_still_dead(
     harness: StoreHarness, ledger_url: str, proxy: TcpProxy
 ) -> None:
     registry = CollectorRegistry()
     harness.create("acme", 100 * CREDIT)
-    with closing(open_ledger(url_by(proxy, ledger_url), PATIENCE_S)) as ledger:
-        flusher = make_flusher(harness, registry=registry, ledger=ledger)
+    with (
+        closing(open_ledger(url_by(proxy, ledger_url), PATIENCE_S)) as ledger,
+        journals_of(harness) as journals,
+    ):
+        flusher = make_flusher(harness, journals, registry=registry, ledger=ledger)
         with running(flusher):
             for number in range(5):
                 harness.debit("acme", CREDIT, request_id=f"d{number}")
@@ -121,8 +131,11 @@ def test_while_a_stranger_locks_the_ledger_debits_go_on_and_afterwards_the_flush
 ) -> None:
     registry = CollectorRegistry()
     harness.create("acme", 100 * CREDIT)
-    with closing(open_ledger(ledger_url, PATIENCE_S)) as ledger:
-        flusher = make_flusher(harness, registry=registry, ledger=ledger)
+    with (
+        closing(open_ledger(ledger_url, PATIENCE_S)) as ledger,
+        journals_of(harness) as journals,
+    ):
+        flusher = make_flusher(harness, journals, registry=registry, ledger=ledger)
         with locked_by_a_stranger(ledger), running(flusher):
             for number in range(5):
                 harness.debit("acme", CREDIT, request_id=f"d{number}")

@@ -18,12 +18,19 @@ from meter.journal.operations import GrantCredits
 from meter.journals import Journals
 from meter.ledger.positions import Positions
 from meter.ledger.projections.snapshot import AccountSnapshot, load_snapshot
-from meter.ledger.reconciliation.difference import FoundAccount, Irreconcilable, ordered
+from meter.ledger.reconciliation.difference import (
+    FoundAccount,
+    Irreconcilable,
+    is_same,
+    ordered,
+)
 from meter.ledger.reconciliation.shards import ShardReconciliation, differences, older_shards
 from support.gate_store import STORE_NAME
 from support.ledger_backups import backup_of
-from support.sample_history import NOON, live_through
-from support.store_harness import CREDIT, StoreHarness
+from support.ledger_state import assert_redis_agrees, make_flusher
+from support.ledger_state import findings as all_findings
+from support.sample_history import DAY, HOUR, NOON, live_through
+from support.store_harness import CREDIT, StoreHarness, store_harness
 
 pytest_plugins = ("support.harness_fixtures",)
 
@@ -102,36 +109,6 @@ def test_a_backup_of_any_moment_comes_to_what_the_store_has(
         assert reconcile(harness, older) == []
 
 
-def test_budgets_for_each_value_come_to_what_the_store_has(
-    harness: StoreHarness, flusher: Flusher, backup: Callable[[], Ledger]
-) -> None:
-    harness.create("acme", 100 * CREDIT, clock=NOON)
-    harness.set_budget("acme", "each", 9 * CREDIT, "user=*", window="hour")
-    harness.debit("acme", CREDIT, dimensions={"user": "ada"})
-    assert flusher.drain(10)
-    older = backup()
-    harness.set_budget("acme", "pairs", 9 * CREDIT, "team=*", "user=*", window="day")
-    harness.set_budget("acme", "unused", 9 * CREDIT, "project=*", window="hour")
-    harness.debit("acme", CREDIT, dimensions={"user": "ada"})
-    harness.debit("acme", 2 * CREDIT, dimensions={"user": "bob: 1*", "team": "x"})
-    harness.authorize("acme", 3 * CREDIT, dimensions={"user": "cleo"})
-    assert flusher.drain(10)
-    assert reconcile(harness, older) == [harness.shard("acme")]
-    taken_over = known(older, "acme")
-    assert ordered(taken_over) == ordered(stored(harness, "acme"))
-    assert [dict(each.counters) for each in taken_over.budgets] == [
-        {
-            ":ada": (2 * CREDIT, 0),
-            ":bob%3A%201%2A": (2 * CREDIT, 0),
-            ":cleo": (0, 3 * CREDIT),
-        },
-        {":x:bob%3A%201%2A": (2 * CREDIT, 0)},
-        {},
-    ]
-    assert findings(older) == []
-    assert reconcile(harness, older) == []
-
-
 def test_what_was_pending_and_what_was_not_flushed_is_taken_over_and_told_by_sums(
     harness: StoreHarness, flusher: Flusher, backup: Callable[[], Ledger]
 ) -> None:
@@ -207,6 +184,73 @@ def test_a_reconciliation_that_was_cut_off_anywhere_is_done_again(
     assert findings(older) == []
 
 
+def test_every_counter_of_budgets_is_taken_over_and_put_back(
+    harness: StoreHarness, flusher: Flusher, backup: Callable[[], Ledger]
+) -> None:
+    ada, bob = {"user": "ada", "service": "chat"}, {"user": "bob: 1*"}
+    harness.create("acme", 99 * CREDIT, clock=NOON)
+    harness.set_budget("acme", "each", 9 * CREDIT, "user=*", window="day", most=4 * CREDIT)  # 3
+    harness.set_budget("acme", "hour", 9 * CREDIT, "service=chat", window="hour")  # 4
+    harness.set_budget("acme", "idle", 2 * CREDIT, "team=*", window="hour")  # 5
+    harness.debit("acme", CREDIT, dimensions={"team": "red"})
+    early = harness.authorize("acme", 3 * CREDIT, dimensions=ada, ttl_ms=3 * HOUR)
+    ended = harness.authorize("acme", CREDIT, dimensions=ada, ttl_ms=3 * HOUR)
+    assert flusher.drain(10)
+    older = backup()
+    harness.release("acme", ended)
+    late = harness.authorize("acme", 2 * CREDIT, dimensions=ada, ttl_ms=3 * HOUR)
+    harness.advance("acme", NOON + HOUR)
+    harness.set_budget("acme", "lost", 9 * CREDIT, "user=*", window="hour")  # 7
+    harness.set_budget("acme", "idle", 3 * CREDIT, "team=*", window="hour")  # begins a window
+    harness.debit("acme", 4 * CREDIT, dimensions=ada)
+    harness.debit("acme", 5 * CREDIT, dimensions=bob)
+    assert flusher.drain(10)
+    assert reconcile(harness, older) == [harness.shard("acme")]
+    assert is_same(known(older, "acme"), stored(harness, "acme"))
+    assert counters(older) == {
+        (3, DAY * 24, ":ada"): (4, 5),
+        (3, DAY * 24, ":bob%3A%201%2A"): (5, 0),
+        (4, DAY * 24 + 12, ""): (0, 5),  # what the holds keep in the hour before
+        (4, DAY * 24 + 13, ""): (4, 0),
+        (5, DAY * 24 + 12, ":red"): (1, 0),
+        (7, DAY * 24 + 13, ":ada"): (4, 0),
+        (7, DAY * 24 + 13, ":bob%3A%201%2A"): (5, 0),
+    }
+    assert findings(older) == []
+
+    harness.redis.flushall()
+    with store_harness(harness.redis, older) as after:
+        after.restore("acme")
+        assert is_same(known(older, "acme"), stored(after, "acme"))
+        after.debit("acme", 3 * CREDIT, hold_id=early, dimensions=ada)
+        after.debit("acme", CREDIT, hold_id=late, dimensions=ada)
+        after.debit("acme", CREDIT, dimensions=bob)
+        assert make_flusher(after).drain(10)
+        assert counters(older)[4, DAY * 24 + 12, ""] == (4, 0)
+        assert counters(older)[7, DAY * 24 + 13, ":bob%3A%201%2A"] == (6, 0)
+        assert all_findings(after) == []
+        assert_redis_agrees(after, "acme")
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_the_refund_of_a_repeat_is_taken_over_with_what_counts_no_longer(
+    harness: StoreHarness, flusher: Flusher, backup: Callable[[], Ledger]
+) -> None:
+    harness.create("acme", 99 * CREDIT, clock=NOON)
+    harness.set_budget("acme", "each", 9 * CREDIT, "user=*", window="hour")
+    for _ in range(2):
+        harness.debit("acme", 3 * CREDIT, "twice", dimensions={"user": "ada"})
+        harness.forget("acme", "twice")
+    assert flusher.drain(10)
+    older = backup()
+    harness.apply_pending("acme")
+    assert flusher.drain(10)
+    reconcile(harness, older)
+    assert is_same(known(older, "acme"), stored(harness, "acme"))
+    assert counters(older) == {(3, DAY * 24 + 12, ":ada"): (3, 0)}
+    assert findings(older) == []
+
+
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_an_account_to_which_no_history_leads_is_named_and_left_as_it_was(
     harness: StoreHarness, flusher: Flusher, backup: Callable[[], Ledger]
@@ -243,6 +287,18 @@ def test_an_account_of_which_the_store_is_the_older_one_stays(
     reconcile(harness, older)
     assert known(older, "acme").state.remaining == 99 * CREDIT
     assert known(older, other).state.remaining == 0
+
+
+def counters(ledger: Ledger) -> dict[tuple[int, int, str], tuple[int, int]]:
+    """Used and held credits by the budget's number, the first hour and the value."""
+    table = schema.budget_windows.c
+    sums = (table.used_nanos, table.held_nanos)
+    query = select(table.number, table.start_hour, table.value, *sums)
+    with ledger.read() as connection:
+        return {
+            (number, start_hour, value): (used // CREDIT, held // CREDIT)
+            for number, start_hour, value, used, held in connection.execute(query)
+        }
 
 
 def told(ledger: Ledger, account_id: str) -> list[tuple[str, int, str]]:

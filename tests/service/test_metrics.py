@@ -18,7 +18,7 @@ pytestmark = pytest.mark.every_transport
 Open = Callable[..., Customer]
 
 # Every label there may be, and what it may say.
-LABELS = {"method", "outcome", "script", "reason", "shard", "kind", "child", "le"}
+LABELS = {"method", "outcome", "script", "reason", "why", "shard", "kind", "child", "le"}
 
 
 @pytest.fixture(scope="module")

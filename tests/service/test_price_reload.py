@@ -10,8 +10,8 @@ import pytest
 
 from gate.v1.gate_pb2 import BatchItem, BatchRequest, DebitRequest, Usage
 from meter.database.migrate import open_ledger
-from meter.prices.file import install
 from meter.prices.recorded import Prices
+from meter.watched_file import install
 from support.customer import PRICES, Customer, another_gate, refusal
 from support.scraping import Metrics
 from support.servers import wait_until

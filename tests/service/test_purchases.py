@@ -150,7 +150,8 @@ def test_moving_a_test_clock_brings_grants_into_the_new_time(open_account: Open)
 
 def test_a_top_up_adds_its_credits_at_once_and_once(open_account: Open) -> None:
     customer = open_account(test_clock_time=at(CLOCK))
-    request = buying(customer, payment_reference="pi_1", payment_method="card", request_id="buy-1")
+    reference = new_id()
+    request = buying(customer, payment_reference=reference, payment_method="card", request_id="buy")
     bought = customer.client.accounts.CreateTopUp(request)
     assert (bought.status, bought.currency, bought.account_id) == (
         pb.SUCCEEDED,
@@ -161,7 +162,7 @@ def test_a_top_up_adds_its_credits_at_once_and_once(open_account: Open) -> None:
     assert customer.client.accounts.CreateTopUp(request) == bought
     assert customer.balance().remaining_nanos == 25 * CREDIT
     [entry] = customer.entries(GRANT)
-    assert (entry.request_id, entry.description) == ("buy-1", "card pi_1")
+    assert (entry.request_id, entry.description) == ("buy", f"card {reference}")
 
 
 def test_a_pending_top_up_adds_its_credits_when_it_succeeds_through_whichever_gate(

@@ -1,11 +1,14 @@
 """The stored forms of budgets, letter by letter."""
 
 from gate.store.budget_codec import (
+    counters_in,
     decode_budgets,
+    decode_labels,
     encode_budget_thresholds,
     encode_counters,
     encode_held_budgets,
     encode_labels,
+    ids_for_each_value,
 )
 
 
@@ -32,6 +35,14 @@ def test_a_budget_for_each_value_is_read_with_its_counters() -> None:
 def test_a_label_for_each_value_is_stored_as_the_key_alone() -> None:
     assert encode_labels(("project=x", "user=*")) == "project=x\nuser"
     assert encode_labels(("user=a=*",)) == "user=a=*"
+    assert decode_labels("project=x\nuser") == ("project=x", "user=*")
+    assert decode_labels("user=a=*") == ("user=a=*",)
+    assert ids_for_each_value({"f b1": "project=x\nuser", "f b2": "user=a=*"}) == ["b1"]
+
+
+def test_counters_are_read_with_what_is_used_and_held() -> None:
+    fields = {"r:ada": "-10", "h:ada": "4", "r:*": "0", "h:*": "0"}
+    assert counters_in(fields) == {":ada": (6, 4), ":*": (0, 0)}
 
 
 def test_counters_are_loaded_with_what_is_used_and_held() -> None:

@@ -8,8 +8,7 @@ from meter.admin.accounts import AccountRow, lock_account, settings_columns
 from meter.admin.budgets import keep_recorded_budget
 from meter.admin.opening import FIRST_SEQ, open_account
 from meter.admin.recording import insert_operation
-from meter.database.engine import upsert
-from meter.database.schema import accounts, budget_windows, grants, open_holds, operations
+from meter.database.schema import accounts, grants, open_holds, operations
 from meter.journal.applied_settings import Settings
 from meter.journal.effect_codec import encode_effect
 from meter.journal.entry import Position
@@ -35,12 +34,12 @@ from meter.ledger.reconciliation.difference import (
 )
 from meter.ledger.reconciliation.lost_operations import lost_operations
 from meter.ledger.reconciliation.taken_over import (
-    BudgetWindow,
     GrantSums,
     TakenOver,
     keep_taken_over,
 )
 from meter.ledger.reconciliation.telling import Telling, Told
+from meter.ledger.reconciliation.windows import take_windows
 
 _GRANT_STATES = {"p": "SCHEDULED", "a": "LIVE"}
 
@@ -191,11 +190,10 @@ def _take_state(
         overage_left=wanted.overage_left,
         overage_held=wanted.overage_held,
         holds=found.holds,
-        windows=_windows(wanted),
+        windows=take_windows(connection, found),
         settings=settings,
     )
     _replace_holds(connection, found, wanted.account_id)
-    _set_windows(connection, wanted.account_id, taken_over.windows)
     own = accounts.c.account_id == wanted.account_id
     values = {
         "applied_op": wanted.applied_op,
@@ -251,14 +249,6 @@ def _grant_state(stored: GrantSums, found: GrantLeft | None) -> str:
     return "EXHAUSTED"
 
 
-def _windows(wanted: AccountSnapshot) -> tuple[BudgetWindow, ...]:
-    return tuple(
-        BudgetWindow(budget.number, budget.start_hour, value, used, held)
-        for budget in wanted.budgets
-        for value, (used, held) in budget.counters.items()
-    )
-
-
 def _replace_holds(connection: Connection, found: FoundAccount, account_id: str) -> None:
     own = open_holds.c.account_id == account_id
     times = select(open_holds.c.hold_id, open_holds.c.authorized_at_ms).where(own)
@@ -270,16 +260,3 @@ def _replace_holds(connection: Connection, found: FoundAccount, account_id: str)
         placed_ms = authorized.get(hold.hold_id, hold.expires_ms)
         row |= {"account_id": account_id, "authorized_at_ms": placed_ms}
         connection.execute(insert(open_holds), row)
-
-
-def _set_windows(
-    connection: Connection,
-    account_id: str,
-    windows: Iterable[BudgetWindow],
-) -> None:
-    for number, start_hour, value, used, held in windows:
-        window = {"account_id": account_id, "number": number, "start_hour": start_hour}
-        key = window | {"value": value}
-        sums = {"used_nanos": used, "held_nanos": held}
-        statement = upsert(connection.dialect.name, budget_windows).values(key | sums)
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=sums))

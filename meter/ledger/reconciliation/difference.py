@@ -74,7 +74,9 @@ def nothing_of(found: AccountSnapshot) -> AccountSnapshot:
 
 def is_same(known: AccountSnapshot, found: AccountSnapshot) -> bool:
     """Says whether the ledger lacks nothing."""
-    return ordered(known) == ordered(found)
+    windows = {budget.number: budget for budget in known.budgets}
+    budgets = tuple(_in_known_window(windows.get(each.number), each) for each in found.budgets)
+    return ordered(known) == ordered(replace(found, budgets=budgets))
 
 
 def goes_back(known: AccountSnapshot, found: AccountSnapshot) -> bool:
@@ -118,22 +120,32 @@ def ordered(account: AccountSnapshot) -> AccountSnapshot:
         account,
         holds=_sorted(account.holds),
         grants=_sorted(account.grants),
-        budgets=_sorted(map(_used, account.budgets)),
+        budgets=_sorted(map(_counted, account.budgets)),
         levels=_sorted(account.levels),
         graces=_sorted(account.graces),
         graces_begun=dict(account.graces_begun),
     )
 
 
-def _used(budget: BudgetState) -> BudgetState:
-    """Returns the budget with the counters that have something used or held, in order.
+def _in_known_window(known: BudgetState | None, found: BudgetState) -> BudgetState:
+    """Returns the budget in the window that the ledger knows, if a later one counts nothing yet."""
+    if known is None or known.start_hour >= found.start_hour:
+        return found
+    if any(map(any, found.counters.values())):
+        return found
+    return replace(found, start_hour=known.start_hour, counters=known.counters)
 
-    A window in which nothing is, is as good as any other: the next request begins the present one.
+
+def _counted(budget: BudgetState) -> BudgetState:
+    """Returns the budget with the counters alone that count something; without any, in no window.
+
+    Nothing in the ledger tells of others.
     """
-    counters = {value: sums for value, sums in sorted(budget.counters.items()) if any(sums)}
+    counters = {value: sums for value, sums in budget.counters.items() if any(sums)}
+    start_hour = budget.start_hour
     if not counters:
-        return replace(budget, start_hour=0, counters={})
-    return replace(budget, counters=counters)
+        start_hour = 0
+    return replace(budget, start_hour=start_hour, counters=counters)
 
 
 def _sorted(items: Iterable[Any]) -> tuple[Any, ...]:

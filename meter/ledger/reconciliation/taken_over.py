@@ -25,11 +25,11 @@ class GrantSums(NamedTuple):
 
 
 class BudgetWindow(NamedTuple):
-    """Holds what a budget's counter has counted in a window, in nanos."""
+    """Holds a counter of a budget's window, in nanos."""
 
     number: int  # of the operation that made the budget
     start_hour: int
-    value: str  # of the counter: meter/journal/counter_names.py
+    value: str  # of the counter (meter/journal/counter_names.py)
     used: int
     held: int
 
