@@ -1,6 +1,6 @@
 """What all tests share: options, and one real Valkey for each worker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import fakeredis
 import pytest
@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("long"):
-        _keep_one_transport(config, items)
+        _leave_out(config, items, _is_second_transport)
+    if not (config.getoption("long") or config.getoption("chaos")):
+        _leave_out(config, items, _is_second_ledger)
     for marker in ("long", "chaos"):
         if not config.getoption(marker):
             skip = pytest.mark.skip(reason=f"only with --{marker}")
@@ -34,17 +36,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     item.add_marker(skip)
 
 
-def _keep_one_transport(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the second transport to the tests of what transports do."""
-    again = [item for item in items if _is_tried_again(item)]
-    config.hook.pytest_deselected(items=again)
-    items[:] = [item for item in items if not _is_tried_again(item)]
+def _leave_out(
+    config: pytest.Config, items: list[pytest.Item], is_left_out: Callable[[pytest.Item], bool]
+) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if is_left_out(item)])
+    items[:] = [item for item in items if not is_left_out(item)]
 
 
-def _is_tried_again(item: pytest.Item) -> bool:
+def _is_second_transport(item: pytest.Item) -> bool:
+    """Says whether a test of something else than transports is tried with the second one."""
+    return _tried_with(item, "stack") == "grpcio" and not item.get_closest_marker("every_transport")
+
+
+def _is_second_ledger(item: pytest.Item) -> bool:
+    """Says whether a dear test, of which SQLite shows most, is tried with PostgreSQL."""
+    return _tried_with(item, "ledger_url") == "postgresql" and bool(
+        item.get_closest_marker("sqlite_first")
+    )
+
+
+def _tried_with(item: pytest.Item, fixture: str) -> object:
     call = getattr(item, "callspec", None)
-    second = call is not None and call.params.get("stack") == "grpcio"
-    return second and not item.get_closest_marker("every_transport")
+    return call.params.get(fixture) if call is not None else None
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ BILLING = [Faults.kill_billing]
 VALKEY = [Faults.kill_valkey]
 
 
+@pytest.mark.sqlite_first
 @pytest.mark.parametrize(
     ("victims", "kills"),
     [

@@ -88,6 +88,7 @@ def trace(tmp_path: Path, is_long: bool) -> Path:
     return path
 
 
+@pytest.mark.sqlite_first
 def test_a_replayed_trace_adds_up_to_the_nano_however_it_is_added_up(
     ledger_url: str, trace: Path
 ) -> None:
