@@ -57,5 +57,5 @@ def test_the_use_of_each_value_is_shown(creditgate: Creditgate, open_account: Op
     assert shown.lines[2] == "user=ada 1.00 0.00 1.00"
     assert "--page-token" in shown.err + shown.out
     told = creditgate(f"events {name}").out
-    assert "budget each ada" in told
+    assert "budget each, budget values ada," in told
     assert "2026-03-01T12:00" in told
