@@ -247,6 +247,11 @@ def lines(draw: st.DrawFn) -> Effect:
     )  # fmt: skip
 
 
+def uncounted(line: Effect, is_uncounted: bool) -> int:
+    """What counts as used no longer, because the line refunds it."""
+    return line.amount if line.kind.gives and is_uncounted else 0
+
+
 @given(STATES)
 def test_sums_are_written_and_read_alike(state: AccountSums) -> None:
     assert AccountSums.decode(state.encode()) == state
@@ -262,11 +267,8 @@ def test_credits_are_neither_made_nor_lost(line: Effect) -> None:
     assert now.remaining - was.remaining == line.balance_delta
     assert now.held - was.held == line.held_delta
     assert now.scoped - was.scoped == total_scoped(line.returned) - total_scoped(line.taken)
-    assert (now.overage, now.daily_limit, now.month_base) == (
-        was.overage,
-        was.daily_limit,
-        was.month_base,
-    )
+    assert (now.overage, now.daily_limit) == (was.overage, was.daily_limit)
+    assert now.month_base - was.month_base == uncounted(line, line.flags.uncounts_month)
 
 
 @given(lines())
@@ -280,8 +282,19 @@ def test_what_is_held_today_changes_by_holds_of_today_only(line: Effect) -> None
     was = line.before
     now = line.after()
     of_today = line.hold_counts_today or line.kind is Kind.AUTHORIZE
-    used = line.amount if line.kind is Kind.DEBIT else 0
     assert held_today(now) - held_today(was) == (line.held_delta if of_today else 0)
-    assert now.used_today - was.used_today == (used if line.charge_counts_today else 0)
-    of_yesterday = not line.charge_counts_today and line.hold_day == line.day - 1
-    assert now.used_yesterday - was.used_yesterday == (used if of_yesterday else 0)
+
+
+@given(lines())
+def test_what_is_used_changes_on_the_day_of_the_charge_and_by_its_refund(line: Effect) -> None:
+    was = line.before
+    now = line.after()
+    used = line.amount if line.kind is Kind.DEBIT else 0
+    of_today = line.charge_counts_today
+    of_yesterday = not of_today and line.hold_day == line.day - 1
+    refund_of_today = line.flags.uncounts_today
+    refund_of_yesterday = line.flags.uncounts_yesterday and not refund_of_today
+    assert now.used_today - was.used_today == used * of_today - uncounted(line, refund_of_today)
+    assert now.used_yesterday - was.used_yesterday == (
+        used * of_yesterday - uncounted(line, refund_of_yesterday)
+    )

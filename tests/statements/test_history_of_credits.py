@@ -77,7 +77,7 @@ def test_what_is_listed_unless_kinds_are_named_is_all_that_moved_credits(ledger:
 
 def test_the_parts_of_every_debit_add_up_to_its_charge(ledger: Ledger) -> None:
     debits = entries(credit_books(ledger), pb.DEBIT)
-    assert len(debits) == 9
+    assert len(debits) == 10
     assert all(
         sum(each.amount_nanos for each in debit.burned) == -debit.amount_nanos for debit in debits
     )

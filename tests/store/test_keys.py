@@ -30,7 +30,7 @@ def test_a_debit_has_the_keys_of_a_hold_only_if_it_settles_one() -> None:
 def test_a_script_has_the_keys_of_its_contract_in_one_order() -> None:
     assert call_keys("authorize", 7, "acme", "r1", "h1") == REQUEST + HOLD
     assert call_keys("expire", 7, "acme", hold_id="h1") == [REQUEST[0], *REQUEST[2:], *HOLD]
-    assert call_keys("grant_credits", 7, "acme", "r1") == [*REQUEST[:4], "cg:{07}:due"]
+    assert call_keys("grant_credits", 7, "acme", "r1") == [*REQUEST, "cg:{07}:due"]
     assert call_keys("load_account", 7, "acme") == [
         REQUEST[0],
         *REQUEST[2:],

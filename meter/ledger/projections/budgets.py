@@ -193,7 +193,7 @@ class BudgetProjection:
         self._save_budgets()
 
     def _count(self, record: JournalRecord) -> None:
-        if record.effect.kind is Kind.DEBIT:
+        if record.effect.kind is Kind.DEBIT and record.effect.budgets:
             self._used_in[record.entry_id] = self.counted_in(record)
         for budget, used, held in moves_of(record.effect):
             number = self.number(record.account_id, budget.budget_id)
