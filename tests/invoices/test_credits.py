@@ -270,4 +270,4 @@ def test_the_invoices_of_books_with_everything_follow_from_each_other(ledger: Le
     assert (overage(january), january.total_nanos) == ((107, 0, 107), 1532)
     assert (january.credits_granted_nanos, january.credits_expired_nanos) == (1485, 45)
     assert january.closing_balance_nanos == february.opening_balance_nanos == -92
-    assert (february.debt_paid_nanos, february.closing_balance_nanos) == (107, 908)
+    assert (february.debt_paid_nanos, february.closing_balance_nanos) == (107, 878)
