@@ -169,7 +169,7 @@ class Stack:
             "CREDITGATE_DATA_DIR": str(self.folder / "data"),
             "CREDITGATE_LISTEN": target or _first(self.targets),
             "CREDITGATE_BILLING_LISTEN": billing_target or _first(self.billing_targets),
-            "CREDITGATE_FLUSH_INTERVAL_MS": "20",
+            "CREDITGATE_FLUSH_INTERVAL_MS": "100",  # readers ask; the rest may wait
             "TMPDIR": str(self.folder),  # what a killed process leaves behind goes with the stack
         }
         return clean | own | self.settings
