@@ -44,6 +44,7 @@ def scribe(ledger: Ledger) -> Scribe:
     return Scribe(ledger)
 
 
+@pytest.mark.sqlite_first
 @settings(
     max_examples=40,
     deadline=None,

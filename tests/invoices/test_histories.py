@@ -52,6 +52,7 @@ def scribe(ledger: Ledger) -> Scribe:
     return Scribe(ledger)
 
 
+@pytest.mark.sqlite_first
 @settings(
     max_examples=60,
     deadline=None,

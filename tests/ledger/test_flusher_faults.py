@@ -126,6 +126,7 @@ def test_any_number_of_flushers_post_each_entry_once(harness: StoreHarness) -> N
     assert_books_add_up(harness)
 
 
+@pytest.mark.sqlite_first
 def test_flushers_that_are_killed_at_any_moment_lose_and_double_nothing(
     harness: StoreHarness, ledger_url: str
 ) -> None:

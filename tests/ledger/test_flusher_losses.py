@@ -5,6 +5,7 @@ the books stay right.
 import random
 from collections.abc import Callable
 
+import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -305,6 +306,7 @@ def test_entries_of_an_epoch_that_was_given_up_are_recorded_as_lost(
     assert_books_add_up(harness, lost=True)
 
 
+@pytest.mark.sqlite_first
 def test_whichever_entry_is_lost_the_rest_is_counted_on_top_of_what_the_books_have(
     harness: StoreHarness, flusher: Flusher, is_long: bool
 ) -> None:
@@ -322,6 +324,7 @@ def test_whichever_entry_is_lost_the_rest_is_counted_on_top_of_what_the_books_ha
         )
 
 
+@pytest.mark.sqlite_first
 def test_whichever_entries_are_lost_the_rest_is_counted_on_top_of_what_the_books_have(
     harness: StoreHarness, flusher: Flusher, is_long: bool
 ) -> None:
