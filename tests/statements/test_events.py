@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from google.protobuf import json_format
 
 from meter.admin.budgets import BudgetRow, BudgetThreshold
 from meter.database.engine import Ledger
@@ -48,11 +49,12 @@ def test_an_event_says_what_was_crossed_where_and_when(scribe: Scribe) -> None:
     assert event.account_id == "acme"
     assert event.sequence == 1
     assert event.occurred_at == timestamp(JANUARY + HOUR)
-    assert dict(event.data) == {
+    assert json_format.MessageToDict(event.data) == {
         "entry_id": "0-1-4",
         "threshold_id": "t1",
         "subject": "DAILY_USE",
         "budget_id": "",
+        "budget_values": [],
         "window": "2026-01-01",
         "level_nanos": "10",
         "value_nanos": "13",
