@@ -40,7 +40,8 @@ def kill_all(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.chaos)])
+@pytest.mark.chaos
+@pytest.mark.parametrize("kills", [1, 20])
 def test_up_started_again_after_a_kill_goes_on_where_it_was(folder: Path, kills: int) -> None:
     random_values = random.Random(kills)
     target = f"127.0.0.1:{free_port()}"
