@@ -271,6 +271,7 @@ def opened_doors(
         "redis_name": "of these tests",
         "tokens_file": folder / "tokens.yaml",
         "payments": "test",
+        "memory_max_mib": 1_048_576,  # the process is that of all tests
         "metrics_listen": "",
         "shards": 2,
         "reap_interval_ms": 50,
