@@ -20,7 +20,7 @@ run: install
 	$(BIN)/creditgate up
 
 test: install
-	@echo "The whole suite takes 11 to 16 minutes on two cores."
+	@echo "The whole suite takes 11 to 17 minutes on two cores."
 	$(PYTEST)
 
 test-long: install
