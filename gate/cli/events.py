@@ -16,7 +16,7 @@ from gate.cli.connection import (
     when,
 )
 from gate.cli.ledger import Since, Until
-from gate.cli.options import Limit, PageToken
+from gate.cli.options import Limit, OnlyAccount, PageToken
 from gate.cli.output import print_reply
 from meter.v1.ledger_pb2 import ListEventsRequest, ListEventsResponse
 
@@ -32,13 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def events(
-    account_id: Annotated[
-        str,
-        typer.Argument(
-            metavar="ACCOUNT",
-            help="Only this account's.",
-        ),
-    ] = "",
+    account_id: OnlyAccount = "",
     types: Types = None,
     since: Since = "",
     until: Until = "",

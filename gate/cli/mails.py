@@ -7,7 +7,7 @@ from rich.table import Table
 
 from gate.cli.command_group import add_group
 from gate.cli.connection import TIMEOUT_S, AsJson, notifications_service, when
-from gate.cli.options import Limit, PageToken
+from gate.cli.options import Limit, OnlyAccount, PageToken
 from gate.cli.output import enum_text, print_page, print_reply
 from meter.v1.notifications_pb2 import (
     ListMailsRequest,
@@ -34,10 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_mails(
-    account_id: Annotated[
-        str,
-        typer.Argument(metavar="ACCOUNT", help="Only this account's."),
-    ] = "",
+    account_id: OnlyAccount = "",
     limit: Limit = 50,
     page_token: PageToken = "",
     as_json: AsJson = False,

@@ -15,6 +15,7 @@ Credits = Annotated[
     str, typer.Argument(metavar="CREDITS", help="Exact decimal, such as 25 or 0.5.")
 ]
 RequestId = Annotated[str, typer.Option(help="Makes a repeat of the command take effect once.")]
+OnlyAccount = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Only this account's.")]
 Limit = Annotated[int, typer.Option(help="How many, at most 1,000.")]
 PageToken = Annotated[str, typer.Option(help="From the page before.")]
 Priority = Annotated[

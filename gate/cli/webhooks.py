@@ -17,7 +17,15 @@ from gate.cli.connection import (
     print_json,
     when,
 )
-from gate.cli.options import Limit, PageToken, RequestId, choice, choices, request_id_or_new
+from gate.cli.options import (
+    Limit,
+    OnlyAccount,
+    PageToken,
+    RequestId,
+    choice,
+    choices,
+    request_id_or_new,
+)
 from gate.cli.output import enum_text, facts_table, print_page, print_reply, when_or
 from meter.v1.notifications_pb2 import (
     DISABLED,
@@ -85,10 +93,7 @@ def add(
 
 
 def list_endpoints(
-    account_id: Annotated[
-        str,
-        typer.Argument(metavar="ACCOUNT", help="Only this account's."),
-    ] = "",
+    account_id: OnlyAccount = "",
     limit: Limit = 50,
     page_token: PageToken = "",
     as_json: AsJson = False,

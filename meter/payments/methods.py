@@ -122,17 +122,6 @@ class Methods:
         with self._ledger.read() as connection:
             return find_method(connection, account_id, method_id)
 
-    def accounts_with_open_pages(self) -> list[str]:
-        """Returns the accounts for which somebody may just be saving a method."""
-        query = select(method_setups.c.account_id).distinct()
-        query = query.where(
-            method_setups.c.is_open,
-            method_setups.c.provider == self._provider.name,
-            method_setups.c.expires_at_ms > self._clock(),
-        )
-        with self._ledger.read() as connection:
-            return list(connection.scalars(query))
-
     def _check_test_method(self, test_method: str) -> None:
         if isinstance(self._provider, SimulatedProvider):
             check_test_method(test_method)
